@@ -1,0 +1,422 @@
+//! Arguments as typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use forescale_core::count::FlopsRule;
+use forescale_core::quantity::LossUnit;
+
+/// Predicts a large training run before anyone pays for it.
+#[derive(Debug, Parser)]
+#[command(name = "forescale", version, propagate_version = true, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Write a commented sweep.toml to start from
+    Init(InitArgs),
+    /// Build or show a corpus
+    #[command(subcommand)]
+    Corpus(CorpusCommand),
+    /// Show the runs of a sweep: N, D, FLOPs under each rule, estimated time
+    Plan(PlanArgs),
+    /// Train what is missing, then fit, forecast, register, train the target, score and report
+    Run(RunArgs),
+    /// Train one run of a sweep (what every launcher starts)
+    #[command(hide = true)]
+    Exec(ExecArgs),
+    /// Show runs by state, progress and time left
+    Status(StatusArgs),
+    /// Gather sealed records into out/records.parquet
+    Collect(CollectArgs),
+    /// Fit scaling laws to a sweep, a baseline folder or a table
+    Fit(FitArgs),
+    /// Forecast the loss of a larger run, with intervals
+    Forecast(ForecastArgs),
+    /// Predict what is already known from the smaller runs
+    Backtest(BacktestArgs),
+    /// Seal a forecast before its target is trained
+    Register(RegisterArgs),
+    /// Hold a registered forecast against what happened
+    Score(ScoreArgs),
+    /// Write the report of a sweep or a baseline folder
+    Report(ReportArgs),
+    /// Fail when a prediction moved (the CI gate)
+    Check(CheckArgs),
+    /// Say what this machine and this build can do
+    Doctor(DoctorArgs),
+    /// Print the JSON schema of a document
+    Schema(SchemaArgs),
+    /// Print a completion script
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// Folder to make, its last name being the sweep's
+    pub(crate) dir: PathBuf,
+    /// What to start from: files, zipf or smoke
+    #[arg(long, default_value = "files")]
+    pub(crate) template: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CorpusCommand {
+    /// Build the corpus of a sweep: tokens.bin and its manifest, in the cache
+    Build {
+        /// A sweep folder or sweep.toml
+        spec: PathBuf,
+    },
+    /// Show what a built corpus holds
+    Show {
+        /// A sweep folder or sweep.toml
+        spec: PathBuf,
+        /// Read all tokens again and compare their digest
+        #[arg(long)]
+        verify: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a corpus.lock from any Cargo.lock whose crates cargo has fetched
+    Lock {
+        /// The Cargo.lock to read
+        cargo_lock: PathBuf,
+        /// Crates that only validation sees
+        #[arg(long, value_name = "CRATE,…", value_delimiter = ',', required = true)]
+        validation: Vec<String>,
+        /// Crates to leave out
+        #[arg(long, value_name = "CRATE,…", value_delimiter = ',')]
+        leave_out: Vec<String>,
+        /// Unique training source to stop at, bytes
+        #[arg(long, default_value_t = 180_000_000)]
+        max_train_bytes: u64,
+        /// Where to write it
+        #[arg(long, default_value = "corpus.lock")]
+        out: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    /// Sweep folder
+    pub(crate) sweep: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Where `run` may stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum Stage {
+    /// The corpus is built
+    Corpus,
+    /// The ladder is trained
+    Ladder,
+    /// Laws are fitted and the forecast is made
+    Forecast,
+    /// The forecast is registered
+    Register,
+    /// The target is trained
+    Target,
+    /// The forecast is scored
+    Score,
+    /// The report is written
+    Report,
+}
+
+/// What starts runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LauncherName {
+    /// Processes on this machine
+    Local,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Sweep folder
+    pub(crate) sweep: PathBuf,
+    /// auto, cpu or cuda:0
+    #[arg(long, default_value = "auto")]
+    pub(crate) device: String,
+    /// Runs at once; chosen from the cores when absent
+    #[arg(long)]
+    pub(crate) jobs: Option<usize>,
+    /// What starts the runs
+    #[arg(long, value_enum, default_value = "local")]
+    pub(crate) launcher: LauncherName,
+    /// Stop when this stage is done
+    #[arg(long, value_enum, default_value = "report")]
+    pub(crate) stop_after: Stage,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExecArgs {
+    /// Sweep folder
+    pub(crate) sweep: PathBuf,
+    /// Run id or name
+    pub(crate) run: String,
+    /// auto, cpu or cuda:0
+    #[arg(long, default_value = "auto")]
+    pub(crate) device: String,
+    /// Threads of this run
+    #[arg(long, default_value_t = 1)]
+    pub(crate) threads: usize,
+    /// Seconds between checkpoints
+    #[arg(long, default_value_t = 20.0)]
+    pub(crate) checkpoint_seconds: f64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Sweep folder
+    pub(crate) sweep: PathBuf,
+    /// Show again every two seconds until all runs are done
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CollectArgs {
+    /// Sweep folder
+    pub(crate) sweep: PathBuf,
+}
+
+/// Conventions for reading a bare table; a sweep brings its own.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct TableArgs {
+    /// Column to fit [default: loss]
+    #[arg(long, value_name = "NAME", help_heading = "Tables")]
+    pub(crate) metric: Option<String>,
+    /// Other names for columns: params=n_nonemb,tokens=d
+    #[arg(long, value_name = "NAME=COLUMN,…", value_delimiter = ',', help_heading = "Tables")]
+    pub(crate) map: Vec<String>,
+    /// Keep only these rows: column (==|!=|<|<=|>|>=) literal, joined by `and`
+    #[arg(long = "where", value_name = "EXPR", help_heading = "Tables")]
+    pub(crate) filter: Option<String>,
+    /// Unit of the loss
+    #[arg(long, value_parser = parse_unit, value_name = "nats|bits|bpb", help_heading = "Tables")]
+    pub(crate) unit: Option<LossUnit>,
+    /// How C follows from N and D
+    #[arg(long, value_parser = parse_rule, value_name = "6nd|kaplan|exact|column", help_heading = "Tables")]
+    pub(crate) rule: Option<FlopsRule>,
+    /// Fit all groups as one
+    #[arg(long, help_heading = "Tables")]
+    pub(crate) pool: bool,
+}
+
+/// What is minimised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ObjectiveName {
+    /// Huber on log residuals, summed
+    Huber,
+    /// Least squares on log residuals
+    Lsq,
+    /// Least absolute deviations of log residuals
+    Lad,
+    /// Huber, with predictions above the observation costing ten times more
+    Asymmetric,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct LawArgs {
+    /// Laws to fit: power_law, chinchilla, log_log; the sweep's own, or power_law and chinchilla, when absent
+    #[arg(long = "law", value_name = "LAW")]
+    pub(crate) laws: Vec<String>,
+    /// What is minimised
+    #[arg(long, value_enum, default_value = "huber")]
+    pub(crate) objective: ObjectiveName,
+    /// Where Huber turns from square to straight, in log loss
+    #[arg(long, default_value_t = 1e-3, value_name = "X")]
+    pub(crate) delta: f64,
+    /// Level of intervals [default: the sweep's own, or 0.9]
+    #[arg(long)]
+    pub(crate) level: Option<f64>,
+}
+
+impl Default for LawArgs {
+    fn default() -> Self {
+        Self { laws: Vec::new(), objective: ObjectiveName::Huber, delta: 1e-3, level: None }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FitArgs {
+    /// A sweep, a baseline folder, or a table (CSV, Parquet, JSONL)
+    pub(crate) source: PathBuf,
+    #[command(flatten)]
+    pub(crate) law: LawArgs,
+    #[command(flatten)]
+    pub(crate) table: TableArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ForecastArgs {
+    /// A sweep, a baseline folder, or a table (CSV, Parquet, JSONL)
+    pub(crate) source: PathBuf,
+    /// What to forecast: flops=1e21[,params=…,tokens=…]; the sweep's own target when absent
+    #[arg(long, value_name = "flops=…", conflicts_with = "reach")]
+    pub(crate) at: Vec<String>,
+    /// Which budget reaches a loss: loss=1.9
+    #[arg(long, value_name = "loss=…")]
+    pub(crate) reach: Option<String>,
+    #[command(flatten)]
+    pub(crate) law: LawArgs,
+    #[command(flatten)]
+    pub(crate) table: TableArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What a backtest predicts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BacktestMode {
+    /// Each target at its own N and D
+    Run,
+    /// The compute-optimal loss at each target's budget
+    Frontier,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BacktestArgs {
+    /// A sweep, a baseline folder, or a table (CSV, Parquet, JSONL)
+    pub(crate) source: PathBuf,
+    /// Target compute over the largest compute the fit may see
+    #[arg(long, value_delimiter = ',', default_value = "10,100,1000")]
+    pub(crate) ratio: Vec<f64>,
+    /// What is predicted
+    #[arg(long, value_enum, default_value = "run")]
+    pub(crate) mode: BacktestMode,
+    #[command(flatten)]
+    pub(crate) law: LawArgs,
+    #[command(flatten)]
+    pub(crate) table: TableArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RegisterArgs {
+    /// Sweep folder, or a table with --target
+    pub(crate) source: PathBuf,
+    /// A JSON file describing a foreign target: {"name", "flops", "params", "tokens", …}; the sweep's own when absent
+    #[arg(long, value_name = "FILE")]
+    pub(crate) target: Option<PathBuf>,
+    /// Where to write the registration [default: out/registrations/ of the sweep]
+    #[arg(long)]
+    pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) table: TableArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ScoreArgs {
+    /// A registration, or the sweep that holds it
+    pub(crate) registration: PathBuf,
+    /// A record.json of the target, or its loss as a number; the sweep's own target when absent
+    #[arg(long, value_name = "FILE|VALUE")]
+    pub(crate) observed: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The form of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    /// One self-contained page
+    Html,
+    /// Markdown for a pull request
+    Md,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// A sweep or a baseline folder
+    pub(crate) source: PathBuf,
+    /// Folder to write to [default: out/ of the sweep, or out/ beside the baseline]
+    #[arg(long)]
+    pub(crate) out: Option<PathBuf>,
+    /// Form
+    #[arg(long, value_enum, default_value = "html")]
+    pub(crate) format: ReportFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Baseline folder: reports/<name>/baseline
+    pub(crate) baseline: PathBuf,
+    /// A sweep whose records are fitted anew [default: the baseline's own records]
+    #[arg(long, value_name = "SOURCE")]
+    pub(crate) against: Option<PathBuf>,
+    /// Write a JUnit file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+    /// Print annotations that GitHub shows beside the change
+    #[arg(long)]
+    pub(crate) github: bool,
+    /// Replace the baseline by what --against (or sweeps/<name>) holds now
+    #[arg(long)]
+    pub(crate) update: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SchemaArgs {
+    /// fit, forecast, backtest, record, registration, score, check, plan, corpus, report
+    #[arg(required_unless_present = "all")]
+    pub(crate) kind: Option<String>,
+    /// Write every schema into this folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) all: Option<PathBuf>,
+}
+
+fn parse_unit(text: &str) -> Result<LossUnit, String> {
+    match text {
+        "nats" => Ok(LossUnit::NatsPerToken),
+        "bits" => Ok(LossUnit::BitsPerToken),
+        "bpb" => Ok(LossUnit::BitsPerByte),
+        other => Err(format!("`{other}` is not a unit; nats, bits and bpb are")),
+    }
+}
+
+fn parse_rule(text: &str) -> Result<FlopsRule, String> {
+    [FlopsRule::SixNd, FlopsRule::Kaplan, FlopsRule::Exact, FlopsRule::Column]
+        .into_iter()
+        .find(|rule| rule.name() == text)
+        .ok_or_else(|| format!("`{text}` is not a rule; 6nd, kaplan, exact and column are"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

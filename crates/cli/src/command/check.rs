@@ -1,0 +1,135 @@
+//! `forescale check`: the CI gate. Fits committed (or new) records again and fails when a prediction moved.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use forescale_core::outcome::{Score, Verdict};
+use forescale_fit::Evidence;
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+
+use crate::args::{CheckArgs, LawArgs, TableArgs};
+use crate::evidence;
+use crate::exit::Answer;
+use crate::output;
+use crate::source::{Material, SweepMaterial};
+use crate::workplace;
+
+pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<Answer> {
+    if args.update {
+        return update(args);
+    }
+    if !args.baseline.join("forecast.json").is_file() {
+        bail!(
+            "`{}` is not a baseline: it holds no forecast.json\n\nhint: forescale check {0} --update --against sweeps/NAME",
+            args.baseline.display()
+        );
+    }
+    let baseline = read_evidence(&args.baseline)?;
+    let material = Material::open(args.against.as_ref().unwrap_or(&args.baseline), &TableArgs::default())?;
+    let current = evidence::judge(&material, &LawArgs::default())?;
+    let mut verdict = forescale_fit::check(&baseline, &current, &args.baseline.display().to_string());
+    if args.against.is_none() {
+        verdict.problems.extend(seal_problems(&args.baseline, &material)?);
+        verdict.held &= verdict.problems.is_empty();
+    }
+    if let Some(path) = &args.junit {
+        forescale_sweep::write_atomically(path, junit(&verdict)?.as_bytes())?;
+    }
+    if args.github {
+        annotate(&verdict)?;
+    }
+    output::either(args.json, &verdict, forescale_report::text::verdict)?;
+    Ok(Answer::from_held(verdict.held))
+}
+
+/// The committed registration must still bear its seal, and the committed score must be the one it gives.
+fn seal_problems(baseline: &Path, material: &Material) -> anyhow::Result<Vec<String>> {
+    let Some(sweep) = &material.sweep else { return Ok(Vec::new()) };
+    let Some(registration) = evidence::registration(sweep)? else { return Ok(Vec::new()) };
+    let Some(now) = evidence::score(sweep, &registration)? else { return Ok(Vec::new()) };
+    let committed: Score = workplace::read_json(&baseline.join("score.json"))?;
+    let same = committed.inside == now.inside && (committed.crps - now.crps).abs() <= 1e-12 * now.crps.abs();
+    Ok(if same { Vec::new() } else { vec!["`score.json` is not the score its registration and record give".to_owned()] })
+}
+
+fn read_evidence(folder: &Path) -> anyhow::Result<Evidence> {
+    Ok(Evidence {
+        fits: workplace::read_json(&folder.join("fit.json"))?,
+        forecast: workplace::read_json(&folder.join("forecast.json"))?,
+    })
+}
+
+fn update(args: &CheckArgs) -> anyhow::Result<Answer> {
+    let source = args.against.clone().map_or_else(|| sweep_of(&args.baseline), Ok)?;
+    let material = Material::open(&source, &TableArgs::default())?;
+    let sweep = material.sweep.as_ref().context("a baseline is made from a sweep, not from a bare table")?;
+    let evidence = evidence::judge(&material, &LawArgs::default())?;
+    write_baseline(&args.baseline, &material, sweep, &evidence)?;
+    output::text(&args.baseline.display().to_string())?;
+    Ok(Answer::Yes)
+}
+
+/// `sweeps/<name>` for `reports/<name>/baseline`.
+fn sweep_of(baseline: &Path) -> anyhow::Result<PathBuf> {
+    let name = baseline.parent().and_then(Path::file_name);
+    let sweep = name.map(|name| Path::new("sweeps").join(name)).filter(|path| path.is_dir());
+    sweep.with_context(|| {
+        format!("which sweep `{}` is made from is not clear\n\nhint: --against sweeps/NAME", baseline.display())
+    })
+}
+
+fn write_baseline(folder: &Path, material: &Material, sweep: &SweepMaterial, evidence: &Evidence) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("`{}` cannot be made", folder.display()))?;
+    let spec = std::fs::read(sweep.spec.path()).context("the sweep's spec cannot be read")?;
+    forescale_sweep::write_atomically(&folder.join("sweep.toml"), &spec)?;
+    workplace::write_json(&folder.join("manifest.json"), &sweep.manifest)?;
+    forescale_sweep::write_records(&folder.join("records.parquet"), &sweep.records)?;
+    workplace::write_json(&folder.join("fit.json"), &evidence.fits)?;
+    workplace::write_json(&folder.join("forecast.json"), &evidence.forecast)?;
+    if let (Some(registration), Some(target)) = (evidence::registration(sweep)?, sweep.target()) {
+        let path = folder.join("registrations").join(format!("{}.json", target.id));
+        workplace::write_json(&path, &registration)?;
+        if let Some(score) = evidence::score(sweep, &registration)? {
+            workplace::write_json(&folder.join("score.json"), &score)?;
+        }
+    }
+    evidence::write_page(material, evidence, folder)?;
+    Ok(())
+}
+
+fn junit(verdict: &Verdict) -> anyhow::Result<String> {
+    let mut suite = TestSuite::new(&verdict.baseline);
+    for item in &verdict.items {
+        let status = if item.held {
+            TestCaseStatus::success()
+        } else {
+            let mut failure = TestCaseStatus::non_success(NonSuccessKind::Failure);
+            failure.set_message(moved(item));
+            failure
+        };
+        suite.add_test_case(TestCase::new(&item.name, status));
+    }
+    for problem in &verdict.problems {
+        let mut failure = TestCaseStatus::non_success(NonSuccessKind::Failure);
+        failure.set_message(problem);
+        suite.add_test_case(TestCase::new("structure", failure));
+    }
+    let mut report = Report::new("forescale check");
+    report.add_test_suite(suite);
+    Ok(report.to_string()?)
+}
+
+fn annotate(verdict: &Verdict) -> anyhow::Result<()> {
+    let moved_items = verdict.items.iter().filter(|item| !item.held).map(moved);
+    for problem in moved_items.chain(verdict.problems.iter().cloned()) {
+        output::text(&format!("::error title=forescale check {}::{}", verdict.baseline, problem.replace('\n', "%0A")))?;
+    }
+    Ok(())
+}
+
+fn moved(item: &forescale_core::outcome::CheckItem) -> String {
+    format!(
+        "{} moved from {} to {}: more than {} ({})",
+        item.name, item.baseline, item.current, item.tolerance, item.tolerance_reason
+    )
+}

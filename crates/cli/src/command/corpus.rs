@@ -1,0 +1,69 @@
+//! `forescale corpus`: build, show and lock corpora.
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use forescale_core::corpus::CorpusManifest;
+use forescale_corpus::LockRequest;
+use forescale_sweep::SweepSpec;
+
+use crate::args::CorpusCommand;
+use crate::exit::Answer;
+use crate::output;
+use crate::workplace::{self, Workplace};
+
+pub(crate) fn run(command: &CorpusCommand) -> anyhow::Result<Answer> {
+    match command {
+        CorpusCommand::Build { spec } => build(spec),
+        CorpusCommand::Show { spec, verify, json } => show(spec, *verify, *json),
+        CorpusCommand::Lock { cargo_lock, validation, leave_out, max_train_bytes, out } => {
+            let max_train_bytes = *max_train_bytes;
+            lock(&LockRequest { cargo_lock, validation, leave_out, max_train_bytes }, out)
+        }
+    }
+}
+
+fn build(sweep: &Path) -> anyhow::Result<Answer> {
+    let built = workplace::build_corpus(&SweepSpec::load(sweep)?)?;
+    output::text(&built.dir.display().to_string())?;
+    Ok(Answer::Yes)
+}
+
+fn show(sweep: &Path, verify: bool, json: bool) -> anyhow::Result<Answer> {
+    let workplace = Workplace::open_built(sweep)?;
+    let built = workplace.built();
+    if verify {
+        forescale_corpus::verify(built)?;
+        output::say("tokens.bin agrees with its digest");
+    }
+    output::either(json, &built.manifest, |manifest| words(manifest, &built.dir))?;
+    Ok(Answer::Yes)
+}
+
+fn words(manifest: &CorpusManifest, dir: &Path) -> String {
+    let mut lines = vec![
+        format!("folder              {}", dir.display()),
+        format!("digest              {}", manifest.digest),
+        format!("vocabulary          {}", manifest.vocabulary),
+        format!("training tokens     {} ({} unique)", manifest.train_tokens, manifest.unique_tokens),
+        format!("validation tokens   {} in {} clusters", manifest.validation_tokens, manifest.clusters.len()),
+        format!("unigram entropy     {:.4} nats per token", manifest.unigram_entropy),
+    ];
+    if let Some(rate) = manifest.entropy_rate {
+        lines.push(format!("exact entropy rate  {rate:.6} nats per token"));
+    }
+    for left_out in &manifest.left_out {
+        lines.push(format!("left out            {} documents, {} bytes: {}", left_out.documents, left_out.bytes, left_out.reason));
+    }
+    lines.join("\n")
+}
+
+fn lock(request: &LockRequest, out: &Path) -> anyhow::Result<Answer> {
+    if out.exists() {
+        bail!("`{}` exists already\n\nhint: --out another.lock, or remove that file", out.display());
+    }
+    let lock = forescale_corpus::lock_crates(request)?;
+    forescale_sweep::write_atomically(out, lock.to_string().as_bytes()).context("the lock was made but not written")?;
+    output::say(&format!("wrote {}", out.display()));
+    Ok(Answer::Yes)
+}

@@ -1,0 +1,15 @@
+//! `forescale fit`: scaling laws with intervals, certificates and doubts.
+
+use crate::args::FitArgs;
+use crate::exit::Answer;
+use crate::output;
+use crate::source::Material;
+
+pub(crate) fn run(args: &FitArgs) -> anyhow::Result<Answer> {
+    let material = Material::open(&args.source, &args.table)?;
+    material.say_notes();
+    let options = material.fit_options(&args.law)?;
+    let report = forescale_fit::fit(&material.observations, &material.exclusions, &options)?;
+    output::either(args.json, &report, forescale_report::text::fits)?;
+    Ok(Answer::Yes)
+}

@@ -1,0 +1,77 @@
+//! `forescale forecast`: what a larger run will reach, and what budget reaches a loss.
+
+use anyhow::{Context as _, bail};
+use forescale_fit::Target;
+
+use crate::args::ForecastArgs;
+use crate::exit::Answer;
+use crate::output;
+use crate::source::Material;
+
+pub(crate) fn run(args: &ForecastArgs) -> anyhow::Result<Answer> {
+    let targets = args.at.iter().map(|text| parse_target(text)).collect::<anyhow::Result<Vec<_>>>()?;
+    let material = Material::open(&args.source, &args.table)?;
+    material.say_notes();
+    let options = material.forecast_options(&args.law)?;
+    let forecast = match &args.reach {
+        Some(text) => forescale_fit::reach(&material.observations, parse_reach(text)?, &options)?,
+        None => forescale_fit::forecast(&material.observations, &material.targets_or_own(targets)?, &options)?,
+    };
+    output::either(args.json, &forecast, forescale_report::text::forecast)?;
+    Ok(Answer::Yes)
+}
+
+/// Reads `flops=1e21[,params=…,tokens=…]`.
+fn parse_target(text: &str) -> anyhow::Result<Target> {
+    let (mut flops, mut params, mut tokens) = (None, None, None);
+    for part in text.split(',') {
+        let (name, value) = parse_pair(part, "flops=1e21,params=7e9,tokens=1.4e11")?;
+        match name {
+            "flops" => flops = Some(value),
+            "params" => params = Some(value),
+            "tokens" => tokens = Some(value),
+            other => bail!("`{other}` is not part of a target\n\nhint: --at flops=1e21[,params=7e9,tokens=1.4e11]"),
+        }
+    }
+    let flops = match (flops, params, tokens) {
+        (Some(flops), _, _) => flops,
+        (None, Some(params), Some(tokens)) => 6.0 * params * tokens,
+        _ => bail!("`{text}` has no flops\n\nhint: --at flops=1e21[,params=7e9,tokens=1.4e11]"),
+    };
+    Ok(Target { flops, params, tokens })
+}
+
+fn parse_reach(text: &str) -> anyhow::Result<f64> {
+    match parse_pair(text, "loss=1.9")? {
+        ("loss", value) => Ok(value),
+        (other, _) => bail!("`{other}` cannot be reached for\n\nhint: --reach loss=1.9"),
+    }
+}
+
+fn parse_pair<'a>(part: &'a str, example: &str) -> anyhow::Result<(&'a str, f64)> {
+    let hint = || format!("`{part}` is not of the form name=number\n\nhint: {example}");
+    let (name, value) = part.split_once('=').with_context(hint)?;
+    let value: f64 = value.trim().parse().ok().with_context(hint)?;
+    if !(value.is_finite() && value > 0.0) {
+        bail!("`{part}`: {value} is not a positive number\n\nhint: {example}");
+    }
+    Ok((name.trim(), value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_has_flops_and_may_have_a_shape() {
+        let target = parse_target("flops=1e21,params=7e9").expect("parses");
+        assert!((target.flops - 1e21).abs() < 1.0 && target.params == Some(7e9) && target.tokens.is_none());
+    }
+
+    #[test]
+    fn refuses_a_target_without_a_budget() {
+        for bad in ["params=7e9", "flops=-1", "flops=nan", "flops", "budget=1e21"] {
+            assert!(parse_target(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! One file per command.
+
+mod backtest;
+mod check;
+mod collect;
+mod corpus;
+mod doctor;
+mod exec;
+mod fit;
+mod forecast;
+mod init;
+mod plan;
+mod register;
+mod report;
+mod run;
+mod schema;
+mod score;
+mod status;
+
+use clap::CommandFactory as _;
+
+use crate::args::{Cli, Command};
+use crate::exit::Answer;
+
+/// Runs the command that was typed.
+pub(crate) fn dispatch(cli: Cli) -> anyhow::Result<Answer> {
+    match cli.command {
+        Command::Init(args) => init::run(&args),
+        Command::Corpus(command) => corpus::run(&command),
+        Command::Plan(args) => plan::run(&args),
+        Command::Run(args) => run::run(&args),
+        Command::Exec(args) => exec::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Collect(args) => collect::run(&args),
+        Command::Fit(args) => fit::run(&args),
+        Command::Forecast(args) => forecast::run(&args),
+        Command::Backtest(args) => backtest::run(&args),
+        Command::Register(args) => register::run(&args),
+        Command::Score(args) => score::run(&args),
+        Command::Report(args) => report::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Schema(args) => schema::run(&args),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "forescale", &mut std::io::stdout());
+            Ok(Answer::Yes)
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! `forescale register`: seals a forecast before its target is trained.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use forescale_core::digest::json_digest;
+use forescale_core::outcome::{ForecastStatus, Registration};
+use forescale_core::run::NUMERICS_VERSION;
+use forescale_fit::{Evidence, RegistrationDraft, Target};
+use forescale_sweep::RunState;
+use serde::{Deserialize, Serialize};
+
+use crate::args::{LawArgs, RegisterArgs, TableArgs};
+use crate::evidence;
+use crate::exit::Answer;
+use crate::output;
+use crate::source::Material;
+use crate::workplace::{self, Workplace};
+
+/// A target that is not a run of ours, as a file says it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ForeignTarget {
+    name: String,
+    flops: f64,
+    params: Option<f64>,
+    tokens: Option<f64>,
+    /// Anything else that fixes the run, in words; part of the digest.
+    description: Option<String>,
+}
+
+pub(crate) fn run(args: &RegisterArgs) -> anyhow::Result<Answer> {
+    let (registration, path) = match &args.target {
+        Some(target) => foreign(args, target)?,
+        None => {
+            let workplace = Workplace::open_built(&args.source)?;
+            let material = Material::from_workplace(&workplace)?;
+            let evidence = evidence::judge(&material, &LawArgs::default())?;
+            let (registration, path) = seal_own(&workplace, &material, &evidence)?;
+            (registration, args.out.clone().unwrap_or(path))
+        }
+    };
+    workplace::write_json(&path, &registration)?;
+    output::say(&format!("registered {}", registration.sha256));
+    output::text(&path.display().to_string())?;
+    Ok(Answer::Yes)
+}
+
+/// Seals the forecast of a sweep's own target; refused once the target has started.
+pub(crate) fn seal_own(
+    workplace: &Workplace,
+    material: &Material,
+    evidence: &Evidence,
+) -> anyhow::Result<(Registration, PathBuf)> {
+    let folder = workplace.spec.folder().display();
+    let run = workplace
+        .plan
+        .target()
+        .with_context(|| format!("`{folder}` has no [target]\n\nhint: add one to sweep.toml, or give --target FILE"))?;
+    if !matches!(workplace.store.state(&run.id)?, RunState::Missing) {
+        bail!(
+            "the target `{}` has been started already: a forecast made now would prove nothing\n\n\
+             hint: change its seed in sweep.toml to register a forecast for a new run",
+            run.name
+        );
+    }
+    let forecast = evidence::own_target(evidence).context("no forecast was made for the target")?;
+    if forecast.status == ForecastStatus::Refused {
+        bail!("there is no forecast to register: {}", forecast.reason.as_deref().unwrap_or("it was refused"));
+    }
+    let registration = forescale_fit::register(RegistrationDraft {
+        sweep: workplace.spec.name().to_owned(),
+        created_at: now(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        numerics_version: NUMERICS_VERSION,
+        target_run_id: Some(run.id.0.clone()),
+        target_config_digest: run.config.digest(),
+        eval_set_digest: Some(forescale_train::eval_set_digest(&run.config, &workplace.built().manifest)),
+        rule: material.rules(),
+        fits: evidence.fits.fits.clone(),
+        forecast: forecast.clone(),
+        observation_run_ids: material.observations.iter().map(|run| run.run_id.clone()).collect(),
+        inputs: evidence.forecast.inputs.clone(),
+    });
+    Ok((registration, workplace.registration_path(run)))
+}
+
+fn foreign(args: &RegisterArgs, target_file: &Path) -> anyhow::Result<(Registration, PathBuf)> {
+    let target: ForeignTarget = workplace::read_json(target_file)?;
+    let table = TableArgs { ..args.table.clone() };
+    let material = Material::open(&args.source, &table)?;
+    material.say_notes();
+    let options = material.forecast_options(&LawArgs::default())?;
+    let fits = forescale_fit::fit(&material.observations, &material.exclusions, &options.fit)?;
+    let asked = Target { flops: target.flops, params: target.params, tokens: target.tokens };
+    let forecast = forescale_fit::forecast(&material.observations, &[asked], &options)?;
+    let first = forecast.targets.first().context("no forecast was made")?;
+    if first.status == ForecastStatus::Refused {
+        bail!("there is no forecast to register: {}", first.reason.as_deref().unwrap_or("it was refused"));
+    }
+    let path = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}.registration.json", target.name)));
+    if path.exists() {
+        bail!("`{}` exists already, and a registration is never replaced\n\nhint: --out FILE", path.display());
+    }
+    let registration = forescale_fit::register(RegistrationDraft {
+        sweep: target.name.clone(),
+        created_at: now(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        numerics_version: NUMERICS_VERSION,
+        target_run_id: None,
+        target_config_digest: json_digest(&target),
+        eval_set_digest: None,
+        rule: material.rules(),
+        fits: fits.fits,
+        forecast: first.clone(),
+        observation_run_ids: material.observations.iter().map(|run| run.run_id.clone()).collect(),
+        inputs: forecast.inputs.clone(),
+    });
+    Ok((registration, path))
+}
+
+/// The present time as RFC 3339, for people; it is never evidence.
+fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}

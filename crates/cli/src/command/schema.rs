@@ -1,0 +1,55 @@
+//! `forescale schema`: the JSON schema of each document, generated from the types.
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use forescale_core::corpus::CorpusManifest;
+use forescale_core::outcome::{BacktestReport, FitReport, Forecast, Registration, Score, Verdict};
+use forescale_core::panel::ReportData;
+use forescale_core::record::RunRecord;
+use forescale_core::run::PlannedRun;
+use schemars::{Schema, schema_for};
+
+use crate::args::SchemaArgs;
+use crate::exit::Answer;
+use crate::output;
+
+/// Every document by name.
+fn documents() -> Vec<(&'static str, Schema)> {
+    vec![
+        ("fit", schema_for!(FitReport)),
+        ("forecast", schema_for!(Forecast)),
+        ("backtest", schema_for!(BacktestReport)),
+        ("record", schema_for!(RunRecord)),
+        ("registration", schema_for!(Registration)),
+        ("score", schema_for!(Score)),
+        ("check", schema_for!(Verdict)),
+        ("plan", schema_for!(Vec<PlannedRun>)),
+        ("corpus", schema_for!(CorpusManifest)),
+        ("report", schema_for!(ReportData)),
+    ]
+}
+
+pub(crate) fn run(args: &SchemaArgs) -> anyhow::Result<Answer> {
+    if let Some(folder) = &args.all {
+        write_all(folder)?;
+    }
+    if let Some(kind) = &args.kind {
+        let documents = documents();
+        let Some((_, schema)) = documents.iter().find(|(name, _)| name == kind) else {
+            let names: Vec<&str> = documents.iter().map(|(name, _)| *name).collect();
+            bail!("`{kind}` is not a document\n\nhint: one of {}", names.join(", "));
+        };
+        output::json(schema)?;
+    }
+    Ok(Answer::Yes)
+}
+
+fn write_all(folder: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("`{}` cannot be made", folder.display()))?;
+    for (name, schema) in documents() {
+        let text = serde_json::to_string_pretty(&schema)? + "\n";
+        forescale_sweep::write_atomically(&folder.join(format!("{name}.json")), text.as_bytes())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,80 @@
+//! `forescale score`: a registered forecast held against what happened.
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use forescale_core::outcome::{OrderProof, Registration, Score};
+use forescale_core::record::RunRecord;
+
+use crate::args::{ScoreArgs, TableArgs};
+use crate::evidence;
+use crate::exit::Answer;
+use crate::output;
+use crate::source::Material;
+use crate::workplace;
+
+pub(crate) fn run(args: &ScoreArgs) -> anyhow::Result<Answer> {
+    let score = match &args.observed {
+        None => own_score(&args.registration)?,
+        Some(observed) => foreign_score(&args.registration, observed)?,
+    };
+    output::either(args.json, &score, forescale_report::text::score)?;
+    Ok(Answer::from_held(score.inside))
+}
+
+/// The sweep's own registration against its own target.
+fn own_score(source: &Path) -> anyhow::Result<Score> {
+    if !source.is_dir() {
+        bail!("there is nothing to hold `{}` against\n\nhint: --observed FILE|VALUE", source.display());
+    }
+    let material = Material::open(source, &TableArgs::default())?;
+    let sweep = material.sweep.as_ref().context("a table has no registration")?;
+    let registration = evidence::registration(sweep)?.with_context(|| {
+        format!("`{}` has no registered forecast\n\nhint: forescale register {0}", source.display())
+    })?;
+    evidence::score(sweep, &registration)?
+        .with_context(|| format!("the target is not trained yet\n\nhint: forescale run {}", source.display()))
+}
+
+/// A registration file against a record or a bare number.
+fn foreign_score(path: &Path, observed: &str) -> anyhow::Result<Score> {
+    let registration = if path.is_dir() {
+        let material = Material::open(path, &TableArgs::default())?;
+        let sweep = material.sweep.as_ref().context("a table has no registration")?;
+        evidence::registration(sweep)?.context("this sweep has no registered forecast")?
+    } else {
+        workplace::read_registration(path)?
+    };
+    if let Ok(value) = observed.parse::<f64>() {
+        return score_value(&registration, value);
+    }
+    score_record(&registration, Path::new(observed))
+}
+
+fn score_value(registration: &Registration, value: f64) -> anyhow::Result<Score> {
+    if !(value.is_finite() && value > 0.0) {
+        bail!("`--observed {value}` is not a loss: a positive number is needed");
+    }
+    let detail = "order not proven: a bare number says nothing of when it was measured".to_owned();
+    Ok(forescale_fit::score(registration, value, OrderProof::NotProven, detail)?)
+}
+
+fn score_record(registration: &Registration, path: &Path) -> anyhow::Result<Score> {
+    let record: RunRecord = workplace::read_json(path)
+        .with_context(|| format!("`--observed {}` is neither a number nor a record.json", path.display()))?;
+    if registration.target_run_id.as_ref().is_some_and(|id| *id != record.run_id.0) {
+        bail!(
+            "`{}` is run {}, but the registration is for run {}\n\nhint: give the record of the registered target",
+            path.display(),
+            record.run_id,
+            registration.target_run_id.as_deref().unwrap_or("?")
+        );
+    }
+    if record.config_digest != registration.target_config_digest {
+        bail!("`{}`: its config digest differs from the registered target's", path.display());
+    }
+    let name = registration.forecast.metric.as_str();
+    let metric = record.metric(name).with_context(|| format!("`{}` has no metric `{name}`", path.display()))?;
+    let (order, detail) = evidence::order_of(&record, registration);
+    Ok(forescale_fit::score(registration, metric.value, order, detail)?)
+}

@@ -1,0 +1,92 @@
+//! `forescale status`: runs by state, progress and time left.
+
+use std::io::{self, IsTerminal as _};
+use std::time::Duration;
+
+use forescale_core::run::PlannedRun;
+use forescale_report::{Alignment, Table};
+use forescale_sweep::RunState;
+use serde::Serialize;
+
+use super::plan::role_words;
+use crate::args::StatusArgs;
+use crate::exit::Answer;
+use crate::output;
+use crate::progress::clock;
+use crate::workplace::Workplace;
+
+/// One run's state, as `status --json` says it.
+#[derive(Debug, Serialize)]
+struct Row {
+    run_id: String,
+    name: String,
+    role: &'static str,
+    state: &'static str,
+    step: u64,
+    steps: u64,
+    loss: Option<f64>,
+    seconds_left: Option<f64>,
+}
+
+pub(crate) fn run(args: &StatusArgs) -> anyhow::Result<Answer> {
+    loop {
+        let workplace = Workplace::open_built(&args.sweep)?;
+        let rows = workplace.plan.runs.iter().map(|run| row(&workplace, run)).collect::<anyhow::Result<Vec<_>>>()?;
+        if args.watch && io::stdout().is_terminal() {
+            output::text("\x1b[2J\x1b[H")?;
+        }
+        output::either(args.json, &rows, |rows| words(rows))?;
+        if !args.watch || rows.iter().all(|row| row.seconds_left.is_none()) {
+            return Ok(Answer::Yes);
+        }
+        std::thread::sleep(Duration::from_secs(2));
+    }
+}
+
+fn row(workplace: &Workplace, run: &PlannedRun) -> anyhow::Result<Row> {
+    let steps = run.config.steps;
+    let estimate = forescale_train::estimated_seconds(&run.config, 1);
+    let (state, step, loss, seconds_left) = match workplace.store.state(&run.id)? {
+        RunState::Missing => ("waiting", 0, None, Some(estimate)),
+        RunState::Started(progress) => {
+            let left = (steps.saturating_sub(progress.step) * run.config.batch_tokens()) as f64;
+            let rate = progress.tokens_per_second.filter(|rate| *rate > 0.0);
+            let state = if progress.held { "running" } else { "interrupted" };
+            (state, progress.step, progress.loss, Some(rate.map_or(estimate, |rate| left / rate)))
+        }
+        RunState::Sealed(record) => {
+            let state = match record.status {
+                forescale_core::record::RunStatus::Finished => "finished",
+                forescale_core::record::RunStatus::Diverged => "diverged",
+                forescale_core::record::RunStatus::Stopped => "stopped",
+            };
+            (state, record.steps, record.metric("loss").map(|metric| metric.value), None)
+        }
+    };
+    Ok(Row { run_id: run.id.0.clone(), name: run.name.clone(), role: role_words(run.role), state, step, steps, loss, seconds_left })
+}
+
+fn words(rows: &[Row]) -> String {
+    let headers = ["run", "role", "state", "step", "of", "loss", "left"];
+    let table = Table {
+        headers: headers.iter().map(|name| (*name).to_owned()).collect(),
+        rows: rows.iter().map(cells).collect(),
+        alignments: (0..headers.len()).map(|i| if i < 3 { Alignment::Left } else { Alignment::Right }).collect(),
+    };
+    let done = rows.iter().filter(|row| row.seconds_left.is_none()).count();
+    let left: f64 = rows.iter().filter_map(|row| row.seconds_left).sum();
+    let footer = format!("{done} of {} done, {} of one-thread work left", rows.len(), clock(Duration::from_secs_f64(left)));
+    format!("{}\n{footer}", forescale_report::text::table(&table).trim_end())
+}
+
+fn cells(row: &Row) -> Vec<String> {
+    vec![
+        row.name.clone(),
+        row.role.to_owned(),
+        row.state.to_owned(),
+        row.step.to_string(),
+        row.steps.to_string(),
+        row.loss.map_or("–".to_owned(), |loss| format!("{loss:.4}")),
+        row.seconds_left.map_or("–".to_owned(), |seconds| clock(Duration::from_secs_f64(seconds))),
+    ]
+}

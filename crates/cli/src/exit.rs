@@ -1,0 +1,40 @@
+//! Exit codes: 0 done, 1 an answer and it is no, 2 could not answer.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+/// How a command that could answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Done, held, inside.
+    Yes,
+    /// Drifted, outside, or runs left that failed.
+    No,
+}
+
+impl Answer {
+    /// `Yes` when something holds.
+    pub(crate) fn from_held(held: bool) -> Self {
+        if held { Self::Yes } else { Self::No }
+    }
+}
+
+/// Maps a command's outcome to the exit code, printing the error once.
+pub(crate) fn code_of(outcome: anyhow::Result<Answer>) -> ExitCode {
+    match outcome {
+        Ok(Answer::Yes) => ExitCode::SUCCESS,
+        Ok(Answer::No) => ExitCode::from(1),
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// A reader that closed the pipe (`forescale plan | head`) has seen enough; that is no failure.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe)
+    })
+}

@@ -1,0 +1,21 @@
+//! The binary `forescale`: flags as typed become a call into the rooms, and their answers become text and an exit code.
+
+mod args;
+mod command;
+mod evidence;
+mod exit;
+mod output;
+mod progress;
+mod source;
+mod workplace;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    exit::code_of(command::dispatch(args::Cli::parse()))
+}

@@ -1,0 +1,260 @@
+//! A SOURCE as typed (a sweep, a baseline folder or a table) becomes observations and the conventions they follow.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use forescale_core::corpus::{CorpusManifest, CorpusSpec};
+use forescale_core::observation::{Exclusion, Observation, Selection};
+use forescale_core::outcome::Rules;
+use forescale_core::record::RunRecord;
+use forescale_core::run::{PlannedRun, Role};
+use forescale_fit::{FitOptions, ForecastOptions, LawName, Objective, Target};
+use forescale_sweep::{Plan, SweepSpec, TableOptions};
+
+use crate::args::{LawArgs, ObjectiveName, TableArgs};
+use crate::output;
+use crate::workplace::{self, Workplace};
+
+/// What an answer is made from.
+pub(crate) struct Material {
+    pub(crate) observations: Vec<Observation>,
+    pub(crate) exclusions: Vec<Exclusion>,
+    pub(crate) selection: Selection,
+    /// Things a person should know about how the source was read.
+    pub(crate) notes: Vec<String>,
+    /// The sweep behind it; a bare table has none.
+    pub(crate) sweep: Option<SweepMaterial>,
+}
+
+/// What a sweep or a baseline folder has besides observations.
+pub(crate) struct SweepMaterial {
+    pub(crate) spec: SweepSpec,
+    pub(crate) manifest: CorpusManifest,
+    pub(crate) plan: Plan,
+    pub(crate) records: Vec<RunRecord>,
+    /// `out/` of a sweep, or the baseline folder itself: where registrations and scores lie.
+    pub(crate) evidence: PathBuf,
+}
+
+impl Material {
+    /// Opens a source of any kind.
+    pub(crate) fn open(source: &Path, table: &TableArgs) -> anyhow::Result<Self> {
+        if source.is_dir() {
+            refuse_table_flags(source, table)?;
+            return Self::from_folder(source);
+        }
+        if source.file_name().is_some_and(|name| name == "sweep.toml") {
+            return Self::from_folder(source.parent().unwrap_or(Path::new(".")));
+        }
+        Self::from_table(source, table)
+    }
+
+    fn from_folder(folder: &Path) -> anyhow::Result<Self> {
+        if folder.join("records.parquet").is_file() {
+            return Self::from_baseline(folder);
+        }
+        if !folder.join("sweep.toml").is_file() {
+            bail!(
+                "`{}` is neither a sweep nor a baseline folder: it holds no sweep.toml and no records.parquet\n\n\
+                 hint: forescale init {0}",
+                folder.display()
+            );
+        }
+        Self::from_workplace(&Workplace::open_built(folder)?)
+    }
+
+    /// All sealed records of a sweep.
+    pub(crate) fn from_workplace(workplace: &Workplace) -> anyhow::Result<Self> {
+        let mut records = Vec::new();
+        for run in &workplace.plan.runs {
+            records.extend(workplace.store.record(&run.id)?);
+        }
+        let sweep = SweepMaterial {
+            spec: workplace.spec.clone(),
+            manifest: workplace.built().manifest.clone(),
+            plan: workplace.plan.clone(),
+            records,
+            evidence: workplace.out(),
+        };
+        Self::from_sweep(sweep)
+    }
+
+    /// A committed baseline: records and the spec and manifest they came from.
+    fn from_baseline(folder: &Path) -> anyhow::Result<Self> {
+        let spec = SweepSpec::load(&folder.join("sweep.toml"))?;
+        let manifest: CorpusManifest = workplace::read_json(&folder.join("manifest.json"))?;
+        let plan = forescale_sweep::plan(&spec, Some(&manifest))?;
+        let records = forescale_sweep::read_records(&folder.join("records.parquet"))?;
+        Self::from_sweep(SweepMaterial { spec, manifest, plan, records, evidence: folder.to_owned() })
+    }
+
+    fn from_sweep(sweep: SweepMaterial) -> anyhow::Result<Self> {
+        let forecast = sweep.spec.forecast();
+        let selection = Selection {
+            params_rule: forecast.params_rule,
+            flops_rule: forecast.flops_rule,
+            ..Selection::default()
+        };
+        let (observations, exclusions) = forescale_sweep::observe(&sweep.records, &selection);
+        if observations.is_empty() {
+            let folder = sweep.spec.folder().display();
+            bail!("`{folder}` has no finished run to fit\n\nhint: forescale run {folder}");
+        }
+        Ok(Self { observations, exclusions, selection, notes: Vec::new(), sweep: Some(sweep) })
+    }
+
+    fn from_table(path: &Path, args: &TableArgs) -> anyhow::Result<Self> {
+        let options = TableOptions {
+            metric: args.metric.clone(),
+            map: args.map.clone(),
+            filter: args.filter.clone(),
+            unit: args.unit,
+            rule: args.rule,
+            pool: args.pool,
+        };
+        let table = forescale_sweep::read_table(path, &options)?;
+        Ok(Self {
+            observations: table.observations,
+            exclusions: table.exclusions,
+            selection: table.selection,
+            notes: table.notes,
+            sweep: None,
+        })
+    }
+
+    /// Tells the person how the source was read, where that may be doubted.
+    pub(crate) fn say_notes(&self) {
+        for note in &self.notes {
+            output::say(&format!("note: {note}"));
+        }
+    }
+
+    /// Conventions by name.
+    pub(crate) fn rules(&self) -> Rules {
+        Rules {
+            params: self.selection.params_rule.name().to_owned(),
+            flops: self.selection.flops_rule.name().to_owned(),
+        }
+    }
+
+    /// What to fit, from flags, then the sweep, then the defaults.
+    pub(crate) fn fit_options(&self, args: &LawArgs) -> anyhow::Result<FitOptions> {
+        if !(args.delta.is_finite() && args.delta > 0.0) {
+            bail!("`--delta {}` is not a positive number\n\nhint: --delta 1e-3", args.delta);
+        }
+        let level = args.level.or(self.sweep.as_ref().map(|sweep| sweep.spec.forecast().level)).unwrap_or(0.9);
+        if !(level > 0.0 && level < 1.0) {
+            bail!("`--level {level}` is not between 0 and 1\n\nhint: --level 0.9");
+        }
+        let objective = match args.objective {
+            ObjectiveName::Huber => Objective::Huber { delta: args.delta },
+            ObjectiveName::Lsq => Objective::LeastSquares,
+            ObjectiveName::Lad => Objective::LeastAbsolute,
+            ObjectiveName::Asymmetric => Objective::Asymmetric { delta: args.delta, overestimate_penalty: 10.0 },
+        };
+        Ok(FitOptions { laws: self.laws(&args.laws)?, objective, level, rules: self.rules() })
+    }
+
+    fn laws(&self, typed: &[String]) -> anyhow::Result<Vec<LawName>> {
+        let own = self.sweep.as_ref().map(|sweep| sweep.spec.forecast().laws.clone()).unwrap_or_default();
+        let names = if typed.is_empty() { &own[..] } else { typed };
+        if names.is_empty() {
+            return Ok(FitOptions::default().laws);
+        }
+        names.iter().map(|name| Ok(name.parse::<LawName>()?)).collect()
+    }
+
+    /// What to fit and how to forecast from it.
+    pub(crate) fn forecast_options(&self, args: &LawArgs) -> anyhow::Result<ForecastOptions> {
+        Ok(ForecastOptions {
+            fit: self.fit_options(args)?,
+            metric: self.selection.metric.clone(),
+            unit: self.selection.unit,
+            start_level: self.sweep.as_ref().map(|sweep| sweep.manifest.unigram_entropy),
+            backtest: true,
+        })
+    }
+
+    /// The targets typed, or the sweep's own.
+    pub(crate) fn targets_or_own(&self, typed: Vec<Target>) -> anyhow::Result<Vec<Target>> {
+        if !typed.is_empty() {
+            return Ok(typed);
+        }
+        let own = self.sweep.as_ref().and_then(SweepMaterial::target).map(|run| self.target_of(run));
+        own.map(|target| vec![target])
+            .context("there is no target to forecast\n\nhint: --at flops=1e21[,params=7e9,tokens=1.4e11]")
+    }
+
+    /// A planned run as a target, under this source's conventions.
+    pub(crate) fn target_of(&self, run: &PlannedRun) -> Target {
+        let flops = run.config.flops();
+        Target {
+            flops: flops.under(self.selection.flops_rule).unwrap_or(flops.exact),
+            params: Some(run.config.parameters().under(self.selection.params_rule) as f64),
+            tokens: Some(run.config.tokens() as f64),
+        }
+    }
+
+    /// Observations with the held-out target among them, once it is trained: a backtest may predict it.
+    pub(crate) fn observations_with_targets(&self) -> Vec<Observation> {
+        let mut observations = self.observations.clone();
+        if let Some(sweep) = &self.sweep {
+            observations.extend(sweep.target_observation(&self.selection));
+        }
+        observations
+    }
+}
+
+impl SweepMaterial {
+    /// The planned target.
+    pub(crate) fn target(&self) -> Option<&PlannedRun> {
+        self.plan.target()
+    }
+
+    /// The target's record, once it is trained.
+    pub(crate) fn target_record(&self) -> Option<&RunRecord> {
+        let target = self.target()?;
+        self.records.iter().find(|record| record.run_id == target.id)
+    }
+
+    fn target_observation(&self, selection: &Selection) -> Option<Observation> {
+        let mut record = self.target_record()?.clone();
+        record.role = Role::Path;
+        forescale_sweep::observe(&[record], selection).0.pop()
+    }
+
+    /// What the models are trained on, in words.
+    pub(crate) fn corpus_words(&self) -> String {
+        let million = self.manifest.train_tokens as f64 / 1e6;
+        match &self.manifest.spec {
+            CorpusSpec::Files(files) => format!("{million:.1} MB of text from {}", files.paths.join(", ")),
+            CorpusSpec::RustCode(_) => format!(
+                "{million:.1} MB of Rust source from published crates, validated on {} crates never trained on",
+                self.manifest.clusters.len()
+            ),
+            CorpusSpec::ZipfFacts(facts) => {
+                format!("{million:.1} M tokens about {} Zipf-distributed facts (synthetic, exact entropy known)", facts.facts)
+            }
+        }
+    }
+}
+
+/// Flags that only a bare table understands are refused for a sweep rather than ignored.
+fn refuse_table_flags(source: &Path, args: &TableArgs) -> anyhow::Result<()> {
+    let typed = [
+        ("--metric", args.metric.is_some()),
+        ("--map", !args.map.is_empty()),
+        ("--where", args.filter.is_some()),
+        ("--unit", args.unit.is_some()),
+        ("--rule", args.rule.is_some()),
+        ("--pool", args.pool),
+    ];
+    match typed.iter().find(|(_, is_typed)| *is_typed) {
+        Some((flag, _)) => bail!(
+            "`{flag}` is for tables, and `{}` is a sweep, which says in sweep.toml how it is counted\n\n\
+             hint: leave `{flag}` out",
+            source.display()
+        ),
+        None => Ok(()),
+    }
+}

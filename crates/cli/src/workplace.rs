@@ -1,0 +1,129 @@
+//! A sweep opened for work: its spec, its corpus, its plan and its store.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use forescale_core::outcome::Registration;
+use forescale_core::run::PlannedRun;
+use forescale_corpus::{BuildRequest, BuiltCorpus};
+use forescale_sweep::{Plan, Store, SweepSpec};
+
+use crate::output;
+
+/// A sweep and all that belongs to it.
+pub(crate) struct Workplace {
+    pub(crate) spec: SweepSpec,
+    pub(crate) store: Store,
+    pub(crate) corpus: Option<BuiltCorpus>,
+    pub(crate) plan: Plan,
+}
+
+impl Workplace {
+    /// Opens a sweep with its corpus if that is built; run ids are provisional if it is not.
+    pub(crate) fn open(sweep: &Path) -> anyhow::Result<Self> {
+        let spec = SweepSpec::load(sweep)?;
+        let corpus = forescale_corpus::locate(&request(&spec, &forescale_corpus::default_cache()))?;
+        Self::with_corpus(spec, corpus)
+    }
+
+    /// Opens a sweep, building its corpus first where it is missing.
+    pub(crate) fn open_building(sweep: &Path) -> anyhow::Result<Self> {
+        let spec = SweepSpec::load(sweep)?;
+        // A spec that cannot be planned is refused before minutes go into its corpus.
+        forescale_sweep::plan(&spec, None)?;
+        let corpus = build_corpus(&spec)?;
+        Self::with_corpus(spec, Some(corpus))
+    }
+
+    /// Opens a sweep whose corpus must be there.
+    pub(crate) fn open_built(sweep: &Path) -> anyhow::Result<Self> {
+        let workplace = Self::open(sweep)?;
+        if workplace.corpus.is_none() {
+            bail!(
+                "`{}`: its corpus is not built\n\nhint: forescale corpus build {}",
+                workplace.spec.path().display(),
+                sweep.display()
+            );
+        }
+        Ok(workplace)
+    }
+
+    fn with_corpus(spec: SweepSpec, corpus: Option<BuiltCorpus>) -> anyhow::Result<Self> {
+        let plan = forescale_sweep::plan(&spec, corpus.as_ref().map(|built| &built.manifest))?;
+        let store = Store::open(spec.folder())?;
+        Ok(Self { spec, store, corpus, plan })
+    }
+
+    /// The corpus of a workplace opened with [`Self::open_built`] or [`Self::open_building`].
+    pub(crate) fn built(&self) -> &BuiltCorpus {
+        self.corpus.as_ref().expect("opened with its corpus")
+    }
+
+    /// The folder that results are written to.
+    pub(crate) fn out(&self) -> PathBuf {
+        self.spec.folder().join("out")
+    }
+
+    /// A planned run by id or name.
+    pub(crate) fn find(&self, wanted: &str) -> anyhow::Result<&PlannedRun> {
+        self.plan.find(wanted).with_context(|| {
+            let path = self.spec.path().display();
+            format!("`{path}` plans no run `{wanted}`\n\nhint: forescale plan {}", self.spec.folder().display())
+        })
+    }
+
+    /// Where the registration of the target lies.
+    pub(crate) fn registration_path(&self, target: &PlannedRun) -> PathBuf {
+        self.out().join("registrations").join(format!("{}.json", target.id))
+    }
+
+    /// The registration of a run, verified, if there is one.
+    pub(crate) fn registration(&self, run: &PlannedRun) -> anyhow::Result<Option<Registration>> {
+        let path = self.registration_path(run);
+        if path.is_file() { read_registration(&path).map(Some) } else { Ok(None) }
+    }
+}
+
+/// Reads a registration and checks its seal.
+pub(crate) fn read_registration(path: &Path) -> anyhow::Result<Registration> {
+    let registration: Registration = read_json(path)?;
+    forescale_fit::verify(&registration).with_context(|| format!("`{}`", path.display()))?;
+    Ok(registration)
+}
+
+/// Reads a JSON document.
+pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
+    let bytes = std::fs::read(path).with_context(|| format!("`{}` cannot be read", path.display()))?;
+    serde_json::from_slice(&bytes)
+        .with_context(|| format!("`{}` is not the JSON that was expected", path.display()))
+}
+
+/// Writes a JSON document, whole or not at all.
+pub(crate) fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> anyhow::Result<()> {
+    let text = serde_json::to_string_pretty(value)? + "\n";
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).with_context(|| format!("`{}` cannot be made", folder.display()))?;
+    }
+    Ok(forescale_sweep::write_atomically(path, text.as_bytes())?)
+}
+
+fn request<'a>(spec: &'a SweepSpec, cache: &'a Path) -> BuildRequest<'a> {
+    BuildRequest { spec: spec.corpus(), spec_dir: spec.folder(), cache }
+}
+
+/// Builds the corpus of a spec, or finds it built.
+pub(crate) fn build_corpus(spec: &SweepSpec) -> anyhow::Result<BuiltCorpus> {
+    let cache = forescale_corpus::default_cache();
+    let request = request(spec, &cache);
+    if let Some(built) = forescale_corpus::locate(&request)? {
+        return Ok(built);
+    }
+    let mut stage = "";
+    let built = forescale_corpus::build(&request, &mut |progress| {
+        if progress.stage != stage {
+            stage = progress.stage;
+            output::say(&format!("corpus: {stage}"));
+        }
+    })?;
+    Ok(built)
+}

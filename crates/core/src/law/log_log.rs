@@ -1,0 +1,101 @@
+//! L(C) = a·C^−b: a straight line in log–log, without a floor.
+
+use super::{Centre, Domain, LawForm, Parameter, Position, Response, Term, Theta, amplitude, exponent, response_of_sum};
+use crate::math;
+
+/// Loss falls as a power of compute for ever; kept to show what leaving the floor out costs.
+///
+/// # Formula
+///
+/// L(C) = a·C^−b, with a > 0 (loss × FLOP^b), b > 0, and C in FLOPs.
+///
+/// Internally θ = (ln a − b ln C₀, b).
+///
+/// # Where it holds
+///
+/// Over a decade or two, far above the floor. Beyond that it undershoots: by 14.6% three decades out where the truth is a
+/// law with a floor.
+///
+/// # Identifiability
+///
+/// Three points at two or more budgets.
+///
+/// # Known values
+///
+/// Kaplan et al.: b = 0.050 against compute used well, 0.057 raw (equation 1.3 and figure 1).
+///
+/// # Reference
+///
+/// Kaplan et al., 2020, *Scaling laws for neural language models*, arXiv:2001.08361.
+pub struct LogLog;
+
+static PARAMETERS: [Parameter; 2] = [amplitude("a"), exponent("b")];
+
+impl LawForm for LogLog {
+    fn name(&self) -> &'static str {
+        "log_log"
+    }
+
+    fn formula(&self) -> &'static str {
+        "L(C) = a·C^-b"
+    }
+
+    fn domain(&self) -> Domain {
+        Domain::Compute
+    }
+
+    fn parameters(&self) -> &'static [Parameter] {
+        &PARAMETERS
+    }
+
+    fn log_loss(&self, theta: &Theta, at: &Position) -> f64 {
+        theta[0] - theta[1] * at.log_flops
+    }
+
+    fn response(&self, theta: &Theta, at: &Position) -> Response {
+        response_of_sum(None, &[Term::at(theta, 0, 1, at.log_flops)])
+    }
+
+    fn natural(&self, theta: &Theta, centre: &Centre) -> Theta {
+        [math::exp(theta[0] + theta[1] * centre.log_flops), theta[1], 0.0, 0.0, 0.0]
+    }
+
+    fn internal(&self, natural: &Theta, centre: &Centre) -> Theta {
+        [math::ln(natural[0]) - natural[1] * centre.log_flops, natural[1], 0.0, 0.0, 0.0]
+    }
+
+    fn natural_gradient(&self, index: usize, centre: &Centre) -> Theta {
+        let mut gradient = Theta::default();
+        gradient[index] = 1.0;
+        if index == 0 {
+            gradient[1] = centre.log_flops;
+        }
+        gradient
+    }
+
+    fn basis(&self, exponents: [f64; 2], at: &Position) -> [f64; 2] {
+        [math::exp(-exponents[0] * at.log_flops), 0.0]
+    }
+
+    fn start(&self, exponents: [f64; 2], log_amplitudes: [f64; 2], _floor: f64) -> Theta {
+        [log_amplitudes[0], exponents[0], 0.0, 0.0, 0.0]
+    }
+
+    fn terms(&self) -> usize {
+        1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thousandfold_compute_at_kaplans_exponent_takes_off_29_percent() {
+        // 1000^-0.050 = 0.70795.
+        let theta = LogLog.internal(&[3.0, 0.05, 0.0, 0.0, 0.0], &Centre::ONE);
+        let [small, large] =
+            [1e18, 1e21].map(|flops| LogLog.log_loss(&theta, &Centre::ONE.position(1.0, 1.0, flops)));
+        assert!((math::exp(large - small) - 0.707_945_784_384_137_9).abs() < 1e-13);
+    }
+}

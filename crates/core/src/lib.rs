@@ -1,0 +1,18 @@
+//! The vocabulary of Forescale: quantities, runs, records, observations, laws, and what a forecast says.
+//!
+//! Every room speaks these words; none of them is taught here how to train, fit, store or draw. The crate reads no
+//! file, clock, thread, environment or random number, so that the same input gives the same bytes on every machine.
+
+pub mod corpus;
+pub mod count;
+pub mod digest;
+pub mod estimate;
+pub mod law;
+pub mod math;
+pub mod observation;
+pub mod outcome;
+pub mod panel;
+pub mod predictive;
+pub mod quantity;
+pub mod record;
+pub mod run;

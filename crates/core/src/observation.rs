@@ -1,0 +1,131 @@
+//! What a fit sees of a run, and what it leaves out and why.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::count::{CountingRule, FlopsRule};
+use crate::quantity::LossUnit;
+use crate::record::RunStatus;
+use crate::run::Role;
+
+/// One run as a point: size, data, compute, loss.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Observation {
+    /// The run.
+    pub run_id: String,
+    /// A readable name; the id again where there is none.
+    pub name: String,
+    /// Groups are fitted apart.
+    pub group: Option<String>,
+    /// Runs of one cluster share a trajectory or a document and are resampled together.
+    pub cluster: String,
+    /// What the run was for, where it is known.
+    pub role: Option<Role>,
+    /// N under the selection's counting rule.
+    pub params: f64,
+    /// D.
+    pub tokens: f64,
+    /// C under the selection's FLOPs rule.
+    pub flops: f64,
+    /// Final loss (or another metric), above zero.
+    pub loss: f64,
+    /// Standard error of the loss from the evaluation set.
+    pub loss_se: Option<f64>,
+    /// Weight in the objective, 1 by default.
+    pub weight: f64,
+    /// Seed, where it is known.
+    pub seed: Option<u64>,
+    /// Digest of the evaluation set, where it is known.
+    pub eval_set_digest: Option<String>,
+}
+
+/// Which runs become observations, and under which conventions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Selection {
+    /// Metric fitted.
+    pub metric: String,
+    /// Unit of the metric.
+    pub unit: LossUnit,
+    /// What N counts.
+    pub params_rule: CountingRule,
+    /// How C is counted.
+    pub flops_rule: FlopsRule,
+    /// All groups fitted as one.
+    pub pool: bool,
+}
+
+impl Default for Selection {
+    fn default() -> Self {
+        Self {
+            metric: "loss".to_owned(),
+            unit: LossUnit::default(),
+            params_rule: CountingRule::default(),
+            flops_rule: FlopsRule::default(),
+            pool: false,
+        }
+    }
+}
+
+/// Why a run is not in a fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ExclusionReason {
+    /// It diverged.
+    Diverged,
+    /// It was stopped before its last step.
+    Stopped,
+    /// It is a checkpoint on the way, not the end of its schedule.
+    NotFinal,
+    /// It saw tokens more than once.
+    RepeatedTokens,
+    /// It is the held-out target.
+    HeldOut,
+    /// Its loss is missing.
+    MissingMetric,
+    /// Left out by `--where`.
+    Filtered,
+    /// It is off the compute-optimal path, which this law needs.
+    OffPath,
+    /// Its compute is above the cut of a backtest.
+    BeyondCut,
+}
+
+impl ExclusionReason {
+    /// The reason as words in a table.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Diverged => "diverged",
+            Self::Stopped => "stopped early",
+            Self::NotFinal => "not the end of its schedule",
+            Self::RepeatedTokens => "repeated tokens",
+            Self::HeldOut => "held out",
+            Self::MissingMetric => "metric missing",
+            Self::Filtered => "left out by a filter",
+            Self::OffPath => "off the compute-optimal path",
+            Self::BeyondCut => "beyond the backtest's cut",
+        }
+    }
+
+    /// The reason that goes with a status, if the status excludes.
+    #[must_use]
+    pub fn of_status(status: RunStatus) -> Option<Self> {
+        match status {
+            RunStatus::Finished => None,
+            RunStatus::Diverged => Some(Self::Diverged),
+            RunStatus::Stopped => Some(Self::Stopped),
+        }
+    }
+}
+
+/// A run that is not in a fit, with the reason; nothing is dropped in silence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Exclusion {
+    /// The run.
+    pub run_id: String,
+    /// Why.
+    pub reason: ExclusionReason,
+}

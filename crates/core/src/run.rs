@@ -1,0 +1,180 @@
+//! What a run is, completely: everything that can change its numbers, and nothing else.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::count::{FlopsCounts, ModelShape, ParameterCounts};
+use crate::digest::json_digest;
+
+/// Raised by hand whenever training arithmetic changes, so that old and new results never share an identity.
+pub const NUMERICS_VERSION: u32 = 1;
+
+/// The model families that can be trained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Family {
+    /// Pre-RMSNorm, SwiGLU, RoPE, weighted QK-norm, no bias, untied embedding and head.
+    #[default]
+    Qwen3,
+}
+
+/// How initial scales and learning rates depend on width.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Parametrization {
+    /// Maximal update parametrisation: rates tuned at `base_width` hold at every width.
+    #[default]
+    Mup,
+    /// Standard parametrisation: the same rate for every matrix at every width.
+    Standard,
+}
+
+/// The learning-rate schedule, in shape.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ScheduleKind {
+    /// Linear warmup, then linear to zero.
+    #[default]
+    Linear,
+    /// Linear warmup, then half a cosine to zero.
+    Cosine,
+    /// Linear warmup, constant, then 1 − √ to zero over the last fifth.
+    WarmupStableDecay,
+}
+
+/// The optimiser and its schedule; rates are those at `base_width`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OptimizerConfig {
+    /// Peak rate of hidden matrices and readout at `base_width`.
+    pub learning_rate: f64,
+    /// Peak rate of embeddings and norm gains.
+    pub embedding_learning_rate: f64,
+    /// Width at which the rates were tuned.
+    pub base_width: u32,
+    /// How rates and scales move with width.
+    pub parametrization: Parametrization,
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+    /// Decoupled weight decay, multiplied by the rate; hidden matrices only.
+    pub weight_decay: f64,
+    /// Largest global gradient norm.
+    pub clip_norm: f64,
+    /// Shape of the schedule.
+    pub schedule: ScheduleKind,
+    /// Steps of linear warmup.
+    pub warmup_steps: u64,
+}
+
+/// What is measured, on what, and how often.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EvaluationConfig {
+    /// Validation tokens predicted in each evaluation, spread over the whole validation split.
+    pub tokens: u64,
+    /// Evaluations per run before the final one, at equal steps; 0 for the final one alone.
+    pub curve_points: u32,
+}
+
+/// One run, as trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    /// Model family.
+    pub family: Family,
+    /// Model shape.
+    pub shape: ModelShape,
+    /// Digest of the corpus, from its manifest.
+    pub corpus_digest: String,
+    /// Sequences per step.
+    pub sequences: u32,
+    /// Optimiser steps; tokens = steps × sequences × context.
+    pub steps: u64,
+    /// Optimiser and schedule.
+    pub optimizer: OptimizerConfig,
+    /// Evaluation.
+    pub evaluation: EvaluationConfig,
+    /// Seed of initial weights and of the order of data.
+    pub seed: u64,
+    /// Whether a token may be seen twice.
+    pub allow_repeats: bool,
+}
+
+/// Identity of a run: the digest of its config, its corpus and [`NUMERICS_VERSION`]; never of code, device or host.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct RunId(pub String);
+
+impl core::fmt::Display for RunId {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a run is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// On the compute-optimal path: a rung of the ladder.
+    Path,
+    /// Off the path, so that N and D can be told apart.
+    OffPath,
+    /// Held out: forecast first, trained afterwards.
+    Target,
+}
+
+/// One run of a plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedRun {
+    /// Identity.
+    pub id: RunId,
+    /// A name people can read, unique in the sweep: `d32-40x-s0`.
+    pub name: String,
+    /// What it is for.
+    pub role: Role,
+    /// How it is trained.
+    pub config: RunConfig,
+}
+
+impl RunConfig {
+    /// Training tokens D.
+    #[must_use]
+    pub fn tokens(&self) -> u64 {
+        self.steps * self.batch_tokens()
+    }
+
+    /// Tokens per step.
+    #[must_use]
+    pub fn batch_tokens(&self) -> u64 {
+        u64::from(self.sequences) * u64::from(self.shape.context)
+    }
+
+    /// Parameters by group.
+    #[must_use]
+    pub fn parameters(&self) -> ParameterCounts {
+        ParameterCounts::of(&self.shape)
+    }
+
+    /// FLOPs under each rule.
+    #[must_use]
+    pub fn flops(&self) -> FlopsCounts {
+        FlopsCounts::of(&self.shape, self.tokens())
+    }
+
+    /// The run's identity: the first 16 hexadecimal digits of the digest.
+    #[must_use]
+    pub fn id(&self) -> RunId {
+        RunId(self.digest()[..16].to_owned())
+    }
+
+    /// SHA-256 of config and numerics version.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        json_digest(&(NUMERICS_VERSION, self))
+    }
+}

@@ -1,0 +1,124 @@
+//! Whether a prediction moved: a committed baseline held against the same question asked now.
+//!
+//! On the same observations every number must agree to 1e-9, relative: all arithmetic is ours and in fixed order, so that
+//! anything more is a change of method. On new observations numbers may move as far as noise explains, and no further: a
+//! median by half the half-width of the baseline's predictive interval, an interval's end by the whole half-width, a
+//! parameter by the half-width of its own interval.
+
+use forescale_core::estimate::Estimate;
+use forescale_core::outcome::{
+    CHECK_SCHEMA, CheckItem, FitReport, FittedLaw, Forecast, ForecastStatus, ForecastTarget, Severity, Verdict,
+};
+
+/// Relative difference allowed between two computations on the same observations.
+const SAME_INPUTS: f64 = 1e-9;
+
+/// What a baseline keeps: fits and the forecast made from them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evidence {
+    /// Fits.
+    pub fits: FitReport,
+    /// Forecast.
+    pub forecast: Forecast,
+}
+
+/// Holds current evidence against a baseline's, number by number.
+#[must_use]
+pub fn check(baseline: &Evidence, current: &Evidence, name: &str) -> Verdict {
+    let mut ledger = Ledger { same_inputs: same_inputs(baseline, current), items: Vec::new(), problems: Vec::new() };
+    for fit in &baseline.fits.fits {
+        ledger.fit(fit, current.fits.fits.iter().find(|other| other.law == fit.law && other.group == fit.group));
+    }
+    for (i, target) in baseline.forecast.targets.iter().enumerate() {
+        let prefix = if baseline.forecast.targets.len() == 1 { "target".to_owned() } else { format!("target[{i}]") };
+        ledger.target(&prefix, target, current.forecast.targets.get(i));
+    }
+    ledger.new_errors(baseline, current);
+    let held = ledger.problems.is_empty() && ledger.items.iter().all(|item| item.held);
+    let schema = CHECK_SCHEMA.to_owned();
+    Verdict { schema, baseline: name.to_owned(), held, items: ledger.items, problems: ledger.problems }
+}
+
+fn same_inputs(baseline: &Evidence, current: &Evidence) -> bool {
+    baseline.fits.inputs == current.fits.inputs && baseline.forecast.inputs == current.forecast.inputs
+}
+
+/// Items and problems so far.
+struct Ledger {
+    same_inputs: bool,
+    items: Vec<CheckItem>,
+    problems: Vec<String>,
+}
+
+impl Ledger {
+    fn fit(&mut self, fit: &FittedLaw, current: Option<&FittedLaw>) {
+        let label = fit.group.as_ref().map_or_else(|| fit.law.clone(), |group| format!("{group}.{}", fit.law));
+        let Some(current) = current else {
+            self.problems.push(format!("law `{label}` is in the baseline and is not fitted any more"));
+            return;
+        };
+        for (symbol, before) in &fit.parameters {
+            let name = format!("{label}.{symbol}");
+            match current.parameters.get(symbol) {
+                Some(now) => self.parameter(name, before, now),
+                None => self.problems.push(format!("parameter `{name}` is in the baseline and is not fitted any more")),
+            }
+        }
+    }
+
+    fn parameter(&mut self, name: String, before: &Estimate, now: &Estimate) {
+        let side = |end: Option<f64>| end.map(|end| (end - before.estimate).abs());
+        let half_width = side(before.lower).into_iter().chain(side(before.upper)).reduce(f64::max);
+        let Some(room) = half_width.or_else(|| self.same_inputs.then_some(0.0)) else {
+            // Unbounded on both sides: on new data no value of it would be a surprise.
+            return;
+        };
+        let words = format!("new observations: within its own {:.0}% interval", 100.0 * before.level);
+        self.number(name, (before.estimate, now.estimate), room, &words);
+    }
+
+    fn target(&mut self, prefix: &str, before: &ForecastTarget, now: Option<&ForecastTarget>) {
+        let Some(now) = now else {
+            self.problems.push(format!("`{prefix}` is in the baseline and is not forecast any more"));
+            return;
+        };
+        if before.status != now.status {
+            let word = |status| if status == ForecastStatus::Forecast { "forecast" } else { "refused" };
+            self.problems.push(format!("`{prefix}` was {} and is now {}", word(before.status), word(now.status)));
+            return;
+        }
+        if (before.flops / now.flops - 1.0).abs() > SAME_INPUTS {
+            self.problems.push(format!("`{prefix}` asked about {:e} FLOPs and now asks about {:e}", before.flops, now.flops));
+        }
+        let widest = before.intervals.iter().map(|i| 0.5 * (i.upper - i.lower)).fold(0.0, f64::max);
+        if let (Some(old), Some(new)) = (before.median, now.median) {
+            let words = "new observations: within half the half-width of the baseline's predictive interval";
+            self.number(format!("{prefix}.median"), (old, new), 0.5 * widest, words);
+        }
+        for (old, new) in before.intervals.iter().zip(&now.intervals) {
+            let words = "new observations: within the half-width of the baseline's predictive interval";
+            let level = 100.0 * old.level;
+            self.number(format!("{prefix}.lower_{level:.0}"), (old.lower, new.lower), widest, words);
+            self.number(format!("{prefix}.upper_{level:.0}"), (old.upper, new.upper), widest, words);
+        }
+    }
+
+    fn number(&mut self, name: String, (baseline, current): (f64, f64), room: f64, words: &str) {
+        let (tolerance, reason) = if self.same_inputs {
+            (SAME_INPUTS * baseline.abs(), "same observations: the same numbers, to 1e-9 relative")
+        } else {
+            (room, words)
+        };
+        let held = (current - baseline).abs() <= tolerance;
+        self.items.push(CheckItem { name, baseline, current, tolerance, tolerance_reason: reason.to_owned(), held });
+    }
+
+    /// A diagnosis of the heaviest kind that the baseline did not have.
+    fn new_errors(&mut self, baseline: &Evidence, current: &Evidence) {
+        let known: Vec<&str> = baseline.forecast.diagnoses.iter().map(|d| d.code.as_str()).collect();
+        let fresh = current.forecast.diagnoses.iter().filter(|d| d.severity == Severity::Error);
+        for diagnosis in fresh.filter(|d| !known.contains(&d.code.as_str())) {
+            self.problems.push(format!("new diagnosis `{}`: {}", diagnosis.code, diagnosis.message));
+        }
+    }
+}

@@ -1,0 +1,377 @@
+//! What can be doubted about a fit or a forecast, as data.
+//!
+//! Each variant of [`Doubt`] knows its stable code, its weight, what was seen and why it matters, and what to do.
+
+use core::fmt;
+
+use forescale_core::law::{Domain, Scale, Theta};
+use forescale_core::math;
+use forescale_core::observation::Observation;
+use forescale_core::outcome::{Diagnosis, Severity};
+
+use crate::FitError;
+use crate::fitted::Fitted;
+use crate::path::{self, line, path_shape};
+use crate::profile::Profile;
+use crate::solve::solve_from;
+
+/// An exponent or a loss ten times further out that moves by more than this when runs are left out is worth a word.
+const EXPONENT_MOVE: f64 = 0.10;
+const LOSS_MOVE: f64 = 0.01;
+/// Residuals past this many robust standard deviations are outliers. Chosen here: a normal table of 1000 rows has none.
+const OUTLIER_SCALES: f64 = 6.0;
+/// Up to this many rows each is left out in turn.
+const LEAVE_ONE_OUT_ROWS: usize = 400;
+
+/// Something that can be doubted.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Doubt {
+    ParameterAtBound { law: String, symbol: &'static str, is_floor: bool },
+    StartsDisagree { law: String, agreeing: usize, starts: usize },
+    LawRefused { law: String, error: FitError },
+    FewRungs { law: String, rungs: usize, decades: f64 },
+    FewSeeds { law: String },
+    NotAsymptotic { law: String, early: f64, late: f64 },
+    ResidualPattern { law: String, signs: usize, expected: f64 },
+    Outliers { law: String, runs: Vec<String>, symbol: String, with: f64, without: f64 },
+    InfluentialRun { law: String, run: String, what: String, with: f64, without: f64 },
+    FloorShare { law: String, share: f64, unbounded: bool },
+    Vertices { law: String, budgets: usize },
+    Extrapolating { decades: f64, data_decades: f64, expected_error: f64 },
+    LawsDisagree { spread: f64, half_width: f64 },
+    OffPathTarget { law: String },
+    BacktestMissed { cases: usize, inside: f64 },
+}
+
+impl Doubt {
+    /// The doubt as the contract wants it.
+    pub(crate) fn diagnosis(&self) -> Diagnosis {
+        Diagnosis {
+            code: self.code().to_owned(),
+            severity: self.severity(),
+            message: self.to_string(),
+            hint: self.hint(),
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::ParameterAtBound { .. } => "parameter_at_bound",
+            Self::StartsDisagree { .. } => "starts_disagree",
+            Self::LawRefused { .. } => "law_refused",
+            Self::FewRungs { .. } => "few_rungs",
+            Self::FewSeeds { .. } => "few_seeds",
+            Self::NotAsymptotic { .. } => "not_asymptotic",
+            Self::ResidualPattern { .. } => "residual_pattern",
+            Self::Outliers { .. } => "outlier_leverage",
+            Self::InfluentialRun { .. } => "influential_run",
+            Self::FloorShare { .. } => "floor_share",
+            Self::Vertices { .. } => "isoflop_vertices",
+            Self::Extrapolating { .. } => "extrapolating",
+            Self::LawsDisagree { .. } => "laws_disagree",
+            Self::OffPathTarget { .. } => "target_off_path",
+            Self::BacktestMissed { .. } => "backtest_missed",
+        }
+    }
+
+    fn severity(&self) -> Severity {
+        match self {
+            Self::LawRefused { .. } | Self::FewSeeds { .. } | Self::Vertices { .. } => Severity::Note,
+            Self::FloorShare { unbounded, .. } if !unbounded => Severity::Note,
+            Self::Extrapolating { decades, .. } if *decades < 1.0 => Severity::Note,
+            _ => Severity::Warning,
+        }
+    }
+
+    fn hint(&self) -> String {
+        let text = match self {
+            Self::ParameterAtBound { is_floor: true, .. } | Self::NotAsymptotic { .. } => {
+                "add rungs at larger compute until the curve visibly flattens, and trust the interval rather than the median"
+            }
+            Self::ParameterAtBound { .. } => "look for a table in which that quantity hardly varies, and add runs where it does",
+            Self::StartsDisagree { .. } => "treat the parameters as unknown and add runs off the path; the forecast may still hold",
+            Self::LawRefused { error, .. } => return hint_of(error),
+            Self::FewRungs { .. } => "add rungs: five or more over a decade or more of compute",
+            Self::FewSeeds { .. } => "train two more seeds of the smallest rungs: they cost least and are noisiest",
+            Self::ResidualPattern { .. } => "compare with another law, and look for a hyperparameter that was tuned at one end only",
+            Self::Outliers { .. } => "look at those runs' curves; leave them out with `--where` only for a reason known before their loss",
+            Self::InfluentialRun { .. } => "repeat that run with another seed before relying on the fit",
+            Self::FloorShare { .. } => "read the floor as a fitting constant; a source of known entropy or larger rungs would pin it",
+            Self::Vertices { .. } => "name the path with a `role` column if the table has one",
+            Self::Extrapolating { .. } => "forecast a nearer target first, or add a rung in between",
+            Self::LawsDisagree { .. } => "add a rung where the laws differ most: the largest that can be paid for",
+            Self::OffPathTarget { .. } => "give the target the path's own tokens per parameter, or rely on the (N, D) law alone",
+            Self::BacktestMissed { .. } => "suspect the recipe of the rungs first: tune the rate and batch at both ends of the ladder",
+        };
+        text.to_owned()
+    }
+}
+
+/// The hint at the end of an error's text.
+fn hint_of(error: &FitError) -> String {
+    let text = error.to_string();
+    text.split_once("hint: ").map_or_else(String::new, |(_, hint)| hint.to_owned())
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ParameterAtBound { law, symbol, is_floor: true } => write!(
+                f,
+                "`{law}`: the floor {symbol} ended at 0: within these runs the loss does not flatten, so the data cannot place it and a forecast far beyond them is likely too low"
+            ),
+            Self::ParameterAtBound { law, symbol, .. } => {
+                write!(f, "`{law}`: {symbol} ended at the edge of its range: the data do not determine it")
+            }
+            Self::StartsDisagree { law, agreeing, starts } => write!(
+                f,
+                "`{law}`: {agreeing} of {starts} polished starts reached the best objective within 1e-6: there are several optima, and another table of the same runs may pick another"
+            ),
+            Self::LawRefused { law, error } => {
+                let text = error.to_string();
+                let first = text.split("\n\n").next().unwrap_or_default();
+                write!(f, "`{law}` was not fitted: {first}")
+            }
+            Self::FewRungs { law, rungs, decades } => write!(
+                f,
+                "`{law}`: {rungs} rungs over {decades:.1} decades of compute; below five rungs or one decade, exponent and floor trade off freely"
+            ),
+            Self::FewSeeds { law } => write!(
+                f,
+                "`{law}`: no run is repeated with another seed, so that seed noise can only be guessed from the residuals"
+            ),
+            Self::NotAsymptotic { law, early, late } => write!(
+                f,
+                "`{law}`: not asymptotic yet: log loss falls by {early:.3} per unit of log compute in the first half of the path and {late:.3} in the second, where a law with a floor must flatten; its forecast tends to be too low"
+            ),
+            Self::ResidualPattern { law, signs, expected } => write!(
+                f,
+                "`{law}`: ordered by compute the residuals change sign {signs} times where {expected:.0} are expected: the law bends differently from the data"
+            ),
+            Self::Outliers { law, runs, symbol, with, without } => write!(
+                f,
+                "`{law}`: {} of the runs ({}) lie more than {OUTLIER_SCALES:.0} robust deviations away, and without them {symbol} moves from {with:.3} to {without:.3}",
+                runs.len(),
+                named(runs)
+            ),
+            Self::InfluentialRun { law, run, what, with, without } => {
+                write!(f, "`{law}`: without `{run}` alone {what} moves from {with:.4} to {without:.4}")
+            }
+            Self::FloorShare { law, share, unbounded } => write!(
+                f,
+                "`{law}`: the floor is {:.0}% of the lowest loss fitted{}",
+                100.0 * share,
+                if *unbounded { ", and the data set no lower bound on it" } else { "" }
+            ),
+            Self::Vertices { law, budgets } => write!(
+                f,
+                "`{law}`: the table names no path, so the law was fitted to {budgets} vertices of parabolas in ln N, one per budget; vertices are biased upwards on wide grids"
+            ),
+            Self::Extrapolating { decades, data_decades, expected_error } => write!(
+                f,
+                "the target lies {decades:.1} decades of compute beyond data that span {data_decades:.1}; at that distance the plain method errs by about {:.1}% on published tables",
+                100.0 * expected_error
+            ),
+            Self::LawsDisagree { spread, half_width } => write!(
+                f,
+                "the laws differ by {:.1}% at the target, more than the half-width {:.1}% of their own intervals: which law is right matters more than noise",
+                100.0 * spread,
+                100.0 * half_width
+            ),
+            Self::OffPathTarget { law } => {
+                write!(f, "`{law}` holds along a path, and the target's tokens per parameter differ from it by more than 2x: it got no weight")
+            }
+            Self::BacktestMissed { cases, inside } => write!(
+                f,
+                "of {cases} backtest forecasts on these runs {:.0}% lay inside their 90% interval",
+                100.0 * inside
+            ),
+        }
+    }
+}
+
+fn named(runs: &[String]) -> String {
+    let shown: Vec<String> = runs.iter().take(5).map(|run| format!("`{run}`")).collect();
+    let more = if runs.len() > 5 { ", …" } else { "" };
+    format!("{}{more}", shown.join(", "))
+}
+
+/// All doubts about one fit.
+pub(crate) fn doubts_of_fit(fitted: &Fitted, runs: &[&Observation], profiles: &[Profile]) -> Vec<Doubt> {
+    let mut doubts = bounds(fitted);
+    doubts.extend(disagreeing_starts(fitted));
+    doubts.extend(ladder(fitted));
+    doubts.extend(seeds(fitted, runs));
+    doubts.extend(residual_pattern(fitted));
+    let outliers = outliers(fitted);
+    if outliers.is_none() {
+        doubts.extend(influential_run(fitted));
+    }
+    doubts.extend(outliers);
+    doubts.extend(floor_share(fitted, profiles));
+    doubts
+}
+
+fn bounds(fitted: &Fitted) -> Vec<Doubt> {
+    let parameters = fitted.problem.form.parameters();
+    let doubt = |i: usize| Doubt::ParameterAtBound {
+        law: fitted.law.to_string(),
+        symbol: parameters[i].symbol,
+        is_floor: parameters[i].is_floor,
+    };
+    fitted.problem.at_bound(&fitted.optimum.theta).into_iter().map(doubt).collect()
+}
+
+fn disagreeing_starts(fitted: &Fitted) -> Option<Doubt> {
+    let (agreeing, starts) = (fitted.agreeing, fitted.starts);
+    (agreeing < 2).then(|| Doubt::StartsDisagree { law: fitted.law.to_string(), agreeing, starts })
+}
+
+/// Doubts about the path as a ladder of rungs.
+fn ladder(fitted: &Fitted) -> Vec<Doubt> {
+    if fitted.law.form().domain() != Domain::Compute {
+        return Vec::new();
+    }
+    let law = fitted.law.to_string();
+    let (rungs, decades) = (path::distinct_budgets(&fitted.points), fitted.problem.decades());
+    let mut doubts = Vec::new();
+    if rungs < 5 || decades < 1.0 {
+        doubts.push(Doubt::FewRungs { law: law.clone(), rungs, decades });
+    }
+    if fitted.vertices {
+        doubts.push(Doubt::Vertices { law: law.clone(), budgets: rungs });
+    }
+    if let Some((early, late)) = half_slopes(&fitted.points).filter(|(early, late)| late >= early) {
+        doubts.push(Doubt::NotAsymptotic { law, early, late });
+    }
+    doubts
+}
+
+/// Local slopes −d ln L/d ln C over the first and the second half of a path, from the mean of each rung.
+fn half_slopes(points: &[Observation]) -> Option<(f64, f64)> {
+    let refs: Vec<&Observation> = points.iter().collect();
+    let mean = |budget: &Vec<&Observation>| {
+        let of = |f: fn(&Observation) -> f64| {
+            budget.iter().map(|o| math::ln(f(o))).sum::<f64>() / budget.len() as f64
+        };
+        (of(|o| o.flops), of(|o| o.loss))
+    };
+    let rungs: Vec<(f64, f64)> = path::budgets(&refs, 1.02).iter().map(mean).collect();
+    if rungs.len() < 4 {
+        return None;
+    }
+    let middle = rungs.len() / 2;
+    let early = line(&rungs[..=middle])?.1;
+    let late = line(&rungs[middle.min(rungs.len() - 2)..])?.1;
+    Some((-early, -late))
+}
+
+fn seeds(fitted: &Fitted, runs: &[&Observation]) -> Option<Doubt> {
+    let repeated = replicate_noise(runs).is_some();
+    (!repeated && !fitted.vertices).then(|| Doubt::FewSeeds { law: fitted.law.to_string() })
+}
+
+/// Pooled standard deviation of log loss within runs of one size and data, with its degrees of freedom.
+pub(crate) fn replicate_noise(runs: &[&Observation]) -> Option<(f64, f64)> {
+    let mut sorted = runs.to_vec();
+    sorted.sort_by(|a, b| a.params.total_cmp(&b.params).then(a.tokens.total_cmp(&b.tokens)));
+    let (mut squares, mut degrees) = (0.0, 0.0);
+    let alike = |a: &&Observation, b: &&Observation| {
+        a.params.total_cmp(&b.params).is_eq() && a.tokens.total_cmp(&b.tokens).is_eq()
+    };
+    for cell in sorted.chunk_by(alike).filter(|cell| cell.len() > 1) {
+        let logs: Vec<f64> = cell.iter().map(|o| math::ln(o.loss)).collect();
+        let mean = logs.iter().sum::<f64>() / logs.len() as f64;
+        squares += logs.iter().map(|l| (l - mean) * (l - mean)).sum::<f64>();
+        degrees += (logs.len() - 1) as f64;
+    }
+    (degrees > 0.0).then(|| ((squares / degrees).sqrt(), degrees))
+}
+
+/// Too few changes of sign along compute: the Wald–Wolfowitz runs test at three standard deviations.
+fn residual_pattern(fitted: &Fitted) -> Option<Doubt> {
+    let residuals = fitted.problem.residuals(&fitted.optimum.theta);
+    let mut order: Vec<usize> = (0..residuals.len()).filter(|&i| residuals[i].abs() > 1e-9).collect();
+    order.sort_by(|&a, &b| fitted.points[a].flops.total_cmp(&fitted.points[b].flops));
+    let above = order.iter().filter(|&&i| residuals[i] > 0.0).count() as f64;
+    let (n, below) = (order.len() as f64, order.len() as f64 - above);
+    if n < 10.0 || above < 2.0 || below < 2.0 {
+        return None;
+    }
+    let signs = order.windows(2).filter(|pair| (residuals[pair[0]] > 0.0) != (residuals[pair[1]] > 0.0)).count();
+    let expected = 2.0 * above * below / n;
+    let variance = expected * (2.0 * above * below - n) / (n * (n - 1.0));
+    let seen = (signs as f64 - expected) / variance.max(1e-9).sqrt();
+    (seen < -3.0).then(|| Doubt::ResidualPattern { law: fitted.law.to_string(), signs, expected })
+}
+
+/// θ without some points, warm-started.
+fn without(fitted: &Fitted, left_out: &[usize]) -> Option<Theta> {
+    let mut problem = fitted.problem.clone();
+    let mut index = 0;
+    problem.samples.retain(|_| {
+        index += 1;
+        !left_out.contains(&(index - 1))
+    });
+    let stages = if left_out.len() == 1 { vec![problem.cost] } else { problem.cost.stages() };
+    (problem.samples.len() > problem.count()).then(|| solve_from(&problem, &fitted.optimum.theta, stages)).flatten().map(|o| o.theta)
+}
+
+/// What may move: each exponent, and the loss at ten times the largest compute along the path.
+fn summary(fitted: &Fitted, theta: &Theta) -> Vec<(String, f64, f64)> {
+    let parameters = fitted.problem.form.parameters().iter().enumerate();
+    let exponents = parameters.filter(|(_, p)| p.scale == Scale::Linear && !p.is_floor);
+    let mut moving: Vec<_> = exponents.map(|(i, p)| (p.symbol.to_owned(), theta[i], EXPONENT_MOVE)).collect();
+    let flops = 10.0 * fitted.max_flops();
+    if let Some((params, tokens)) = path_shape(&fitted.points, flops) {
+        let at = fitted.problem.centre.position(params, tokens, flops);
+        let loss = math::exp(fitted.problem.form.log_loss(theta, &at));
+        moving.push(("the loss at 10x the largest compute".to_owned(), loss, LOSS_MOVE));
+    }
+    moving
+}
+
+/// The change that passes its threshold by most: what, before, after, and by how many thresholds.
+fn largest_move(fitted: &Fitted, theta: &Theta) -> Option<(String, f64, f64, f64)> {
+    let before = summary(fitted, &fitted.optimum.theta);
+    let moves = before.into_iter().zip(summary(fitted, theta)).map(|((what, with, threshold), (_, without, _))| {
+        let excess = (without / with - 1.0).abs() / threshold;
+        (what, with, without, excess)
+    });
+    moves.filter(|m| m.3 > 1.0).max_by(|a, b| a.3.total_cmp(&b.3))
+}
+
+fn outliers(fitted: &Fitted) -> Option<Doubt> {
+    let residuals = fitted.problem.residuals(&fitted.optimum.theta);
+    if residuals.len() < 10 {
+        return None;
+    }
+    let sizes: Vec<f64> = residuals.iter().map(|r| r.abs()).collect();
+    let limit = OUTLIER_SCALES * 1.4826 * math::median(&sizes)?;
+    let far: Vec<usize> = (0..sizes.len()).filter(|&i| sizes[i] > limit).collect();
+    if far.is_empty() || limit < 1e-9 {
+        return None;
+    }
+    let (symbol, with, without, _) = largest_move(fitted, &without(fitted, &far)?)?;
+    let runs = far.iter().map(|&i| fitted.points[i].name.clone()).collect();
+    Some(Doubt::Outliers { law: fitted.law.to_string(), runs, symbol, with, without })
+}
+
+fn influential_run(fitted: &Fitted) -> Option<Doubt> {
+    let rows = fitted.points.len();
+    if rows > LEAVE_ONE_OUT_ROWS || fitted.dispersion.kappa <= 0.0 {
+        return None;
+    }
+    let moved = |i: usize| largest_move(fitted, &without(fitted, &[i])?).map(|m| (i, m));
+    let (i, (what, with, without, _)) = (0..rows).filter_map(moved).max_by(|a, b| a.1.3.total_cmp(&b.1.3))?;
+    let run = fitted.points[i].name.clone();
+    Some(Doubt::InfluentialRun { law: fitted.law.to_string(), run, what, with, without })
+}
+
+fn floor_share(fitted: &Fitted, profiles: &[Profile]) -> Option<Doubt> {
+    let index = fitted.problem.form.parameters().iter().position(|p| p.is_floor)?;
+    let lowest = fitted.points.iter().map(|o| o.loss).fold(f64::INFINITY, f64::min);
+    let share = fitted.optimum.theta[index] / lowest;
+    let unbounded = profiles.get(index)?.bounded(-1.0).is_none();
+    (share > 0.0).then(|| Doubt::FloorShare { law: fitted.law.to_string(), share, unbounded })
+}

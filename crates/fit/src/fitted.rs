@@ -1,0 +1,146 @@
+//! One law fitted to one group of runs.
+
+use forescale_core::law::{Domain, LawName, Theta};
+use forescale_core::math;
+use forescale_core::observation::Observation;
+
+use crate::functional::Functional;
+use crate::objective::Cost;
+use crate::path::{self, NEEDED_SPREAD};
+use crate::problem::FitProblem;
+use crate::profile::Profile;
+use crate::scale::Dispersion;
+use crate::solve::{Optimum, best_of, solve_all};
+use crate::start::starts;
+use crate::{FitError, FitOptions, Objective};
+
+/// A law at its optimum, with what intervals and doubts need.
+#[derive(Clone)]
+pub(crate) struct Fitted {
+    pub(crate) law: LawName,
+    pub(crate) problem: FitProblem,
+    pub(crate) optimum: Optimum,
+    pub(crate) starts: usize,
+    pub(crate) agreeing: usize,
+    pub(crate) dispersion: Dispersion,
+    /// What it was fitted to: runs, or vertices standing for budgets.
+    pub(crate) points: Vec<Observation>,
+    pub(crate) vertices: bool,
+}
+
+/// The first thing wrong with a table, if anything is.
+pub(crate) fn validate(observations: &[Observation], options: &FitOptions) -> Result<(), FitError> {
+    validate_options(options)?;
+    if observations.is_empty() {
+        let needed = options.laws.iter().map(|law| law.form().least_observations()).min().unwrap_or(1);
+        return Err(FitError::Empty { needed });
+    }
+    for o in observations {
+        let fields = [("loss", o.loss), ("params", o.params), ("tokens", o.tokens), ("flops", o.flops), ("weight", o.weight)];
+        if let Some(&(field, value)) = fields.iter().find(|(_, value)| !(value.is_finite() && *value > 0.0)) {
+            return Err(FitError::NotPositive { run_id: o.run_id.clone(), field, value });
+        }
+    }
+    let mut ids: Vec<&str> = observations.iter().map(|o| o.run_id.as_str()).collect();
+    ids.sort_unstable();
+    match ids.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(FitError::Duplicate { run_id: pair[0].to_owned() }),
+        None => Ok(()),
+    }
+}
+
+fn validate_options(options: &FitOptions) -> Result<(), FitError> {
+    let bad = |option, value, allowed| Err(FitError::BadOption { option, value, allowed });
+    if !(options.level > 0.0 && options.level < 1.0) {
+        return bad("level", options.level, "between 0 and 1");
+    }
+    if options.laws.is_empty() {
+        return bad("laws", 0.0, "a list of at least 1 law");
+    }
+    match options.objective {
+        Objective::Huber { delta } | Objective::Asymmetric { delta, .. } if !(delta.is_finite() && delta > 0.0) => {
+            bad("delta", delta, "a finite number above 0")
+        }
+        Objective::Asymmetric { overestimate_penalty: penalty, .. } if !(penalty.is_finite() && penalty > 0.0) => {
+            bad("overestimate_penalty", penalty, "a finite number above 0")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The observations a law is fitted to, or why it cannot be.
+fn points_for(law: LawName, observations: &[&Observation]) -> Result<(Vec<Observation>, bool), FitError> {
+    let form = law.form();
+    let (points, vertices) = match form.domain() {
+        Domain::Compute => {
+            let path = path::path_of(observations, form)?;
+            (path.points, path.vertices)
+        }
+        Domain::SizeAndData => (observations.iter().map(|o| (*o).clone()).collect(), false),
+    };
+    let (name, parameters, needed) = (form.name().to_owned(), form.parameters().len(), form.least_observations());
+    if points.len() < needed {
+        return Err(FitError::TooFew { law: name, found: points.len(), parameters, needed });
+    }
+    let budgets = path::distinct_budgets(&points);
+    let (wide, widest) = path::budgets_with_spread(observations);
+    match form.domain() {
+        Domain::Compute if budgets < parameters => {
+            Err(FitError::TooFewBudgets { law: name, found: budgets, needed: parameters })
+        }
+        Domain::SizeAndData if wide < 2 => {
+            Err(FitError::NoSpread { law: name, found: wide, needed_spread: NEEDED_SPREAD, widest })
+        }
+        _ => Ok((points, vertices)),
+    }
+}
+
+/// Fits one law to one group.
+pub(crate) fn fit_law(law: LawName, observations: &[&Observation], objective: Objective) -> Result<Fitted, FitError> {
+    let (points, vertices) = points_for(law, observations)?;
+    let refs: Vec<&Observation> = points.iter().collect();
+    let problem = FitProblem::new(law.form(), &refs, Cost::of(objective));
+    let starts = starts(&problem);
+    let found = solve_all(&problem, &starts);
+    let Some(optimum) = best_of(&found) else {
+        return Err(FitError::NoOptimum { law: law.to_string(), starts: starts.len() });
+    };
+    let limit = optimum.value + 1e-6 * optimum.value.abs().max(1e-20);
+    let agreeing = found.iter().filter(|other| other.value <= limit).count();
+    let dispersion = Dispersion::of(&problem, &problem.residuals(&optimum.theta));
+    Ok(Fitted { law, problem, optimum, starts: starts.len(), agreeing, dispersion, points, vertices })
+}
+
+impl Fitted {
+    /// The parameters as published.
+    pub(crate) fn natural(&self) -> Theta {
+        self.problem.form.natural(&self.optimum.theta, &self.problem.centre)
+    }
+
+    /// ln L at a run's size, data and compute.
+    pub(crate) fn log_loss(&self, params: f64, tokens: f64, flops: f64) -> f64 {
+        let at = self.problem.centre.position(params, tokens, flops);
+        self.problem.form.log_loss(&self.optimum.theta, &at)
+    }
+
+    /// Largest compute fitted.
+    pub(crate) fn max_flops(&self) -> f64 {
+        self.points.iter().map(|o| o.flops).fold(0.0, f64::max)
+    }
+
+    /// The median of C/(N·D): 6 under 6ND, and what takes its place under another rule.
+    pub(crate) fn flops_per_product(&self) -> f64 {
+        let ratios: Vec<f64> = self.points.iter().map(|o| o.flops / (o.params * o.tokens)).collect();
+        math::median(&ratios).unwrap_or(6.0)
+    }
+
+    /// Profile of a functional, far enough for an interval of `level`.
+    pub(crate) fn profile(&self, functional: Functional, level: f64) -> Profile {
+        Profile::trace(self, functional, self.root(level))
+    }
+
+    /// The root at which an interval of `level` ends.
+    pub(crate) fn root(&self, level: f64) -> f64 {
+        self.dispersion.quantile(0.5 + 0.5 * level)
+    }
+}

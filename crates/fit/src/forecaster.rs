@@ -1,0 +1,211 @@
+//! The laws fitted to one group, ready to say what a run at any size, data and compute would come to.
+
+use forescale_core::estimate::Estimate;
+use forescale_core::law::{Domain, LawName, Position};
+use forescale_core::math;
+use forescale_core::observation::Observation;
+use forescale_core::outcome::{Diagnosis, LawPrediction, Optimum};
+use forescale_core::predictive::Predictive;
+
+use crate::diagnose::{Doubt, replicate_noise};
+use crate::ensemble::{Member, atom_levels, blend};
+use crate::fitted::Fitted;
+use crate::form_error::Calibration;
+use crate::functional::Functional;
+use crate::path::{is_on_path, path_shape};
+use crate::session::{estimate, fit_group};
+use crate::{FitError, FitOptions, Target};
+
+/// Repeats must leave this many degrees of freedom before they, and not the residuals, measure seed noise.
+const REPLICATE_DEGREES: f64 = 3.0;
+/// Level that profiles of predictions are traced to: the outermost stored quantile.
+const PREDICTIVE_LEVEL: f64 = 0.99;
+
+/// A group's laws with what turns them into forecasts.
+pub(crate) struct Forecaster {
+    members: Vec<FittedMember>,
+    level: f64,
+    /// Standard deviation of one run's log loss.
+    pub(crate) seed_sigma: f64,
+    /// Largest compute fitted.
+    pub(crate) max_flops: f64,
+    /// Decades of compute that the data span.
+    pub(crate) decades: f64,
+    /// Factor on the form term.
+    pub(crate) calibration: Calibration,
+}
+
+struct FittedMember {
+    fitted: Fitted,
+    /// Student's quantiles at the atoms' levels.
+    roots: Vec<f64>,
+}
+
+/// What a forecaster says of one target.
+pub(crate) struct Outlook {
+    pub(crate) members: Vec<Member>,
+    pub(crate) laws: Vec<LawPrediction>,
+    pub(crate) predictive: Predictive,
+    pub(crate) decades_beyond: f64,
+    pub(crate) doubts: Vec<Doubt>,
+}
+
+/// Fits a group, keeping the refusals of laws it cannot carry.
+pub(crate) fn forecaster(runs: &[&Observation], options: &FitOptions) -> Result<(Forecaster, Vec<Diagnosis>), FitError> {
+    let (fitted, refusals) = fit_group(runs, options)?;
+    let seed_sigma = seed_sigma(&fitted, runs);
+    let flops = || runs.iter().map(|o| o.flops);
+    let max_flops = flops().fold(0.0, f64::max);
+    let decades = math::log10(max_flops / flops().fold(f64::INFINITY, f64::min));
+    let members = fitted.into_iter().map(FittedMember::new).collect();
+    let calibration = Calibration::default();
+    Ok((Forecaster { members, level: options.level, seed_sigma, max_flops, decades, calibration }, refusals))
+}
+
+/// Noise of one run: from repeats where there are enough, else from the residuals of the law that fits best.
+fn seed_sigma(fitted: &[Fitted], runs: &[&Observation]) -> f64 {
+    if let Some((sigma, _)) = replicate_noise(runs).filter(|(_, degrees)| *degrees >= REPLICATE_DEGREES) {
+        return sigma;
+    }
+    let of_runs = fitted.iter().filter(|law| !law.vertices).map(|law| law.dispersion.sigma);
+    let best = of_runs.fold(f64::INFINITY, f64::min);
+    if best.is_finite() { best } else { fitted.iter().map(|law| law.dispersion.sigma).fold(0.0, f64::max) }
+}
+
+impl FittedMember {
+    fn new(fitted: Fitted) -> Self {
+        // The quantiles are symmetric about zero.
+        let levels = atom_levels();
+        let half: Vec<f64> = levels[..levels.len() / 2].iter().map(|&p| fitted.dispersion.quantile(p)).collect();
+        let mut roots = half.clone();
+        roots.push(0.0);
+        roots.extend(half.iter().rev().map(|root| -root));
+        Self { fitted, roots }
+    }
+
+    fn functional(&self, target: &Target) -> Functional {
+        let fitted = &self.fitted;
+        let log_product = math::ln(target.flops / fitted.flops_per_product());
+        match (fitted.law.form().domain(), shape_of(target, fitted.flops_per_product())) {
+            (Domain::SizeAndData, None) => Functional::FrontierLoss(log_product),
+            (_, shape) => {
+                let (params, tokens) = shape.unwrap_or((1.0, 1.0));
+                Functional::Prediction(self.position(params, tokens, target.flops))
+            }
+        }
+    }
+
+    fn position(&self, params: f64, tokens: f64, flops: f64) -> Position {
+        self.fitted.problem.centre.position(params, tokens, flops)
+    }
+
+    fn is_path_law(&self) -> bool {
+        self.fitted.problem.is_path_law()
+    }
+
+    /// A path law says nothing of a run off its path.
+    fn is_off_path(&self, target: &Target) -> bool {
+        let shape = shape_of(target, self.fitted.flops_per_product());
+        self.is_path_law()
+            && shape.is_some_and(|(params, tokens)| !is_on_path(&self.fitted.points, params, tokens, target.flops))
+    }
+}
+
+/// N and D of a target; one follows from the other and C; `None` where neither is given.
+fn shape_of(target: &Target, flops_per_product: f64) -> Option<(f64, f64)> {
+    let product = target.flops / flops_per_product;
+    match (target.params, target.tokens) {
+        (Some(params), Some(tokens)) => Some((params, tokens)),
+        (Some(params), None) => Some((params, product / params)),
+        (None, Some(tokens)) => Some((product / tokens, tokens)),
+        (None, None) => None,
+    }
+}
+
+impl Forecaster {
+    /// The forecast of one target.
+    pub(crate) fn outlook(&self, target: &Target) -> Outlook {
+        let weights = self.weights(target);
+        let (mut members, mut laws, mut half_width) = (Vec::new(), Vec::new(), 0.0_f64);
+        for (member, &weight) in self.members.iter().zip(&weights) {
+            let profile = member.fitted.profile(member.functional(target), PREDICTIVE_LEVEL);
+            let prediction = estimate(&profile, member.fitted.root(self.level), self.level, true);
+            if weight > 0.0 {
+                half_width = half_width.max(relative_half_width(&prediction));
+            }
+            laws.push(LawPrediction { law: member.fitted.law.to_string(), weight, prediction });
+            members.push(Member::new(weight, &profile, &member.roots));
+        }
+        let decades_beyond = math::log10(target.flops / self.max_flops);
+        let form = self.calibration.scale(decades_beyond);
+        let scale = (form * form + self.seed_sigma * self.seed_sigma).sqrt();
+        let weighted: Vec<Member> = members.iter().filter(|m| m.weight > 0.0).cloned().collect();
+        let predictive = blend(&weighted, scale);
+        let doubts = self.doubts(target, &laws, (decades_beyond, half_width));
+        Outlook { members: weighted, laws, predictive, decades_beyond, doubts }
+    }
+
+    /// Equal weights; none for a law without a floor or off its path, unless nothing else is left.
+    fn weights(&self, target: &Target) -> Vec<f64> {
+        let rank = |member: &FittedMember| {
+            2 * usize::from(member.fitted.law != LawName::LOG_LOG) + usize::from(!member.is_off_path(target))
+        };
+        let ranks: Vec<usize> = self.members.iter().map(rank).collect();
+        let best = ranks.iter().copied().max().unwrap_or(0);
+        let count = ranks.iter().filter(|&&rank| rank == best).count() as f64;
+        ranks.iter().map(|&rank| if rank == best { 1.0 / count } else { 0.0 }).collect()
+    }
+
+    fn doubts(&self, target: &Target, laws: &[LawPrediction], (decades, half_width): (f64, f64)) -> Vec<Doubt> {
+        let mut doubts = Vec::new();
+        let off = self.members.iter().filter(|m| m.is_off_path(target));
+        doubts.extend(off.map(|m| Doubt::OffPathTarget { law: m.fitted.law.to_string() }));
+        if decades > 0.5 {
+            let expected_error = crate::form_error::expected_error(decades) * self.calibration.factor;
+            doubts.push(Doubt::Extrapolating { decades, data_decades: self.decades, expected_error });
+        }
+        let weighted = laws.iter().filter(|law| law.weight > 0.0).map(|law| law.prediction.estimate);
+        let (low, high) = weighted.fold((f64::INFINITY, 0.0_f64), |(l, h), v| (l.min(v), h.max(v)));
+        let spread = high / low - 1.0;
+        if spread > half_width.max(1e-6) {
+            doubts.push(Doubt::LawsDisagree { spread, half_width });
+        }
+        doubts
+    }
+
+    /// Compute-optimal N and D at a budget, where a law of size and data was fitted.
+    pub(crate) fn optimum(&self, flops: f64) -> Option<Optimum> {
+        let member = self.members.iter().find(|m| m.fitted.law == LawName::CHINCHILLA)?;
+        let fitted = &member.fitted;
+        let product = flops / fitted.flops_per_product();
+        let profile = fitted.profile(Functional::LogOptimalParams(math::ln(product)), self.level);
+        let params = estimate(&profile, fitted.root(self.level), self.level, true);
+        let relative = params.standard_error.map(|se| se / params.estimate);
+        let tokens = Estimate {
+            estimate: product / params.estimate,
+            standard_error: relative.map(|se| se * product / params.estimate),
+            lower: params.upper.map(|upper| product / upper),
+            upper: params.lower.map(|lower| product / lower),
+            level: self.level,
+        };
+        Some(Optimum { params, tokens })
+    }
+
+    /// A target on the path at a budget; compute alone where no path was fitted.
+    pub(crate) fn target_on_path(&self, flops: f64) -> Target {
+        let path = self.members.iter().find(|m| m.is_path_law());
+        let shape = path.and_then(|m| path_shape(&m.fitted.points, flops));
+        Target { flops, params: shape.map(|s| s.0), tokens: shape.map(|s| s.1) }
+    }
+
+    /// The laws as fitted.
+    pub(crate) fn laws(&self) -> impl Iterator<Item = &Fitted> {
+        self.members.iter().map(|member| &member.fitted)
+    }
+}
+
+fn relative_half_width(prediction: &Estimate) -> f64 {
+    let above = prediction.upper.map_or(f64::INFINITY, |upper| upper / prediction.estimate - 1.0);
+    let below = prediction.lower.map_or(f64::INFINITY, |lower| 1.0 - lower / prediction.estimate);
+    above.max(below)
+}

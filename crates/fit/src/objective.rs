@@ -1,0 +1,134 @@
+//! What one residual costs, with its first two derivatives.
+
+use crate::Objective;
+
+/// An objective with its width: continuation solves a sequence of these.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Cost {
+    /// Where the square turns straight; infinite for least squares.
+    delta: f64,
+    /// Factor on the whole.
+    factor: f64,
+    /// Further factor on r > 0.
+    above: f64,
+}
+
+/// Width at which Huber stands for least absolute deviations: far below any digit of a loss.
+const LEAST_ABSOLUTE_DELTA: f64 = 1e-9;
+
+impl Cost {
+    /// The cost of an objective, as it is reported: Σr² for least squares, Σ|r| for least absolute deviations.
+    pub(crate) fn of(objective: Objective) -> Self {
+        match objective {
+            Objective::Huber { delta } => Self { delta, factor: 1.0, above: 1.0 },
+            Objective::LeastSquares => Self { delta: f64::INFINITY, factor: 2.0, above: 1.0 },
+            Objective::LeastAbsolute => {
+                Self { delta: LEAST_ABSOLUTE_DELTA, factor: 1.0 / LEAST_ABSOLUTE_DELTA, above: 1.0 }
+            }
+            Objective::Asymmetric { delta, overestimate_penalty } => {
+                Self { delta, factor: 1.0, above: overestimate_penalty }
+            }
+        }
+    }
+
+    /// Widths from least squares down to this cost's own, for continuation.
+    pub(crate) fn stages(self) -> Vec<Self> {
+        let mut stages = Vec::new();
+        let mut delta = 0.03;
+        if self.delta.is_finite() {
+            stages.push(Self { delta: f64::INFINITY, factor: 1.0, ..self });
+            while delta > self.delta * 1.5 {
+                stages.push(Self { delta, factor: 1.0, ..self });
+                delta /= 3.0;
+            }
+        }
+        stages.push(self);
+        stages
+    }
+
+    fn side(self, residual: f64) -> f64 {
+        if residual > 0.0 { self.factor * self.above } else { self.factor }
+    }
+
+    /// ρ(r).
+    pub(crate) fn value(self, residual: f64) -> f64 {
+        let size = residual.abs();
+        let inner = if size <= self.delta { 0.5 * size * size } else { self.delta * (size - 0.5 * self.delta) };
+        self.side(residual) * inner
+    }
+
+    /// ψ(r) = ρ′(r).
+    pub(crate) fn slope(self, residual: f64) -> f64 {
+        self.side(residual) * residual.clamp(-self.delta, self.delta)
+    }
+
+    /// ρ″(r).
+    pub(crate) fn bend(self, residual: f64) -> f64 {
+        if residual.abs() <= self.delta { self.side(residual) } else { 0.0 }
+    }
+
+    /// ψ(r)/r: the weight of iteratively reweighted least squares.
+    pub(crate) fn irls_weight(self, residual: f64) -> f64 {
+        self.side(residual) * if residual.abs() <= self.delta { 1.0 } else { self.delta / residual.abs() }
+    }
+
+    /// Where the square turns straight.
+    pub(crate) fn delta(self) -> f64 {
+        self.delta
+    }
+}
+
+/// The objective's name as typed.
+pub(crate) fn kind(objective: Objective) -> &'static str {
+    match objective {
+        Objective::Huber { .. } => "huber",
+        Objective::LeastSquares => "lsq",
+        Objective::LeastAbsolute => "lad",
+        Objective::Asymmetric { .. } => "asymmetric",
+    }
+}
+
+/// The objective's delta, where it has one.
+pub(crate) fn delta(objective: Objective) -> Option<f64> {
+    match objective {
+        Objective::Huber { delta } | Objective::Asymmetric { delta, .. } => Some(delta),
+        Objective::LeastSquares | Objective::LeastAbsolute => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn huber_is_square_inside_and_straight_outside() {
+        // Huber 1964, with delta 0.1: 0.05 -> 0.00125; 0.3 -> 0.1 (0.3 - 0.05) = 0.025.
+        let cost = Cost::of(Objective::Huber { delta: 0.1 });
+        assert!((cost.value(0.05) - 0.00125).abs() < 1e-16);
+        assert!((cost.value(-0.3) - 0.025).abs() < 1e-16);
+        assert!((cost.slope(-0.3) + 0.1).abs() < 1e-16);
+    }
+
+    #[test]
+    fn slopes_agree_with_finite_differences_for_every_objective() {
+        let all = [
+            Objective::Huber { delta: 0.1 },
+            Objective::LeastSquares,
+            Objective::LeastAbsolute,
+            Objective::Asymmetric { delta: 0.1, overestimate_penalty: 10.0 },
+        ];
+        for objective in all {
+            let cost = Cost::of(objective);
+            for residual in [-0.31, -0.05, 0.04, 0.22] {
+                let slope = (cost.value(residual + 1e-6) - cost.value(residual - 1e-6)) / 2e-6;
+                assert!((slope - cost.slope(residual)).abs() < 1e-7 * slope.abs().max(1.0), "{objective:?} {residual}");
+            }
+        }
+    }
+
+    #[test]
+    fn predicting_too_much_costs_ten_times_as_much_when_asked() {
+        let cost = Cost::of(Objective::Asymmetric { delta: 1e-3, overestimate_penalty: 10.0 });
+        assert!((cost.value(0.2) / cost.value(-0.2) - 10.0).abs() < 1e-12);
+    }
+}

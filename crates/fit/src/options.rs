@@ -1,0 +1,57 @@
+//! What a fit can be asked for.
+
+use forescale_core::law::LawName;
+use forescale_core::outcome::Rules;
+
+/// What is summed over the residuals r = predicted − observed log loss.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Objective {
+    /// Huber: r²/2 up to `delta`, then delta·(|r| − delta/2). Hoffmann et al. use 1e-3, which is nearly least absolute
+    /// deviations for losses read to 1%.
+    Huber {
+        /// Where the square turns straight.
+        delta: f64,
+    },
+    /// Least squares: r²/2.
+    LeastSquares,
+    /// Least absolute deviations: |r|, the limit of Huber/delta for delta → 0.
+    LeastAbsolute,
+    /// Huber with predictions below the observed loss forgiven: a badly tuned run only ever errs upwards, so a prediction
+    /// above a run costs `overestimate_penalty` times one below it (OLMo-core uses 10).
+    Asymmetric {
+        /// Where the square turns straight.
+        delta: f64,
+        /// Factor on r > 0.
+        overestimate_penalty: f64,
+    },
+}
+
+impl Default for Objective {
+    fn default() -> Self {
+        Self::Huber { delta: 1e-3 }
+    }
+}
+
+/// What to fit, and how.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FitOptions {
+    /// Laws to fit.
+    pub laws: Vec<LawName>,
+    /// Objective.
+    pub objective: Objective,
+    /// Level of the intervals, 0.9 for 90%.
+    pub level: f64,
+    /// Conventions the observations were made under; stated, not used.
+    pub rules: Rules,
+}
+
+impl Default for FitOptions {
+    fn default() -> Self {
+        Self {
+            laws: vec![LawName::POWER_LAW, LawName::CHINCHILLA],
+            objective: Objective::default(),
+            level: 0.9,
+            rules: Rules { params: "matmul".to_owned(), flops: "exact".to_owned() },
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Which observations a law of compute alone is fitted to: the compute-optimal path.
+//!
+//! A path is what the sweep says it is (`Role::Path`). A foreign table says nothing: there, where budgets hold three sizes
+//! or more, each budget gives the vertex of a parabola in ln N through its runs; where no budget does and D/N hardly
+//! varies within one, every run is on the path. Never the lowest run of a budget: the minimum over noisy runs is biased
+//! downwards by the noise itself.
+
+use forescale_core::law::LawForm;
+use forescale_core::math;
+use forescale_core::observation::Observation;
+use forescale_core::run::Role;
+
+use crate::FitError;
+
+/// Runs whose compute lies within this factor of the lowest of them share a budget. Chosen here: wider than the rounding
+/// of any published isoFLOP grid, narrower than the factor 2 to 3 between their budgets.
+pub(crate) const BUDGET_FACTOR: f64 = 1.5;
+/// D/N must span this much within a budget to tell N from D (METHODS, mistake 7).
+pub(crate) const NEEDED_SPREAD: f64 = 4.0;
+/// A parabola is trusted this far from the best size, in ln N: a factor of 6.
+const PARABOLA_REACH: f64 = 1.8;
+
+/// The observations a path law sees.
+pub(crate) struct Path {
+    /// Runs, or vertices standing for a budget.
+    pub(crate) points: Vec<Observation>,
+    /// Whether the points are vertices rather than runs.
+    pub(crate) vertices: bool,
+}
+
+/// The path of a group of observations.
+pub(crate) fn path_of(observations: &[&Observation], form: &dyn LawForm) -> Result<Path, FitError> {
+    if observations.iter().any(|o| o.role.is_some()) {
+        let on = observations.iter().filter(|o| o.role == Some(Role::Path)).map(|o| (*o).clone());
+        return Ok(Path { points: on.collect(), vertices: false });
+    }
+    let points = vertices(observations);
+    if points.len() > form.parameters().len() {
+        return Ok(Path { points, vertices: true });
+    }
+    let (wide, _) = budgets_with_spread(observations);
+    if wide == 0 {
+        return Ok(Path { points: observations.iter().map(|o| (*o).clone()).collect(), vertices: false });
+    }
+    let needed = form.least_observations();
+    Err(FitError::TooFewBudgets { law: form.name().to_owned(), found: points.len(), needed })
+}
+
+/// Runs sorted by compute and cut into budgets.
+pub(crate) fn budgets<'a>(observations: &[&'a Observation], factor: f64) -> Vec<Vec<&'a Observation>> {
+    let mut sorted = observations.to_vec();
+    sorted.sort_by(|a, b| a.flops.total_cmp(&b.flops));
+    let mut cut: Vec<Vec<&Observation>> = Vec::new();
+    for run in sorted {
+        match cut.last_mut() {
+            Some(budget) if run.flops <= factor * budget[0].flops => budget.push(run),
+            _ => cut.push(vec![run]),
+        }
+    }
+    cut
+}
+
+/// How many budgets have D/N spanning enough, and the widest span within one.
+///
+/// Windows of [`BUDGET_FACTOR`] are laid greedily from each run upwards, so that no budget is split by where the first
+/// window happens to start.
+pub(crate) fn budgets_with_spread(observations: &[&Observation]) -> (usize, f64) {
+    let mut sorted = observations.to_vec();
+    sorted.sort_by(|a, b| a.flops.total_cmp(&b.flops));
+    let (mut found, mut widest, mut start) = (0, 1.0_f64, 0);
+    while start < sorted.len() {
+        let end = sorted.partition_point(|o| o.flops <= BUDGET_FACTOR * sorted[start].flops);
+        let spread = ratio_spread(&sorted[start..end]);
+        widest = widest.max(spread);
+        if spread >= NEEDED_SPREAD * (1.0 - 1e-6) {
+            found += 1;
+            start = end;
+        } else {
+            start += 1;
+        }
+    }
+    (found, widest)
+}
+
+fn ratio_spread(runs: &[&Observation]) -> f64 {
+    let ratios = runs.iter().map(|o| o.tokens / o.params);
+    let (low, high) = ratios.fold((f64::INFINITY, 0.0_f64), |(l, h), r| (l.min(r), h.max(r)));
+    high / low
+}
+
+/// One vertex per budget that has an interior one.
+pub(crate) fn vertices(observations: &[&Observation]) -> Vec<Observation> {
+    let slope = typical_slope(observations);
+    budgets(observations, BUDGET_FACTOR).iter().filter_map(|budget| vertex(budget, slope)).collect()
+}
+
+/// The slope of ln L along ln C, from each budget's median: takes out the drift within a budget.
+fn typical_slope(observations: &[&Observation]) -> f64 {
+    let point = |budget: &Vec<&Observation>| {
+        let of = |f: fn(&Observation) -> f64| median_of(budget, |o| math::ln(f(o)));
+        (of(|o| o.flops), of(|o| o.loss))
+    };
+    let points: Vec<(f64, f64)> = budgets(observations, BUDGET_FACTOR).iter().map(point).collect();
+    line(&points).map_or(0.0, |(_, slope)| slope)
+}
+
+fn median_of(runs: &[&Observation], of: impl Fn(&Observation) -> f64) -> f64 {
+    math::median(&runs.iter().map(|o| of(o)).collect::<Vec<_>>()).unwrap_or(0.0)
+}
+
+/// Intercept and slope of a least-squares line.
+pub(crate) fn line(points: &[(f64, f64)]) -> Option<(f64, f64)> {
+    let n = points.len() as f64;
+    let (x, y) = points.iter().fold((0.0, 0.0), |(x, y), p| (x + p.0 / n, y + p.1 / n));
+    let xx: f64 = points.iter().map(|p| (p.0 - x) * (p.0 - x)).sum();
+    let xy: f64 = points.iter().map(|p| (p.0 - x) * (p.1 - y)).sum();
+    (xx > 0.0).then(|| (y - x * xy / xx, xy / xx))
+}
+
+/// The vertex of a budget's parabola as an observation, where it opens upward inside the sizes tried.
+fn vertex(budget: &[&Observation], slope: f64) -> Option<Observation> {
+    let log_flops = budget.iter().map(|o| math::ln(o.flops)).sum::<f64>() / budget.len() as f64;
+    let level = |o: &Observation| math::ln(o.loss) - slope * (math::ln(o.flops) - log_flops);
+    let lowest = budget.iter().copied().min_by(|a, b| level(a).total_cmp(&level(b)))?;
+    let centre = math::ln(lowest.params);
+    let near = budget.iter().map(|o| (math::ln(o.params) - centre, level(o)));
+    let near: Vec<(f64, f64)> = near.filter(|(x, _)| x.abs() <= PARABOLA_REACH).collect();
+    if distinct(near.iter().map(|p| p.0)) < 3 {
+        return None;
+    }
+    let [constant, linear, square] = parabola(&near)?;
+    let at = -0.5 * linear / square;
+    let (low, high) = near.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), p| (l.min(p.0), h.max(p.0)));
+    if square <= 0.0 || at < low || at > high {
+        return None;
+    }
+    let (params, flops) = (math::exp(centre + at), math::exp(log_flops));
+    let per_product = median_of(budget, |o| o.flops / (o.params * o.tokens));
+    let loss = math::exp(constant + 0.5 * linear * at);
+    Some(Observation { params, tokens: flops / (per_product * params), flops, loss, ..lowest.clone() })
+}
+
+/// How many values differ by more than 2%.
+fn distinct(values: impl Iterator<Item = f64>) -> usize {
+    let mut sorted: Vec<f64> = values.collect();
+    sorted.sort_by(f64::total_cmp);
+    sorted.dedup_by(|b, a| *b - *a < 0.02);
+    sorted.len()
+}
+
+/// Least-squares parabola: constant, linear and square coefficients.
+fn parabola(points: &[(f64, f64)]) -> Option<[f64; 3]> {
+    let (mut matrix, mut vector) = (crate::linear::Matrix::default(), [0.0; 5]);
+    for &(x, y) in points {
+        let row = [1.0, x, x * x];
+        for i in 0..3 {
+            vector[i] += row[i] * y;
+            for j in 0..3 {
+                matrix[i][j] += row[i] * row[j];
+            }
+        }
+    }
+    crate::linear::solve(&matrix, &vector, &[0, 1, 2]).map(|x| [x[0], x[1], x[2]])
+}
+
+/// How many budgets a path touches: compute values that differ by more than 2%.
+pub(crate) fn distinct_budgets(points: &[Observation]) -> usize {
+    distinct(points.iter().map(|o| math::ln(o.flops)))
+}
+
+/// Whether a run of N parameters and D tokens lies on the path: D/N within a factor of 2 of the path's own, carried on as
+/// a power of compute.
+pub(crate) fn is_on_path(path: &[Observation], params: f64, tokens: f64, flops: f64) -> bool {
+    let points: Vec<(f64, f64)> = path.iter().map(|o| (math::ln(o.flops), math::ln(o.tokens / o.params))).collect();
+    let Some((intercept, slope)) = line(&points) else { return false };
+    let expected = intercept + slope * math::ln(flops);
+    (math::ln(tokens / params) - expected).abs() <= core::f64::consts::LN_2
+}
+
+/// N and D of the path at a budget, carried on as a power of compute.
+pub(crate) fn path_shape(path: &[Observation], flops: f64) -> Option<(f64, f64)> {
+    let of = |f: fn(&Observation) -> f64| {
+        let points: Vec<(f64, f64)> = path.iter().map(|o| (math::ln(o.flops), math::ln(f(o)))).collect();
+        line(&points).map(|(intercept, slope)| math::exp(intercept + slope * math::ln(flops)))
+    };
+    Some((of(|o| o.params)?, of(|o| o.tokens)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::published;
+
+    #[test]
+    fn parabola_vertices_of_hoffmanns_law_are_biased_as_computed_elsewhere() {
+        // Noise-free, Hoffmann's constants, grids of +-4x: extrapolated N* is 1.5% too large, and each vertex's loss is
+        // within 0.1% of the frontier.
+        let runs = published::grid([406.4, 410.7, 1.69, 0.34, 0.28]);
+        let all: Vec<&Observation> = runs.iter().collect();
+        let found = vertices(&all);
+        assert_eq!(found.len(), 5);
+        for vertex in found {
+            let best = forescale_core::law::chinchilla::Chinchilla::optimum(
+                &[406.4, 410.7, 1.69, 0.34, 0.28],
+                vertex.flops,
+                6.0,
+            );
+            assert!((vertex.loss / best.loss - 1.0).abs() < 1e-3, "{} {}", vertex.loss, best.loss);
+            assert!((vertex.params / best.params - 1.0).abs() < 0.1, "{} {}", vertex.params, best.params);
+        }
+    }
+
+    #[test]
+    fn a_ladder_at_one_ratio_has_no_budget_that_tells_n_from_d() {
+        let runs: Vec<Observation> =
+            (0..6).map(|i| 1e6 * math::pow(2.0, f64::from(i))).map(|n| published::run(0, n, 20.0 * n, 120.0 * n * n, 3.0)).collect();
+        let all: Vec<&Observation> = runs.iter().collect();
+        let (found, widest) = budgets_with_spread(&all);
+        assert_eq!(found, 0);
+        assert!((widest - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn an_isoflop_grid_tells_n_from_d_in_every_budget() {
+        let runs = published::grid([406.4, 410.7, 1.69, 0.34, 0.28]);
+        let (found, widest) = budgets_with_spread(&runs.iter().collect::<Vec<_>>());
+        assert_eq!(found, 5);
+        assert!((widest - 4096.0).abs() < 1.0, "{widest}");
+    }
+}

@@ -1,0 +1,197 @@
+//! A law, the observations it is held against, and what a residual costs: everything a solver sees.
+
+use argmin::core::{CostFunction, Error};
+use forescale_core::law::{Centre, Domain, LawForm, MAX_PARAMETERS, Position, Theta};
+use forescale_core::math;
+use forescale_core::observation::Observation;
+
+use crate::functional::Functional;
+use crate::linear::Matrix;
+use crate::objective::Cost;
+
+/// One observation as the solver sees it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Sample {
+    pub(crate) at: Position,
+    pub(crate) log_loss: f64,
+    pub(crate) weight: f64,
+}
+
+/// A pull of one functional of θ towards a value: how a profile holds it in place.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tether {
+    pub(crate) functional: Functional,
+    pub(crate) target: f64,
+    pub(crate) stiffness: f64,
+}
+
+/// A law to be fitted to samples.
+#[derive(Clone)]
+pub(crate) struct FitProblem {
+    pub(crate) form: &'static dyn LawForm,
+    pub(crate) centre: Centre,
+    pub(crate) samples: Vec<Sample>,
+    pub(crate) cost: Cost,
+    pub(crate) tether: Option<Tether>,
+}
+
+/// The objective at a θ, with what a Newton step needs.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct System {
+    pub(crate) value: f64,
+    pub(crate) gradient: Theta,
+    /// Σ w (ρ″ ggᵀ + ψ ∇²f): the Hessian.
+    pub(crate) newton: Matrix,
+    /// Σ w (ψ/r) ggᵀ: the majorising Gauss–Newton matrix of reweighted least squares.
+    pub(crate) gauss_newton: Matrix,
+    /// Σ w² ψ².
+    pub(crate) slope_square: f64,
+    /// Σ w g²: how strongly each coordinate moves the predictions.
+    pub(crate) sensitivity: Theta,
+}
+
+impl FitProblem {
+    /// A problem centred at the geometric means of the observations.
+    pub(crate) fn new(form: &'static dyn LawForm, observations: &[&Observation], cost: Cost) -> Self {
+        let mean = |of: fn(&Observation) -> f64| {
+            observations.iter().map(|o| math::ln(of(o))).sum::<f64>() / observations.len().max(1) as f64
+        };
+        let centre = Centre {
+            log_params: mean(|o| o.params),
+            log_tokens: mean(|o| o.tokens),
+            log_flops: mean(|o| o.flops),
+        };
+        let sample = |o: &&Observation| Sample {
+            at: centre.position(o.params, o.tokens, o.flops),
+            log_loss: math::ln(o.loss),
+            weight: o.weight,
+        };
+        Self { form, centre, samples: observations.iter().map(sample).collect(), cost, tether: None }
+    }
+
+    /// Number of parameters.
+    pub(crate) fn count(&self) -> usize {
+        self.form.parameters().len()
+    }
+
+    /// Predicted less observed log loss, in the order of the samples.
+    pub(crate) fn residuals(&self, theta: &Theta) -> Vec<f64> {
+        self.samples.iter().map(|s| self.form.log_loss(theta, &s.at) - s.log_loss).collect()
+    }
+
+    /// The objective alone, without a tether.
+    pub(crate) fn value(&self, theta: &Theta) -> f64 {
+        let cost = |s: &Sample| s.weight * self.cost.value(self.form.log_loss(theta, &s.at) - s.log_loss);
+        self.samples.iter().map(cost).sum()
+    }
+
+    /// θ moved into its bounds.
+    pub(crate) fn clamp(&self, theta: &Theta) -> Theta {
+        let mut inside = *theta;
+        for (value, parameter) in inside.iter_mut().zip(self.form.parameters()) {
+            *value = value.clamp(parameter.lower, parameter.upper);
+        }
+        inside
+    }
+
+    /// Coordinates that lie on a bound.
+    pub(crate) fn at_bound(&self, theta: &Theta) -> Vec<usize> {
+        let on = |&i: &usize| {
+            let parameter = &self.form.parameters()[i];
+            theta[i] <= parameter.lower || theta[i] >= parameter.upper
+        };
+        (0..self.count()).filter(on).collect()
+    }
+
+    /// The objective and its derivatives under a cost, tether included.
+    pub(crate) fn system(&self, theta: &Theta, cost: Cost) -> System {
+        let mut system = System::default();
+        for sample in &self.samples {
+            self.add_sample(&mut system, theta, sample, cost);
+        }
+        if let Some(tether) = &self.tether {
+            self.add_tether(&mut system, theta, tether);
+        }
+        mirror(&mut system.newton);
+        mirror(&mut system.gauss_newton);
+        system
+    }
+
+    fn add_sample(&self, system: &mut System, theta: &Theta, sample: &Sample, cost: Cost) {
+        let response = self.form.response(theta, &sample.at);
+        let residual = response.log_loss - sample.log_loss;
+        let slope = sample.weight * cost.slope(residual);
+        let bend = sample.weight * cost.bend(residual);
+        let irls = sample.weight * cost.irls_weight(residual);
+        system.value += sample.weight * cost.value(residual);
+        system.slope_square += slope * slope;
+        for i in 0..MAX_PARAMETERS {
+            let gradient = response.gradient[i];
+            system.gradient[i] += slope * gradient;
+            system.sensitivity[i] += sample.weight * gradient * gradient;
+            for j in 0..=i {
+                let product = gradient * response.gradient[j];
+                system.newton[i][j] += bend * product + slope * response.hessian[i][j];
+                system.gauss_newton[i][j] += irls * product;
+            }
+        }
+    }
+
+    fn add_tether(&self, system: &mut System, theta: &Theta, tether: &Tether) {
+        let (value, gradient) = tether.functional.at(self, theta);
+        let away = value - tether.target;
+        system.value += 0.5 * tether.stiffness * away * away;
+        for i in 0..MAX_PARAMETERS {
+            system.gradient[i] += tether.stiffness * away * gradient[i];
+            for j in 0..=i {
+                let product = tether.stiffness * gradient[i] * gradient[j];
+                system.newton[i][j] += product;
+                system.gauss_newton[i][j] += product;
+            }
+        }
+    }
+
+    /// Σ w ggᵀ: the information the samples hold, whatever a residual costs.
+    pub(crate) fn information(&self, theta: &Theta) -> Matrix {
+        let mut matrix = Matrix::default();
+        for sample in &self.samples {
+            let gradient = self.form.response(theta, &sample.at).gradient;
+            for i in 0..MAX_PARAMETERS {
+                for j in 0..MAX_PARAMETERS {
+                    matrix[i][j] += sample.weight * gradient[i] * gradient[j];
+                }
+            }
+        }
+        matrix
+    }
+
+    /// How far apart the samples lie in the law's own variable, decades of compute.
+    pub(crate) fn decades(&self) -> f64 {
+        let span = self.samples.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), s| {
+            (low.min(s.at.log_flops), high.max(s.at.log_flops))
+        });
+        (span.1 - span.0) / core::f64::consts::LN_10
+    }
+
+    /// Whether the law is a function of compute alone.
+    pub(crate) fn is_path_law(&self) -> bool {
+        self.form.domain() == Domain::Compute
+    }
+}
+
+fn mirror(matrix: &mut Matrix) {
+    for i in 0..MAX_PARAMETERS {
+        for j in 0..i {
+            matrix[j][i] = matrix[i][j];
+        }
+    }
+}
+
+impl CostFunction for &FitProblem {
+    type Param = Theta;
+    type Output = f64;
+
+    fn cost(&self, theta: &Theta) -> Result<f64, Error> {
+        Ok(self.system(theta, self.cost).value)
+    }
+}

@@ -1,0 +1,290 @@
+//! What each table of a report holds, column by column; page, pull request and terminal draw the same ones.
+
+use std::collections::BTreeSet;
+
+use forescale_core::estimate::Estimate;
+use forescale_core::observation::Exclusion;
+use forescale_core::outcome::{
+    BacktestReport, Certificate, FittedLaw, ForecastTarget, LawPrediction, Optimum, Severity, Verdict,
+};
+use forescale_core::panel::{ReportData, RunRow};
+use forescale_core::record::RunStatus;
+use forescale_core::run::Role;
+
+use crate::format::{bounds, count, duration, flops, interval, loss, number, percent, signed_percent, times};
+use crate::headline::plural;
+use crate::table::Alignment::{Left, Right};
+use crate::table::Table;
+
+/// Shown where there is no number.
+pub(crate) const NONE: &str = "–";
+
+/// Parameters of a law with their intervals, each symbol as `show_symbol` writes it.
+pub(crate) fn parameters(law: &FittedLaw, show_symbol: fn(&str) -> String) -> Table {
+    let mut table = Table::new(&[
+        ("parameter", Left),
+        ("estimate", Right),
+        ("interval", Right),
+        ("level", Right),
+        ("standard error", Right),
+    ]);
+    for (symbol, estimate) in &law.parameters {
+        table.push(estimate_cells(&show_symbol(symbol), estimate, number));
+    }
+    table
+}
+
+fn estimate_cells(name: &str, estimate: &Estimate, show: fn(f64) -> String) -> Vec<String> {
+    let error = estimate.standard_error.map_or_else(|| NONE.to_owned(), show);
+    vec![name.to_owned(), show(estimate.estimate), bounds(estimate, show), percent(estimate.level), error]
+}
+
+/// What each law said at the target.
+pub(crate) fn predictions(laws: &[LawPrediction]) -> Table {
+    let mut table = Table::new(&[
+        ("law", Left),
+        ("weight", Right),
+        ("prediction", Right),
+        ("interval of the mean", Right),
+        ("level", Right),
+    ]);
+    for said in laws {
+        let (prediction, weight) = (&said.prediction, format!("{:.3}", said.weight));
+        table.push([
+            said.law.clone(),
+            weight,
+            loss(prediction.estimate),
+            bounds(prediction, loss),
+            percent(prediction.level),
+        ]);
+    }
+    table
+}
+
+/// Compute-optimal size and data at the target's budget.
+pub(crate) fn optimum(optimum: &Optimum) -> Table {
+    let mut table = Table::new(&[
+        ("compute-optimal", Left),
+        ("estimate", Right),
+        ("interval", Right),
+        ("level", Right),
+        ("standard error", Right),
+    ]);
+    table.push(estimate_cells("parameters N", &optimum.params, count));
+    table.push(estimate_cells("tokens D", &optimum.tokens, count));
+    table
+}
+
+/// Intervals of a forecast, for one run and for the mean of the law.
+pub(crate) fn intervals(target: &ForecastTarget) -> Table {
+    let mut table = Table::new(&[("level", Left), ("one run", Right), ("mean of the laws", Right)]);
+    for shown in &target.intervals {
+        let mean = crate::headline::at_level(&target.mean_intervals, shown.level);
+        table.push([percent(shown.level), interval(shown), mean.map_or_else(|| NONE.to_owned(), |m| interval(&m))]);
+    }
+    table
+}
+
+/// A backtest by ratio.
+pub(crate) fn backtest_summary(report: &BacktestReport) -> Table {
+    let mut table = Table::new(&[
+        ("ratio", Left),
+        ("cases", Right),
+        ("median error", Right),
+        ("mean error", Right),
+        ("inside 90%", Right),
+        ("CRPS", Right),
+    ]);
+    for row in &report.summary {
+        let errors = [row.median_abs_relative_error, row.mean_abs_relative_error].map(|e| format!("{:.2}%", 100.0 * e));
+        let [median, mean] = errors;
+        table.push([times(row.ratio), row.n.to_string(), median, mean, percent(row.coverage_90), loss(row.crps)]);
+    }
+    table
+}
+
+/// A backtest case by case.
+pub(crate) fn backtest_cases(report: &BacktestReport) -> Table {
+    let columns = [
+        ("target", Left),
+        ("law", Left),
+        ("mode", Left),
+        ("ratio", Right),
+        ("fitted", Right),
+        ("predicted", Right),
+        ("interval", Right),
+        ("actual", Right),
+        ("error", Right),
+    ];
+    let mut table = Table::new(&columns);
+    for case in &report.cases {
+        let shown = crate::headline::at_level(&case.intervals, 0.9).or_else(|| case.intervals.first().copied());
+        table.push([
+            case.target_run_id.clone(),
+            case.law.clone(),
+            case.mode.clone(),
+            times(case.ratio),
+            case.n_fit.to_string(),
+            loss(case.predicted),
+            shown.map_or_else(|| NONE.to_owned(), |i| format!("{} ({})", interval(&i), percent(i.level))),
+            loss(case.actual),
+            signed_percent(case.relative_error),
+        ]);
+    }
+    table
+}
+
+/// Every run, used or not.
+pub(crate) fn runs(data: &ReportData) -> Table {
+    let columns = [
+        ("run", Left),
+        ("role", Left),
+        ("N", Right),
+        ("D", Right),
+        ("FLOPs", Right),
+        ("seed", Right),
+        ("loss", Right),
+        ("± s.e.", Right),
+        ("time", Right),
+        ("state", Left),
+    ];
+    let mut table = Table::new(&columns);
+    for run in &data.runs {
+        table.push(run_cells(run));
+    }
+    table
+}
+
+fn run_cells(run: &RunRow) -> Vec<String> {
+    let or_none = |text: Option<String>| text.unwrap_or_else(|| NONE.to_owned());
+    vec![
+        run.name.clone(),
+        or_none(run.role.map(|role| role_label(role).to_owned())),
+        count(run.params),
+        count(run.tokens),
+        flops(run.flops),
+        or_none(run.seed.map(|seed| seed.to_string())),
+        or_none(run.loss.map(loss)),
+        or_none(run.loss_se.map(loss)),
+        or_none(run.wall_seconds.map(duration)),
+        or_none(run.status.map(|status| status_label(status).to_owned())),
+    ]
+}
+
+/// What a run was for, in words.
+pub(crate) fn role_label(role: Role) -> &'static str {
+    match role {
+        Role::Path => "ladder",
+        Role::OffPath => "off path",
+        Role::Target => "target",
+    }
+}
+
+fn status_label(status: RunStatus) -> &'static str {
+    match status {
+        RunStatus::Finished => "finished",
+        RunStatus::Diverged => "diverged",
+        RunStatus::Stopped => "stopped",
+    }
+}
+
+/// Runs that are not in every fit, with the reason.
+pub(crate) fn exclusions(data: &ReportData) -> Table {
+    let mut table = Table::new(&[("run", Left), ("not in", Left), ("reason", Left)]);
+    for run in &data.runs {
+        if let Some(reason) = &run.excluded {
+            table.push([run.name.clone(), absent_from(data, &run.run_id), reason.clone()]);
+        }
+    }
+    let listed: BTreeSet<&str> = data.runs.iter().filter(|r| r.excluded.is_some()).map(|r| r.run_id.as_str()).collect();
+    for (law, left_out) in left_out(data).filter(|(_, left_out)| !listed.contains(left_out.run_id.as_str())) {
+        table.push([run_name(data, &left_out.run_id), law.law.clone(), left_out.reason.label().to_owned()]);
+    }
+    table
+}
+
+fn left_out(data: &ReportData) -> impl Iterator<Item = (&FittedLaw, &Exclusion)> {
+    data.laws.iter().flat_map(|law| law.excluded.iter().map(move |left_out| (law, left_out)))
+}
+
+fn absent_from(data: &ReportData, run_id: &str) -> String {
+    let laws: BTreeSet<&str> =
+        left_out(data).filter(|(_, e)| e.run_id == run_id).map(|(law, _)| law.law.as_str()).collect();
+    if laws.is_empty() { "any fit".to_owned() } else { laws.into_iter().collect::<Vec<_>>().join(", ") }
+}
+
+fn run_name(data: &ReportData, run_id: &str) -> String {
+    data.runs.iter().find(|run| run.run_id == run_id).map_or_else(|| run_id.to_owned(), |run| run.name.clone())
+}
+
+/// A check, number by number.
+pub(crate) fn check_items(verdict: &Verdict) -> Table {
+    let mut table = Table::new(&[
+        ("number", Left),
+        ("baseline", Right),
+        ("now", Right),
+        ("allowed", Right),
+        ("held", Left),
+        ("why that much", Left),
+    ]);
+    for item in &verdict.items {
+        let held = if item.held { "yes" } else { "NO" };
+        let allowed = format!("±{}", number(item.tolerance));
+        table.push([
+            item.name.clone(),
+            exact(item.baseline),
+            exact(item.current),
+            allowed,
+            held.to_owned(),
+            item.tolerance_reason.clone(),
+        ]);
+    }
+    table
+}
+
+/// Eight significant digits: a drift may be small.
+fn exact(value: f64) -> String {
+    let text = format!("{value:.7e}").parse::<f64>().unwrap_or(value);
+    if text != 0.0 && (text.abs() < 1e-4 || text.abs() >= 1e9) { format!("{text:e}") } else { format!("{text}") }
+}
+
+/// Proof of an optimum, in one sentence.
+pub(crate) fn certificate(certificate: &Certificate) -> String {
+    let condition = certificate.condition_number.map(|c| format!("; condition number {c:.1e}"));
+    let bound = match certificate.at_bound.as_slice() {
+        [] => "no parameter at a bound".to_owned(),
+        names => format!("at a bound: {}", names.join(", ")),
+    };
+    format!(
+        "gradient norm {:.1e}; {} of {} ended at this optimum; {bound}{}",
+        certificate.gradient_norm,
+        certificate.agreeing_starts,
+        plural(certificate.starts as usize, "start"),
+        condition.unwrap_or_default()
+    )
+}
+
+/// The objective, in words.
+pub(crate) fn objective(law: &FittedLaw) -> String {
+    let delta = law.objective.delta.map(|delta| format!(", delta {}", number(delta)));
+    format!(
+        "{}{} = {}; residual rms {}",
+        law.objective.kind,
+        delta.unwrap_or_default(),
+        number(law.objective.value),
+        percent_fine(law.residual_rms)
+    )
+}
+
+fn percent_fine(share: f64) -> String {
+    format!("{:.2}% of loss", 100.0 * share)
+}
+
+/// Weight of a diagnosis, in words.
+pub(crate) fn severity_label(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Note => "note",
+        Severity::Warning => "warning",
+        Severity::Error => "error",
+    }
+}

@@ -1,0 +1,253 @@
+//! Answers as aligned text for a terminal, readable without colour, each estimate with its interval.
+
+use std::fmt::Write as _;
+
+use forescale_core::outcome::{
+    BacktestReport, Diagnosis, FitReport, FittedLaw, Forecast, ForecastStatus, ForecastTarget, Score, Verdict,
+};
+
+use crate::format::{count, interval, loss, percent, plain, scientific, signed_percent};
+use crate::headline::{order_words, plural};
+use crate::table::Table;
+use crate::tables;
+
+/// A table, one line a row.
+#[must_use]
+pub fn table(table: &Table) -> String {
+    table.to_text()
+}
+
+/// `fit`: each law with parameters, proof and doubts.
+#[must_use]
+pub fn fits(report: &FitReport) -> String {
+    report.fits.iter().map(fit).collect::<Vec<_>>().join("\n")
+}
+
+/// `forecast`: each target with intervals, what each law said, and doubts.
+#[must_use]
+pub fn forecast(forecast: &Forecast) -> String {
+    let mut text = forecast.targets.iter().map(target).collect::<Vec<_>>().join("\n");
+    if let Some(report) = &forecast.backtest {
+        let _ =
+            write!(text, "\nthe same method on runs already known:\n{}", tables::backtest_summary(report).to_text());
+    }
+    text + &diagnoses(&forecast.diagnoses)
+}
+
+/// `backtest`: by ratio, then case by case.
+#[must_use]
+pub fn backtest(report: &BacktestReport) -> String {
+    if report.cases.is_empty() {
+        return "no case: too few runs lie far enough below another\n".to_owned();
+    }
+    format!("{}\n{}", tables::backtest_summary(report).to_text(), tables::backtest_cases(report).to_text())
+}
+
+/// `score`: the outcome against the sealed forecast.
+#[must_use]
+pub fn score(score: &Score) -> String {
+    let place = if score.inside { "inside" } else { "outside" };
+    format!(
+        "{place} the {} interval {}\npredicted       {}\nactual          {}\nrelative error  {}\nCRPS            {}\nPIT             {:.3}\nregistration    {}\n{}: {}\n",
+        percent(score.interval.level),
+        interval(&score.interval),
+        loss(score.predicted),
+        loss(score.actual),
+        signed_percent(score.relative_error),
+        loss(score.crps),
+        score.pit,
+        plain(&score.registration_sha256),
+        order_words(score.order).to_lowercase(),
+        plain(&score.order_detail)
+    )
+}
+
+/// `check`: did a prediction move.
+#[must_use]
+pub fn verdict(verdict: &Verdict) -> String {
+    let moved = verdict.items.iter().filter(|item| !item.held).count() + verdict.problems.len();
+    let of = verdict.items.len();
+    let opening = if verdict.held {
+        format!("held: {}", plural(of, "number"))
+    } else {
+        format!("DRIFTED: {}", plural(moved, "difference"))
+    };
+    let mut text = format!("{opening} against {}\n", plain(&verdict.baseline));
+    if of > 0 {
+        let _ = write!(text, "\n{}", tables::check_items(verdict).to_text());
+    }
+    for problem in &verdict.problems {
+        let _ = writeln!(text, "problem: {}", plain(problem));
+    }
+    text
+}
+
+fn fit(law: &FittedLaw) -> String {
+    let group = law.group.as_ref().map(|group| format!("  group {}", plain(group)));
+    let left_out = if law.excluded.is_empty() { String::new() } else { format!(", {} left out", law.excluded.len()) };
+    format!(
+        "{}{}\n{}{left_out}; N is {}, C is {}\n\n{}\n{}\n{}\n{}",
+        plain(&law.law),
+        group.unwrap_or_default(),
+        plural(law.n as usize, "run"),
+        plain(&law.rule.params),
+        plain(&law.rule.flops),
+        tables::parameters(law, str::to_owned).to_text(),
+        tables::objective(law),
+        tables::certificate(&law.certificate),
+        diagnoses(&law.diagnoses)
+    )
+}
+
+fn target(target: &ForecastTarget) -> String {
+    let place = place(target);
+    if target.status == ForecastStatus::Refused {
+        return format!("{place}\nrefused: {}\n", plain(target.reason.as_deref().unwrap_or("no reason was recorded")));
+    }
+    let median = target.median.map_or_else(|| tables::NONE.to_owned(), loss);
+    let mut text = format!(
+        "{place}\nmedian {median} {}, {:.2} decades beyond the data\n",
+        target.unit.label(),
+        target.decades_beyond_data
+    );
+    let optimum = target.optimum.as_ref().map(tables::optimum);
+    for table in
+        [Some(tables::intervals(target)), Some(tables::predictions(&target.laws)), optimum].into_iter().flatten()
+    {
+        if !table.is_empty() {
+            let _ = write!(text, "\n{}", table.to_text());
+        }
+    }
+    text
+}
+
+fn place(target: &ForecastTarget) -> String {
+    let size = target.params.map(|params| format!(", N = {}", count(params)));
+    let data = target.tokens.map(|tokens| format!(", D = {}", count(tokens)));
+    format!(
+        "{} at {} FLOPs{}{}",
+        plain(&target.metric),
+        scientific(target.flops),
+        size.unwrap_or_default(),
+        data.unwrap_or_default()
+    )
+}
+
+fn diagnoses(diagnoses: &[Diagnosis]) -> String {
+    diagnoses.iter().fold(String::new(), |mut text, doubt| {
+        let _ = write!(
+            text,
+            "\n{}: {} [{}]\n",
+            tables::severity_label(doubt.severity),
+            plain(&doubt.message),
+            plain(&doubt.code)
+        );
+        if !doubt.hint.is_empty() {
+            let _ = writeln!(text, "hint: {}", plain(&doubt.hint));
+        }
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+    use forescale_core::outcome::{CHECK_SCHEMA, CheckItem, FIT_SCHEMA, FORECAST_SCHEMA, Inputs};
+
+    fn inputs() -> Inputs {
+        Inputs { digest: "0".repeat(64) }
+    }
+
+    #[test]
+    fn a_fit_shows_each_parameter_with_its_interval_and_proof() {
+        let report = FitReport { schema: FIT_SCHEMA.to_owned(), fits: sample::inside().laws, inputs: inputs() };
+        let text = fits(&report);
+        for words in [
+            "power_law\n13 runs, 1 left out; N is total, C is exact",
+            "31.16 to 63.92",
+            "no lower end, to 0.6233",
+            "118 of 125 starts",
+            "chinchilla\n17 runs;",
+        ] {
+            assert!(text.contains(words), "{words} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_forecast_shows_the_interval_of_one_run_and_of_the_mean() {
+        let data = sample::inside();
+        let answer = Forecast {
+            schema: FORECAST_SCHEMA.to_owned(),
+            targets: data.forecast.into_iter().collect(),
+            backtest: data.backtest,
+            diagnoses: data.diagnoses,
+            inputs: inputs(),
+        };
+        let text = forecast(&answer);
+        for words in [
+            "loss at 4.7 × 10¹³ FLOPs, N = 426k, D = 17M",
+            "median 1.0671 nats per token, 1.12 decades beyond the data",
+            "90%    1.0063 to 1.1198  1.0177 to 1.1052",
+            "warning: the local slope",
+            "hint: add a rung",
+        ] {
+            assert!(text.contains(words), "{words} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_refused_forecast_says_why() {
+        let target = sample::of_kind("refused").and_then(|data| data.forecast).into_iter().collect();
+        let answer = Forecast {
+            schema: FORECAST_SCHEMA.to_owned(),
+            targets: target,
+            backtest: None,
+            diagnoses: Vec::new(),
+            inputs: inputs(),
+        };
+        assert!(forecast(&answer).contains("refused: 4 runs lie on the path"));
+    }
+
+    #[test]
+    fn a_score_opens_with_its_place() {
+        let place = |kind: &str| sample::of_kind(kind).and_then(|data| data.score).map(|judged| score(&judged));
+        assert!(place("inside").is_some_and(|text| text.starts_with("inside the 90% interval 1.0063 to 1.1198\n")));
+        assert!(place("outside").is_some_and(|text| text.starts_with("outside the 90% interval")));
+    }
+
+    #[test]
+    fn an_empty_backtest_says_so() {
+        let mut report = sample::inside().backtest.expect("the sample has one");
+        assert!(backtest(&report).contains("d64-40x-s1"));
+        report.cases.clear();
+        assert!(backtest(&report).starts_with("no case"));
+    }
+
+    #[test]
+    fn a_drift_is_counted_and_shown_to_eight_digits() {
+        let item = |name: &str, current: f64, held: bool| CheckItem {
+            name: name.to_owned(),
+            baseline: 1.0671,
+            current,
+            tolerance: 1e-5,
+            tolerance_reason: "solver".to_owned(),
+            held,
+        };
+        let mut answer = Verdict {
+            schema: CHECK_SCHEMA.to_owned(),
+            baseline: "reports/quickstart/baseline".to_owned(),
+            held: false,
+            items: vec![item("target.median", 1.0671001, true), item("power_law.c", 1.0673, false)],
+            problems: vec!["the corpus digest changed".to_owned()],
+        };
+        let text = verdict(&answer);
+        assert!(text.starts_with("DRIFTED: 2 differences against reports/quickstart/baseline\n"), "{text}");
+        assert!(
+            text.contains("1.0671001") && text.contains("NO") && text.contains("problem: the corpus digest changed"),
+            "{text}"
+        );
+        answer.held = true;
+        assert!(verdict(&answer).starts_with("held: 2 numbers against"));
+    }
+}

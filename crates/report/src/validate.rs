@@ -1,0 +1,70 @@
+//! Every number that will stand on an axis, checked before anything is drawn.
+
+use forescale_core::outcome::{BacktestCase, ForecastTarget};
+use forescale_core::panel::{ComputePanel, ReportData, TargetPanel};
+
+use crate::ReportError;
+
+/// Refuses data with a number that no axis has a place for.
+pub(crate) fn check(data: &ReportData) -> Result<(), ReportError> {
+    compute(&data.compute)?;
+    data.target.iter().try_for_each(target)?;
+    data.forecast.iter().try_for_each(forecast)?;
+    for point in &data.residuals {
+        positive("compute", &point.name, point.flops)?;
+        finite("residual", &point.name, point.residual)?;
+    }
+    data.backtest.iter().flat_map(|report| &report.cases).try_for_each(case)?;
+    data.true_floor.iter().try_for_each(|floor| finite("true floor", &data.sweep, *floor))
+}
+
+fn compute(panel: &ComputePanel) -> Result<(), ReportError> {
+    if !panel.points.is_empty() || !panel.curve.is_empty() {
+        positive("compute at 1", "compute panel", panel.unit_flops)?;
+    }
+    for point in &panel.points {
+        positive("compute", &point.name, point.flops)?;
+        finite("loss", &point.name, point.loss)?;
+    }
+    for point in &panel.curve {
+        positive("compute", "curve", point.flops)?;
+        [point.lower, point.median, point.upper].into_iter().try_for_each(|loss| finite("loss", "curve", loss))?;
+    }
+    panel.floor.iter().try_for_each(|floor| finite("floor", "compute panel", *floor))
+}
+
+fn target(panel: &TargetPanel) -> Result<(), ReportError> {
+    positive("compute", &panel.name, panel.flops)?;
+    panel.actual.iter().try_for_each(|loss| finite("loss", &panel.name, *loss))
+}
+
+fn forecast(target: &ForecastTarget) -> Result<(), ReportError> {
+    positive("compute", "forecast", target.flops)?;
+    target.median.iter().try_for_each(|median| finite("median", "forecast", *median))?;
+    for interval in target.intervals.iter().chain(&target.mean_intervals) {
+        [interval.lower, interval.upper].into_iter().try_for_each(|end| finite("interval", "forecast", end))?;
+    }
+    for law in &target.laws {
+        let ends = [Some(law.prediction.estimate), law.prediction.lower, law.prediction.upper];
+        ends.into_iter().flatten().try_for_each(|value| finite("prediction", &law.law, value))?;
+    }
+    Ok(())
+}
+
+fn case(case: &BacktestCase) -> Result<(), ReportError> {
+    positive("backtest ratio", &case.target_run_id, case.ratio)?;
+    finite("backtest error", &case.target_run_id, case.relative_error)
+}
+
+fn finite(what: &'static str, name: &str, value: f64) -> Result<(), ReportError> {
+    refuse_unless(value.is_finite(), what, name, (value, false))
+}
+
+fn positive(what: &'static str, name: &str, value: f64) -> Result<(), ReportError> {
+    refuse_unless(value.is_finite() && value > 0.0, what, name, (value, true))
+}
+
+fn refuse_unless(held: bool, what: &'static str, name: &str, found: (f64, bool)) -> Result<(), ReportError> {
+    let (value, positive) = found;
+    if held { Ok(()) } else { Err(ReportError::NotDrawable { what, name: name.to_owned(), value, positive }) }
+}

@@ -1,0 +1,184 @@
+//! A table as cells, whatever file it came from.
+
+use std::fs::File;
+use std::io::Cursor;
+use std::path::Path;
+
+use polars::prelude::*;
+
+use super::TableError;
+
+/// One cell. Whole numbers keep their digits as text, so that long ids stay exact.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Cell {
+    Empty,
+    Boolean(bool),
+    Number(f64),
+    Text(String),
+}
+
+impl Cell {
+    /// The cell as a number, if it is one.
+    pub(super) fn number(&self) -> Option<f64> {
+        match self {
+            Self::Number(number) => Some(*number),
+            Self::Text(text) => text.trim().parse().ok(),
+            Self::Empty | Self::Boolean(_) => None,
+        }
+    }
+
+    /// The cell as words; nothing for an empty one.
+    pub(super) fn text(&self) -> Option<String> {
+        match self {
+            Self::Empty => None,
+            Self::Boolean(value) => Some(value.to_string()),
+            Self::Number(number) => Some(number.to_string()),
+            Self::Text(text) => Some(text.clone()),
+        }
+    }
+
+    /// The cell as true or false: the words, or 1 and 0.
+    pub(super) fn truth(&self) -> Option<bool> {
+        match (self, self.text()?.to_lowercase().as_str()) {
+            (Self::Boolean(value), _) => Some(*value),
+            (_, "true" | "1") => Some(true),
+            (_, "false" | "0") => Some(false),
+            _ => None,
+        }
+    }
+}
+
+/// A table's columns, by the names in the file.
+#[derive(Clone, Debug)]
+pub(super) struct Cells {
+    pub(super) names: Vec<String>,
+    columns: Vec<Vec<Cell>>,
+    pub(super) rows: usize,
+}
+
+impl Cells {
+    /// Index of a column.
+    pub(super) fn position(&self, name: &str) -> Option<usize> {
+        self.names.iter().position(|known| known == name)
+    }
+
+    /// A cell.
+    pub(super) fn at(&self, column: usize, row: usize) -> &Cell {
+        &self.columns[column][row]
+    }
+}
+
+/// Reads a table by its file name's extension.
+pub(super) fn read(path: &Path) -> Result<Cells, TableError> {
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+    match extension.as_deref() {
+        Some("csv") => from_frame(path, csv(path)?),
+        Some("parquet") => from_frame(path, parquet(path)?),
+        Some("jsonl" | "ndjson") => jsonl(path),
+        _ => Err(TableError::new(path, "the kind of table is not known by its name", "use .csv, .parquet or .jsonl")),
+    }
+}
+
+fn open(path: &Path) -> Result<File, TableError> {
+    File::open(path).map_err(|error| TableError::new(path, format!("cannot be read: {error}"), "check the path"))
+}
+
+fn unreadable(path: &Path, kind: &str, error: &PolarsError) -> TableError {
+    TableError::new(path, format!("cannot be read as {kind}: {error}"), "check that its content is what its name says")
+}
+
+/// All cells as text: what a number is, is decided column by column, where the row can be named.
+fn csv(path: &Path) -> Result<DataFrame, TableError> {
+    let mut file = open(path)?;
+    let mut bytes = Vec::new();
+    std::io::Read::read_to_end(&mut file, &mut bytes)
+        .map_err(|error| TableError::new(path, format!("cannot be read: {error}"), "check the path"))?;
+    let options = CsvReadOptions::default().with_infer_schema_length(Some(0));
+    let reader = options.into_reader_with_file_handle(Cursor::new(bytes));
+    reader.finish().map_err(|error| match error {
+        PolarsError::NoData(_) => empty(path),
+        error => unreadable(path, "CSV", &error),
+    })
+}
+
+fn parquet(path: &Path) -> Result<DataFrame, TableError> {
+    ParquetReader::new(open(path)?).finish().map_err(|error| unreadable(path, "Parquet", &error))
+}
+
+/// The error of a table without rows.
+pub(super) fn empty(path: &Path) -> TableError {
+    TableError::new(path, "the table has no rows; at least one is needed", "a header line alone is not a table")
+}
+
+fn from_frame(path: &Path, frame: DataFrame) -> Result<Cells, TableError> {
+    let rows = frame.height();
+    let mut cells = Cells { names: Vec::new(), columns: Vec::new(), rows };
+    for column in frame.columns() {
+        let values: PolarsResult<Vec<Cell>> = (0..rows).map(|row| column.get(row).map(cell)).collect();
+        cells.names.push(column.name().to_string());
+        cells.columns.push(values.map_err(|error| unreadable(path, "a table", &error))?);
+    }
+    Ok(cells)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "polars hands cells out by value")]
+fn cell(value: AnyValue<'_>) -> Cell {
+    match value {
+        AnyValue::Null => Cell::Empty,
+        AnyValue::Boolean(value) => Cell::Boolean(value),
+        AnyValue::Float32(number) => Cell::Number(f64::from(number)),
+        AnyValue::Float64(number) => Cell::Number(number),
+        AnyValue::String(text) => worded(text),
+        AnyValue::StringOwned(text) => worded(&text),
+        other => Cell::Text(other.to_string()),
+    }
+}
+
+fn worded(text: &str) -> Cell {
+    if text.trim().is_empty() { Cell::Empty } else { Cell::Text(text.to_owned()) }
+}
+
+fn jsonl(path: &Path) -> Result<Cells, TableError> {
+    let text = std::fs::read_to_string(path);
+    let text = text.map_err(|error| TableError::new(path, format!("cannot be read: {error}"), "check the path"))?;
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let mut cells = Cells { names: Vec::new(), columns: Vec::new(), rows: 0 };
+    for (index, line) in lines {
+        let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line).map_err(|error| {
+            let problem = format!("line {} is not a JSON object: {error}", index + 1);
+            TableError::new(path, problem, "write one object a line; the file may have been cut short")
+        })?;
+        cells.push(object);
+    }
+    Ok(cells)
+}
+
+impl Cells {
+    fn push(&mut self, object: serde_json::Map<String, serde_json::Value>) {
+        for (name, value) in object {
+            let column = self.position(&name).unwrap_or_else(|| self.add(name));
+            self.columns[column].push(json_cell(&value));
+        }
+        self.rows += 1;
+        for column in &mut self.columns {
+            column.resize(self.rows, Cell::Empty);
+        }
+    }
+
+    fn add(&mut self, name: String) -> usize {
+        self.names.push(name);
+        self.columns.push(vec![Cell::Empty; self.rows]);
+        self.columns.len() - 1
+    }
+}
+
+fn json_cell(value: &serde_json::Value) -> Cell {
+    use serde_json::Value;
+    match value {
+        Value::Null => Cell::Empty,
+        Value::Bool(value) => Cell::Boolean(*value),
+        Value::Number(number) if number.is_f64() => number.as_f64().map_or(Cell::Empty, Cell::Number),
+        Value::String(text) => worded(text),
+        other => Cell::Text(other.to_string()),
+    }
+}

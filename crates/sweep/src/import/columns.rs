@@ -1,0 +1,123 @@
+//! Which column of a file is which: names of ours, and the names that `--map` says they have.
+
+use std::path::Path;
+
+use super::cells::Cells;
+use super::table::{TableError, TableOptions};
+use crate::nearest::{nearest, quoted_list};
+
+/// Our names for columns.
+const KNOWN: [&str; 21] = [
+    "params", "tokens", "flops", "loss", "run_id", "seed", "group", "cluster", "loss_se", "weight", "status", "is_final", "lr",
+    "batch_tokens", "schedule", "steps", "unique_tokens", "task", "n_items", "chance", "name",
+];
+
+/// Where each column that is read lies, if it is there.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Columns {
+    pub(super) params: Option<usize>,
+    pub(super) tokens: Option<usize>,
+    pub(super) flops: Option<usize>,
+    pub(super) loss: usize,
+    pub(super) run_id: Option<usize>,
+    pub(super) name: Option<usize>,
+    pub(super) seed: Option<usize>,
+    pub(super) group: Option<usize>,
+    pub(super) cluster: Option<usize>,
+    pub(super) loss_se: Option<usize>,
+    pub(super) weight: Option<usize>,
+    pub(super) status: Option<usize>,
+    pub(super) is_final: Option<usize>,
+    pub(super) unique_tokens: Option<usize>,
+}
+
+impl Columns {
+    /// Finds the columns of a table.
+    pub(super) fn find(path: &Path, cells: &Cells, options: &TableOptions) -> Result<Self, TableError> {
+        let names = Names { path, cells, map: parse_map(path, &options.map)? };
+        names.check_map()?;
+        let loss = match &options.metric {
+            Some(metric) => cells.position(metric).ok_or_else(|| missing(path, metric, cells, "`--metric` names it"))?,
+            None => names.find("loss")?.ok_or_else(|| names.no_column("loss"))?,
+        };
+        Ok(Self {
+            params: names.find("params")?,
+            tokens: names.find("tokens")?,
+            flops: names.find("flops")?,
+            loss,
+            run_id: names.find("run_id")?,
+            name: names.find("name")?,
+            seed: names.find("seed")?,
+            group: names.find("group")?,
+            cluster: names.find("cluster")?,
+            loss_se: names.find("loss_se")?,
+            weight: names.find("weight")?,
+            status: names.find("status")?,
+            is_final: names.find("is_final")?,
+            unique_tokens: names.find("unique_tokens")?,
+        })
+    }
+}
+
+struct Names<'a> {
+    path: &'a Path,
+    cells: &'a Cells,
+    map: Vec<(String, String)>,
+}
+
+impl Names<'_> {
+    fn find(&self, name: &str) -> Result<Option<usize>, TableError> {
+        match self.map.iter().find(|(ours, _)| ours == name) {
+            None => Ok(self.cells.position(name)),
+            Some((_, theirs)) => {
+                let found = self.cells.position(theirs);
+                found.map(Some).ok_or_else(|| missing(self.path, theirs, self.cells, "`--map` names it"))
+            }
+        }
+    }
+
+    fn check_map(&self) -> Result<(), TableError> {
+        let Some((name, _)) = self.map.iter().find(|(ours, _)| !KNOWN.contains(&ours.as_str())) else { return Ok(()) };
+        let meant = nearest(name, KNOWN).map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
+        let problem = format!("`--map` names `{name}`, which is no column of ours{meant}");
+        Err(TableError::new(self.path, problem, format!("ours are {}", quoted_list(KNOWN))))
+    }
+
+    fn no_column(&self, name: &str) -> TableError {
+        no_column(self.path, name, self.cells)
+    }
+}
+
+/// The error of a column of ours that the table does not have.
+pub(super) fn no_column(path: &Path, name: &str, cells: &Cells) -> TableError {
+    let near = nearest(name, cells.names.iter().map(String::as_str));
+    let hint = match (near, name) {
+        (Some(near), "loss") => format!("--map loss={near}, or --metric {near}"),
+        (Some(near), _) => format!("--map {name}={near}"),
+        (None, _) => format!("--map {name}=COLUMN with one of {}", quoted_list(cells.names.iter().map(String::as_str))),
+    };
+    TableError::new(path, format!("the table has no column `{name}`"), hint)
+}
+
+/// The error of a column that somebody named and that is not there.
+pub(super) fn missing(path: &Path, name: &str, cells: &Cells, who: &str) -> TableError {
+    let names = || cells.names.iter().map(String::as_str);
+    let meant = nearest(name, names()).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+    let problem = format!("{who}, and the table has no column `{name}`{meant}");
+    TableError::new(path, problem, format!("columns are {}", quoted_list(names())))
+}
+
+fn parse_map(path: &Path, entries: &[String]) -> Result<Vec<(String, String)>, TableError> {
+    let parts = entries.iter().flat_map(|entry| entry.split(',')).filter(|part| !part.trim().is_empty());
+    parts.map(|part| parse_entry(path, part)).collect()
+}
+
+fn parse_entry(path: &Path, part: &str) -> Result<(String, String), TableError> {
+    match part.split_once('=') {
+        Some((ours, theirs)) => Ok((ours.trim().to_owned(), theirs.trim().to_owned())),
+        None => {
+            let problem = format!("`--map` has `{part}`, which has no `=`");
+            Err(TableError::new(path, problem, "--map params=n_nonemb,loss=val_loss"))
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! Bare tables: one row a run, from CSV, Parquet or JSONL.
+//!
+//! `params`, `tokens` and `flops` (two are enough under a rule that gives the third), `loss` (or `--metric NAME`),
+//! and what else is known of a run. Every row becomes an observation, an exclusion with its reason, or an error that
+//! names it.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use forescale_core::count::{CountingRule, FlopsRule};
+use forescale_core::observation::{Exclusion, ExclusionReason, Observation, Selection};
+use forescale_core::quantity::LossUnit;
+use thiserror::Error;
+
+use super::cells::{self, Cell, Cells};
+use super::columns::{Columns, no_column};
+use super::filter::Filter;
+
+/// How far a table's own FLOPs may lie from a rule and still follow it.
+///
+/// Chosen here, because published sizes are rounded to two digits (1.3B).
+const RULE_TOLERANCE: f64 = 0.05;
+
+/// How a table is to be read, as asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TableOptions {
+    /// Column of the loss; `loss` when absent.
+    pub metric: Option<String>,
+    /// Entries `ours=theirs`, each with one or more separated by commas.
+    pub map: Vec<String>,
+    /// Text of `--where`.
+    pub filter: Option<String>,
+    /// How C follows from N and D; 6ND when absent.
+    pub rule: Option<FlopsRule>,
+    /// Unit of the loss; nats per token, with a note, when absent.
+    pub unit: Option<LossUnit>,
+    /// Fit all groups as one.
+    pub pool: bool,
+}
+
+/// A table, read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table {
+    /// Rows that a fit may see.
+    pub observations: Vec<Observation>,
+    /// Rows that it may not.
+    pub exclusions: Vec<Exclusion>,
+    /// Conventions that the observations are under.
+    pub selection: Selection,
+    /// What was assumed, in sentences.
+    pub notes: Vec<String>,
+}
+
+/// A table that cannot be read, or whose numbers cannot be.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("`{}`: {problem}\n\nhint: {hint}", place.display())]
+pub struct TableError {
+    /// The file.
+    pub place: PathBuf,
+    /// What is wrong, with the row and the value.
+    pub problem: String,
+    /// What to do.
+    pub hint: String,
+}
+
+impl TableError {
+    pub(super) fn new(place: &Path, problem: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { place: place.to_owned(), problem: problem.into(), hint: hint.into() }
+    }
+}
+
+/// Reads a bare table.
+///
+/// # Errors
+///
+/// [`TableError`] when the file cannot be read, has no rows or lacks a column, an option names what is not there, a
+/// number cannot be understood, a loss is not above zero, or two rows are one run.
+pub fn read_table(path: &Path, options: &TableOptions) -> Result<Table, TableError> {
+    let cells = cells::read(path)?;
+    if cells.rows == 0 {
+        return Err(cells::empty(path));
+    }
+    let columns = Columns::find(path, &cells, options)?;
+    let filter = options.filter.as_deref().map(|text| Filter::parse(path, text, &cells)).transpose()?;
+    let reader = Reader { path, cells: &cells, columns, options };
+    reader.check_sizes()?;
+    let (observations, exclusions) = reader.rows(filter.as_ref())?;
+    reader.finish(observations, exclusions)
+}
+
+struct Reader<'a> {
+    path: &'a Path,
+    cells: &'a Cells,
+    columns: Columns,
+    options: &'a TableOptions,
+}
+
+impl Reader<'_> {
+    fn refuse<T>(&self, problem: String, hint: impl Into<String>) -> Result<T, TableError> {
+        Err(TableError::new(self.path, problem, hint))
+    }
+
+    /// Two of params, tokens and flops, or all three where no rule gives the third.
+    fn check_sizes(&self) -> Result<(), TableError> {
+        let columns = [("params", self.columns.params), ("tokens", self.columns.tokens), ("flops", self.columns.flops)];
+        let absent: Vec<&str> = columns.iter().filter(|(_, column)| column.is_none()).map(|(name, _)| *name).collect();
+        match (absent.as_slice(), self.options.rule) {
+            ([], _) | ([_], None | Some(FlopsRule::SixNd | FlopsRule::Kaplan)) => Ok(()),
+            ([name], Some(rule)) => {
+                let error = no_column(self.path, name, self.cells);
+                let problem = format!("{}, and `--rule {}` cannot work it out", error.problem, rule.name());
+                self.refuse(problem, format!("{}, or --rule 6nd", error.hint))
+            }
+            ([name, ..], _) => Err(no_column(self.path, name, self.cells)),
+        }
+    }
+
+    fn rows(&self, filter: Option<&Filter>) -> Result<(Vec<Observation>, Vec<Exclusion>), TableError> {
+        let (mut seen, mut left_out, mut runs) = (Vec::new(), Vec::new(), BTreeSet::new());
+        for row in 0..self.cells.rows {
+            let run_id = self.run_id(row);
+            if filter.is_some_and(|filter| !filter.admits(self.cells, row)) {
+                left_out.push(Exclusion { run_id, reason: ExclusionReason::Filtered });
+                continue;
+            }
+            self.check_new(row, &run_id, &mut runs)?;
+            match self.excluded(row)? {
+                Some(reason) => left_out.push(Exclusion { run_id, reason }),
+                None => seen.push(self.observation(row, run_id)?),
+            }
+        }
+        Ok((seen, left_out))
+    }
+
+    fn run_id(&self, row: usize) -> String {
+        self.text(self.columns.run_id, row).unwrap_or_else(|| format!("row-{}", row + 1))
+    }
+
+    fn check_new(&self, row: usize, run_id: &str, runs: &mut BTreeSet<(Option<String>, String)>) -> Result<(), TableError> {
+        let group = self.text(self.columns.group, row).filter(|_| !self.options.pool);
+        if runs.insert((group, run_id.to_owned())) {
+            return Ok(());
+        }
+        let hint = "each row is one run: keep one row of each by --where, or --map group=COLUMN to fit them apart";
+        self.refuse(format!("row {} is run `{run_id}` again", row + 1), hint)
+    }
+
+    fn text(&self, column: Option<usize>, row: usize) -> Option<String> {
+        self.cells.at(column?, row).text()
+    }
+
+    fn excluded(&self, row: usize) -> Result<Option<ExclusionReason>, TableError> {
+        let reasons = [self.status(row)?, self.not_final(row)?, self.no_loss(row), self.repeated(row)?];
+        Ok(reasons.into_iter().flatten().next())
+    }
+
+    fn status(&self, row: usize) -> Result<Option<ExclusionReason>, TableError> {
+        match self.text(self.columns.status, row).as_deref() {
+            None | Some("finished") => Ok(None),
+            Some("diverged") => Ok(Some(ExclusionReason::Diverged)),
+            Some("stopped") => Ok(Some(ExclusionReason::Stopped)),
+            Some(other) => {
+                let problem = format!("row {}: `status` is `{other}`; `finished`, `diverged` or `stopped` is needed", row + 1);
+                self.refuse(problem, "--map status=COLUMN names another column, or change the words in the table")
+            }
+        }
+    }
+
+    fn not_final(&self, row: usize) -> Result<Option<ExclusionReason>, TableError> {
+        let Some(cell) = self.columns.is_final.map(|column| self.cells.at(column, row)) else { return Ok(None) };
+        match (cell, cell.truth()) {
+            (Cell::Empty, _) | (_, Some(true)) => Ok(None),
+            (_, Some(false)) => Ok(Some(ExclusionReason::NotFinal)),
+            (_, None) => {
+                let found = cell.text().unwrap_or_default();
+                self.refuse(format!("row {}: `is_final` is `{found}`; true or false is needed", row + 1), "1 and 0 will do too")
+            }
+        }
+    }
+
+    fn no_loss(&self, row: usize) -> Option<ExclusionReason> {
+        (*self.cells.at(self.columns.loss, row) == Cell::Empty).then_some(ExclusionReason::MissingMetric)
+    }
+
+    fn repeated(&self, row: usize) -> Result<Option<ExclusionReason>, TableError> {
+        let unique = self.optional(self.columns.unique_tokens, row)?;
+        let tokens = self.optional(self.columns.tokens, row)?;
+        let repeats = unique.zip(tokens).is_some_and(|(unique, tokens)| unique < tokens);
+        Ok(repeats.then_some(ExclusionReason::RepeatedTokens))
+    }
+
+    fn observation(&self, row: usize, run_id: String) -> Result<Observation, TableError> {
+        let (params, tokens, flops) = self.sizes(row)?;
+        let seed = self.optional(self.columns.seed, row)?;
+        Ok(Observation {
+            name: self.text(self.columns.name, row).unwrap_or_else(|| run_id.clone()),
+            group: self.text(self.columns.group, row),
+            cluster: self.text(self.columns.cluster, row).unwrap_or_else(|| run_id.clone()),
+            role: None,
+            params,
+            tokens,
+            flops,
+            loss: self.positive(self.columns.loss, row)?,
+            loss_se: self.not_negative(self.columns.loss_se, row)?,
+            weight: self.not_negative(self.columns.weight, row)?.unwrap_or(1.0),
+            seed: seed.map(|seed| seed as u64),
+            eval_set_digest: None,
+            run_id,
+        })
+    }
+
+    /// N, D and C, the absent one by the rule.
+    fn sizes(&self, row: usize) -> Result<(f64, f64, f64), TableError> {
+        let of = |column: Option<usize>| column.map(|column| self.positive(column, row)).transpose();
+        match (of(self.columns.params)?, of(self.columns.tokens)?, of(self.columns.flops)?) {
+            (Some(params), Some(tokens), Some(flops)) => {
+                self.check_rule(row, 6.0 * params * tokens, flops)?;
+                Ok((params, tokens, flops))
+            }
+            (Some(params), Some(tokens), None) => Ok((params, tokens, 6.0 * params * tokens)),
+            (Some(params), None, Some(flops)) => Ok((params, flops / (6.0 * params), flops)),
+            (None, Some(tokens), Some(flops)) => Ok((flops / (6.0 * tokens), tokens, flops)),
+            _ => Err(no_column(self.path, "params", self.cells)),
+        }
+    }
+
+    fn check_rule(&self, row: usize, by_rule: f64, flops: f64) -> Result<(), TableError> {
+        let named = self.options.rule.filter(|rule| matches!(rule, FlopsRule::SixNd | FlopsRule::Kaplan));
+        match named.filter(|_| !follows(by_rule, flops)) {
+            None => Ok(()),
+            Some(rule) => {
+                let ratio = flops / by_rule;
+                let problem = format!(
+                    "row {}: `flops` is {flops:.4e} and 6 × params × tokens is {by_rule:.4e}: {ratio:.2} times, so the table \
+                     does not follow `--rule {}`",
+                    row + 1,
+                    rule.name()
+                );
+                self.refuse(problem, "--rule column takes the table's own")
+            }
+        }
+    }
+
+    fn number(&self, column: usize, row: usize) -> Result<f64, TableError> {
+        let cell = self.cells.at(column, row);
+        cell.number().map_or_else(|| self.bad(column, row, "a number"), Ok)
+    }
+
+    fn optional(&self, column: Option<usize>, row: usize) -> Result<Option<f64>, TableError> {
+        let filled = column.filter(|&column| *self.cells.at(column, row) != Cell::Empty);
+        filled.map(|column| self.number(column, row)).transpose()
+    }
+
+    fn positive(&self, column: usize, row: usize) -> Result<f64, TableError> {
+        let number = self.number(column, row)?;
+        if number.is_finite() && number > 0.0 { Ok(number) } else { self.bad(column, row, "a number above 0") }
+    }
+
+    fn not_negative(&self, column: Option<usize>, row: usize) -> Result<Option<f64>, TableError> {
+        match self.optional(column, row)? {
+            Some(number) if !(number.is_finite() && number >= 0.0) => self.bad(column.unwrap_or_default(), row, "0 or more"),
+            number => Ok(number),
+        }
+    }
+
+    fn bad<T>(&self, column: usize, row: usize, needed: &str) -> Result<T, TableError> {
+        let name = &self.cells.names[column];
+        let found = self.cells.at(column, row).text().map_or_else(|| "empty".to_owned(), |text| format!("`{text}`"));
+        let problem = format!("row {}: `{name}` is {found}; {needed} is needed", row + 1);
+        self.refuse(problem, format!("correct the row, or leave it out by --where 'COLUMN != VALUE' on another column than `{name}`"))
+    }
+
+    fn finish(&self, observations: Vec<Observation>, exclusions: Vec<Exclusion>) -> Result<Table, TableError> {
+        if observations.is_empty() {
+            let problem = format!("no row is left of {}", self.cells.rows);
+            let reasons: BTreeSet<&str> = exclusions.iter().map(|one| one.reason.label()).collect();
+            let reasons = Vec::from_iter(reasons).join(", ");
+            return self.refuse(problem, format!("they were left out as: {reasons}; a weaker --where may help"));
+        }
+        let (flops_rule, rule_note) = self.flops_rule(&observations);
+        let selection = Selection {
+            metric: self.cells.names[self.columns.loss].clone(),
+            unit: self.options.unit.unwrap_or_default(),
+            params_rule: if flops_rule == FlopsRule::Kaplan { CountingRule::NonEmbedding } else { CountingRule::Total },
+            flops_rule,
+            pool: self.options.pool,
+        };
+        let unit_note = self.options.unit.is_none().then(|| {
+            format!("`{}` is taken as nats per token, because no unit was named (--unit nats|bits|bpb)", selection.metric)
+        });
+        let notes = [unit_note, rule_note].into_iter().flatten().collect();
+        Ok(Table { observations, exclusions, selection, notes })
+    }
+
+    /// The rule named, or the one that the table's own three columns follow.
+    fn flops_rule(&self, observations: &[Observation]) -> (FlopsRule, Option<String>) {
+        if let Some(rule) = self.options.rule {
+            return (rule, None);
+        }
+        let strays = observations.iter().filter(|one| !follows(6.0 * one.params * one.tokens, one.flops)).count();
+        if strays == 0 {
+            return (FlopsRule::SixNd, None);
+        }
+        let note = format!(
+            "in {strays} of {} rows `flops` is not 6 × params × tokens; the table's own column is used (--rule column)",
+            observations.len()
+        );
+        (FlopsRule::Column, Some(note))
+    }
+}
+
+fn follows(by_rule: f64, flops: f64) -> bool {
+    (flops / by_rule - 1.0).abs() <= RULE_TOLERANCE
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::Instant;
+
+use super::*;
+use crate::records::tests::{planned, record};
+
+struct Sweep {
+    folder: tempfile::TempDir,
+    store: Store,
+}
+
+fn sweep() -> Sweep {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let store = Store::open(folder.path()).expect("a sweep folder");
+    Sweep { folder, store }
+}
+
+fn shell(jobs: usize) -> LocalLauncher {
+    LocalLauncher { executable: PathBuf::from("/bin/sh"), jobs: Some(jobs) }
+}
+
+impl Sweep {
+    /// A task whose run has this seed, and which runs a shell script.
+    fn task(&self, seed: u64, seconds: f64, script: &str) -> Task {
+        let mut run = planned();
+        run.config.seed = seed;
+        run.id = run.config.id();
+        run.name = format!("run-{seed}");
+        Task { run, arguments: vec![OsString::from("-c"), OsString::from(script)], estimated_seconds: seconds }
+    }
+
+    /// A task that leaves a sealed record, as `exec` does.
+    fn good_task(&self, seed: u64, seconds: f64) -> Task {
+        let mut task = self.task(seed, seconds, "");
+        let source = self.folder.path().join(format!("record-{seed}.json"));
+        let json = serde_json::to_vec(&record(&task.run.id.0, 2.5)).expect("json");
+        fs::write(&source, json).expect("written");
+        let target = self.store.run_dir(&task.run.id).join("record.json");
+        let script = format!("echo $1 $RAYON_NUM_THREADS > {}; cp {} {}", self.threads_file(seed).display(), source.display(), target.display());
+        task.arguments[1] = OsString::from(script);
+        task
+    }
+
+    fn threads_file(&self, seed: u64) -> PathBuf {
+        self.folder.path().join(format!("threads-{seed}"))
+    }
+
+    fn launch(&self, jobs: usize, tasks: Vec<Task>) -> (LaunchSummary, Vec<LaunchEvent>) {
+        let mut events = Vec::new();
+        let summary = shell(jobs).launch(&self.store, tasks, &mut |event| events.push(event)).expect("launched");
+        (summary, events)
+    }
+}
+
+#[test]
+fn a_failed_run_reports_its_words_and_does_not_stop_the_others() {
+    let sweep = sweep();
+    let bad = sweep.task(1, 9.0, "echo first >&2; echo the corpus is missing >&2; exit 3");
+    let (summary, events) = sweep.launch(1, vec![bad, sweep.good_task(2, 1.0)]);
+    assert_eq!(summary, LaunchSummary { finished: vec!["run-2".to_owned()], failed: vec!["run-1".to_owned()] });
+    let failed = events.iter().find_map(|event| match event {
+        LaunchEvent::Failed { exit, stderr_tail, .. } => Some((exit.clone(), stderr_tail.clone())),
+        _ => None,
+    });
+    assert_eq!(failed, Some(("exit status: 3".to_owned(), "first\nthe corpus is missing".to_owned())));
+}
+
+#[test]
+fn a_run_that_ends_well_without_a_record_has_failed() {
+    let sweep = sweep();
+    let (summary, _) = sweep.launch(1, vec![sweep.task(1, 1.0, "exit 0")]);
+    assert_eq!(summary.failed, ["run-1"]);
+}
+
+#[test]
+fn the_longest_starts_first() {
+    let sweep = sweep();
+    let (_, events) = sweep.launch(1, vec![sweep.good_task(1, 1.0), sweep.good_task(2, 3.0), sweep.good_task(3, 2.0)]);
+    let started = events.iter().filter_map(|event| match event {
+        LaunchEvent::Started { run, .. } => Some(run.name.as_str()),
+        _ => None,
+    });
+    assert_eq!(started.collect::<Vec<_>>(), ["run-2", "run-3", "run-1"]);
+}
+
+#[test]
+fn a_task_alone_is_told_to_use_every_core() {
+    let sweep = sweep();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    sweep.launch(cores, vec![sweep.good_task(1, 1.0)]);
+    let told = fs::read_to_string(sweep.threads_file(1)).expect("the child wrote it");
+    assert_eq!(told.trim(), format!("{cores} {cores}"));
+}
+
+#[test]
+fn a_program_that_is_not_there_is_an_error() {
+    let sweep = sweep();
+    let launcher = LocalLauncher { executable: PathBuf::from("/nonexistent/forescale"), jobs: None };
+    let error = launcher.launch(&sweep.store, vec![sweep.task(1, 1.0, "")], &mut |_| {}).expect_err("refused").to_string();
+    assert!(error.starts_with("`/nonexistent/forescale` cannot be started") && error.contains("hint: "), "{error}");
+}
+
+fn alive(pid: &str) -> bool {
+    let status = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+    !status.is_empty() && !status.contains(") Z ")
+}
+
+/// The number in a file, once a child has written it.
+fn wait_for_pid(path: &Path) -> String {
+    let start = Instant::now();
+    while start.elapsed().as_secs() < 20 {
+        match fs::read_to_string(path) {
+            Ok(text) if text.ends_with('\n') => return text,
+            _ => std::thread::sleep(Duration::from_millis(10)),
+        }
+    }
+    panic!("the child did not start");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn children_end_when_the_launch_is_given_up() {
+    let sweep = sweep();
+    let pid_file = sweep.folder.path().join("pid");
+    let task = sweep.task(1, 1.0, &format!("echo $$ > {}; exec sleep 600", pid_file.display()));
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        shell(1).launch(&sweep.store, vec![task], &mut |event| {
+            if matches!(event, LaunchEvent::Tick { .. }) {
+                wait_for_pid(&pid_file);
+                std::panic::resume_unwind(Box::new("given up"));
+            }
+        })
+    }));
+    assert!(result.is_err());
+    assert!(!alive(&wait_for_pid(&pid_file)));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn children_die_with_a_parent_that_is_killed_outright() {
+    // The kernel sends the signal when the thread that started the child ends, which is what a killed process looks
+    // like to the child: nothing is dropped, nobody waits.
+    let sweep = sweep();
+    let pid_file = sweep.folder.path().join("pid");
+    let task = sweep.task(1, 1.0, &format!("echo $$ > {}; exec sleep 600", pid_file.display()));
+    let pid = std::thread::scope(|scope| {
+        let parent = scope.spawn(|| {
+            let child = shell(1).start(&sweep.store, &task, 1).expect("started");
+            let pid = wait_for_pid(&pid_file);
+            assert!(alive(&pid));
+            std::mem::forget(child);
+            pid
+        });
+        parent.join().expect("the parent ended")
+    });
+    let start = Instant::now();
+    while alive(&pid) && start.elapsed().as_secs() < 20 {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(!alive(&pid));
+}

@@ -1,0 +1,117 @@
+//! How runs are started: one process a run, whatever starts it.
+//!
+//! A [`Launcher`] knows processes, not training: a task is the arguments of `forescale exec`, and only what the child
+//! leaves in its run folder counts. A new launcher is one new file and one line here.
+
+mod local;
+mod split;
+
+use std::ffi::OsString;
+
+use forescale_core::run::PlannedRun;
+use thiserror::Error;
+
+pub use local::LocalLauncher;
+
+use crate::store::{Progress, Store, StoreError};
+
+/// One run to be started.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Task {
+    /// The run.
+    pub run: PlannedRun,
+    /// Arguments of the executable; the launcher appends `--threads N`.
+    pub arguments: Vec<OsString>,
+    /// How long one thread is thought to take; only the order of tasks follows from it.
+    pub estimated_seconds: f64,
+}
+
+/// What happens while tasks run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LaunchEvent {
+    /// A process was started.
+    Started {
+        /// The run.
+        run: PlannedRun,
+        /// Threads it was given.
+        threads: usize,
+    },
+    /// A running run, about five times a second.
+    Progress {
+        /// The run.
+        run: PlannedRun,
+        /// How far its log says it is.
+        progress: Progress,
+    },
+    /// A run ended and left a sealed record.
+    Finished {
+        /// The run.
+        run: PlannedRun,
+    },
+    /// A run ended without one; the others go on.
+    Failed {
+        /// The run.
+        run: PlannedRun,
+        /// How the process ended, in words.
+        exit: String,
+        /// The last lines it said.
+        stderr_tail: String,
+    },
+    /// About five times a second, after the runs' own progress.
+    Tick {
+        /// Tasks not started yet.
+        waiting: usize,
+        /// Processes running.
+        running: usize,
+    },
+}
+
+/// How a launch ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LaunchSummary {
+    /// Names of runs that left a sealed record.
+    pub finished: Vec<String>,
+    /// Names of runs that did not.
+    pub failed: Vec<String>,
+}
+
+/// Tasks that could not be started or watched.
+#[derive(Debug, Error)]
+pub enum LaunchError {
+    /// The executable cannot be started.
+    #[error("`{executable}` cannot be started: {cause}\n\nhint: build it again (`cargo build --release`)")]
+    Start {
+        /// What was to be started.
+        executable: String,
+        /// What the system said.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// A child process cannot be watched.
+    #[error("run `{run}` cannot be watched: {cause}\n\nhint: give the same command again; finished runs are kept")]
+    Watch {
+        /// Name of the run.
+        run: String,
+        /// What the system said.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// The store cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Something that runs tasks.
+pub trait Launcher {
+    /// Runs all tasks and returns when the last has ended; a run that fails does not stop the others.
+    ///
+    /// # Errors
+    ///
+    /// [`LaunchError`] when processes cannot be started or watched; those running are then ended.
+    fn launch(
+        &self,
+        store: &Store,
+        tasks: Vec<Task>,
+        observer: &mut dyn FnMut(LaunchEvent),
+    ) -> Result<LaunchSummary, LaunchError>;
+}

@@ -1,0 +1,33 @@
+//! Runs as a collection: what a sweep asks for, what that comes to, where it is kept, and what a fit may see of it.
+//!
+//! # What it owns
+//!
+//! - [`SweepSpec`]: `sweep.toml` as written, checked once into a type that cannot be wrong;
+//! - [`plan()`]: the runs a spec comes to, worked out without touching a disk;
+//! - [`Store`]: the folder `runs/<run id>/` of each run and `out/`, with atomic writes and locks;
+//! - [`LocalLauncher`]: runs as child processes over the cores of this machine;
+//! - [`collect`], [`read_records`]: all records of a sweep in one Parquet file;
+//! - [`observe()`] and [`read_table`]: records and foreign tables as observations, with a reason for each row left out.
+//!
+//! # What it leaves alone
+//!
+//! It trains nothing, fits nothing and never judges a loss: a number is kept, moved and counted here, not believed.
+
+pub mod import;
+pub mod launch;
+mod nearest;
+pub mod observe;
+pub mod plan;
+mod records;
+pub mod spec;
+pub mod store;
+pub mod template;
+
+pub use import::{Table, TableError, TableOptions, read_table};
+pub use launch::{LaunchError, LaunchEvent, LaunchSummary, Launcher, LocalLauncher, Task};
+pub use observe::observe;
+pub use plan::{Plan, PlanError, plan};
+pub use records::{collect, read_records, write_records};
+pub use spec::{SpecError, SweepSpec};
+pub use store::{RunFolder, RunState, Store, StoreError, write_atomically};
+pub use template::template;

@@ -1,0 +1,76 @@
+//! What is allowed and yet worth knowing before paying for it.
+
+use std::collections::BTreeSet;
+
+use forescale_core::run::{PlannedRun, Role};
+
+use crate::spec::SweepSpec;
+
+/// Budgets of compute within this factor count as one.
+const BUDGET_WIDTH: f64 = 1.5;
+/// D / N must span this much within a budget, or N and D cannot be told apart.
+const RATIO_SPAN: f64 = 4.0;
+/// Budgets with such a span that an (N, D) law needs.
+const SPREAD_BUDGETS: usize = 2;
+
+/// All notes on a plan.
+pub(super) fn notes(spec: &SweepSpec, runs: &[PlannedRun], provisional: bool) -> Vec<String> {
+    let reach = target_note(spec, runs);
+    let rungs = rungs_note(spec);
+    let spread = spread_note(spec, runs);
+    let ids = provisional.then(|| "the corpus is not built yet, so run ids are not final".to_owned());
+    [reach, rungs, spread, ids].into_iter().flatten().collect()
+}
+
+fn target_note(spec: &SweepSpec, runs: &[PlannedRun]) -> Option<String> {
+    let flops = |run: &PlannedRun| run.config.flops().under(spec.forecast().flops_rule);
+    let target = runs.iter().find(|run| run.role == Role::Target).and_then(flops)?;
+    let others = runs.iter().filter(|run| run.role != Role::Target).filter_map(flops);
+    let ratio = target / others.fold(f64::MIN_POSITIVE, f64::max);
+    (ratio < 10.0).then(|| format!("the target has {ratio:.1} times the compute of the largest other run; a forecast is worth showing from 10 times"))
+}
+
+fn rungs_note(spec: &SweepSpec) -> Option<String> {
+    let wants = spec.forecast().laws.iter().any(|law| law == "power_law");
+    let rungs = spec.rungs().len();
+    (wants && rungs < 4).then(|| format!("the ladder has {rungs} rungs; `power_law` has 3 parameters and needs at least 4"))
+}
+
+fn spread_note(spec: &SweepSpec, runs: &[PlannedRun]) -> Option<String> {
+    let wants = spec.forecast().laws.iter().any(|law| law == "chinchilla");
+    let found = spread_budgets(spec, runs);
+    (wants && found < SPREAD_BUDGETS).then(|| {
+        format!(
+            "D/N spans {RATIO_SPAN} times or more within {found} budgets of compute; `chinchilla` needs {SPREAD_BUDGETS}, \
+             so it will be refused: add runs under `[[off_path]]` with `at_compute_of`"
+        )
+    })
+}
+
+/// How many budgets have runs whose D / N spans enough; a budget is a set of runs within [`BUDGET_WIDTH`], not shared.
+pub(super) fn spread_budgets(spec: &SweepSpec, runs: &[PlannedRun]) -> usize {
+    let mut points: Vec<(f64, f64)> = runs
+        .iter()
+        .filter(|run| run.role != Role::Target)
+        .map(|run| {
+            let params = run.config.parameters().under(spec.forecast().params_rule) as f64;
+            let flops = run.config.flops();
+            (flops.under(spec.forecast().flops_rule).unwrap_or(flops.exact), run.config.tokens() as f64 / params)
+        })
+        .collect();
+    points.sort_by(|one, two| one.0.total_cmp(&two.0));
+    let mut spread = BTreeSet::new();
+    let mut start = 0;
+    while start < points.len() {
+        let end = start + points[start..].partition_point(|point| point.0 <= points[start].0 * BUDGET_WIDTH);
+        let ratios = || points[start..end].iter().map(|point| point.1);
+        let (least, most) = (ratios().fold(f64::MAX, f64::min), ratios().fold(0.0, f64::max));
+        if most >= RATIO_SPAN * least {
+            spread.insert(start);
+            start = end;
+        } else {
+            start += 1;
+        }
+    }
+    spread.len()
+}

@@ -1,0 +1,171 @@
+use std::path::Path;
+
+use forescale_core::corpus::{CORPUS_SCHEMA, LeftOut, TokenWidth};
+
+use super::*;
+
+const QUICKSTART: &str = include_str!("../../../../sweeps/quickstart/sweep.toml");
+const ZIPF: &str = include_str!("../../../../sweeps/zipf/sweep.toml");
+const SMOKE: &str = include_str!("../../../../sweeps/smoke/sweep.toml");
+
+fn spec(text: &str) -> SweepSpec {
+    SweepSpec::parse(Path::new("sweeps/x/sweep.toml"), text).expect("a good spec")
+}
+
+fn planned(text: &str) -> Plan {
+    plan(&spec(text), None).expect("a good plan")
+}
+
+fn refusal(text: &str) -> String {
+    plan(&spec(text), None).expect_err("refused").to_string()
+}
+
+fn manifest(unique_tokens: u64) -> CorpusManifest {
+    CorpusManifest {
+        schema: CORPUS_SCHEMA.to_owned(),
+        spec: spec(QUICKSTART).corpus().clone(),
+        digest: "abc".to_owned(),
+        tokens_sha256: "def".to_owned(),
+        tokenizer_digest: "bytes-256".to_owned(),
+        vocabulary: 256,
+        token_width: TokenWidth::U8,
+        train_tokens: unique_tokens,
+        validation_tokens: 4_200_000,
+        unique_tokens,
+        window_alignment: 1,
+        clusters: Vec::new(),
+        train_documents: 1,
+        left_out: Vec::<LeftOut>::new(),
+        bytes_per_token: Some(1.0),
+        unigram_entropy: 3.38,
+        entropy_rate: None,
+    }
+}
+
+#[test]
+fn the_batch_rule_gives_the_measured_ladders_steps() {
+    // A ladder of 0.36 √D bytes a step and T = 128, as measured: D, then steps × sequences.
+    // From the recipe's table: d 24: 799k, 2080 × 3; d 48: 2.7M, 4224 × 5; d 128: 17M, 11093 × 12.
+    let spec = spec(QUICKSTART);
+    let planner = Planner { spec: &spec, corpus: CorpusFacts::of(spec.corpus(), None) };
+    for (tokens, steps, sequences) in [(799e3, 2080.0, 3), (2.704e6, 4224.0, 5), (17.04e6, 11093.0, 12)] {
+        let config = planner.config(&Wanted { role: Role::Path, width: 24, tokens, seed: 0 });
+        assert_eq!(config.sequences, sequences);
+        assert!((config.steps as f64 / steps - 1.0).abs() < 2e-3, "{} against {steps}", config.steps);
+    }
+}
+
+#[test]
+fn counts_a_rung_worked_by_hand() {
+    // d 24, f = ⌈2.6667·24/8⌉·8 = 64: 2·4·24² + 2·3·24·64 + (2·(48 + 16) + 24) + 256·24 = 20120; ·40 = 804800 bytes;
+    // 0.36·√804800 = 323 → 3 sequences of 128; 804800/384 = 2095.8 → 2096 steps.
+    let plan = planned(QUICKSTART);
+    let rung = plan.find("d24-40x-s0").expect("the smallest rung");
+    assert_eq!(rung.config.shape.mlp_hidden, 64);
+    assert_eq!((rung.config.sequences, rung.config.steps, rung.config.optimizer.warmup_steps), (3, 2096, 210));
+    assert_eq!(rung.config.tokens(), 804_864);
+}
+
+#[test]
+fn the_quickstart_keeps_its_promises() {
+    let spec = spec(QUICKSTART);
+    let plan = plan(&spec, None).expect("a good plan");
+    let flops: Vec<f64> = plan.runs.iter().map(cost).collect();
+    assert!(flops.iter().sum::<f64>() < 5.5e13, "{:e} FLOPs in all", flops.iter().sum::<f64>());
+    assert!(spec.rungs().len() >= 5 && spec.rungs()[0].width >= 24);
+    assert!(spec.rungs()[0].seeds >= 3 && spec.rungs()[1].seeds >= 3);
+    assert!(plan.runs.iter().filter(|run| run.role == Role::OffPath).count() >= 4);
+    let path: Vec<f64> = plan.runs.iter().filter(|run| run.role == Role::Path).map(cost).collect();
+    assert!(path.iter().fold(0.0, |a: f64, b| a.max(*b)) >= 10.0 * path.iter().fold(f64::MAX, |a, b| a.min(*b)));
+    assert_eq!(plan.notes, ["the corpus is not built yet, so run ids are not final"]);
+}
+
+#[test]
+fn every_sweep_can_tell_size_from_data_and_reaches_ten_times() {
+    for text in [QUICKSTART, ZIPF, SMOKE] {
+        let spec = spec(text);
+        let plan = plan(&spec, None).expect("a good plan");
+        assert!(doubts::spread_budgets(&spec, &plan.runs) >= 2);
+        assert_eq!(plan.notes.len(), 1, "{:?}", plan.notes);
+        assert!(plan.runs.iter().all(|run| run.config.steps >= MIN_STEPS));
+    }
+}
+
+#[test]
+fn runs_come_cheapest_first_and_the_target_last() {
+    let plan = planned(SMOKE);
+    let costs: Vec<f64> = plan.ladder().map(cost).collect();
+    assert!(costs.windows(2).all(|pair| pair[0] <= pair[1]));
+    assert_eq!(plan.runs.last().map(|run| run.role), Some(Role::Target));
+}
+
+#[test]
+fn a_run_at_the_compute_of_a_rung_has_it_within_a_percent() {
+    let plan = planned(QUICKSTART);
+    let rung = plan.find("d40-40x-s0").map(cost).expect("the rung");
+    let off: Vec<f64> = plan.runs.iter().filter(|run| run.role == Role::OffPath).map(cost).collect();
+    assert_eq!(off.iter().filter(|flops| (*flops / rung - 1.0).abs() < 0.01).count(), 2);
+}
+
+#[test]
+fn ids_depend_on_the_corpus_and_are_final_with_a_manifest() {
+    let spec = spec(QUICKSTART);
+    let built = plan(&spec, Some(&manifest(141_500_000))).expect("a good plan");
+    assert!(!built.provisional && built.notes.is_empty());
+    assert_ne!(built.runs[0].id, planned(QUICKSTART).runs[0].id);
+}
+
+#[test]
+fn refuses_a_rung_of_under_300_steps() {
+    let error = refusal(&SMOKE.replace("tokens_per_param = 40\nseeds", "tokens_per_param = 4\nseeds"));
+    assert!(error.starts_with("`sweeps/x/sweep.toml`: `d8` at 4 tokens per parameter trains for 93 steps"), "{error}");
+    assert!(error.contains("at least 300 are needed\n\nhint: raise `tokens_per_param`"), "{error}");
+}
+
+#[test]
+fn refuses_a_budget_below_one_token_per_parameter() {
+    let error = refusal(&QUICKSTART.replace("width = 64\nat_compute_of = 40", "width = 256\nat_compute_of = 24"));
+    assert!(error.contains("budget 1.3e11 FLOPs gives 0.0"), "{error}");
+    assert!(error.contains("tokens per parameter for `d256`; at least 1 is needed"), "{error}");
+}
+
+#[test]
+fn refuses_two_runs_with_one_identity() {
+    let error = refusal(&QUICKSTART.replace("width = 64\nat_compute_of = 40", "width = 40\nat_compute_of = 40"));
+    assert!(error.contains("`d40-40x-s0` of `[ladder]` and `d40-40x-s0` of `[[off_path]]` have one identity"), "{error}");
+}
+
+#[test]
+fn refuses_more_tokens_than_the_corpus_has_unless_repeats_are_allowed() {
+    let few = manifest(6_000_000);
+    let error = plan(&spec(QUICKSTART), Some(&few)).expect_err("refused").to_string();
+    assert!(error.contains("`d112` needs 13356800 training tokens; the corpus has 5999872 unique ones"), "{error}");
+    let allowed = QUICKSTART.replace("allow_repeats = false", "allow_repeats = true");
+    assert!(plan(&spec(&allowed), Some(&few)).is_ok());
+}
+
+#[test]
+fn refuses_windows_that_break_a_sentence() {
+    let error = refusal(&SMOKE.replace("context = 32", "context = 30"));
+    assert!(error.contains("`model.context` is 30; a multiple of 4 is needed") && error.contains("context = 28"), "{error}");
+}
+
+#[test]
+fn refuses_more_evaluation_than_there_is_validation() {
+    let error = refusal(&SMOKE.replace("tokens = 32768", "tokens = 70000"));
+    assert!(error.contains("`evaluation.tokens` is 70000; the validation split has 65504 in whole windows"), "{error}");
+}
+
+#[test]
+fn notes_a_near_target_and_a_ladder_that_cannot_tell_size_from_data() {
+    let near = QUICKSTART.replace("width = 112", "width = 64").replace("at_compute_of = 48", "tokens_per_param = 20");
+    let notes = planned(&near).notes.join("\n");
+    // 3.741e12 FLOPs at d 64 and 40 tokens per parameter over 2.772e12 at d 72 and 20.
+    assert!(notes.contains("the target has 1.3 times the compute"), "{notes}");
+    assert!(notes.contains("D/N spans 4 times or more within 1 budgets"), "{notes}");
+}
+
+#[test]
+fn ratios_are_short() {
+    assert_eq!(["40.0", "86.94", "229.7", "7.742", "0.4"].map(|r| three_digits(r.parse().expect("a number"))), ["40", "86.9", "230", "7.74", "0.4"]);
+}

@@ -1,0 +1,113 @@
+use forescale_core::record::{Environment, Metric};
+use forescale_core::run::{PlannedRun, RunConfig, RunId};
+
+use super::*;
+use crate::SweepSpec;
+use crate::plan::plan;
+
+/// A planned run of the smoke sweep.
+pub(crate) fn planned() -> PlannedRun {
+    let text = crate::template("smoke", Path::new("smoke")).expect("the smoke template");
+    let spec = SweepSpec::parse(Path::new("smoke/sweep.toml"), &text).expect("a good spec");
+    plan(&spec, None).expect("a good plan").runs.remove(0)
+}
+
+/// A finished run with this id and loss, sealed.
+pub(crate) fn record(id: &str, loss: f64) -> RunRecord {
+    let config: RunConfig = planned().config;
+    let mut record = RunRecord {
+        schema: RECORD_SCHEMA.to_owned(),
+        run_id: RunId(id.to_owned()),
+        name: format!("name of {id}"),
+        role: Role::Path,
+        config_digest: config.digest(),
+        corpus_digest: "corpus".to_owned(),
+        tokenizer_digest: "bytes-256".to_owned(),
+        parameters: config.parameters(),
+        flops: config.flops(),
+        tokens: config.tokens(),
+        unique_tokens: config.tokens(),
+        steps: config.steps,
+        batch_tokens: config.batch_tokens(),
+        config,
+        cluster: id.to_owned(),
+        is_final: true,
+        status: RunStatus::Finished,
+        reason: None,
+        metrics: vec![metric(loss)],
+        curve: Vec::new(),
+        registration_sha256: None,
+        result_digest: String::new(),
+        environment: environment(),
+    };
+    record.result_digest = record.compute_result_digest();
+    record
+}
+
+fn metric(loss: f64) -> Metric {
+    Metric {
+        name: "loss".to_owned(),
+        unit: "nats_per_token".to_owned(),
+        eval_set_digest: "eval".to_owned(),
+        tokenizer_digest: "bytes-256".to_owned(),
+        value: loss,
+        se: Some(0.01),
+        n: 4096,
+    }
+}
+
+fn environment() -> Environment {
+    Environment {
+        device: "cpu".to_owned(),
+        dtype: "f32".to_owned(),
+        simd: "avx2".to_owned(),
+        threads: 1,
+        version: "0.1.0".to_owned(),
+        wall_seconds: 1.5,
+        attempts: 1,
+        peak_memory_bytes: None,
+        notes: Vec::new(),
+    }
+}
+
+#[test]
+fn records_come_back_from_parquet_as_they_were() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("records.parquet");
+    let mut diverged = record("b", 9.0);
+    diverged.metrics.clear();
+    diverged.status = RunStatus::Diverged;
+    diverged.reason = Some("the loss is not a number".to_owned());
+    diverged.result_digest = diverged.compute_result_digest();
+    let records = vec![record("a", 2.345_678_901_234_567), diverged];
+    write_records(&path, &records).expect("written");
+    assert_eq!(read_records(&path).expect("read"), records);
+}
+
+#[test]
+fn a_sweep_without_records_is_a_file_without_rows() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("records.parquet");
+    write_records(&path, &[]).expect("written");
+    assert_eq!(read_records(&path).expect("read"), Vec::new());
+}
+
+#[test]
+fn a_record_changed_after_sealing_is_named() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("records.parquet");
+    let mut record = record("a", 2.5);
+    record.metrics[0].value = 2.4;
+    write_records(&path, &[record]).expect("written");
+    let error = read_records(&path).expect_err("refused").to_string();
+    assert!(error.contains("`result_digest` of run `a`"), "{error}");
+}
+
+#[test]
+fn another_file_is_not_taken_for_records() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("records.parquet");
+    std::fs::write(&path, b"run_id,loss\n").expect("written");
+    let error = read_records(&path).expect_err("refused").to_string();
+    assert!(error.contains("cannot be read as records") && error.contains("hint: "), "{error}");
+}

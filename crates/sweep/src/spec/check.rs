@@ -1,0 +1,291 @@
+//! From what was typed to what is meant: each value is held against what is allowed, once.
+
+use forescale_core::corpus::{CorpusSpec, ZipfFactsSpec};
+use forescale_core::count::FlopsRule;
+use forescale_core::run::EvaluationConfig;
+
+use super::source::Source;
+use super::written::{
+    Numbers, WrittenEvaluation, WrittenForecast, WrittenLadder, WrittenModel, WrittenOffPath, WrittenSpec, WrittenTarget,
+    WrittenTraining,
+};
+use super::{ForecastSpec, Horizon, ModelSpec, OffPath, Rung, SpecError, SweepSpec, Target, TrainingSpec};
+
+/// Checks a whole spec.
+pub(super) fn check(source: &Source<'_>, written: WrittenSpec) -> Result<SweepSpec, SpecError> {
+    let checker = Checker { source, head_size: written.model.head_size };
+    checker.name(&written.name)?;
+    checker.corpus(&written.corpus)?;
+    let model = checker.model(&written.model)?;
+    let training = checker.training(&written.training)?;
+    let evaluation = checker.evaluation(&written.evaluation, model.context)?;
+    let rungs = checker.ladder(&written.ladder)?;
+    let off_path = checker.off_paths(&written.off_path, &rungs)?;
+    let target = written.target.as_ref().map(|target| checker.target(target)).transpose()?;
+    let forecast = checker.forecast(written.forecast)?;
+    Ok(SweepSpec {
+        path: source.path.clone(),
+        name: written.name,
+        description: written.description,
+        corpus: written.corpus,
+        model,
+        training,
+        evaluation,
+        rungs,
+        off_path,
+        target,
+        forecast,
+    })
+}
+
+/// A key and where it stands.
+#[derive(Clone, Copy)]
+struct Key<'a> {
+    section: &'a str,
+    name: &'a str,
+}
+
+struct Checker<'a> {
+    source: &'a Source<'a>,
+    head_size: u32,
+}
+
+impl Checker<'_> {
+    fn refuse<T>(&self, key: Key<'_>, problem: &str, hint: &str) -> Result<T, SpecError> {
+        let name = match key.section {
+            "" => key.name.to_owned(),
+            section => format!("{section}.{}", key.name),
+        };
+        Err(self.source.error(key.section, key.name, format!("`{name}` {problem}"), hint.to_owned()))
+    }
+
+    fn positive(&self, key: Key<'_>, value: f64) -> Result<f64, SpecError> {
+        if value.is_finite() && value > 0.0 {
+            return Ok(value);
+        }
+        self.refuse(key, &format!("is {value}; a number above 0 is needed"), "the commented spec of `forescale init` shows a usual value")
+    }
+
+    fn share(&self, key: Key<'_>, value: f64) -> Result<f64, SpecError> {
+        if value > 0.0 && value < 1.0 {
+            return Ok(value);
+        }
+        self.refuse(key, &format!("is {value}; a share above 0 and below 1 is needed"), "10% is written 0.1")
+    }
+
+    fn at_least_one(&self, key: Key<'_>, value: u32) -> Result<u32, SpecError> {
+        if value >= 1 {
+            return Ok(value);
+        }
+        self.refuse(key, "is 0; at least 1 is needed", "write a whole number from 1")
+    }
+
+    fn name(&self, name: &str) -> Result<(), SpecError> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if !name.is_empty() && name.chars().all(allowed) {
+            return Ok(());
+        }
+        let key = Key { section: "", name: "name" };
+        self.refuse(key, &format!("is `{name}`; letters, digits, `-` and `_` are allowed"), "use the name of the sweep's folder")
+    }
+
+    fn corpus(&self, corpus: &CorpusSpec) -> Result<(), SpecError> {
+        match corpus {
+            CorpusSpec::Files(files) if files.paths.is_empty() => {
+                let key = Key { section: "corpus", name: "paths" };
+                self.refuse(key, "is empty; at least one folder or glob is needed", "paths = [\"text/**/*.txt\"]")
+            }
+            CorpusSpec::Files(files) => {
+                self.share(Key { section: "corpus", name: "validation_share" }, files.validation_share).map(|_| ())
+            }
+            CorpusSpec::RustCode(_) => Ok(()),
+            CorpusSpec::ZipfFacts(zipf) => self.zipf(zipf),
+        }
+    }
+
+    fn zipf(&self, zipf: &ZipfFactsSpec) -> Result<(), SpecError> {
+        let key = |name| Key { section: "corpus", name };
+        if !(2..=65_536).contains(&zipf.vocabulary) {
+            return self.refuse(key("vocabulary"), &format!("is {}; 2 to 65536 is needed", zipf.vocabulary), "64 is usual");
+        }
+        self.at_least_one(key("key_digits"), zipf.key_digits)?;
+        let most = u64::from(zipf.vocabulary).checked_pow(zipf.key_digits).unwrap_or(u64::MAX);
+        if !(1..=most).contains(&zipf.facts) {
+            let problem = format!("is {}; `vocabulary`^`key_digits` allows 1 to {most}", zipf.facts);
+            return self.refuse(key("facts"), &problem, "raise `key_digits`, or lower `facts`");
+        }
+        if !(zipf.exponent.is_finite() && zipf.exponent > 1.0) {
+            return self.refuse(key("exponent"), &format!("is {}; above 1 is needed", zipf.exponent), "1.5 is usual");
+        }
+        self.share(key("noise"), zipf.noise).map(|_| ())
+    }
+
+    fn model(&self, model: &WrittenModel) -> Result<ModelSpec, SpecError> {
+        let key = |name| Key { section: "model", name };
+        if model.head_size < 2 || model.head_size % 2 == 1 {
+            let problem = format!("is {}; an even number from 2 is needed, because positions rotate pairs", model.head_size);
+            return self.refuse(key("head_size"), &problem, "8 or 16 suits widths under 200");
+        }
+        if model.context < 2 {
+            return self.refuse(key("context"), &format!("is {}; at least 2 is needed", model.context), "128 is usual");
+        }
+        Ok(ModelSpec {
+            family: model.family,
+            layers: self.at_least_one(key("layers"), model.layers)?,
+            head_size: model.head_size,
+            context: model.context,
+            input_order: self.at_least_one(key("input_order"), model.input_order)?,
+            mlp_ratio: self.positive(key("mlp_ratio"), model.mlp_ratio)?,
+        })
+    }
+
+    fn training(&self, written: &WrittenTraining) -> Result<TrainingSpec, SpecError> {
+        let key = |name| Key { section: "training", name };
+        if !(written.weight_decay.is_finite() && written.weight_decay >= 0.0) {
+            let problem = format!("is {}; 0 or more is needed", written.weight_decay);
+            return self.refuse(key("weight_decay"), &problem, "0.0 turns it off");
+        }
+        Ok(TrainingSpec {
+            learning_rate: self.positive(key("learning_rate"), written.learning_rate)?,
+            embedding_learning_rate: self.positive(key("embedding_learning_rate"), written.embedding_learning_rate)?,
+            base_width: self.at_least_one(key("base_width"), written.base_width)?,
+            beta1: self.share(key("beta1"), written.beta1)?,
+            beta2: self.share(key("beta2"), written.beta2)?,
+            epsilon: self.positive(key("epsilon"), written.epsilon)?,
+            weight_decay: written.weight_decay,
+            clip_norm: self.positive(key("clip_norm"), written.clip_norm)?,
+            warmup: self.share(key("warmup"), written.warmup)?,
+            schedule: written.schedule,
+            parametrization: written.parametrization,
+            batch_coefficient: self.positive(key("batch_coefficient"), written.batch_coefficient)?,
+            allow_repeats: written.allow_repeats,
+        })
+    }
+
+    fn evaluation(&self, written: &WrittenEvaluation, context: u32) -> Result<EvaluationConfig, SpecError> {
+        if written.tokens < u64::from(context) {
+            let key = Key { section: "evaluation", name: "tokens" };
+            let problem = format!("is {}; at least one window of {context} is needed", written.tokens);
+            return self.refuse(key, &problem, "262144 is usual");
+        }
+        Ok(EvaluationConfig { tokens: written.tokens, curve_points: written.curve_points })
+    }
+
+    fn ladder(&self, written: &WrittenLadder) -> Result<Vec<Rung>, SpecError> {
+        let key = |name| Key { section: "ladder", name };
+        if written.widths.is_empty() {
+            return self.refuse(key("widths"), "is empty; at least one width is needed", "widths = [24, 32, 40, 48, 64]");
+        }
+        let tokens = self.spread(key("tokens_per_param"), &written.tokens_per_param, written.widths.len())?;
+        let seeds = self.spread(key("seeds"), &written.seeds, written.widths.len())?;
+        let mut rungs = Vec::new();
+        for ((&width, tokens), seeds) in written.widths.iter().zip(tokens).zip(seeds) {
+            rungs.push(Rung {
+                width: self.width(key("widths"), width)?,
+                tokens_per_param: self.tokens_per_param(key("tokens_per_param"), tokens)?,
+                seeds: self.seeds(key("seeds"), seeds)?,
+            });
+        }
+        rungs.sort_by_key(|rung| rung.width);
+        match rungs.windows(2).find(|pair| pair[0].width == pair[1].width) {
+            Some(pair) => {
+                let problem = format!("names {} twice; each width is one rung", pair[0].width);
+                self.refuse(key("widths"), &problem, "ask for more `seeds`, or put the second one under `[[off_path]]`")
+            }
+            None => Ok(rungs),
+        }
+    }
+
+    fn spread(&self, key: Key<'_>, numbers: &Numbers, count: usize) -> Result<Vec<f64>, SpecError> {
+        numbers.spread(count).or_else(|found| {
+            let problem = format!("has {found} numbers for {count} widths; one number, or one for each width, is needed");
+            self.refuse(key, &problem, "write a single number to use it for every width")
+        })
+    }
+
+    fn width(&self, key: Key<'_>, width: u32) -> Result<u32, SpecError> {
+        let head = self.head_size;
+        if width > 0 && width.is_multiple_of(head) {
+            return Ok(width);
+        }
+        let below = (width / head * head).max(head);
+        let problem = format!("has {width}; a multiple of `head_size` = {head} is needed");
+        self.refuse(key, &problem, &format!("use {below} or {}", below + head))
+    }
+
+    fn tokens_per_param(&self, key: Key<'_>, value: f64) -> Result<f64, SpecError> {
+        if value.is_finite() && value >= 1.0 {
+            return Ok(value);
+        }
+        self.refuse(key, &format!("has {value}; at least 1 token per parameter is needed"), "20 to 40 is near the optimum")
+    }
+
+    fn seeds(&self, key: Key<'_>, value: f64) -> Result<u64, SpecError> {
+        if (1.0..=1000.0).contains(&value) && value.fract() == 0.0 {
+            return Ok(value as u64);
+        }
+        self.refuse(key, &format!("has {value}; a whole number from 1 to 1000 is needed"), "it is how many seeds to train")
+    }
+
+    fn off_paths(&self, written: &[WrittenOffPath], rungs: &[Rung]) -> Result<Vec<OffPath>, SpecError> {
+        let mut runs = Vec::new();
+        for one in written {
+            runs.extend(self.off_path(one, rungs)?);
+        }
+        Ok(runs)
+    }
+
+    fn off_path(&self, written: &WrittenOffPath, rungs: &[Rung]) -> Result<Vec<OffPath>, SpecError> {
+        let key = |name| Key { section: "off_path", name };
+        let width = self.width(key("width"), written.width)?;
+        let horizons = self.horizons(written, rungs)?;
+        let seeds = self.spread(key("seeds"), &written.seeds, horizons.len())?;
+        let mut runs = Vec::new();
+        for (horizon, seeds) in horizons.into_iter().zip(seeds) {
+            runs.push(OffPath { width, horizon, seeds: self.seeds(key("seeds"), seeds)? });
+        }
+        Ok(runs)
+    }
+
+    fn horizons(&self, written: &WrittenOffPath, rungs: &[Rung]) -> Result<Vec<Horizon>, SpecError> {
+        let key = |name| Key { section: "off_path", name };
+        match (&written.tokens_per_param, written.at_compute_of) {
+            (Some(numbers), None) => {
+                let checked = |value| self.tokens_per_param(key("tokens_per_param"), value).map(Horizon::TokensPerParam);
+                numbers.all().into_iter().map(checked).collect()
+            }
+            (None, Some(of)) if rungs.iter().any(|rung| rung.width == of) => Ok(vec![Horizon::ComputeOf(of)]),
+            (None, Some(of)) => {
+                let widths: Vec<String> = rungs.iter().map(|rung| rung.width.to_string()).collect();
+                let hint = format!("rungs are {}", widths.join(", "));
+                self.refuse(key("at_compute_of"), &format!("is {of}, which is no rung of the ladder"), &hint)
+            }
+            _ => {
+                let problem = format!("{} needs either `tokens_per_param` or `at_compute_of`, and not both", written.width);
+                self.refuse(key("width"), &problem, "`at_compute_of = 48` gives it the compute of the rung of width 48")
+            }
+        }
+    }
+
+    fn target(&self, written: &WrittenTarget) -> Result<Target, SpecError> {
+        let key = |name| Key { section: "target", name };
+        Ok(Target {
+            width: self.width(key("width"), written.width)?,
+            tokens_per_param: self.tokens_per_param(key("tokens_per_param"), written.tokens_per_param)?,
+            seed: written.seed,
+        })
+    }
+
+    fn forecast(&self, written: WrittenForecast) -> Result<ForecastSpec, SpecError> {
+        let key = |name| Key { section: "forecast", name };
+        let level = self.share(key("level"), written.level)?;
+        if written.flops_rule == FlopsRule::Column {
+            let problem = "is `column`, which only a table has; `exact`, `6nd` or `kaplan` is needed";
+            return self.refuse(key("flops_rule"), problem, "`exact` counts every matrix product");
+        }
+        if written.laws.is_empty() {
+            return self.refuse(key("laws"), "is empty; at least one law is needed", "laws = [\"power_law\", \"chinchilla\"]");
+        }
+        Ok(ForecastSpec { level, params_rule: written.params_rule, flops_rule: written.flops_rule, laws: written.laws })
+    }
+}

@@ -1,0 +1,146 @@
+//! The evaluation set: fixed windows of the validation split, the same for every run that shares a context.
+
+use forescale_core::corpus::CorpusManifest;
+use forescale_core::digest::json_digest;
+use forescale_core::record::Metric;
+use forescale_core::run::RunConfig;
+
+use crate::error::TrainError;
+
+/// A window of the validation split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Window {
+    /// First input token, counted from the start of the split.
+    pub(crate) start: u64,
+    /// Index of the cluster that its first token lies in.
+    pub(crate) cluster: usize,
+}
+
+/// The windows of a run's evaluation set: `evaluation.tokens / context` of them, spread evenly over the split.
+///
+/// Windows that lie inside one cluster are preferred; only where there are too few of these does the set fall back to
+/// windows that cross from one document to the next.
+pub(crate) fn windows(config: &RunConfig, manifest: &CorpusManifest) -> Result<Vec<Window>, TrainError> {
+    let context = u64::from(config.shape.context);
+    let needed = config.evaluation.tokens / context;
+    let candidates = candidates(config, manifest);
+    let available = candidates.len() as u64;
+    if needed == 0 {
+        return Err(TrainError::config(
+            format!("evaluation of {} tokens is less than one window of {context}", config.evaluation.tokens),
+            format!("set `evaluation.tokens` to {context} or more"),
+        ));
+    }
+    if needed > available {
+        return Err(TrainError::NotEnoughValidation {
+            tokens: config.evaluation.tokens,
+            needed,
+            available,
+            allowed: available * context,
+            context: config.shape.context,
+        });
+    }
+    Ok(spread(&candidates, needed))
+}
+
+/// Digest of which tokens are predicted, in which windows.
+///
+/// Two runs with the same digest were measured on the same text in the same pieces. It covers the tokens (through the
+/// corpus digest), the context and the start of each window.
+#[must_use]
+pub fn eval_set_digest(config: &RunConfig, manifest: &CorpusManifest) -> String {
+    let candidates = candidates(config, manifest);
+    let needed = config.evaluation.tokens / u64::from(config.shape.context).max(1);
+    let starts: Vec<u64> = spread(&candidates, needed.min(candidates.len() as u64)).iter().map(|w| w.start).collect();
+    json_digest(&(&manifest.digest, &manifest.tokens_sha256, config.shape.context, starts))
+}
+
+fn spread(candidates: &[Window], needed: u64) -> Vec<Window> {
+    let available = candidates.len() as u64;
+    (0..needed).map(|index| candidates[(index * available / needed) as usize]).collect()
+}
+
+fn candidates(config: &RunConfig, manifest: &CorpusManifest) -> Vec<Window> {
+    let context = u64::from(config.shape.context).max(1);
+    let needed = config.evaluation.tokens / context;
+    let inside = inside_clusters(context, manifest);
+    if inside.len() as u64 >= needed { inside } else { across_clusters(context, manifest) }
+}
+
+fn inside_clusters(context: u64, manifest: &CorpusManifest) -> Vec<Window> {
+    let alignment = u64::from(manifest.window_alignment).max(1);
+    let pitch = context.next_multiple_of(alignment);
+    let of_cluster = |(cluster, start, end): (usize, u64, u64)| {
+        let first = start.next_multiple_of(alignment);
+        // A window of T inputs reads T + 1 tokens.
+        let count = if end > first + context { (end - first - 1 - context) / pitch + 1 } else { 0 };
+        (0..count).map(move |index| Window { start: first + index * pitch, cluster })
+    };
+    manifest
+        .clusters
+        .iter()
+        .enumerate()
+        .flat_map(|(index, cluster)| of_cluster((index, cluster.start, cluster.end.min(manifest.validation_tokens))))
+        .collect()
+}
+
+fn across_clusters(context: u64, manifest: &CorpusManifest) -> Vec<Window> {
+    let pitch = context.next_multiple_of(u64::from(manifest.window_alignment).max(1));
+    let cluster_of = |start: u64| manifest.clusters.partition_point(|cluster| cluster.end <= start);
+    (0..)
+        .map(|index| index * pitch)
+        .take_while(|start| start + context < manifest.validation_tokens)
+        .map(|start| Window { start, cluster: cluster_of(start) })
+        .collect()
+}
+
+/// Mean loss with its standard error by cluster.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct MeanLoss {
+    /// Nats per token.
+    pub(crate) mean: f64,
+    /// Standard error; absent with a single window.
+    pub(crate) standard_error: Option<f64>,
+    /// Tokens.
+    pub(crate) tokens: u64,
+}
+
+/// The mean over all tokens of windows of equal length.
+///
+/// # Formula
+///
+/// se = √(Σ_g (Σ_{i ∈ g} (l_i − l̄))²) / n over clusters g (Liang and Zeger 1986, without small-sample factor). With
+/// fewer than two clusters each window is its own.
+pub(crate) fn mean_loss(windows: &[Window], window_sums: &[f64], context: u64) -> MeanLoss {
+    let tokens = windows.len() as u64 * context;
+    let mean = window_sums.iter().sum::<f64>() / tokens as f64;
+    let distinct = windows.windows(2).any(|pair| pair[0].cluster != pair[1].cluster);
+    let mut squares = 0.0;
+    let mut deviation = 0.0;
+    for (index, sum) in window_sums.iter().enumerate() {
+        deviation += sum - mean * context as f64;
+        let ends = windows.get(index + 1).is_none_or(|next| !distinct || next.cluster != windows[index].cluster);
+        if ends {
+            squares += deviation * deviation;
+            deviation = 0.0;
+        }
+    }
+    let standard_error = (windows.len() > 1).then(|| libm::sqrt(squares) / tokens as f64);
+    MeanLoss { mean, standard_error, tokens }
+}
+
+/// The metrics of a finished run: the loss, and bits per byte where the corpus knows its bytes.
+pub(crate) fn metrics(loss: MeanLoss, eval_set: &str, manifest: &CorpusManifest) -> Vec<Metric> {
+    let metric = |name: &str, unit: &str, factor: f64| Metric {
+        name: name.to_owned(),
+        unit: unit.to_owned(),
+        eval_set_digest: eval_set.to_owned(),
+        tokenizer_digest: manifest.tokenizer_digest.clone(),
+        value: loss.mean * factor,
+        se: loss.standard_error.map(|se| se * factor),
+        n: loss.tokens,
+    };
+    let bits_per_nat = core::f64::consts::LOG2_E;
+    let per_byte = manifest.bytes_per_token.map(|bytes| metric("bits_per_byte", "bits_per_byte", bits_per_nat / bytes));
+    [metric("loss", "nats_per_token", 1.0)].into_iter().chain(per_byte).collect()
+}

@@ -1,0 +1,126 @@
+//! The input: one embedding table per order, summed.
+//!
+//! # Formula
+//!
+//! x_t = Σ_{k < n} E_k\[token_{t−k}\], without the terms before the start of the window. The tables lie one after the
+//! other as rows of one matrix (n·V, d). Backward: each row of x̄ is added to the rows it was summed from, in order.
+
+use std::sync::Arc;
+
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+
+use super::{view, operand, tensor};
+
+/// Which rows are summed for which token.
+#[derive(Clone)]
+pub(crate) struct Lookup {
+    /// Input tokens, window by window.
+    pub(crate) tokens: Arc<[u32]>,
+    /// Tokens of a window.
+    pub(crate) context: usize,
+    /// Rows of one table.
+    pub(crate) vocabulary: usize,
+}
+
+/// Rows of `tables`, summed over orders.
+pub(crate) fn embedding(tables: &Tensor, lookup: Lookup) -> Result<Tensor> {
+    tables.apply_op1(EmbeddingOp { lookup })
+}
+
+struct EmbeddingOp {
+    lookup: Lookup,
+}
+
+impl Lookup {
+    /// Pairs of output row and table row, output rows in order.
+    fn pairs(&self, orders: usize) -> impl Iterator<Item = (usize, usize)> + '_ {
+        (0..self.tokens.len()).flat_map(move |row| {
+            let reach = orders.min(row % self.context + 1);
+            (0..reach).map(move |order| (row, order * self.vocabulary + self.tokens[row - order] as usize))
+        })
+    }
+}
+
+impl CustomOp1 for EmbeddingOp {
+    fn name(&self) -> &'static str {
+        "embedding"
+    }
+
+    fn cpu_fwd(&self, tables: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (rows, width) = layout.shape().dims2()?;
+        if let Some(token) = self.lookup.tokens.iter().find(|token| **token as usize >= self.lookup.vocabulary) {
+            bail!("embedding: token {token} outside a vocabulary of {}", self.lookup.vocabulary);
+        }
+        let tables = operand(tables, layout)?;
+        let tokens = self.lookup.tokens.len();
+        let mut out = vec![0.0; tokens * width];
+        for (row, from) in self.lookup.pairs(rows / self.lookup.vocabulary) {
+            add(&tables[from * width..][..width], &mut out[row * width..][..width]);
+        }
+        Ok((CpuStorage::F32(out), Shape::from((tokens, width))))
+    }
+
+    fn bwd(&self, tables: &Tensor, _out: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        let (rows, width) = tables.dims2()?;
+        let held = view(gradient);
+        let gradient = held.values()?;
+        let mut sums = vec![0.0; rows * width];
+        for (row, to) in self.lookup.pairs(rows / self.lookup.vocabulary) {
+            add(&gradient[row * width..][..width], &mut sums[to * width..][..width]);
+        }
+        Ok(Some(tensor(sums, tables.shape())?))
+    }
+}
+
+fn add(values: &[f32], onto: &mut [f32]) {
+    for (sum, value) in onto.iter_mut().zip(values) {
+        *sum += value;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device, Var};
+
+    use super::super::gradient_check::{assert_same, assert_slopes, variable};
+    use super::*;
+
+    // Two windows of four tokens over a vocabulary of five.
+    const TOKENS: [u32; 8] = [1, 4, 1, 0, 3, 3, 2, 1];
+
+    fn fused(v: &[Var]) -> Result<Tensor> {
+        embedding(&v[0], Lookup { tokens: Arc::from(TOKENS), context: 4, vocabulary: 5 })
+    }
+
+    /// Gathers each order by itself; tokens before the start of a window point at a row of zeros.
+    fn plain(v: &[Var]) -> Result<Tensor> {
+        let width = v[0].dim(1)?;
+        let tables = Tensor::cat(&[v[0].as_tensor(), &Tensor::zeros((1, width), DType::F32, &Device::Cpu)?], 0)?;
+        let zeros = v[0].dim(0)? as u32;
+        let mut sum = Tensor::zeros((8, width), DType::F32, &Device::Cpu)?;
+        for order in 0..v[0].dim(0)? / 5 {
+            let row = |t: usize| if t % 4 < order { zeros } else { order as u32 * 5 + TOKENS[t - order] };
+            let rows: Vec<u32> = (0..8).map(row).collect();
+            sum = (sum + tables.index_select(&Tensor::new(rows, &Device::Cpu)?, 0)?)?;
+        }
+        Ok(sum)
+    }
+
+    #[test]
+    fn equals_the_plain_composition_for_one_and_three_orders() {
+        for orders in [1, 3] {
+            assert_same(fused, plain, &[variable("tables", &[orders * 5, 6])]);
+        }
+    }
+
+    #[test]
+    fn gradients_agree_with_finite_differences() {
+        assert_slopes(fused, &[variable("tables", &[15, 6])]);
+    }
+
+    #[test]
+    fn refuses_a_token_outside_the_vocabulary() {
+        let lookup = Lookup { tokens: Arc::from([5u32]), context: 1, vocabulary: 5 };
+        assert!(embedding(&variable("tables", &[5, 2]), lookup).is_err());
+    }
+}

@@ -1,0 +1,31 @@
+//! Trains one run: from a [`RunConfig`](forescale_core::run::RunConfig) and a token file to a [`TrainOutcome`].
+//!
+//! The only room that knows candle. It owns the model families, the fused operations they are made of, the
+//! parametrisation, the data order, the loop and the form of a checkpoint. It does not know why a run is trained, or
+//! where its record is kept: log lines and checkpoints go through
+//! [`RunSink`](forescale_core::record::RunSink).
+//!
+//! Results do not depend on the number of threads: a batch is dealt into shards by a rule that knows only its size,
+//! each shard is computed by one thread, and gradients are added in the order of shards.
+
+mod checkpoint;
+mod data;
+mod device;
+mod error;
+mod estimate;
+mod evaluate;
+mod init;
+mod kernels;
+mod model;
+mod optim;
+mod parametrization;
+mod schedule;
+mod shard;
+mod train;
+
+pub use data::TokenFile;
+pub use device::{DeviceChoice, ParseDeviceError, device_report};
+pub use error::TrainError;
+pub use estimate::estimated_seconds;
+pub use evaluate::eval_set_digest;
+pub use train::{TrainOptions, TrainOutcome, train};

@@ -1,0 +1,162 @@
+//! Model families: named weights, and logits from tokens.
+//!
+//! A family says which weights it has and how logits follow from them; everything else (initial values, rates,
+//! counting, saving) reads the list of weights and knows no family. A new family is one file and one line in each
+//! `match` below.
+
+mod qwen3;
+
+use std::sync::Arc;
+
+use candle_core::{Result, Tensor, Var};
+use forescale_core::count::{ModelShape, ParameterCounts};
+use forescale_core::run::{Family, RunConfig};
+
+use crate::error::TrainError;
+use crate::init::normal;
+use crate::kernels::tensor;
+use crate::parametrization::{Initial, Layer, Rule};
+
+/// Which count of the record a weight belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Group {
+    Embedding,
+    Attention,
+    Mlp,
+    Norm,
+    Head,
+}
+
+/// One weight of a family.
+#[derive(Clone, Debug)]
+pub(crate) struct WeightSpec {
+    pub(crate) name: String,
+    /// Rows, or rows and columns.
+    pub(crate) dims: Vec<usize>,
+    pub(crate) layer: Layer,
+    pub(crate) group: Group,
+}
+
+impl WeightSpec {
+    pub(crate) fn len(&self) -> usize {
+        self.dims.iter().product()
+    }
+
+    fn fan_in(&self) -> usize {
+        *self.dims.last().expect("a weight has a dimension")
+    }
+}
+
+/// A weight and the rule it is trained by.
+pub(crate) struct Weight {
+    pub(crate) spec: WeightSpec,
+    pub(crate) rule: Rule,
+    pub(crate) variable: Var,
+}
+
+/// Input tokens, window by window.
+#[derive(Clone)]
+pub(crate) struct Inputs {
+    pub(crate) tokens: Arc<[u32]>,
+    pub(crate) context: usize,
+}
+
+/// A family, assembled from its weights.
+pub(crate) trait LanguageModel: Send + Sync {
+    /// Logits of the next token, a row per input token.
+    fn logits(&self, inputs: &Inputs) -> Result<Tensor>;
+}
+
+/// The weights of a run, and the family's view of them with and without gradients.
+pub(crate) struct Model {
+    pub(crate) weights: Vec<Weight>,
+    pub(crate) parameters: ParameterCounts,
+    /// Gradients flow to the weights.
+    pub(crate) training: Box<dyn LanguageModel>,
+    /// The same weights, without gradients.
+    pub(crate) evaluation: Box<dyn LanguageModel>,
+}
+
+impl Model {
+    /// A model with its initial weights.
+    pub(crate) fn initialise(config: &RunConfig) -> std::result::Result<Self, TrainError> {
+        check_shape(&config.shape)?;
+        let specs = specs(config.family, &config.shape);
+        let parameters = count(&specs);
+        let planned = config.parameters();
+        if parameters != planned {
+            return Err(TrainError::config(
+                format!("the tensors hold {} parameters, the plan counts {}", parameters.total, planned.total),
+                "this is a defect of forescale; please report it with the sweep file",
+            ));
+        }
+        let weights: Vec<Weight> = specs.into_iter().map(|spec| weight(spec, config)).collect::<Result<_>>()?;
+        let tracked = weights.iter().map(|weight| weight.variable.as_tensor().clone()).collect();
+        let detached = weights.iter().map(|weight| weight.variable.as_detached_tensor()).collect();
+        Ok(Self {
+            parameters,
+            training: assemble(config.family, &config.shape, tracked),
+            evaluation: assemble(config.family, &config.shape, detached),
+            weights,
+        })
+    }
+}
+
+fn specs(family: Family, shape: &ModelShape) -> Vec<WeightSpec> {
+    match family {
+        Family::Qwen3 => qwen3::specs(shape),
+    }
+}
+
+fn assemble(family: Family, shape: &ModelShape, weights: Vec<Tensor>) -> Box<dyn LanguageModel> {
+    match family {
+        Family::Qwen3 => Box::new(qwen3::Qwen3::assemble(shape, weights)),
+    }
+}
+
+fn weight(spec: WeightSpec, config: &RunConfig) -> Result<Weight> {
+    let rule = spec.layer.rule(spec.fan_in(), config.shape.width, &config.optimizer);
+    let values = match rule.initial {
+        Initial::Constant(value) => vec![value; spec.len()],
+        Initial::Normal { standard_deviation } => normal(config.seed, &spec.name, spec.len(), standard_deviation),
+    };
+    let variable = Var::from_tensor(&tensor(values, spec.dims.clone())?)?;
+    Ok(Weight { spec, rule, variable })
+}
+
+fn count(specs: &[WeightSpec]) -> ParameterCounts {
+    let of = |group| specs.iter().filter(|spec| spec.group == group).map(|spec| spec.len() as u64).sum::<u64>();
+    let [embedding, attention, mlp, norm, head] =
+        [Group::Embedding, Group::Attention, Group::Mlp, Group::Norm, Group::Head].map(of);
+    let total = embedding + attention + mlp + norm + head;
+    ParameterCounts { embedding, attention, mlp, norm, head, total, active: total }
+}
+
+fn check_shape(shape: &ModelShape) -> std::result::Result<(), TrainError> {
+    let named = [
+        ("vocabulary", shape.vocabulary),
+        ("width", shape.width),
+        ("layers", shape.layers),
+        ("heads", shape.heads),
+        ("head_size", shape.head_size),
+        ("mlp_hidden", shape.mlp_hidden),
+        ("context", shape.context),
+        ("input_order", shape.input_order),
+    ];
+    if let Some((name, _)) = named.iter().find(|(_, value)| *value == 0) {
+        return Err(TrainError::config(format!("`{name}` is 0; at least 1 is needed"), format!("set `{name}`")));
+    }
+    if shape.heads * shape.head_size != shape.width {
+        return Err(TrainError::config(
+            format!("{} heads of {} do not make a width of {}", shape.heads, shape.head_size, shape.width),
+            "set `width` to a multiple of `head_size`",
+        ));
+    }
+    if !shape.head_size.is_multiple_of(2) {
+        return Err(TrainError::config(
+            format!("a head size of {} cannot be rotated in pairs", shape.head_size),
+            "set `head_size` to an even number",
+        ));
+    }
+    Ok(())
+}

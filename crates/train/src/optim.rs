@@ -1,0 +1,107 @@
+//! Summed gradients, clipping by their global norm, and AdamW with a rule per weight.
+
+use std::cell::RefCell;
+
+use candle_core::backprop::GradStore;
+use candle_core::{CpuStorage, InplaceOp1, Layout, Result, bail};
+use forescale_core::run::OptimizerConfig;
+
+use crate::kernels::view;
+use crate::kernels::adamw::{Moments, Update, adamw};
+use crate::kernels::simd::{dot, multiversion};
+use crate::model::Weight;
+
+/// The state of AdamW over a list of weights.
+pub(crate) struct Optimizer {
+    config: OptimizerConfig,
+    pub(crate) moments: Vec<Moments>,
+    gradients: Vec<Vec<f32>>,
+}
+
+impl Optimizer {
+    pub(crate) fn new(config: &OptimizerConfig, weights: &[Weight]) -> Self {
+        let zeros = |weight: &Weight| vec![0.0; weight.spec.len()];
+        let moments = weights.iter().map(|weight| Moments { first: zeros(weight), second: zeros(weight) }).collect();
+        Self { config: config.clone(), moments, gradients: weights.iter().map(zeros).collect() }
+    }
+
+    /// Adds up the gradients of all shards, in their order.
+    pub(crate) fn gather(&mut self, weights: &[Weight], shards: &[GradStore]) -> Result<()> {
+        for (sum, weight) in self.gradients.iter_mut().zip(weights) {
+            for (index, shard) in shards.iter().enumerate() {
+                let Some(gradient) = shard.get(weight.variable.as_tensor()) else {
+                    bail!("`{}` received no gradient", weight.spec.name)
+                };
+                let held = view(gradient);
+                if index == 0 { sum.copy_from_slice(held.values()?) } else { add(sum, held.values()?) }
+            }
+        }
+        Ok(())
+    }
+
+    /// The global norm of the gathered gradients.
+    pub(crate) fn gradient_norm(&self) -> f64 {
+        let mut squares = vec![0.0; self.gradients.len()];
+        sums_of_squares(&self.gradients, &mut squares);
+        libm::sqrt(squares.iter().sum())
+    }
+
+    /// Updates every weight from the gathered gradients. `step` counts from 0; `share` is the schedule's.
+    pub(crate) fn step(&mut self, weights: &[Weight], step: u64, share: f64, gradient_norm: f64) -> Result<()> {
+        let clip = self.config.clip_norm;
+        let gradient_scale = if gradient_norm > clip { clip / gradient_norm } else { 1.0 };
+        let correction = |beta: f64| 1.0 / (1.0 - libm::pow(beta, step as f64 + 1.0));
+        let (first, second) = (correction(self.config.beta1), correction(self.config.beta2));
+        for ((weight, moments), gradient) in weights.iter().zip(&mut self.moments).zip(&self.gradients) {
+            let rate = weight.rule.rate * share;
+            let update = Update {
+                rate: rate as f32,
+                beta1: self.config.beta1 as f32,
+                beta2: self.config.beta2 as f32,
+                first_correction: first as f32,
+                second_correction: second as f32,
+                epsilon: weight.rule.epsilon as f32,
+                keep: (1.0 - rate * weight.rule.weight_decay) as f32,
+                gradient_scale: gradient_scale as f32,
+            };
+            weight.variable.inplace_op1(&AdamwOp { update, gradient, moments: RefCell::new(moments) })?;
+        }
+        Ok(())
+    }
+}
+
+struct AdamwOp<'a> {
+    update: Update,
+    gradient: &'a [f32],
+    moments: RefCell<&'a mut Moments>,
+}
+
+impl InplaceOp1 for AdamwOp<'_> {
+    fn name(&self) -> &'static str {
+        "adamw"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, _layout: &Layout) -> Result<()> {
+        let CpuStorage::F32(weight) = storage else { bail!("adamw: weights must be f32") };
+        adamw(&self.update, weight, self.gradient, &mut self.moments.borrow_mut());
+        Ok(())
+    }
+}
+
+fn add(sum: &mut [f32], values: &[f32]) {
+    for (sum, value) in sum.iter_mut().zip(values) {
+        *sum += value;
+    }
+}
+
+multiversion! {
+    /// Sum of squares of each gradient, in pieces that f32 can hold.
+    fn sums_of_squares(gradients: &[Vec<f32>], squares: &mut [f64]) = squares_body
+}
+
+#[inline(always)]
+fn squares_body<const FUSED: bool>(gradients: &[Vec<f32>], squares: &mut [f64]) {
+    for (gradient, square) in gradients.iter().zip(squares) {
+        *square = gradient.chunks(1024).map(|piece| f64::from(dot::<FUSED>(piece, piece))).sum();
+    }
+}

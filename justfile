@@ -1,0 +1,33 @@
+# `just` lists these; `pip install rust-just` or `cargo install just` brings the tool.
+
+# list the recipes
+default:
+    @just --list
+
+# everything CI does
+check:
+    bash .ci/run
+
+# the tests alone
+test:
+    cargo test --workspace
+
+# the smallest whole chain, under a minute
+smoke:
+    cargo run --release -- run sweeps/smoke
+
+# the headline run: ladder, forecast, registration, target, score, report
+quickstart:
+    cargo run --release -- run sweeps/quickstart
+
+# tokens per second and FLOP/s of the trainer by width
+bench-train *ARGS:
+    cargo run --release -p forescale-train --example throughput -- {{ ARGS }}
+
+# clean builds of the dependency set, timed
+bench-build:
+    bash benches/build.sh
+
+# rewrite the committed JSON schemas from the types
+schemas:
+    cargo run -q -- schema --all schemas

@@ -1,0 +1,202 @@
+//! Every bad input gets one clear error, exit code 2, and leaves nothing half-written.
+
+use std::fs;
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use crate::binary::{Said, forescale, repository};
+use crate::chain::tiny;
+
+/// One clear error: exit 2, nothing on stdout, what was wrong, and a hint.
+#[track_caller]
+fn refuses(said: Said, words: &[&str]) {
+    let said = said.expect_code(2);
+    assert!(said.stderr.starts_with("error: "), "{}", said.whole());
+    assert!(said.stdout.is_empty(), "{}", said.whole());
+    for word in words {
+        assert!(said.stderr.contains(word), "`{word}` is not in:\n{}", said.whole());
+    }
+    assert_eq!(said.stderr.matches("error: ").count(), 1, "{}", said.whole());
+}
+
+/// Plans the tiny sweep with one piece of its spec replaced.
+fn plan_with(from: &str, to: &str) -> Said {
+    let (folder, sweep) = tiny();
+    let path = sweep.join("sweep.toml");
+    let text = fs::read_to_string(&path).expect("the fixture");
+    assert!(text.contains(from), "the fixture has no `{from}`");
+    fs::write(&path, text.replacen(from, to, 1)).expect("written");
+    forescale(folder.path(), &["plan", "tiny"])
+}
+
+fn fit_table(text: &str, arguments: &[&str]) -> Said {
+    let folder = TempDir::new().expect("a folder");
+    fs::write(folder.path().join("runs.csv"), text).expect("written");
+    forescale(folder.path(), &[&["fit", "runs.csv"], arguments].concat())
+}
+
+#[test]
+fn an_unknown_key_names_the_nearest() {
+    refuses(plan_with("head_size", "head_sise"), &["head_sise", "head_size", "sweep.toml"]);
+}
+
+#[test]
+fn a_value_of_the_wrong_type_names_its_line() {
+    refuses(plan_with("context = 15", "context = \"15\""), &["sweep.toml", "context"]);
+}
+
+#[test]
+fn a_rung_of_under_300_steps_is_refused() {
+    refuses(plan_with("tokens_per_param = 12", "tokens_per_param = 1"), &["300", "hint:"]);
+}
+
+#[test]
+fn a_run_that_needs_more_tokens_than_there_are_is_refused() {
+    let (folder, sweep) = tiny();
+    let path = sweep.join("sweep.toml");
+    let text = fs::read_to_string(&path).expect("the fixture");
+    fs::write(&path, text.replace("train_tokens = 1_500_000", "train_tokens = 90_000")).expect("written");
+    let built = forescale(folder.path(), &["corpus", "build", "tiny"]);
+    let said = if built.code == 0 { forescale(folder.path(), &["plan", "tiny"]) } else { built };
+    refuses(said, &["allow_repeats", "hint:"]);
+}
+
+#[test]
+fn two_runs_with_one_identity_are_refused() {
+    refuses(plan_with("tokens_per_param = [6, 30]", "tokens_per_param = [30, 30]"), &["hint:"]);
+}
+
+#[test]
+fn a_missing_sweep_says_what_to_do() {
+    let folder = TempDir::new().expect("a folder");
+    refuses(forescale(folder.path(), &["plan", "nowhere"]), &["nowhere", "hint:"]);
+    refuses(forescale(folder.path(), &["fit", "nowhere.csv"]), &["nowhere.csv", "hint:"]);
+}
+
+#[test]
+fn a_missing_corpus_says_how_to_build_it() {
+    let (folder, sweep) = tiny();
+    let text = fs::read_to_string(sweep.join("sweep.toml")).expect("the fixture");
+    fs::write(sweep.join("sweep.toml"), text.replace("seed = 7", "seed = 424242")).expect("written");
+    refuses(forescale(folder.path(), &["collect", "tiny"]), &["corpus", "forescale corpus build tiny"]);
+}
+
+#[test]
+fn an_unknown_device_is_refused_before_anything_is_built() {
+    let (folder, sweep) = tiny();
+    let said = forescale(folder.path(), &["run", "tiny", "--device", "gpu"]);
+    refuses(said, &["gpu", "cpu"]);
+    assert!(!sweep.join("runs").exists() && !sweep.join("out").exists());
+}
+
+#[test]
+fn an_empty_table_is_refused() {
+    refuses(fit_table("params,tokens,loss\n", &[]), &["runs.csv", "hint:"]);
+    refuses(fit_table("", &[]), &["runs.csv"]);
+}
+
+#[test]
+fn a_missing_column_is_named() {
+    refuses(fit_table("params,tokns,loss\n1e6,1e8,3\n", &[]), &["tokens", "--map"]);
+    refuses(fit_table("params,tokens,los\n1e6,1e8,3\n", &[]), &["loss"]);
+}
+
+#[test]
+fn a_loss_that_is_no_loss_names_its_row() {
+    for bad in ["NaN", "-3", "0", "inf"] {
+        let table = format!("params,tokens,loss\n1e6,1e8,3\n2e6,1e8,{bad}\n");
+        refuses(fit_table(&table, &[]), &["row", "loss", "hint:"]);
+    }
+}
+
+#[test]
+fn fewer_points_than_parameters_are_refused() {
+    refuses(fit_table("params,tokens,loss\n1e6,1e8,3\n2e6,2e8,2.8\n", &["--law", "power_law"]), &["hint:"]);
+}
+
+#[test]
+fn an_unknown_law_names_those_there_are() {
+    refuses(fit_table("params,tokens,loss\n1e6,1e8,3\n", &["--law", "chinchila"]), &["chinchila", "chinchilla"]);
+}
+
+#[test]
+fn a_filter_that_cannot_be_read_is_shown() {
+    refuses(fit_table("params,tokens,loss\n1e6,1e8,3\n", &["--where", "params ~ 3"]), &["params ~ 3", "hint:"]);
+}
+
+#[test]
+fn a_checkpoint_with_a_flipped_byte_is_found_and_named() {
+    let (folder, sweep) = tiny();
+    let (name, run) = interrupted_run(folder.path(), &sweep);
+    let checkpoint = run.join("checkpoint.bin");
+    let mut bytes = fs::read(&checkpoint).expect("a checkpoint");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&checkpoint, &bytes).expect("written");
+    refuses(forescale(folder.path(), &["exec", "tiny", &name]), &["checkpoint.bin", "hint:"]);
+    assert_eq!(bytes, fs::read(&checkpoint).expect("still there"), "what is damaged is left for a person to see");
+}
+
+#[test]
+fn a_truncated_last_log_line_is_no_loss() {
+    let (folder, sweep) = tiny();
+    let (name, run) = interrupted_run(folder.path(), &sweep);
+    let log = run.join("log.jsonl");
+    let text = fs::read_to_string(&log).expect("a log");
+    fs::write(&log, format!("{}\n{{\"event\":\"ste", text.trim_end())).expect("written");
+    forescale(folder.path(), &["status", "tiny"]).expect_code(0);
+    forescale(folder.path(), &["exec", "tiny", &name]).expect_code(0);
+    forescale(folder.path(), &["status", "tiny"]).expect_code(0);
+}
+
+/// Starts a run and kills it once it has a checkpoint; its name and its folder.
+fn interrupted_run(folder: &Path, sweep: &Path) -> (String, std::path::PathBuf) {
+    forescale(folder, &["corpus", "build", "tiny"]).expect_code(0);
+    let plan = forescale(folder, &["plan", "tiny", "--json"]).expect_code(0).json();
+    let target = plan.as_array().expect("runs").last().expect("a run").clone();
+    let (name, id) = (target["name"].as_str().expect("name").to_owned(), target["id"].as_str().expect("id"));
+    let run = sweep.join("runs").join(id);
+    let mut child = crate::binary::command(folder, &["exec", "tiny", &name, "--checkpoint-seconds", "0.02"])
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("starts");
+    while !run.join("checkpoint.bin").is_file() {
+        assert!(child.try_wait().expect("a state").is_none(), "the run ended without a checkpoint");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    child.kill().expect("SIGKILL");
+    child.wait().expect("gone");
+    (name, run)
+}
+
+#[test]
+fn a_place_that_cannot_be_written_loses_nothing() {
+    let (folder, sweep) = tiny();
+    fs::write(sweep.join("out"), "a file where a folder should be").expect("written");
+    let said = forescale(folder.path(), &["run", "tiny"]).expect_code(2);
+    assert!(said.stderr.contains("out"), "{}", said.whole());
+}
+
+#[test]
+fn a_template_that_does_not_exist_names_those_that_do() {
+    let folder = TempDir::new().expect("a folder");
+    refuses(forescale(folder.path(), &["init", "new", "--template", "gpt"]), &["gpt", "files"]);
+    assert!(!folder.path().join("new").exists());
+}
+
+#[test]
+fn init_never_overwrites_a_spec() {
+    let folder = TempDir::new().expect("a folder");
+    forescale(folder.path(), &["init", "new"]).expect_code(0);
+    let before = fs::read(folder.path().join("new/sweep.toml")).expect("a spec");
+    refuses(forescale(folder.path(), &["init", "new"]), &["exists already"]);
+    assert_eq!(before, fs::read(folder.path().join("new/sweep.toml")).expect("a spec"));
+}
+
+#[test]
+fn flags_for_tables_are_refused_for_a_sweep() {
+    let sweep = repository().join("sweeps/smoke");
+    let said = forescale(&repository(), &["fit", sweep.to_str().expect("text"), "--where", "loss > 1"]);
+    refuses(said, &["--where", "hint:"]);
+}

@@ -1,0 +1,180 @@
+//! The whole chain, on a sweep of seconds: what is on disk after each stage, and what a second call does.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::binary::{command, forescale, repository};
+
+/// A folder with a copy of the tiny sweep.
+pub(crate) fn tiny() -> (TempDir, PathBuf) {
+    let folder = TempDir::new().expect("a folder");
+    let sweep = folder.path().join("tiny");
+    fs::create_dir(&sweep).expect("a folder");
+    fs::copy(repository().join("tests/fixtures/tiny/sweep.toml"), sweep.join("sweep.toml")).expect("the fixture");
+    (folder, sweep)
+}
+
+fn json(path: &Path) -> Value {
+    let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_str(&text).expect("JSON")
+}
+
+/// Records of a sweep by run name.
+fn record(sweep: &Path, name: &str) -> Value {
+    let runs = fs::read_dir(sweep.join("runs")).expect("runs");
+    runs.map(|entry| entry.expect("an entry").path().join("record.json"))
+        .filter(|path| path.is_file())
+        .map(|path| json(&path))
+        .find(|record| record["name"] == name)
+        .unwrap_or_else(|| panic!("no record of {name}"))
+}
+
+fn names(sweep: &Path) -> Vec<(String, String)> {
+    let plan = forescale(sweep.parent().expect("a parent"), &["plan", "tiny", "--json"]).expect_code(0).json();
+    let runs = plan.as_array().expect("runs");
+    runs.iter().map(|run| (run["name"].as_str().expect("name").to_owned(), run["role"].as_str().expect("role").to_owned())).collect()
+}
+
+fn target_name(sweep: &Path) -> String {
+    names(sweep).into_iter().find(|(_, role)| role == "target").expect("a target").0
+}
+
+#[test]
+fn one_command_goes_from_a_spec_to_a_judged_forecast() {
+    let (folder, sweep) = tiny();
+    let said = forescale(folder.path(), &["run", "tiny"]).expect_code(0);
+    assert_eq!(said.stdout.lines().next(), Some("tiny/out/index.html"), "the report's path comes first");
+    let out = sweep.join("out");
+    for file in ["records.parquet", "fit.json", "forecast.json", "score.json", "index.html"] {
+        assert!(out.join(file).is_file(), "{file}: {}", said.whole());
+    }
+
+    // The target's log names the registration, so the forecast came first.
+    let target = record(&sweep, &target_name(&sweep));
+    let id = target["run_id"].as_str().expect("id");
+    let registration = json(&out.join(format!("registrations/{id}.json")));
+    let log = fs::read_to_string(sweep.join(format!("runs/{id}/log.jsonl"))).expect("a log");
+    let first: Value = serde_json::from_str(log.lines().next().expect("a line")).expect("JSON");
+    assert_eq!(first["registration_sha256"], registration["sha256"]);
+    let score = json(&out.join("score.json"));
+    assert_eq!(score["order"], "digest");
+    assert_eq!(score["actual"], target["metrics"][0]["value"]);
+
+    // A second call finds everything done and changes no result.
+    let before = fs::read(out.join("forecast.json")).expect("a forecast");
+    let again = forescale(folder.path(), &["run", "tiny"]).expect_code(0);
+    assert!(again.stderr.contains("sealed already"), "{}", again.whole());
+    assert_eq!(before, fs::read(out.join("forecast.json")).expect("a forecast"));
+
+    a_forecast_made_afterwards_is_refused(folder.path());
+    answers_are_exit_codes(folder.path());
+    the_baseline_is_a_gate(folder.path());
+}
+
+fn a_forecast_made_afterwards_is_refused(folder: &Path) {
+    let said = forescale(folder, &["register", "tiny"]).expect_code(2);
+    assert!(said.stderr.contains("started already") && said.stderr.contains("hint:"), "{}", said.whole());
+}
+
+fn answers_are_exit_codes(folder: &Path) {
+    let status = forescale(folder, &["status", "tiny", "--json"]).expect_code(0).json();
+    assert!(status.as_array().expect("rows").iter().all(|row| row["state"] == "finished"));
+    forescale(folder, &["score", "tiny", "--observed", "99"]).expect_code(1);
+    forescale(folder, &["score", "tiny", "--observed", "-1"]).expect_code(2);
+    let fit = forescale(folder, &["fit", "tiny", "--json"]).expect_code(0).json();
+    assert_eq!(fit["schema"], "forescale.fit/1.0");
+    forescale(folder, &["corpus", "show", "tiny", "--verify"]).expect_code(0);
+    forescale(folder, &["report", "tiny", "--format", "md"]).expect_code(0);
+}
+
+/// `check` holds on the evidence it wrote, and fails when a committed prediction or seal is changed.
+fn the_baseline_is_a_gate(folder: &Path) {
+    let baseline = folder.join("reports/tiny/baseline");
+    forescale(folder, &["check", "reports/tiny/baseline", "--update", "--against", "tiny"]).expect_code(0);
+    forescale(folder, &["check", "reports/tiny/baseline"]).expect_code(0);
+    forescale(folder, &["check", "reports/tiny/baseline", "--against", "tiny"]).expect_code(0);
+    forescale(folder, &["report", "reports/tiny/baseline", "--out", "page"]).expect_code(0);
+    assert!(folder.join("page/index.html").is_file());
+
+    let path = baseline.join("forecast.json");
+    let good = fs::read_to_string(&path).expect("a forecast");
+    let mut moved: Value = serde_json::from_str(&good).expect("JSON");
+    let median = moved["targets"][0]["median"].as_f64().expect("a median");
+    moved["targets"][0]["median"] = (median * 1.01).into();
+    fs::write(&path, moved.to_string()).expect("written");
+    let said = forescale(folder, &["check", "reports/tiny/baseline", "--junit", "junit.xml"]).expect_code(1);
+    assert!(said.stdout.contains("median"), "{}", said.whole());
+    assert!(fs::read_to_string(folder.join("junit.xml")).expect("JUnit").contains("<failure"));
+    fs::write(&path, good).expect("written");
+
+    let sealed = fs::read_dir(baseline.join("registrations")).expect("registrations").next().expect("one").expect("one").path();
+    let text = fs::read_to_string(&sealed).expect("a registration");
+    fs::write(&sealed, text.replacen("\"version\": \"0", "\"version\": \"9", 1)).expect("written");
+    let said = forescale(folder, &["check", "reports/tiny/baseline"]).expect_code(2);
+    assert!(said.stderr.contains("sha256") || said.stderr.contains("seal"), "{}", said.whole());
+}
+
+#[test]
+fn a_run_killed_at_any_moment_ends_with_the_same_result() {
+    let (folder, sweep) = tiny();
+    forescale(folder.path(), &["corpus", "build", "tiny"]).expect_code(0);
+    let (name, _) = names(&sweep).into_iter().find(|(name, _)| name.starts_with("d24")).expect("a run of width 24");
+    forescale(folder.path(), &["exec", "tiny", &name]).expect_code(0);
+    let undisturbed = record(&sweep, &name);
+
+    fs::remove_dir_all(sweep.join("runs")).expect("removed");
+    let mut kills = 0;
+    for milliseconds in [40, 90, 150, 220, 300, 400, 500] {
+        let mut child = command(folder.path(), &["exec", "tiny", &name, "--checkpoint-seconds", "0.02"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("starts");
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        if child.try_wait().expect("a state").is_some() {
+            break;
+        }
+        child.kill().expect("SIGKILL");
+        child.wait().expect("gone");
+        kills += 1;
+    }
+    assert!(kills > 0, "the run was over before it could be killed");
+    forescale(folder.path(), &["exec", "tiny", &name]).expect_code(0);
+    let disturbed = record(&sweep, &name);
+    assert_eq!(undisturbed["result_digest"], disturbed["result_digest"]);
+    assert_eq!(undisturbed["metrics"], disturbed["metrics"]);
+    assert!(disturbed["environment"]["attempts"].as_u64().expect("attempts") > 1);
+}
+
+#[test]
+fn children_die_with_their_parent() {
+    let (folder, sweep) = tiny();
+    forescale(folder.path(), &["corpus", "build", "tiny"]).expect_code(0);
+    let mut parent =
+        command(folder.path(), &["run", "tiny"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts");
+    std::thread::sleep(Duration::from_millis(700));
+    parent.kill().expect("SIGKILL");
+    parent.wait().expect("gone");
+    std::thread::sleep(Duration::from_millis(200));
+    let marker = sweep.canonicalize().expect("a path");
+    let alive = processes_in(marker.parent().expect("a parent"));
+    assert!(alive.is_empty(), "still alive: {alive:?}");
+    forescale(folder.path(), &["run", "tiny"]).expect_code(0);
+}
+
+/// Processes whose working folder is this one, by their command lines.
+fn processes_in(folder: &Path) -> Vec<String> {
+    let processes = fs::read_dir("/proc").expect("a Linux machine");
+    processes
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .filter(|process| fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd == folder))
+        .filter_map(|process| fs::read_to_string(process.join("cmdline")).ok())
+        .filter(|line| line.contains("exec"))
+        .collect()
+}

@@ -1,0 +1,70 @@
+//! Commands as typed: their words, streams and exit codes.
+
+use std::path::Path;
+
+use insta::assert_snapshot;
+use tempfile::TempDir;
+
+use crate::binary::{Said, forescale, repository};
+use crate::chain::tiny;
+
+/// A whole command as a snapshot, with temporary paths and times filtered.
+fn snapshot(name: &str, said: &Said) {
+    insta::with_settings!({
+        snapshot_path => repository().join("tests/fixtures/snapshots"),
+        prepend_module_to_snapshot => false,
+        omit_expression => true,
+        filters => vec![
+            (r"/\S*/(tiny|new)\b", "[folder]/$1"),
+            (r"\b\d+:\d\d\b", "[time]"),
+        ],
+    }, { assert_snapshot!(name, said.whole()) });
+}
+
+#[test]
+fn plan_shows_every_run_under_every_rule() {
+    let (folder, _sweep) = tiny();
+    forescale(folder.path(), &["corpus", "build", "tiny"]).expect_code(0);
+    snapshot("plan", &forescale(folder.path(), &["plan", "tiny"]).expect_code(0));
+}
+
+#[test]
+fn an_unknown_key_reads_like_this() {
+    let (folder, sweep) = tiny();
+    let path = sweep.join("sweep.toml");
+    let text = std::fs::read_to_string(&path).expect("the fixture");
+    std::fs::write(&path, text.replace("head_size", "head_sise")).expect("written");
+    snapshot("unknown_key", &forescale(folder.path(), &["plan", "tiny"]).expect_code(2));
+}
+
+#[test]
+fn every_template_can_be_planned() {
+    let folder = TempDir::new().expect("a folder");
+    for template in ["zipf", "smoke"] {
+        forescale(folder.path(), &["init", template, "--template", template]).expect_code(0);
+        forescale(folder.path(), &["plan", template]).expect_code(0);
+    }
+}
+
+#[test]
+fn every_document_has_a_schema_and_the_committed_ones_are_current() {
+    let committed = repository().join("schemas");
+    for kind in ["fit", "forecast", "backtest", "record", "registration", "score", "check", "plan", "corpus", "report"] {
+        let printed = forescale(Path::new("."), &["schema", kind]).expect_code(0).stdout;
+        let path = committed.join(format!("{kind}.json"));
+        let on_disk = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        assert_eq!(printed, on_disk, "`just schemas` writes {kind}.json anew");
+    }
+}
+
+#[test]
+fn doctor_says_what_it_finds() {
+    let report = forescale(Path::new("."), &["doctor", "--json"]).expect_code(0).json();
+    assert!(report["numerics version"].is_string());
+}
+
+#[test]
+fn usage_errors_exit_with_2() {
+    assert_eq!(forescale(Path::new("."), &["fly"]).code, 2);
+    assert_eq!(forescale(Path::new("."), &["forecast"]).code, 2);
+}
