@@ -210,7 +210,7 @@ fn left_out(data: &ReportData) -> impl Iterator<Item = (&FittedLaw, &Exclusion)>
 fn absent_from(data: &ReportData, run_id: &str) -> String {
     let laws: BTreeSet<&str> =
         left_out(data).filter(|(_, e)| e.run_id == run_id).map(|(law, _)| law.law.as_str()).collect();
-    if laws.is_empty() { "any fit".to_owned() } else { laws.into_iter().collect::<Vec<_>>().join(", ") }
+    if laws.is_empty() { NONE.to_owned() } else { laws.into_iter().collect::<Vec<_>>().join(", ") }
 }
 
 fn run_name(data: &ReportData, run_id: &str) -> String {
@@ -266,12 +266,12 @@ pub(crate) fn certificate(certificate: &Certificate) -> String {
 
 /// The objective, in words.
 pub(crate) fn objective(law: &FittedLaw) -> String {
-    let delta = law.objective.delta.map(|delta| format!(", delta {}", number(delta)));
+    let delta = law.objective.delta.map(|delta| format!(" with delta {delta}"));
+    let value = number(law.objective.value);
     format!(
-        "{}{} = {}; residual rms {}",
+        "{}{}, {value} at the optimum; residual rms {}",
         law.objective.kind,
         delta.unwrap_or_default(),
-        number(law.objective.value),
         percent_fine(law.residual_rms)
     )
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use forescale_core::law::LawName;
 use forescale_core::outcome::{
     BacktestReport, Diagnosis, FitReport, FittedLaw, Forecast, ForecastStatus, ForecastTarget, Score, Verdict,
 };
@@ -83,11 +84,13 @@ pub fn verdict(verdict: &Verdict) -> String {
 }
 
 fn fit(law: &FittedLaw) -> String {
+    let formula = law.law.parse::<LawName>().ok().map(|name| format!("  {}", name.form().formula()));
     let group = law.group.as_ref().map(|group| format!("  group {}", plain(group)));
     let left_out = if law.excluded.is_empty() { String::new() } else { format!(", {} left out", law.excluded.len()) };
     format!(
-        "{}{}\n{}{left_out}; N is {}, C is {}\n\n{}\n{}\n{}\n{}",
+        "{}{}{}\n{}{left_out}; N is {}, C is {}\n\n{}\n{}\n{}\n{}",
         plain(&law.law),
+        formula.unwrap_or_default(),
         group.unwrap_or_default(),
         plural(law.n as usize, "run"),
         plain(&law.rule.params),
@@ -164,11 +167,11 @@ mod tests {
         let report = FitReport { schema: FIT_SCHEMA.to_owned(), fits: sample::inside().laws, inputs: inputs() };
         let text = fits(&report);
         for words in [
-            "power_law\n13 runs, 1 left out; N is total, C is exact",
+            "power_law  L(C) = a·C^-b + c\n13 runs, 1 left out; N is total, C is exact",
             "31.16 to 63.92",
             "no lower end, to 0.6233",
             "118 of 125 starts",
-            "chinchilla\n17 runs;",
+            "E + A·N^-alpha + B·D^-beta\n17 runs;",
         ] {
             assert!(text.contains(words), "{words} in\n{text}");
         }

@@ -87,6 +87,7 @@ fn bare(data: &mut ReportData) {
     data.compute.unit_flops = 3.6e12;
     data.compute.curve.retain(|point| point.flops <= 3.6e12);
     data.runs.retain(|run| run.role != Some(Role::Target));
+    data.compute.points.retain(|point| point.role != Some(Role::Target));
 }
 
 fn curve_at(flops: f64) -> f64 {

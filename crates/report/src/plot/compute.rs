@@ -86,7 +86,7 @@ fn losses(data: &ReportData) -> Axis {
     let all = if all.is_empty() { panel.points.iter().map(|point| point.loss).collect() } else { all };
     let (low, high) = range(all.iter().copied(), 0.0);
     let floors = [panel.floor, data.true_floor].into_iter().flatten().filter(|floor| *floor > low - 0.8 * (high - low));
-    let (low, high) = range(floors.chain([low, high]), 0.09);
+    let (low, high) = range(floors.chain([low, high]), 0.12);
     let label = format!("loss, {}", data.unit.label());
     Axis::linear(&label, (low, high + 0.06 * (high - low)))
 }
