@@ -66,19 +66,14 @@ pub fn locate(request: &BuildRequest) -> Result<Option<BuiltCorpus>, CorpusError
 ///
 /// If the spec is invalid, its input cannot be read or fetched, or the cache cannot be written. Nothing half-written
 /// is left under the corpus's name.
-pub fn build(
-    request: &BuildRequest,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<BuiltCorpus, CorpusError> {
+pub fn build(request: &BuildRequest, progress: &mut dyn FnMut(Progress)) -> Result<BuiltCorpus, CorpusError> {
     if let Some(built) = locate(request)? {
         return Ok(built);
     }
     let dir = place(request)?;
     let content = source::of(request.spec).read(request, progress)?;
     progress(Progress { stage: "write tokens", done: 0, total: None });
-    let manifest = cache::write_atomically(&dir, |temporary| {
-        content::write(&content, request.spec, temporary)
-    })?;
+    let manifest = cache::write_atomically(&dir, |temporary| content::write(&content, request.spec, temporary))?;
     Ok(BuiltCorpus { dir, manifest })
 }
 
@@ -108,8 +103,8 @@ fn read_manifest(dir: &Path) -> Result<CorpusManifest, CorpusError> {
     let path = dir.join("manifest.json");
     let text = fs::read(&path).map_err(CorpusError::io("read", &path))?;
     let damaged = |reason| CorpusError::Damaged { dir: dir.to_path_buf(), reason };
-    let manifest: CorpusManifest = serde_json::from_slice(&text)
-        .map_err(|error| damaged(format!("`manifest.json` cannot be read: {error}")))?;
+    let manifest: CorpusManifest =
+        serde_json::from_slice(&text).map_err(|error| damaged(format!("`manifest.json` cannot be read: {error}")))?;
     if manifest.schema != CORPUS_SCHEMA {
         let found = &manifest.schema;
         return Err(damaged(format!("its schema is `{found}`; `{CORPUS_SCHEMA}` is needed")));

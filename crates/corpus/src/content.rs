@@ -153,10 +153,8 @@ fn clusters(pieces: &[Piece], width: TokenWidth) -> Vec<Cluster> {
 
 /// Entropy in nats of single tokens; 0 for an empty split.
 fn unigram_entropy(pieces: &[Vec<u8>], width: TokenWidth) -> f64 {
-    let counts = pieces
-        .par_chunks(256)
-        .map(|chunk| count_tokens(chunk, width))
-        .reduce(|| vec![0; alphabet(width)], add_counts);
+    let counts =
+        pieces.par_chunks(256).map(|chunk| count_tokens(chunk, width)).reduce(|| vec![0; alphabet(width)], add_counts);
     let total: u64 = counts.iter().sum();
     let share = |count: u64| count as f64 / total as f64;
     let seen = counts.iter().filter(|count| **count > 0);

@@ -27,7 +27,9 @@ pub enum CorpusError {
         folder: PathBuf,
     },
     /// A glob cannot be parsed.
-    #[error("`{pattern}` is not a glob: {reason}\n\nhint: write a literal bracket as `[[]` and a literal star as `[*]`")]
+    #[error(
+        "`{pattern}` is not a glob: {reason}\n\nhint: write a literal bracket as `[[]` and a literal star as `[*]`"
+    )]
     BadPattern {
         /// As the spec says it.
         pattern: String,
@@ -47,7 +49,9 @@ pub enum CorpusError {
         hint: String,
     },
     /// Too few documents are left for two splits.
-    #[error("{documents} usable documents, of which {validation} for validation; at least 1 on each side is needed\n\nhint: {hint}")]
+    #[error(
+        "{documents} usable documents, of which {validation} for validation; at least 1 on each side is needed\n\nhint: {hint}"
+    )]
     TooFewDocuments {
         /// Usable documents.
         documents: u64,
@@ -79,9 +83,11 @@ pub enum CorpusError {
         reason: String,
     },
     /// Cargo did not fetch the crates.
-    #[error("cargo could not fetch the {crates} crates of the lock:\n{output}\n\nhint: connect to the network and run the same command again; crates already fetched are kept in `{}`", cargo_home.display())]
+    #[error("cargo could not fetch {missing} of the {crates} crates of the lock:\n{output}\n\nhint: connect to the network and run the same command again; crates already fetched are kept in `{}`", cargo_home.display())]
     FetchFailed {
         /// How many are missing.
+        missing: usize,
+        /// How many the lock names.
         crates: usize,
         /// The end of what cargo said.
         output: String,

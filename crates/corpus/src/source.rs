@@ -20,11 +20,7 @@ pub(crate) trait Source {
     fn key(&self, request: &BuildRequest) -> Result<String, CorpusError>;
 
     /// Reads the content.
-    fn read(
-        &self,
-        request: &BuildRequest,
-        progress: &mut dyn FnMut(Progress),
-    ) -> Result<Content, CorpusError>;
+    fn read(&self, request: &BuildRequest, progress: &mut dyn FnMut(Progress)) -> Result<Content, CorpusError>;
 }
 
 /// The source that a spec names.

@@ -45,11 +45,7 @@ impl Source for Files<'_> {
         Ok(json_digest(&(READER_VERSION, self.0.validation_share, prints)))
     }
 
-    fn read(
-        &self,
-        request: &BuildRequest,
-        progress: &mut dyn FnMut(Progress),
-    ) -> Result<Content, CorpusError> {
+    fn read(&self, request: &BuildRequest, progress: &mut dyn FnMut(Progress)) -> Result<Content, CorpusError> {
         self.check()?;
         let files = gather::files(&self.0.paths, request.spec_dir)?;
         let documents = read_documents(&files, progress)?;
@@ -85,10 +81,7 @@ fn read_file(path: &PathBuf) -> Result<Vec<u8>, CorpusError> {
     std::fs::read(path).map_err(CorpusError::io("read", path))
 }
 
-fn read_documents(
-    files: &[InputFile],
-    progress: &mut dyn FnMut(Progress),
-) -> Result<Vec<Document>, CorpusError> {
+fn read_documents(files: &[InputFile], progress: &mut dyn FnMut(Progress)) -> Result<Vec<Document>, CorpusError> {
     let total = Some(files.len() as u64);
     let mut documents = Vec::new();
     for (index, chunk) in files.chunks(FILES_PER_REPORT).enumerate() {

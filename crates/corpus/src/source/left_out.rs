@@ -19,8 +19,6 @@ impl Tally {
     /// As the manifest has it, sorted by reason.
     pub(super) fn finish(self) -> Vec<LeftOut> {
         let entries = self.0.into_iter();
-        entries
-            .map(|(reason, (documents, bytes))| LeftOut { reason: reason.into(), documents, bytes })
-            .collect()
+        entries.map(|(reason, (documents, bytes))| LeftOut { reason: reason.into(), documents, bytes }).collect()
     }
 }

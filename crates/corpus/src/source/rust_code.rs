@@ -49,11 +49,7 @@ impl Source for RustCode<'_> {
         Ok(json_digest(&(READER_VERSION, lock.to_string(), self.0.max_train_bytes)))
     }
 
-    fn read(
-        &self,
-        request: &BuildRequest,
-        progress: &mut dyn FnMut(Progress),
-    ) -> Result<Content, CorpusError> {
+    fn read(&self, request: &BuildRequest, progress: &mut dyn FnMut(Progress)) -> Result<Content, CorpusError> {
         self.read_from(&CargoHome::from_environment(), request, progress)
     }
 }

@@ -81,18 +81,18 @@ fn sentence_tokens(spec: &ZipfFactsSpec) -> u64 {
 
 fn check(spec: &ZipfFactsSpec) -> Result<(), CorpusError> {
     if !(2..=65_536).contains(&spec.vocabulary) {
-        return Err(bad("vocabulary", spec.vocabulary, "2 to 65536 is allowed", "64 is a good start"));
+        return Err(bad("vocabulary", &spec.vocabulary, "2 to 65536 is allowed", "64 is a good start"));
     }
     if !(1..=32).contains(&spec.key_digits) {
-        return Err(bad("key_digits", spec.key_digits, "1 to 32 is allowed", "3 is a good start"));
+        return Err(bad("key_digits", &spec.key_digits, "1 to 32 is allowed", "3 is a good start"));
     }
     check_facts(spec)?;
     if !(spec.exponent > 1.0 && spec.exponent.is_finite()) {
         let hint = "1.5 is a good start; at 1 and below the tail never ends";
-        return Err(bad("exponent", spec.exponent, "more than 1 is needed", hint));
+        return Err(bad("exponent", &spec.exponent, "more than 1 is needed", hint));
     }
     if !(0.0..1.0).contains(&spec.noise) {
-        return Err(bad("noise", spec.noise, "0 up to, but not, 1 is allowed", "0.05 is a good start"));
+        return Err(bad("noise", &spec.noise, "0 up to, but not, 1 is allowed", "0.05 is a good start"));
     }
     check_length("train_tokens", spec.train_tokens, spec)?;
     check_length("validation_tokens", spec.validation_tokens, spec)
@@ -105,7 +105,7 @@ fn check_facts(spec: &ZipfFactsSpec) -> Result<(), CorpusError> {
         return Ok(());
     }
     let allowed = format!("1 to {most} is allowed with {} digits in base {}", spec.key_digits, spec.vocabulary);
-    Err(bad("facts", spec.facts, &allowed, "lower `facts`, or raise `key_digits` or `vocabulary`"))
+    Err(bad("facts", &spec.facts, &allowed, "lower `facts`, or raise `key_digits` or `vocabulary`"))
 }
 
 fn check_length(field: &'static str, tokens: u64, spec: &ZipfFactsSpec) -> Result<(), CorpusError> {
@@ -114,10 +114,10 @@ fn check_length(field: &'static str, tokens: u64, spec: &ZipfFactsSpec) -> Resul
         return Ok(());
     }
     let allowed = format!("at least one sentence of {sentence} tokens is needed");
-    Err(bad(field, tokens, &allowed, "131072 tokens or more make a useful split"))
+    Err(bad(field, &tokens, &allowed, "131072 tokens or more make a useful split"))
 }
 
-fn bad(field: &'static str, value: impl ToString, allowed: &str, hint: &str) -> CorpusError {
+fn bad(field: &'static str, value: &dyn std::fmt::Display, allowed: &str, hint: &str) -> CorpusError {
     CorpusError::BadValue { field, value: value.to_string(), allowed: allowed.into(), hint: hint.into() }
 }
 

@@ -43,7 +43,7 @@ impl CargoHome {
 
     /// The archive of a crate.
     pub(super) fn archive(&self, locked: &LockedCrate) -> Result<PathBuf, CorpusError> {
-        let found = self.find(locked, &self.registries());
+        let found = find(locked, &self.registries());
         found.ok_or_else(|| CorpusError::ArchiveMissing {
             name: locked.name.clone(),
             version: locked.version.clone(),
@@ -81,16 +81,17 @@ impl CargoHome {
             std::thread::sleep(POLL);
             progress(report(self.missing(lock)));
         };
-        self.judge(succeeded, self.missing(lock), &project.path().join("cargo.log"))
+        self.judge(succeeded, lock, &project.path().join("cargo.log"))
     }
 
-    fn judge(&self, succeeded: bool, missing: usize, log: &Path) -> Result<(), CorpusError> {
+    fn judge(&self, succeeded: bool, lock: &CrateLock, log: &Path) -> Result<(), CorpusError> {
+        let missing = self.missing(lock);
         if succeeded || missing == 0 {
             return Ok(());
         }
         let output = fs::read_to_string(log).map_err(CorpusError::io("read", log))?;
         let output = last_lines(&output, 8);
-        Err(CorpusError::FetchFailed { crates: missing, output, cargo_home: self.folder.clone() })
+        Err(CorpusError::FetchFailed { missing, crates: lock.crates.len(), output, cargo_home: self.folder.clone() })
     }
 
     fn start(&self, project: &Path) -> Result<Child, CorpusError> {
@@ -105,7 +106,7 @@ impl CargoHome {
 
     fn missing(&self, lock: &CrateLock) -> usize {
         let registries = self.registries();
-        lock.crates.iter().filter(|each| self.find(each, &registries).is_none()).count()
+        lock.crates.iter().filter(|each| find(each, &registries).is_none()).count()
     }
 
     /// One folder per registry or mirror that cargo has used.
@@ -115,22 +116,17 @@ impl CargoHome {
         folders.sort();
         folders
     }
+}
 
-    #[expect(clippy::unused_self, reason = "an archive belongs to its cargo home")]
-    fn find(&self, locked: &LockedCrate, registries: &[PathBuf]) -> Option<PathBuf> {
-        let name = format!("{}-{}.crate", locked.name, locked.version);
-        registries.iter().map(|folder| folder.join(&name)).find(|path| path.is_file())
-    }
+fn find(locked: &LockedCrate, registries: &[PathBuf]) -> Option<PathBuf> {
+    let name = format!("{}-{}.crate", locked.name, locked.version);
+    registries.iter().map(|folder| folder.join(&name)).find(|path| path.is_file())
 }
 
 fn write_project(lock: &CrateLock, folder: &Path) -> Result<(), CorpusError> {
     let source = folder.join("src");
     fs::create_dir(&source).map_err(CorpusError::io("create", &source))?;
-    let files = [
-        ("Cargo.toml", manifest(lock)),
-        ("Cargo.lock", lock_file(lock)),
-        ("src/lib.rs", String::new()),
-    ];
+    let files = [("Cargo.toml", manifest(lock)), ("Cargo.lock", lock_file(lock)), ("src/lib.rs", String::new())];
     for (name, text) in files {
         let path = folder.join(name);
         fs::write(&path, text).map_err(CorpusError::io("write", &path))?;
@@ -145,10 +141,8 @@ fn manifest(lock: &CrateLock) -> String {
     );
     for (index, each) in lock.crates.iter().enumerate() {
         let (name, version) = (&each.name, without_build(&each.version));
-        let _ = writeln!(
-            text,
-            "c{index} = {{ package = \"{name}\", version = \"={version}\", default-features = false }}"
-        );
+        let _ =
+            writeln!(text, "c{index} = {{ package = \"{name}\", version = \"={version}\", default-features = false }}");
     }
     text
 }

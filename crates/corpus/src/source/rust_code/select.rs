@@ -43,11 +43,8 @@ pub fn lock_crates(request: &LockRequest) -> Result<CrateLock, CorpusError> {
     let candidates = read_candidates(&newest(parse_cargo_lock(&text)), &CargoHome::from_environment())?;
     check_validation(request, &candidates)?;
     let held_out = |each: &Candidate| request.validation.contains(&each.locked.name);
-    let repositories: HashSet<_> = candidates
-        .iter()
-        .filter(|each| held_out(each))
-        .filter_map(|each| each.text.repository.clone())
-        .collect();
+    let repositories: HashSet<_> =
+        candidates.iter().filter(|each| held_out(each)).filter_map(|each| each.text.repository.clone()).collect();
     let mut seen = HashSet::new();
     let mut lock = CrateLock { crates: Vec::new() };
     for each in candidates.iter().filter(|each| held_out(each)) {

@@ -2,8 +2,8 @@
 
 use forescale_core::corpus::ZipfFactsSpec;
 use forescale_core::math;
-use rand_chacha::rand_core::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
 
 const ID_STREAM: u64 = 0;
 const VALUE_STREAM: u64 = 1;

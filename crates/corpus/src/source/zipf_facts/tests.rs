@@ -32,6 +32,15 @@ fn the_entropy_rate_of_two_facts_agrees_with_a_hand_calculation() {
 }
 
 #[test]
+fn the_entropy_rate_of_a_large_base_agrees_with_an_independent_program() {
+    // Python, with R = range(1, 262145): z = math.fsum(r**-1.5 for r in R); p = [r**-1.5 / z for r in R];
+    // (-math.fsum(x * log(x) for x in p) - .05 * log(.05) - .95 * log(.95) + .05 * log(63)) / 4
+    let large = ZipfFactsSpec { vocabulary: 64, facts: 262_144, key_digits: 3, noise: 0.05, ..spec() };
+    let rate = Law::new(&large).entropy_rate();
+    assert!((rate - 0.898_287_748_299).abs() < 1e-10, "{rate}");
+}
+
+#[test]
 fn one_fact_without_noise_has_nothing_to_learn() {
     let certain = ZipfFactsSpec { facts: 1, noise: 0.0, ..spec() };
     assert!(Law::new(&certain).entropy_rate().abs() < 1e-15);
@@ -111,7 +120,10 @@ fn every_bad_value_is_named_with_what_is_allowed() {
         (ZipfFactsSpec { noise: -0.1, ..spec() }, "`noise` is -0.1; 0 up to, but not, 1 is allowed"),
         (ZipfFactsSpec { vocabulary: 65_537, ..spec() }, "`vocabulary` is 65537; 2 to 65536 is allowed"),
         (ZipfFactsSpec { key_digits: 0, ..spec() }, "`key_digits` is 0; 1 to 32 is allowed"),
-        (ZipfFactsSpec { train_tokens: 2, ..spec() }, "`train_tokens` is 2; at least one sentence of 3 tokens is needed"),
+        (
+            ZipfFactsSpec { train_tokens: 2, ..spec() },
+            "`train_tokens` is 2; at least one sentence of 3 tokens is needed",
+        ),
     ];
     for (bad, expected) in cases {
         let message = check(&bad).expect_err(expected).to_string();
