@@ -116,7 +116,15 @@ mod tests {
         use ExclusionReason as Why;
         assert_eq!(
             reasons(&[diverged, stopped, checkpoint, repeated, target, silent, nan]),
-            [Why::Diverged, Why::Stopped, Why::NotFinal, Why::RepeatedTokens, Why::HeldOut, Why::MissingMetric, Why::MissingMetric]
+            [
+                Why::Diverged,
+                Why::Stopped,
+                Why::NotFinal,
+                Why::RepeatedTokens,
+                Why::HeldOut,
+                Why::MissingMetric,
+                Why::MissingMetric
+            ]
         );
     }
 

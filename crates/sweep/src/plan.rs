@@ -112,9 +112,13 @@ impl CorpusFacts {
                 validation_tokens: Some(zipf.validation_tokens),
                 window_alignment: zipf.key_digits + 1,
             },
-            (None, CorpusSpec::Files(_) | CorpusSpec::RustCode(_)) => {
-                Self { digest: String::new(), vocabulary: 256, train_tokens: None, validation_tokens: None, window_alignment: 1 }
-            }
+            (None, CorpusSpec::Files(_) | CorpusSpec::RustCode(_)) => Self {
+                digest: String::new(),
+                vocabulary: 256,
+                train_tokens: None,
+                validation_tokens: None,
+                window_alignment: 1,
+            },
         }
     }
 }
@@ -242,13 +246,20 @@ impl Planner<'_> {
         if ratio < 1.0 {
             let flops = config.flops().exact;
             return self.refuse(
-                format!("budget {flops:.1e} FLOPs gives {} tokens per parameter for `d{width}`; at least 1 is needed", three_digits(ratio)),
+                format!(
+                    "budget {flops:.1e} FLOPs gives {} tokens per parameter for `d{width}`; at least 1 is needed",
+                    three_digits(ratio)
+                ),
                 format!("name a wider rung in `at_compute_of`, or take width {width} out of `[[off_path]]`"),
             );
         }
         if config.steps < MIN_STEPS {
             return self.refuse(
-                format!("`d{width}` at {} tokens per parameter trains for {} steps; at least {MIN_STEPS} are needed", three_digits(ratio), config.steps),
+                format!(
+                    "`d{width}` at {} tokens per parameter trains for {} steps; at least {MIN_STEPS} are needed",
+                    three_digits(ratio),
+                    config.steps
+                ),
                 format!("raise `tokens_per_param`, lower `batch_coefficient`, or take width {width} out"),
             );
         }

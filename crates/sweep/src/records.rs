@@ -37,7 +37,8 @@ pub fn collect(store: &Store, plan: &Plan) -> Result<Vec<RunRecord>, StoreError>
 ///
 /// [`StoreError`] when the file cannot be written.
 pub fn write_records(path: &Path, records: &[RunRecord]) -> Result<(), StoreError> {
-    let failed = |error: PolarsError| StoreError::new(path, format!("cannot be written: {error}"), "say so in an issue");
+    let failed =
+        |error: PolarsError| StoreError::new(path, format!("cannot be written: {error}"), "say so in an issue");
     let mut frame = DataFrame::new(records.len(), columns(records)).map_err(failed)?;
     let mut bytes = Vec::new();
     ParquetWriter::new(&mut bytes).finish(&mut frame).map_err(failed)?;
@@ -52,7 +53,11 @@ pub fn write_records(path: &Path, records: &[RunRecord]) -> Result<(), StoreErro
 pub fn read_records(path: &Path) -> Result<Vec<RunRecord>, StoreError> {
     let bytes = std::fs::read(path).map_err(|cause| StoreError::reading(path, cause))?;
     let unreadable = |error: PolarsError| {
-        StoreError::new(path, format!("cannot be read as records: {error}"), "`forescale collect SWEEP` writes it again")
+        StoreError::new(
+            path,
+            format!("cannot be read as records: {error}"),
+            "`forescale collect SWEEP` writes it again",
+        )
     };
     let frame = ParquetReader::new(Cursor::new(bytes)).finish().map_err(unreadable)?;
     let column = frame.column("record_json").and_then(|column| column.str()).map_err(unreadable)?;
@@ -63,7 +68,8 @@ fn parse_row(path: &Path, json: Option<&str>) -> Result<RunRecord, StoreError> {
     let hint = "`forescale collect SWEEP` writes it again";
     let json = json.ok_or_else(|| StoreError::new(path, "a row has no `record_json`", hint))?;
     let value = serde_json::from_str(json);
-    let value = value.map_err(|error| StoreError::new(path, format!("a `record_json` cannot be understood: {error}"), hint))?;
+    let value =
+        value.map_err(|error| StoreError::new(path, format!("a `record_json` cannot be understood: {error}"), hint))?;
     parse_record(path, value)
 }
 
@@ -99,7 +105,9 @@ fn identity(records: &[RunRecord]) -> Vec<Column> {
 }
 
 fn shape(records: &[RunRecord]) -> Vec<Column> {
-    let shape = |name, of: fn(&forescale_core::count::ModelShape) -> u32| count(name, records, move |r| of(&r.config.shape).into());
+    let shape = |name, of: fn(&forescale_core::count::ModelShape) -> u32| {
+        count(name, records, move |r| of(&r.config.shape).into())
+    };
     vec![
         shape("width", |s| s.width),
         shape("layers", |s| s.layers),
@@ -144,7 +152,8 @@ fn training(records: &[RunRecord]) -> Vec<Column> {
 
 fn outcome(records: &[RunRecord]) -> Vec<Column> {
     let reasons: Vec<Option<String>> = records.iter().map(|r| r.reason.clone()).collect();
-    let evaluated: Vec<Option<String>> = records.iter().map(|r| r.metric("loss").map(|m| m.eval_set_digest.clone())).collect();
+    let evaluated: Vec<Option<String>> =
+        records.iter().map(|r| r.metric("loss").map(|m| m.eval_set_digest.clone())).collect();
     vec![
         text("status", records, |r| status_name(r.status).to_owned()),
         Column::new("reason".into(), reasons),

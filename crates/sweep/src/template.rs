@@ -46,7 +46,8 @@ fn sweep_name(folder: &Path) -> String {
 }
 
 fn renamed(text: &str, name: &str) -> String {
-    let line = |line: &str| if line.starts_with("name = ") { format!("name = \"{name}\"\n") } else { format!("{line}\n") };
+    let line =
+        |line: &str| if line.starts_with("name = ") { format!("name = \"{name}\"\n") } else { format!("{line}\n") };
     text.lines().map(line).collect()
 }
 

@@ -72,8 +72,8 @@ impl Cells {
 pub(super) fn read(path: &Path) -> Result<Cells, TableError> {
     let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
     match extension.as_deref() {
-        Some("csv") => from_frame(path, csv(path)?),
-        Some("parquet") => from_frame(path, parquet(path)?),
+        Some("csv") => from_frame(path, &csv(path)?),
+        Some("parquet") => from_frame(path, &parquet(path)?),
         Some("jsonl" | "ndjson") => jsonl(path),
         _ => Err(TableError::new(path, "the kind of table is not known by its name", "use .csv, .parquet or .jsonl")),
     }
@@ -110,7 +110,7 @@ pub(super) fn empty(path: &Path) -> TableError {
     TableError::new(path, "the table has no rows; at least one is needed", "a header line alone is not a table")
 }
 
-fn from_frame(path: &Path, frame: DataFrame) -> Result<Cells, TableError> {
+fn from_frame(path: &Path, frame: &DataFrame) -> Result<Cells, TableError> {
     let rows = frame.height();
     let mut cells = Cells { names: Vec::new(), columns: Vec::new(), rows };
     for column in frame.columns() {
@@ -121,7 +121,6 @@ fn from_frame(path: &Path, frame: DataFrame) -> Result<Cells, TableError> {
     Ok(cells)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "polars hands cells out by value")]
 fn cell(value: AnyValue<'_>) -> Cell {
     match value {
         AnyValue::Null => Cell::Empty,

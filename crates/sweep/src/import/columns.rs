@@ -8,8 +8,27 @@ use crate::nearest::{nearest, quoted_list};
 
 /// Our names for columns.
 const KNOWN: [&str; 21] = [
-    "params", "tokens", "flops", "loss", "run_id", "seed", "group", "cluster", "loss_se", "weight", "status", "is_final", "lr",
-    "batch_tokens", "schedule", "steps", "unique_tokens", "task", "n_items", "chance", "name",
+    "params",
+    "tokens",
+    "flops",
+    "loss",
+    "run_id",
+    "seed",
+    "group",
+    "cluster",
+    "loss_se",
+    "weight",
+    "status",
+    "is_final",
+    "lr",
+    "batch_tokens",
+    "schedule",
+    "steps",
+    "unique_tokens",
+    "task",
+    "n_items",
+    "chance",
+    "name",
 ];
 
 /// Where each column that is read lies, if it is there.
@@ -37,7 +56,9 @@ impl Columns {
         let names = Names { path, cells, map: parse_map(path, &options.map)? };
         names.check_map()?;
         let loss = match &options.metric {
-            Some(metric) => cells.position(metric).ok_or_else(|| missing(path, metric, cells, "`--metric` names it"))?,
+            Some(metric) => {
+                cells.position(metric).ok_or_else(|| missing(path, metric, cells, "`--metric` names it"))?
+            }
             None => names.find("loss")?.ok_or_else(|| names.no_column("loss"))?,
         };
         Ok(Self {

@@ -10,7 +10,8 @@ use super::cells::{Cell, Cells};
 use super::columns::missing;
 use super::table::TableError;
 
-const SYNTAX: &str = "write `column == literal` with ==, !=, <, <=, > or >=, joined by `and`: --where 'lr <= 0.01 and size == \"7m\"'";
+const SYNTAX: &str =
+    "write `column == literal` with ==, !=, <, <=, > or >=, joined by `and`: --where 'lr <= 0.01 and size == \"7m\"'";
 
 /// Conditions that all must hold.
 #[derive(Debug)]

@@ -136,7 +136,12 @@ impl Reader<'_> {
         self.text(self.columns.run_id, row).unwrap_or_else(|| format!("row-{}", row + 1))
     }
 
-    fn check_new(&self, row: usize, run_id: &str, runs: &mut BTreeSet<(Option<String>, String)>) -> Result<(), TableError> {
+    fn check_new(
+        &self,
+        row: usize,
+        run_id: &str,
+        runs: &mut BTreeSet<(Option<String>, String)>,
+    ) -> Result<(), TableError> {
         let group = self.text(self.columns.group, row).filter(|_| !self.options.pool);
         if runs.insert((group, run_id.to_owned())) {
             return Ok(());
@@ -160,7 +165,8 @@ impl Reader<'_> {
             Some("diverged") => Ok(Some(ExclusionReason::Diverged)),
             Some("stopped") => Ok(Some(ExclusionReason::Stopped)),
             Some(other) => {
-                let problem = format!("row {}: `status` is `{other}`; `finished`, `diverged` or `stopped` is needed", row + 1);
+                let problem =
+                    format!("row {}: `status` is `{other}`; `finished`, `diverged` or `stopped` is needed", row + 1);
                 self.refuse(problem, "--map status=COLUMN names another column, or change the words in the table")
             }
         }
@@ -173,7 +179,10 @@ impl Reader<'_> {
             (_, Some(false)) => Ok(Some(ExclusionReason::NotFinal)),
             (_, None) => {
                 let found = cell.text().unwrap_or_default();
-                self.refuse(format!("row {}: `is_final` is `{found}`; true or false is needed", row + 1), "1 and 0 will do too")
+                self.refuse(
+                    format!("row {}: `is_final` is `{found}`; true or false is needed", row + 1),
+                    "1 and 0 will do too",
+                )
             }
         }
     }
@@ -258,7 +267,9 @@ impl Reader<'_> {
 
     fn not_negative(&self, column: Option<usize>, row: usize) -> Result<Option<f64>, TableError> {
         match self.optional(column, row)? {
-            Some(number) if !(number.is_finite() && number >= 0.0) => self.bad(column.unwrap_or_default(), row, "0 or more"),
+            Some(number) if !(number.is_finite() && number >= 0.0) => {
+                self.bad(column.unwrap_or_default(), row, "0 or more")
+            }
             number => Ok(number),
         }
     }
@@ -267,7 +278,10 @@ impl Reader<'_> {
         let name = &self.cells.names[column];
         let found = self.cells.at(column, row).text().map_or_else(|| "empty".to_owned(), |text| format!("`{text}`"));
         let problem = format!("row {}: `{name}` is {found}; {needed} is needed", row + 1);
-        self.refuse(problem, format!("correct the row, or leave it out by --where 'COLUMN != VALUE' on another column than `{name}`"))
+        self.refuse(
+            problem,
+            format!("correct the row, or leave it out by --where 'COLUMN != VALUE' on another column than `{name}`"),
+        )
     }
 
     fn finish(&self, observations: Vec<Observation>, exclusions: Vec<Exclusion>) -> Result<Table, TableError> {
@@ -286,7 +300,10 @@ impl Reader<'_> {
             pool: self.options.pool,
         };
         let unit_note = self.options.unit.is_none().then(|| {
-            format!("`{}` is taken as nats per token, because no unit was named (--unit nats|bits|bpb)", selection.metric)
+            format!(
+                "`{}` is taken as nats per token, because no unit was named (--unit nats|bits|bpb)",
+                selection.metric
+            )
         });
         let notes = [unit_note, rule_note].into_iter().flatten().collect();
         Ok(Table { observations, exclusions, selection, notes })

@@ -33,7 +33,8 @@ fn target_note(spec: &SweepSpec, runs: &[PlannedRun]) -> Option<String> {
 fn rungs_note(spec: &SweepSpec) -> Option<String> {
     let wants = spec.forecast().laws.iter().any(|law| law == "power_law");
     let rungs = spec.rungs().len();
-    (wants && rungs < 4).then(|| format!("the ladder has {rungs} rungs; `power_law` has 3 parameters and needs at least 4"))
+    (wants && rungs < 4)
+        .then(|| format!("the ladder has {rungs} rungs; `power_law` has 3 parameters and needs at least 4"))
 }
 
 fn spread_note(spec: &SweepSpec, runs: &[PlannedRun]) -> Option<String> {

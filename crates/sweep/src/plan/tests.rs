@@ -132,7 +132,10 @@ fn refuses_a_budget_below_one_token_per_parameter() {
 #[test]
 fn refuses_two_runs_with_one_identity() {
     let error = refusal(&QUICKSTART.replace("width = 64\nat_compute_of = 40", "width = 40\nat_compute_of = 40"));
-    assert!(error.contains("`d40-40x-s0` of `[ladder]` and `d40-40x-s0` of `[[off_path]]` have one identity"), "{error}");
+    assert!(
+        error.contains("`d40-40x-s0` of `[ladder]` and `d40-40x-s0` of `[[off_path]]` have one identity"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -147,7 +150,10 @@ fn refuses_more_tokens_than_the_corpus_has_unless_repeats_are_allowed() {
 #[test]
 fn refuses_windows_that_break_a_sentence() {
     let error = refusal(&SMOKE.replace("context = 32", "context = 30"));
-    assert!(error.contains("`model.context` is 30; a multiple of 4 is needed") && error.contains("context = 28"), "{error}");
+    assert!(
+        error.contains("`model.context` is 30; a multiple of 4 is needed") && error.contains("context = 28"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -167,5 +173,8 @@ fn notes_a_near_target_and_a_ladder_that_cannot_tell_size_from_data() {
 
 #[test]
 fn ratios_are_short() {
-    assert_eq!(["40.0", "86.94", "229.7", "7.742", "0.4"].map(|r| three_digits(r.parse().expect("a number"))), ["40", "86.9", "230", "7.74", "0.4"]);
+    assert_eq!(
+        ["40.0", "86.94", "229.7", "7.742", "0.4"].map(|r| three_digits(r.parse().expect("a number"))),
+        ["40", "86.9", "230", "7.74", "0.4"]
+    );
 }

@@ -6,8 +6,8 @@ use forescale_core::run::EvaluationConfig;
 
 use super::source::Source;
 use super::written::{
-    Numbers, WrittenEvaluation, WrittenForecast, WrittenLadder, WrittenModel, WrittenOffPath, WrittenSpec, WrittenTarget,
-    WrittenTraining,
+    Numbers, WrittenEvaluation, WrittenForecast, WrittenLadder, WrittenModel, WrittenOffPath, WrittenSpec,
+    WrittenTarget, WrittenTraining,
 };
 use super::{ForecastSpec, Horizon, ModelSpec, OffPath, Rung, SpecError, SweepSpec, Target, TrainingSpec};
 
@@ -63,7 +63,11 @@ impl Checker<'_> {
         if value.is_finite() && value > 0.0 {
             return Ok(value);
         }
-        self.refuse(key, &format!("is {value}; a number above 0 is needed"), "the commented spec of `forescale init` shows a usual value")
+        self.refuse(
+            key,
+            &format!("is {value}; a number above 0 is needed"),
+            "the commented spec of `forescale init` shows a usual value",
+        )
     }
 
     fn share(&self, key: Key<'_>, value: f64) -> Result<f64, SpecError> {
@@ -86,7 +90,11 @@ impl Checker<'_> {
             return Ok(());
         }
         let key = Key { section: "", name: "name" };
-        self.refuse(key, &format!("is `{name}`; letters, digits, `-` and `_` are allowed"), "use the name of the sweep's folder")
+        self.refuse(
+            key,
+            &format!("is `{name}`; letters, digits, `-` and `_` are allowed"),
+            "use the name of the sweep's folder",
+        )
     }
 
     fn corpus(&self, corpus: &CorpusSpec) -> Result<(), SpecError> {
@@ -106,7 +114,11 @@ impl Checker<'_> {
     fn zipf(&self, zipf: &ZipfFactsSpec) -> Result<(), SpecError> {
         let key = |name| Key { section: "corpus", name };
         if !(2..=65_536).contains(&zipf.vocabulary) {
-            return self.refuse(key("vocabulary"), &format!("is {}; 2 to 65536 is needed", zipf.vocabulary), "64 is usual");
+            return self.refuse(
+                key("vocabulary"),
+                &format!("is {}; 2 to 65536 is needed", zipf.vocabulary),
+                "64 is usual",
+            );
         }
         self.at_least_one(key("key_digits"), zipf.key_digits)?;
         let most = u64::from(zipf.vocabulary).checked_pow(zipf.key_digits).unwrap_or(u64::MAX);
@@ -123,7 +135,8 @@ impl Checker<'_> {
     fn model(&self, model: &WrittenModel) -> Result<ModelSpec, SpecError> {
         let key = |name| Key { section: "model", name };
         if model.head_size < 2 || model.head_size % 2 == 1 {
-            let problem = format!("is {}; an even number from 2 is needed, because positions rotate pairs", model.head_size);
+            let problem =
+                format!("is {}; an even number from 2 is needed, because positions rotate pairs", model.head_size);
             return self.refuse(key("head_size"), &problem, "8 or 16 suits widths under 200");
         }
         if model.context < 2 {
@@ -174,7 +187,11 @@ impl Checker<'_> {
     fn ladder(&self, written: &WrittenLadder) -> Result<Vec<Rung>, SpecError> {
         let key = |name| Key { section: "ladder", name };
         if written.widths.is_empty() {
-            return self.refuse(key("widths"), "is empty; at least one width is needed", "widths = [24, 32, 40, 48, 64]");
+            return self.refuse(
+                key("widths"),
+                "is empty; at least one width is needed",
+                "widths = [24, 32, 40, 48, 64]",
+            );
         }
         let tokens = self.spread(key("tokens_per_param"), &written.tokens_per_param, written.widths.len())?;
         let seeds = self.spread(key("seeds"), &written.seeds, written.widths.len())?;
@@ -198,7 +215,8 @@ impl Checker<'_> {
 
     fn spread(&self, key: Key<'_>, numbers: &Numbers, count: usize) -> Result<Vec<f64>, SpecError> {
         numbers.spread(count).or_else(|found| {
-            let problem = format!("has {found} numbers for {count} widths; one number, or one for each width, is needed");
+            let problem =
+                format!("has {found} numbers for {count} widths; one number, or one for each width, is needed");
             self.refuse(key, &problem, "write a single number to use it for every width")
         })
     }
@@ -217,14 +235,22 @@ impl Checker<'_> {
         if value.is_finite() && value >= 1.0 {
             return Ok(value);
         }
-        self.refuse(key, &format!("has {value}; at least 1 token per parameter is needed"), "20 to 40 is near the optimum")
+        self.refuse(
+            key,
+            &format!("has {value}; at least 1 token per parameter is needed"),
+            "20 to 40 is near the optimum",
+        )
     }
 
     fn seeds(&self, key: Key<'_>, value: f64) -> Result<u64, SpecError> {
         if (1.0..=1000.0).contains(&value) && value.fract() == 0.0 {
             return Ok(value as u64);
         }
-        self.refuse(key, &format!("has {value}; a whole number from 1 to 1000 is needed"), "it is how many seeds to train")
+        self.refuse(
+            key,
+            &format!("has {value}; a whole number from 1 to 1000 is needed"),
+            "it is how many seeds to train",
+        )
     }
 
     fn off_paths(&self, written: &[WrittenOffPath], rungs: &[Rung]) -> Result<Vec<OffPath>, SpecError> {
@@ -251,7 +277,8 @@ impl Checker<'_> {
         let key = |name| Key { section: "off_path", name };
         match (&written.tokens_per_param, written.at_compute_of) {
             (Some(numbers), None) => {
-                let checked = |value| self.tokens_per_param(key("tokens_per_param"), value).map(Horizon::TokensPerParam);
+                let checked =
+                    |value| self.tokens_per_param(key("tokens_per_param"), value).map(Horizon::TokensPerParam);
                 numbers.all().into_iter().map(checked).collect()
             }
             (None, Some(of)) if rungs.iter().any(|rung| rung.width == of) => Ok(vec![Horizon::ComputeOf(of)]),
@@ -261,7 +288,8 @@ impl Checker<'_> {
                 self.refuse(key("at_compute_of"), &format!("is {of}, which is no rung of the ladder"), &hint)
             }
             _ => {
-                let problem = format!("{} needs either `tokens_per_param` or `at_compute_of`, and not both", written.width);
+                let problem =
+                    format!("{} needs either `tokens_per_param` or `at_compute_of`, and not both", written.width);
                 self.refuse(key("width"), &problem, "`at_compute_of = 48` gives it the compute of the rung of width 48")
             }
         }
@@ -284,7 +312,11 @@ impl Checker<'_> {
             return self.refuse(key("flops_rule"), problem, "`exact` counts every matrix product");
         }
         if written.laws.is_empty() {
-            return self.refuse(key("laws"), "is empty; at least one law is needed", "laws = [\"power_law\", \"chinchilla\"]");
+            return self.refuse(
+                key("laws"),
+                "is empty; at least one law is needed",
+                "laws = [\"power_law\", \"chinchilla\"]",
+            );
         }
         Ok(ForecastSpec { level, params_rule: written.params_rule, flops_rule: written.flops_rule, laws: written.laws })
     }

@@ -1,6 +1,6 @@
 //! `sweep.toml`: what a sweep asks for.
 //!
-//! Read in two steps. [`written`] holds the file as typed, strict about keys and types; `check` turns it once into a
+//! Read in two steps. `written` holds the file as typed, strict about keys and types; `check` turns it once into a
 //! [`SweepSpec`], whose fields nobody can set, so that everything after may rely on it. What can only be known with
 //! sizes worked out (steps, tokens, compute) is checked by [`crate::plan()`].
 //!

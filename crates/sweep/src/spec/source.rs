@@ -40,11 +40,19 @@ impl Source<'_> {
     /// A TOML or type error as one of ours: the line, the key, the nearest known key.
     pub(super) fn translate(&self, error: &toml::de::Error) -> SpecError {
         let line = error.span().map(|span| line_at(self.text, span.start));
-        let place = self.place(line);
         match unknown_field(error.message()) {
-            Some((key, allowed)) => unknown_key(place, key, &allowed),
-            None => wrong_value(place, error.message(), self.key_at(error)),
+            Some((key, allowed)) => {
+                let line = line.map(|line| self.line_of_key_from(line, key).unwrap_or(line));
+                unknown_key(self.place(line), key, &allowed)
+            }
+            None => wrong_value(self.place(line), error.message(), self.key_at(error)),
         }
+    }
+
+    /// The first line from here on that sets a key: an error inside a tagged table points at the table's head.
+    fn line_of_key_from(&self, first: usize, key: &str) -> Option<usize> {
+        let sets = |line: &str| line.split_once('=').is_some_and(|(name, _)| name.trim() == key);
+        self.text.lines().skip(first - 1).position(sets).map(|index| first + index)
     }
 
     fn key_at(&self, error: &toml::de::Error) -> Option<String> {

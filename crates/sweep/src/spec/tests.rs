@@ -42,7 +42,9 @@ fn what_is_left_out_has_the_usual_value() {
 fn an_unknown_key_is_told_the_nearest_and_the_line() {
     let line = line_of(QUICKSTART, "tokens_per_param = 40");
     let error = refusal("tokens_per_param = 40", "tokens_per_parm = 40");
-    let start = format!("`sweeps/q/sweep.toml` line {line}: `tokens_per_parm` is not known here; did you mean `tokens_per_param`?");
+    let start = format!(
+        "`sweeps/q/sweep.toml` line {line}: `tokens_per_parm` is not known here; did you mean `tokens_per_param`?"
+    );
     assert!(error.starts_with(&start), "{error}");
     assert!(error.contains("hint: allowed are `widths`, `tokens_per_param`, `seeds`"), "{error}");
 }
@@ -50,7 +52,10 @@ fn an_unknown_key_is_told_the_nearest_and_the_line() {
 #[test]
 fn an_unknown_section_and_an_unknown_corpus_key_are_told_the_nearest() {
     assert!(refusal("[evaluation]", "[evaluaton]").contains("did you mean `evaluation`?"));
-    assert!(refusal("lock = ", "lok = ").contains("did you mean `lock`?"));
+    let line = line_of(QUICKSTART, "lock = ");
+    assert!(
+        refusal("lock = ", "lok = ").contains(&format!("line {line}: `lok` is not known here; did you mean `lock`?"))
+    );
     assert!(refusal("\"rust-code\"", "\"rust_code\"").contains("did you mean `rust-code`?"));
     assert!(refusal("\"linear\"", "\"liner\"").contains("did you mean `linear`?"));
 }
@@ -60,7 +65,10 @@ fn a_unit_in_a_number_names_line_and_key() {
     let line = line_of(QUICKSTART, "tokens = 262144");
     let error = refusal("tokens = 262144", "tokens = \"262k\"");
     assert!(error.starts_with(&format!("`sweeps/q/sweep.toml` line {line}: `tokens`: ")), "{error}");
-    assert!(error.contains("expected a whole number, 0 or more") && error.contains("hint: numbers are written without"), "{error}");
+    assert!(
+        error.contains("expected a whole number, 0 or more") && error.contains("hint: numbers are written without"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -95,9 +103,17 @@ fn values_that_cannot_be_are_refused_with_the_ones_that_can() {
         ("[24, 32, 40, 48, 56]", "[24, 32, 40, 48, 50]", "`ladder.widths` has 50; a multiple of `head_size` = 8"),
         ("[24, 32, 40, 48, 56]", "[24, 32, 40, 48, 24]", "`ladder.widths` names 24 twice"),
         ("at_compute_of = 40", "at_compute_of = 44", "`off_path.at_compute_of` is 44, which is no rung"),
-        ("at_compute_of = 40", "at_compute_of = 40\ntokens_per_param = 9", "needs either `tokens_per_param` or `at_compute_of`"),
+        (
+            "at_compute_of = 40",
+            "at_compute_of = 40\ntokens_per_param = 9",
+            "needs either `tokens_per_param` or `at_compute_of`",
+        ),
         ("level = 0.9", "level = 90", "`forecast.level` is 90; a share"),
-        ("flops_rule = \"exact\"", "flops_rule = \"column\"", "`forecast.flops_rule` is `column`, which only a table has"),
+        (
+            "flops_rule = \"exact\"",
+            "flops_rule = \"column\"",
+            "`forecast.flops_rule` is `column`, which only a table has",
+        ),
         ("name = \"quickstart\"", "name = \"quick start\"", "`name` is `quick start`; letters, digits"),
         ("head_size = 8", "head_size = 5", "`model.head_size` is 5; an even number"),
         ("layers = 2", "layers = 0", "`model.layers` is 0; at least 1"),
@@ -125,5 +141,8 @@ fn facts_beyond_the_digits_are_refused() {
 fn a_missing_spec_is_told_how_to_make_one() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let error = SweepSpec::load(folder.path()).expect_err("missing").to_string();
-    assert!(error.contains("sweep.toml`: the spec cannot be read") && error.contains("hint: `forescale init "), "{error}");
+    assert!(
+        error.contains("sweep.toml`: the spec cannot be read") && error.contains("hint: `forescale init "),
+        "{error}"
+    );
 }

@@ -53,7 +53,10 @@ fn digest(step: [u8; 8], length: [u8; 8], state: &[u8]) -> String {
 
 fn parse(mut bytes: Vec<u8>) -> Result<Checkpoint, String> {
     if bytes.len() < HEADER {
-        return Err(format!("the checkpoint is damaged: it has {} bytes, its header alone takes {HEADER}", bytes.len()));
+        return Err(format!(
+            "the checkpoint is damaged: it has {} bytes, its header alone takes {HEADER}",
+            bytes.len()
+        ));
     }
     if &bytes[..8] != MAGIC {
         return Err("this is not a checkpoint: its first bytes are not `FORESCKP`".to_owned());
@@ -79,7 +82,8 @@ fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
 }
 
 fn damaged(path: &Path, problem: String) -> StoreError {
-    let hint = format!("`rm {}`, then give the same command again: this run starts anew, the others stay", path.display());
+    let hint =
+        format!("`rm {}`, then give the same command again: this run starts anew, the others stay", path.display());
     StoreError::new(path, problem, hint)
 }
 

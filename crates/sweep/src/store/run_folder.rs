@@ -113,7 +113,8 @@ fn write_or_check_config(folder: &Path, run: &PlannedRun) -> Result<(), StoreErr
         None => write_atomically(&path, &serde_json::to_vec_pretty(run).expect("a planned run has a JSON form")),
         Some(found) if json_digest(&found.config) == json_digest(&run.config) => Ok(()),
         Some(found) => {
-            let problem = format!("the folder holds run `{}` (`{}`), not `{}` (`{}`)", found.id, found.name, run.id, run.name);
+            let problem =
+                format!("the folder holds run `{}` (`{}`), not `{}` (`{}`)", found.id, found.name, run.id, run.name);
             Err(StoreError::new(&path, problem, "move the folder away: its name must be its run's id"))
         }
     }
@@ -150,7 +151,11 @@ pub(crate) fn parse_record(path: &Path, value: serde_json::Value) -> Result<RunR
     let schema = value.get("schema").and_then(serde_json::Value::as_str).unwrap_or_default();
     check_version(schema, RECORD_SCHEMA).map_err(|(problem, hint)| StoreError::new(path, problem, hint))?;
     let record: RunRecord = serde_json::from_value(value).map_err(|error| {
-        StoreError::new(path, format!("the record cannot be understood: {error}"), "restore the file, or train the run anew")
+        StoreError::new(
+            path,
+            format!("the record cannot be understood: {error}"),
+            "restore the file, or train the run anew",
+        )
     })?;
     check_digest(path, &record)?;
     Ok(record)
@@ -161,15 +166,23 @@ fn check_digest(path: &Path, record: &RunRecord) -> Result<(), StoreError> {
     if computed == record.result_digest {
         return Ok(());
     }
-    let problem = format!("`result_digest` of run `{}` is `{}`; its content has `{computed}`", record.run_id, record.result_digest);
-    Err(StoreError::new(path, problem, "the file was changed after it was sealed: restore it, or remove it to train the run anew"))
+    let problem = format!(
+        "`result_digest` of run `{}` is `{}`; its content has `{computed}`",
+        record.run_id, record.result_digest
+    );
+    Err(StoreError::new(
+        path,
+        problem,
+        "the file was changed after it was sealed: restore it, or remove it to train the run anew",
+    ))
 }
 
 fn same_result(path: &Path, sealed: &RunRecord, new: &RunRecord) -> Result<(), StoreError> {
     if sealed.result_digest == new.result_digest {
         return Ok(());
     }
-    let problem = format!("the run is sealed with result `{}`; this one is `{}`", sealed.result_digest, new.result_digest);
+    let problem =
+        format!("the run is sealed with result `{}`; this one is `{}`", sealed.result_digest, new.result_digest);
     Err(StoreError::new(path, problem, "a record is written once; remove the run's folder to train it anew"))
 }
 

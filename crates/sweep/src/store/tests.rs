@@ -18,7 +18,14 @@ fn sweep() -> Sweep {
 }
 
 fn start(attempt: u32, step: u64) -> LogLine {
-    LogLine::Start { attempt, step, steps: 310, registration_sha256: None, simd: "avx2".to_owned(), device: "cpu".to_owned() }
+    LogLine::Start {
+        attempt,
+        step,
+        steps: 310,
+        registration_sha256: None,
+        simd: "avx2".to_owned(),
+        device: "cpu".to_owned(),
+    }
 }
 
 fn step(step: u64) -> LogLine {
@@ -147,7 +154,8 @@ fn a_record_from_a_newer_version_is_called_that() {
     let mut folder = sweep.store.begin(&sweep.run).expect("begun");
     folder.seal(&record(&sweep.run.id.0, 2.5)).expect("sealed");
     let text = fs::read_to_string(sweep.file("record.json")).expect("read");
-    fs::write(sweep.file("record.json"), text.replace("forescale.record/1.0", "forescale.record/2.0")).expect("written");
+    fs::write(sweep.file("record.json"), text.replace("forescale.record/1.0", "forescale.record/2.0"))
+        .expect("written");
     let error = sweep.store.record(&sweep.run.id).expect_err("too new").to_string();
     assert!(error.contains("`forescale.record/2.0` is too new; this program reads `forescale.record/1.0`"), "{error}");
 }

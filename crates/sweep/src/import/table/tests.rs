@@ -38,7 +38,11 @@ fn near(one: f64, other: f64) -> bool {
 
 #[test]
 fn the_absent_one_of_three_follows_from_6nd() {
-    for content in ["params,tokens,loss\n100,2000,3.5\n", "params,flops,loss\n100,1.2e6,3.5\n", "tokens,flops,loss\n2000,1.2e6,3.5\n"] {
+    for content in [
+        "params,tokens,loss\n100,2000,3.5\n",
+        "params,flops,loss\n100,1.2e6,3.5\n",
+        "tokens,flops,loss\n2000,1.2e6,3.5\n",
+    ] {
         let table = read_as("csv", content, &TableOptions::default()).expect(content);
         let one = &table.observations[0];
         assert!(near(one.params, 100.0) && near(one.tokens, 2000.0) && near(one.flops, 1.2e6), "{one:?}");
@@ -59,7 +63,11 @@ fn columns_that_do_not_follow_6nd_are_taken_as_they_are_and_said() {
     let table = read("a,100,2000,2e6,3.5\nb,200,2000,2.4e6,3.4\n").expect("read");
     assert_eq!(table.selection.flops_rule, FlopsRule::Column);
     assert!(near(table.observations[0].flops, 2e6));
-    assert!(table.notes.iter().any(|note| note.starts_with("in 1 of 2 rows `flops` is not 6 × params × tokens")), "{:?}", table.notes);
+    assert!(
+        table.notes.iter().any(|note| note.starts_with("in 1 of 2 rows `flops` is not 6 × params × tokens")),
+        "{:?}",
+        table.notes
+    );
 }
 
 #[test]
@@ -81,7 +89,9 @@ fn a_table_without_a_unit_says_what_was_assumed() {
 
 #[test]
 fn a_loss_that_cannot_be_names_row_and_value() {
-    for (value, shown) in [("NaN", "`NaN`"), ("-0.5", "`-0.5`"), ("0", "`0`"), ("inf", "`inf`"), ("3,5x", "`3"), ("oops", "`oops`")] {
+    for (value, shown) in
+        [("NaN", "`NaN`"), ("-0.5", "`-0.5`"), ("0", "`0`"), ("inf", "`inf`"), ("3,5x", "`3"), ("oops", "`oops`")]
+    {
         let error = read(&format!("a,100,2000,1.2e6,3.5\nb,100,2000,1.2e6,{value}\n")).expect_err(value).to_string();
         assert!(value.contains(',') || error.contains(&format!("row 2: `loss` is {shown}; a number")), "{error}");
         assert!(error.contains("\n\nhint: "), "{error}");
@@ -110,7 +120,10 @@ fn a_missing_loss_names_the_nearest_column() {
     assert!(error.contains("no column `loss`\n\nhint: --map loss=val_loss, or --metric val_loss"), "{error}");
     let options = TableOptions { metric: Some("val_los".to_owned()), ..TableOptions::default() };
     let error = refusal("params,tokens,val_loss\n100,2000,3.5\n", &options);
-    assert!(error.contains("`--metric` names it, and the table has no column `val_los`; did you mean `val_loss`?"), "{error}");
+    assert!(
+        error.contains("`--metric` names it, and the table has no column `val_los`; did you mean `val_loss`?"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -139,7 +152,13 @@ fn every_row_left_out_has_its_reason() {
     use ExclusionReason as Why;
     assert_eq!(
         reasons,
-        [("a", Why::Diverged), ("b", Why::Stopped), ("c", Why::NotFinal), ("d", Why::RepeatedTokens), ("e", Why::Filtered)]
+        [
+            ("a", Why::Diverged),
+            ("b", Why::Stopped),
+            ("c", Why::NotFinal),
+            ("d", Why::RepeatedTokens),
+            ("e", Why::Filtered)
+        ]
     );
     assert_eq!(table.observations.len(), 1);
 }
@@ -200,14 +219,20 @@ fn our_own_records_read_as_a_table() {
     let path = folder.path().join("records.parquet");
     let record = crate::records::tests::record("a", 2.5);
     crate::write_records(&path, std::slice::from_ref(&record)).expect("written");
-    let options = TableOptions { map: vec!["params=params_matmul,flops=flops_exact".to_owned()], ..TableOptions::default() };
+    let options =
+        TableOptions { map: vec!["params=params_matmul,flops=flops_exact".to_owned()], ..TableOptions::default() };
     let table = read_table(&path, &options).expect("read");
     assert!(near(table.observations[0].flops, record.flops.exact) && near(table.observations[0].loss, 2.5));
 }
 
 #[test]
 fn an_unknown_kind_and_a_missing_file_are_errors() {
-    assert!(read_as("xlsx", "", &TableOptions::default()).expect_err("kind").to_string().contains("use .csv, .parquet or .jsonl"));
+    assert!(
+        read_as("xlsx", "", &TableOptions::default())
+            .expect_err("kind")
+            .to_string()
+            .contains("use .csv, .parquet or .jsonl")
+    );
     let error = read_table(Path::new("/nonexistent/runs.csv"), &TableOptions::default()).expect_err("missing");
     assert!(error.to_string().starts_with("`/nonexistent/runs.csv`: cannot be read: "), "{error}");
 }
@@ -220,8 +245,9 @@ fn published(name: &str) -> Option<PathBuf> {
     if path.is_file() {
         return Some(path);
     }
-    // The harness shows what a test writes to its own stderr only on request, so that runs stay readable.
-    let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("skipped: no published table `{name}`\n").as_bytes());
+    // Written to the process's own stderr, which the harness does not capture, so that a skip is always seen.
+    let _ =
+        std::io::Write::write_all(&mut std::io::stderr(), format!("skipped: no published table `{name}`\n").as_bytes());
     None
 }
 
@@ -239,9 +265,21 @@ fn published_tables_read_with_their_own_numbers_of_rows() {
     // the acceptance table of these sets (85 and 176, 124, 123); 69 models are Gadre et al. (arXiv:2403.08540).
     let cases = [
         Published { table: "chinchilla_epoch", map: "", metric: None, filter: "dropped_by_epoch == 0", rows: 240 },
-        Published { table: "isoflops", map: "group=experiment", metric: None, filter: "experiment == 'marin_202603__comma__llama_2'", rows: 85 },
+        Published {
+            table: "isoflops",
+            map: "group=experiment",
+            metric: None,
+            filter: "experiment == 'marin_202603__comma__llama_2'",
+            rows: 85,
+        },
         Published { table: "isoflops", map: "group=source", metric: None, filter: "source != nothing", rows: 593 },
-        Published { table: "gadre_runs", map: "group=train_data", metric: Some("loss_c4_val"), filter: "lr > 0", rows: 69 },
+        Published {
+            table: "gadre_runs",
+            map: "group=train_data",
+            metric: Some("loss_c4_val"),
+            filter: "lr > 0",
+            rows: 69,
+        },
         Published { table: "gadre_losses", map: "group=val_set", metric: None, filter: "val_set == openlm", rows: 69 },
     ];
     for case in cases {
@@ -260,7 +298,11 @@ fn published_tables_read_with_their_own_numbers_of_rows() {
 #[test]
 fn every_published_table_of_runs_reads() {
     let cases = [
-        ("porian_isoflop", "params=params", "hparams == base and warmup == long and param_count == kaplan and val == train"),
+        (
+            "porian_isoflop",
+            "params=params",
+            "hparams == base and warmup == long and param_count == kaplan and val == train",
+        ),
         ("olmo_ladder_final", "loss=value", "metric == 'c4_en-validation/CrossEntropyLoss'"),
         ("misfitting_final", "lr=peak_lr", "portion_steps_elapsed == 1"),
         ("steplaw_dense", "params=params_non_embed,run_id=exp_name", "loss < 5"),
@@ -271,7 +313,8 @@ fn every_published_table_of_runs_reads() {
     ];
     for (name, map, filter) in cases {
         let Some(path) = published(&format!("{name}.csv")) else { return };
-        let options = TableOptions { map: vec![map.to_owned()], filter: Some(filter.to_owned()), ..TableOptions::default() };
+        let options =
+            TableOptions { map: vec![map.to_owned()], filter: Some(filter.to_owned()), ..TableOptions::default() };
         match read_table(&path, &options) {
             Ok(table) => assert!(!table.observations.is_empty(), "{name}"),
             Err(error) => panic!("{name}: {error}"),

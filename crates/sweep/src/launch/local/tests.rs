@@ -37,7 +37,12 @@ impl Sweep {
         let json = serde_json::to_vec(&record(&task.run.id.0, 2.5)).expect("json");
         fs::write(&source, json).expect("written");
         let target = self.store.run_dir(&task.run.id).join("record.json");
-        let script = format!("echo $1 $RAYON_NUM_THREADS > {}; cp {} {}", self.threads_file(seed).display(), source.display(), target.display());
+        let script = format!(
+            "echo $1 $RAYON_NUM_THREADS > {}; cp {} {}",
+            self.threads_file(seed).display(),
+            source.display(),
+            target.display()
+        );
         task.arguments[1] = OsString::from(script);
         task
     }
@@ -97,7 +102,8 @@ fn a_task_alone_is_told_to_use_every_core() {
 fn a_program_that_is_not_there_is_an_error() {
     let sweep = sweep();
     let launcher = LocalLauncher { executable: PathBuf::from("/nonexistent/forescale"), jobs: None };
-    let error = launcher.launch(&sweep.store, vec![sweep.task(1, 1.0, "")], &mut |_| {}).expect_err("refused").to_string();
+    let error =
+        launcher.launch(&sweep.store, vec![sweep.task(1, 1.0, "")], &mut |_| {}).expect_err("refused").to_string();
     assert!(error.starts_with("`/nonexistent/forescale` cannot be started") && error.contains("hint: "), "{error}");
 }
 
