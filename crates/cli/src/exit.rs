@@ -26,10 +26,22 @@ pub(crate) fn code_of(outcome: anyhow::Result<Answer>) -> ExitCode {
         Ok(Answer::No) => ExitCode::from(1),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "error: {error:#}");
+            let _ = writeln!(io::stderr(), "error: {}", words(&error));
             ExitCode::from(2)
         }
     }
+}
+
+/// An error and its causes as one text. Many of ours say their cause themselves; it is not said twice.
+fn words(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !text.contains(&cause) {
+            let gap = if text.is_empty() { "" } else { ": " };
+            text = format!("{text}{gap}{cause}");
+        }
+    }
+    text
 }
 
 /// A reader that closed the pipe (`forescale plan | head`) has seen enough; that is no failure.
@@ -37,4 +49,17 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let error = anyhow::anyhow!("disk full").context("`out` cannot be written: disk full").context("run `d8`");
+        assert_eq!(super::words(&error), "run `d8`: `out` cannot be written: disk full");
+        let nested = Err::<(), _>(anyhow::anyhow!("no such file")).context("`a` cannot be read").expect_err("an error");
+        assert_eq!(super::words(&nested), "`a` cannot be read: no such file");
+    }
 }

@@ -6,6 +6,7 @@ use anyhow::{Context as _, bail};
 use forescale_core::outcome::Registration;
 use forescale_core::run::PlannedRun;
 use forescale_corpus::{BuildRequest, BuiltCorpus};
+use forescale_fit::LawName;
 use forescale_sweep::{Plan, Store, SweepSpec};
 
 use crate::output;
@@ -21,14 +22,14 @@ pub(crate) struct Workplace {
 impl Workplace {
     /// Opens a sweep with its corpus if that is built; run ids are provisional if it is not.
     pub(crate) fn open(sweep: &Path) -> anyhow::Result<Self> {
-        let spec = SweepSpec::load(sweep)?;
+        let spec = load(sweep)?;
         let corpus = forescale_corpus::locate(&request(&spec, &forescale_corpus::default_cache()))?;
         Self::with_corpus(spec, corpus)
     }
 
     /// Opens a sweep, building its corpus first where it is missing.
     pub(crate) fn open_building(sweep: &Path) -> anyhow::Result<Self> {
-        let spec = SweepSpec::load(sweep)?;
+        let spec = load(sweep)?;
         // A spec that cannot be planned is refused before minutes go into its corpus.
         forescale_sweep::plan(&spec, None)?;
         let corpus = build_corpus(&spec)?;
@@ -105,6 +106,15 @@ pub(crate) fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> anyhow:
         std::fs::create_dir_all(folder).with_context(|| format!("`{}` cannot be made", folder.display()))?;
     }
     Ok(forescale_sweep::write_atomically(path, text.as_bytes())?)
+}
+
+/// Loads a spec; a law it names that does not exist is refused here, before anything is trained.
+fn load(sweep: &Path) -> anyhow::Result<SweepSpec> {
+    let spec = SweepSpec::load(sweep)?;
+    for name in &spec.forecast().laws {
+        name.parse::<LawName>().with_context(|| format!("`{}`: `forecast.laws`", spec.path().display()))?;
+    }
+    Ok(spec)
 }
 
 fn request<'a>(spec: &'a SweepSpec, cache: &'a Path) -> BuildRequest<'a> {
