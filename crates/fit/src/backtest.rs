@@ -207,3 +207,55 @@ fn case(
         n_fit: n_fit as u64,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::published;
+
+    fn runs() -> Vec<Observation> {
+        published::with_noise(&published::grid([482.01, 2085.43, 1.8172, 0.3478, 0.3658]), 0.004, 9)
+    }
+
+    #[test]
+    fn a_cut_sees_only_runs_below_target_over_ratio() {
+        let report = backtest(&runs(), &BacktestOptions::default()).expect("cases");
+        assert!(!report.cases.is_empty());
+        for case in &report.cases {
+            assert!(case.cut_flops * case.ratio <= case.target_flops * (1.0 + 1e-9));
+            assert!((case.relative_error - (case.predicted / case.actual - 1.0)).abs() < 1e-12);
+            assert!((0.0..=1.0).contains(&case.pit) && case.crps >= 0.0);
+        }
+    }
+
+    #[test]
+    fn a_true_law_is_forecast_within_two_percent_at_ten_and_a_hundred_times() {
+        for mode in [BacktestMode::Run, BacktestMode::Frontier] {
+            let options = BacktestOptions { mode, ratios: vec![10.0, 100.0], ..BacktestOptions::default() };
+            let report = backtest(&runs(), &options).expect("cases");
+            for summary in &report.summary {
+                assert!(summary.median_abs_relative_error < 0.02, "{mode:?} {summary:?}");
+                assert!(summary.coverage_90 > 0.8, "{mode:?} {summary:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn summaries_are_those_of_their_cases() {
+        let report = backtest(&runs(), &BacktestOptions::default()).expect("cases");
+        let counted: u64 = report.summary.iter().map(|summary| summary.n).sum();
+        assert_eq!(counted, report.cases.len() as u64);
+    }
+
+    #[test]
+    fn a_ratio_of_one_is_refused() {
+        let options = BacktestOptions { ratios: vec![1.0], ..BacktestOptions::default() };
+        assert!(backtest(&runs(), &options).is_err());
+    }
+
+    #[test]
+    fn too_few_small_runs_give_no_case_and_no_error() {
+        let options = BacktestOptions { ratios: vec![1e5], ..BacktestOptions::default() };
+        assert!(backtest(&runs(), &options).expect("an answer").cases.is_empty());
+    }
+}

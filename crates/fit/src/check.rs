@@ -88,7 +88,8 @@ impl Ledger {
             return;
         }
         if (before.flops / now.flops - 1.0).abs() > SAME_INPUTS {
-            self.problems.push(format!("`{prefix}` asked about {:e} FLOPs and now asks about {:e}", before.flops, now.flops));
+            self.problems
+                .push(format!("`{prefix}` asked about {:e} FLOPs and now asks about {:e}", before.flops, now.flops));
         }
         let widest = before.intervals.iter().map(|i| 0.5 * (i.upper - i.lower)).fold(0.0, f64::max);
         if let (Some(old), Some(new)) = (before.median, now.median) {
@@ -120,5 +121,61 @@ impl Ledger {
         for diagnosis in fresh.filter(|d| !known.contains(&d.code.as_str())) {
             self.problems.push(format!("new diagnosis `{}`: {}", diagnosis.code, diagnosis.message));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ForecastOptions, Target, fit, forecast, published};
+    use forescale_core::observation::Observation;
+
+    fn evidence(runs: &[Observation]) -> Evidence {
+        let options = ForecastOptions { backtest: false, ..ForecastOptions::default() };
+        let target = Target { flops: 1e23, params: None, tokens: None };
+        let forecast = forecast(runs, &[target], &options).expect("fits");
+        Evidence { fits: fit(runs, &[], &options.fit).expect("fits"), forecast }
+    }
+
+    fn runs(seed: u64) -> Vec<Observation> {
+        published::with_noise(&published::grid([482.01, 2085.43, 1.8172, 0.3478, 0.3658]), 0.004, seed)
+    }
+
+    #[test]
+    fn the_same_question_asked_twice_holds() {
+        let verdict = check(&evidence(&runs(1)), &evidence(&runs(1)), "baseline");
+        assert!(verdict.held && !verdict.items.is_empty(), "{:?}", verdict.problems);
+        assert!(verdict.items.iter().all(|item| item.tolerance_reason.starts_with("same observations")));
+    }
+
+    #[test]
+    fn a_moved_median_on_the_same_observations_does_not_hold() {
+        let baseline = evidence(&runs(1));
+        let mut moved = baseline.clone();
+        moved.forecast.targets[0].median = baseline.forecast.targets[0].median.map(|m| m * (1.0 + 1e-7));
+        let verdict = check(&baseline, &moved, "baseline");
+        let failed: Vec<_> = verdict.items.iter().filter(|item| !item.held).map(|item| item.name.as_str()).collect();
+        assert_eq!((verdict.held, failed), (false, vec!["target.median"]));
+    }
+
+    #[test]
+    fn other_noise_on_the_same_truth_holds_and_another_truth_does_not() {
+        let baseline = evidence(&runs(1));
+        let targets_hold = |other: &Evidence| {
+            let verdict = check(&baseline, other, "baseline");
+            verdict.items.iter().filter(|item| item.name.starts_with("target")).all(|item| item.held)
+        };
+        assert!(targets_hold(&evidence(&runs(2))));
+        let worse: Vec<Observation> = runs(2).into_iter().map(|o| Observation { loss: 1.3 * o.loss, ..o }).collect();
+        assert!(!targets_hold(&evidence(&worse)));
+    }
+
+    #[test]
+    fn a_law_that_is_gone_is_a_problem() {
+        let baseline = evidence(&runs(1));
+        let mut fewer = baseline.clone();
+        fewer.fits.fits.pop();
+        let verdict = check(&baseline, &fewer, "baseline");
+        assert!(!verdict.held && verdict.problems[0].contains("is not fitted any more"));
     }
 }

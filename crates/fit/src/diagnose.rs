@@ -41,6 +41,7 @@ pub(crate) enum Doubt {
     LawsDisagree { spread: f64, half_width: f64 },
     OffPathTarget { law: String },
     BacktestMissed { cases: usize, inside: f64 },
+    NearStart { highest: f64, start: f64 },
 }
 
 impl Doubt {
@@ -71,6 +72,7 @@ impl Doubt {
             Self::LawsDisagree { .. } => "laws_disagree",
             Self::OffPathTarget { .. } => "target_off_path",
             Self::BacktestMissed { .. } => "backtest_missed",
+            Self::NearStart { .. } => "near_start",
         }
     }
 
@@ -88,20 +90,35 @@ impl Doubt {
             Self::ParameterAtBound { is_floor: true, .. } | Self::NotAsymptotic { .. } => {
                 "add rungs at larger compute until the curve visibly flattens, and trust the interval rather than the median"
             }
-            Self::ParameterAtBound { .. } => "look for a table in which that quantity hardly varies, and add runs where it does",
-            Self::StartsDisagree { .. } => "treat the parameters as unknown and add runs off the path; the forecast may still hold",
+            Self::ParameterAtBound { .. } => {
+                "look for a table in which that quantity hardly varies, and add runs where it does"
+            }
+            Self::StartsDisagree { .. } => {
+                "treat the parameters as unknown and add runs off the path; the forecast may still hold"
+            }
             Self::LawRefused { error, .. } => return hint_of(error),
             Self::FewRungs { .. } => "add rungs: five or more over a decade or more of compute",
             Self::FewSeeds { .. } => "train two more seeds of the smallest rungs: they cost least and are noisiest",
-            Self::ResidualPattern { .. } => "compare with another law, and look for a hyperparameter that was tuned at one end only",
-            Self::Outliers { .. } => "look at those runs' curves; leave them out with `--where` only for a reason known before their loss",
+            Self::ResidualPattern { .. } => {
+                "compare with another law, and look for a hyperparameter that was tuned at one end only"
+            }
+            Self::Outliers { .. } => {
+                "look at those runs' curves; leave them out with `--where` only for a reason known before their loss"
+            }
             Self::InfluentialRun { .. } => "repeat that run with another seed before relying on the fit",
-            Self::FloorShare { .. } => "read the floor as a fitting constant; a source of known entropy or larger rungs would pin it",
+            Self::FloorShare { .. } => {
+                "read the floor as a fitting constant; a source of known entropy or larger rungs would pin it"
+            }
             Self::Vertices { .. } => "name the path with a `role` column if the table has one",
             Self::Extrapolating { .. } => "forecast a nearer target first, or add a rung in between",
             Self::LawsDisagree { .. } => "add a rung where the laws differ most: the largest that can be paid for",
-            Self::OffPathTarget { .. } => "give the target the path's own tokens per parameter, or rely on the (N, D) law alone",
-            Self::BacktestMissed { .. } => "suspect the recipe of the rungs first: tune the rate and batch at both ends of the ladder",
+            Self::OffPathTarget { .. } => {
+                "give the target the path's own tokens per parameter, or rely on the (N, D) law alone"
+            }
+            Self::NearStart { .. } => "leave the smallest rungs out of the next sweep, or give them more compute",
+            Self::BacktestMissed { .. } => {
+                "suspect the recipe of the rungs first: tune the rate and batch at both ends of the ladder"
+            }
         };
         text.to_owned()
     }
@@ -169,7 +186,7 @@ impl fmt::Display for Doubt {
             ),
             Self::Extrapolating { decades, data_decades, expected_error } => write!(
                 f,
-                "the target lies {decades:.1} decades of compute beyond data that span {data_decades:.1}; at that distance the plain method errs by about {:.1}% on published tables",
+                "the target lies {decades:.1} decades of compute beyond data that span {data_decades:.1}; at that distance an error of about {:.1}% is usual, by published tables and the backtests on these runs",
                 100.0 * expected_error
             ),
             Self::LawsDisagree { spread, half_width } => write!(
@@ -179,8 +196,16 @@ impl fmt::Display for Doubt {
                 100.0 * half_width
             ),
             Self::OffPathTarget { law } => {
-                write!(f, "`{law}` holds along a path, and the target's tokens per parameter differ from it by more than 2x: it got no weight")
+                write!(
+                    f,
+                    "`{law}` holds along a path, and the target's tokens per parameter differ from it by more than 2x: it got no weight"
+                )
             }
+            Self::NearStart { highest, start } => write!(
+                f,
+                "the highest loss fitted, {highest:.3}, is {:.0}% of the {start:.3} an untrained model starts from: so near the start the curve is S-shaped, and a law with a floor forecasts too low",
+                100.0 * highest / start
+            ),
             Self::BacktestMissed { cases, inside } => write!(
                 f,
                 "of {cases} backtest forecasts on these runs {:.0}% lay inside their 90% interval",
@@ -251,9 +276,7 @@ fn ladder(fitted: &Fitted) -> Vec<Doubt> {
 fn half_slopes(points: &[Observation]) -> Option<(f64, f64)> {
     let refs: Vec<&Observation> = points.iter().collect();
     let mean = |budget: &Vec<&Observation>| {
-        let of = |f: fn(&Observation) -> f64| {
-            budget.iter().map(|o| math::ln(f(o))).sum::<f64>() / budget.len() as f64
-        };
+        let of = |f: fn(&Observation) -> f64| budget.iter().map(|o| math::ln(f(o))).sum::<f64>() / budget.len() as f64;
         (of(|o| o.flops), of(|o| o.loss))
     };
     let rungs: Vec<(f64, f64)> = path::budgets(&refs, 1.02).iter().map(mean).collect();
@@ -314,7 +337,10 @@ fn without(fitted: &Fitted, left_out: &[usize]) -> Option<Theta> {
         !left_out.contains(&(index - 1))
     });
     let stages = if left_out.len() == 1 { vec![problem.cost] } else { problem.cost.stages() };
-    (problem.samples.len() > problem.count()).then(|| solve_from(&problem, &fitted.optimum.theta, stages)).flatten().map(|o| o.theta)
+    (problem.samples.len() > problem.count())
+        .then(|| solve_from(&problem, &fitted.optimum.theta, stages))
+        .flatten()
+        .map(|o| o.theta)
 }
 
 /// What may move: each exponent, and the loss at ten times the largest compute along the path.

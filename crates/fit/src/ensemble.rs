@@ -37,9 +37,10 @@ pub(crate) fn atom_levels() -> Vec<f64> {
 pub(crate) fn blend(members: &[Member], scale: f64) -> Predictive {
     let levels = Predictive::standard_levels();
     let scale = scale.max(1e-9);
-    let (low, high) = members.iter().flat_map(|m| &m.atoms).fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &a| {
-        (l.min(a), h.max(a))
-    });
+    let (low, high) = members
+        .iter()
+        .flat_map(|m| &m.atoms)
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &a| (l.min(a), h.max(a)));
     let mut from = low - 12.0 * scale;
     let mut values = Vec::with_capacity(levels.len());
     for &level in &levels {

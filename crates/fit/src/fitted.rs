@@ -5,11 +5,12 @@ use forescale_core::math;
 use forescale_core::observation::Observation;
 
 use crate::functional::Functional;
+use crate::linear::quadratic_inverse;
 use crate::objective::Cost;
 use crate::path::{self, NEEDED_SPREAD};
 use crate::problem::FitProblem;
 use crate::profile::Profile;
-use crate::scale::Dispersion;
+use crate::scale::{Dispersion, Sandwich};
 use crate::solve::{Optimum, best_of, solve_all};
 use crate::start::starts;
 use crate::{FitError, FitOptions, Objective};
@@ -23,6 +24,7 @@ pub(crate) struct Fitted {
     pub(crate) starts: usize,
     pub(crate) agreeing: usize,
     pub(crate) dispersion: Dispersion,
+    sandwich: Option<Sandwich>,
     /// What it was fitted to: runs, or vertices standing for budgets.
     pub(crate) points: Vec<Observation>,
     pub(crate) vertices: bool,
@@ -36,7 +38,8 @@ pub(crate) fn validate(observations: &[Observation], options: &FitOptions) -> Re
         return Err(FitError::Empty { needed });
     }
     for o in observations {
-        let fields = [("loss", o.loss), ("params", o.params), ("tokens", o.tokens), ("flops", o.flops), ("weight", o.weight)];
+        let fields =
+            [("loss", o.loss), ("params", o.params), ("tokens", o.tokens), ("flops", o.flops), ("weight", o.weight)];
         if let Some(&(field, value)) = fields.iter().find(|(_, value)| !(value.is_finite() && *value > 0.0)) {
             return Err(FitError::NotPositive { run_id: o.run_id.clone(), field, value });
         }
@@ -108,7 +111,8 @@ pub(crate) fn fit_law(law: LawName, observations: &[&Observation], objective: Ob
     let limit = optimum.value + 1e-6 * optimum.value.abs().max(1e-20);
     let agreeing = found.iter().filter(|other| other.value <= limit).count();
     let dispersion = Dispersion::of(&problem, &problem.residuals(&optimum.theta));
-    Ok(Fitted { law, problem, optimum, starts: starts.len(), agreeing, dispersion, points, vertices })
+    let sandwich = Sandwich::of(&problem, &optimum.theta, &dispersion);
+    Ok(Fitted { law, problem, optimum, starts: starts.len(), agreeing, dispersion, sandwich, points, vertices })
 }
 
 impl Fitted {
@@ -132,6 +136,18 @@ impl Fitted {
     pub(crate) fn flops_per_product(&self) -> f64 {
         let ratios: Vec<f64> = self.points.iter().map(|o| o.flops / (o.params * o.tokens)).collect();
         math::median(&ratios).unwrap_or(6.0)
+    }
+
+    /// κ and standard error for a functional with this gradient: the larger of equal scatter's and the sandwich's.
+    pub(crate) fn scale_of(&self, gradient: &Theta) -> (f64, Option<f64>) {
+        let on_bound = self.problem.at_bound(&self.optimum.theta);
+        let free: Vec<usize> = (0..self.problem.count()).filter(|i| !on_bound.contains(i)).collect();
+        let information = self.problem.information(&self.optimum.theta);
+        let plain = quadratic_inverse(&information, gradient, &free).map(|v| v * self.dispersion.variance);
+        let sandwich = self.sandwich.and_then(|sandwich| sandwich.scale_of(gradient, &free));
+        let kappa = self.dispersion.kappa.max(sandwich.map_or(0.0, |(kappa, _)| kappa));
+        let variance = plain.map(|plain| plain.max(sandwich.map_or(0.0, |(_, variance)| variance)));
+        (kappa, variance.filter(|v| v.is_finite() && (*v > 0.0 || kappa <= 0.0)).map(f64::sqrt))
     }
 
     /// Profile of a functional, far enough for an interval of `level`.

@@ -6,9 +6,7 @@
 
 use forescale_core::math;
 use forescale_core::observation::Observation;
-use forescale_core::outcome::{
-    BacktestReport, Diagnosis, FORECAST_SCHEMA, Forecast, ForecastStatus, ForecastTarget,
-};
+use forescale_core::outcome::{BacktestReport, Diagnosis, FORECAST_SCHEMA, Forecast, ForecastStatus, ForecastTarget};
 use forescale_core::quantity::LossUnit;
 
 use crate::backtest::{self, report};
@@ -40,7 +38,8 @@ pub struct ForecastOptions {
     pub metric: String,
     /// Its unit.
     pub unit: LossUnit,
-    /// Loss an untrained model starts from, nats per token, where it is known (the corpus's unigram entropy).
+    /// Loss an untrained model starts from, in `unit`, where it is known (the corpus's unigram entropy): runs that are
+    /// still near it are doubted.
     pub start_level: Option<f64>,
     /// Whether to backtest on the same runs, and to learn the width from it.
     pub backtest: bool,
@@ -74,6 +73,7 @@ pub fn forecast(
             let outlooks = targets.iter().map(|target| forecast_one(&forecaster, target, options));
             let (entries, doubts): (Vec<_>, Vec<_>) = outlooks.unzip();
             diagnoses.extend(doubts.into_iter().flatten().map(|doubt| doubt.diagnosis()));
+            diagnoses.extend(near_start(observations, options).map(|doubt| doubt.diagnosis()));
             diagnoses.extend(backtest.as_ref().and_then(missed).map(|doubt| doubt.diagnosis()));
             (entries, diagnoses)
         }
@@ -85,9 +85,9 @@ pub fn forecast(
 
 fn validate_target(target: &Target) -> Result<(), FitError> {
     let given = [("flops", Some(target.flops)), ("params", target.params), ("tokens", target.tokens)];
-    let bad = given.into_iter().find_map(|(option, value)| {
-        value.filter(|v| !(v.is_finite() && *v > 0.0)).map(|value| (option, value))
-    });
+    let bad = given
+        .into_iter()
+        .find_map(|(option, value)| value.filter(|v| !(v.is_finite() && *v > 0.0)).map(|value| (option, value)));
     match bad {
         Some((option, value)) => Err(FitError::BadOption { option, value, allowed: "a finite number above 0" }),
         None => Ok(()),
@@ -162,14 +162,209 @@ fn blank(target: &Target, options: &ForecastOptions) -> ForecastTarget {
     }
 }
 
+/// Above this share of the start level the curve is not yet a power law: the tiny ladder on Rust source is S-shaped up to
+/// 0.5 of its unigram entropy.
+const NEAR_START: f64 = 0.5;
+
+fn near_start(observations: &[Observation], options: &ForecastOptions) -> Option<Doubt> {
+    let start = options.start_level?;
+    let highest = observations.iter().map(|o| o.loss).fold(0.0, f64::max);
+    (highest > NEAR_START * start).then_some(Doubt::NearStart { highest, start })
+}
+
 /// Four cases or more of which fewer than three in four lay inside.
 fn missed(report: &BacktestReport) -> Option<Doubt> {
-    let inside = report.cases.iter().filter(|case| case.intervals.iter().any(|i| i.level > 0.6 && i.contains(case.actual)));
+    let inside =
+        report.cases.iter().filter(|case| case.intervals.iter().any(|i| i.level > 0.6 && i.contains(case.actual)));
     let (cases, inside) = (report.cases.len(), inside.count());
-    (cases >= 4 && 4 * inside < 3 * cases).then(|| Doubt::BacktestMissed { cases, inside: inside as f64 / cases as f64 })
+    (cases >= 4 && 4 * inside < 3 * cases)
+        .then(|| Doubt::BacktestMissed { cases, inside: inside as f64 / cases as f64 })
 }
 
 /// |ln predicted − ln actual|.
 pub(crate) fn log_error(predicted: f64, actual: f64) -> f64 {
     (math::ln(predicted) - math::ln(actual)).abs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{LawName, Objective, published};
+    use forescale_core::run::Role;
+    use rand::SeedableRng as _;
+    use rand_chacha::ChaCha8Rng;
+
+    fn quick(law: LawName, objective: Objective) -> ForecastOptions {
+        let fit = FitOptions { laws: vec![law], objective, ..FitOptions::default() };
+        ForecastOptions { fit, backtest: false, ..ForecastOptions::default() }
+    }
+
+    fn at(flops: f64) -> Target {
+        Target { flops, params: None, tokens: None }
+    }
+
+    /// Eight rungs over three decades from L = a (C/1e18)^-0.15 + 1.7, all on the path, with log-normal noise.
+    fn ladder(sigma: f64, generator: &mut ChaCha8Rng) -> Vec<Observation> {
+        let rung = |i: usize| {
+            let flops = 1e18 * math::pow(10.0, 3.0 * i as f64 / 7.0);
+            let loss = truth(flops) * math::exp(sigma * published::normal(generator));
+            let size = (flops / 120.0).sqrt();
+            Observation { role: Some(Role::Path), ..published::run(i, size, 20.0 * size, flops, loss) }
+        };
+        (0..8).map(rung).collect()
+    }
+
+    fn truth(flops: f64) -> f64 {
+        1.7 + 1.8 * math::pow(flops / 1e18, -0.15)
+    }
+
+    /// Share of 200 simulations in which the mean interval and the interval for one run hold, three decades out.
+    fn coverage(objective: Objective) -> (f64, f64) {
+        let mut generator = ChaCha8Rng::seed_from_u64(11);
+        let (mut mean, mut one) = (0, 0);
+        for _ in 0..200 {
+            let runs = ladder(0.003, &mut generator);
+            let answer = forecast(&runs, &[at(1e24)], &quick(LawName::POWER_LAW, objective)).expect("fits");
+            let actual = truth(1e24) * math::exp(0.003 * published::normal(&mut generator));
+            mean += i32::from(answer.targets[0].mean_intervals[0].contains(truth(1e24)));
+            one += i32::from(answer.targets[0].intervals[0].contains(actual));
+        }
+        (f64::from(mean) / 200.0, f64::from(one) / 200.0)
+    }
+
+    #[test]
+    fn nine_in_ten_mean_intervals_hold_where_the_law_is_true() {
+        // Nominal 0.9; 200 simulations have a standard error of 0.021, and other methods reach 0.845 to 0.95.
+        for objective in [Objective::default(), Objective::LeastSquares] {
+            let (mean, one) = coverage(objective);
+            assert!((0.84..=0.97).contains(&mean), "{objective:?}: mean {mean}");
+            assert!(one >= mean - 0.02, "{objective:?}: one run {one}");
+        }
+    }
+
+    /// Rungs of a tiny ladder on real Rust source, measured in PyTorch: FLOPs and losses by seed.
+    fn rust_ladder(top: usize) -> Vec<Observation> {
+        let rungs: [(f64, &[f64]); 8] = [
+            (3.5e10, &[2.110, 2.106, 2.123]),
+            (1.25e11, &[1.860, 1.848, 1.864]),
+            (3.2e11, &[1.716, 1.695, 1.670]),
+            (1.3e12, &[1.465, 1.457]),
+            (3.6e12, &[1.326, 1.330]),
+            (1.6e13, &[1.191, 1.188]),
+            (4.7e13, &[1.081]),
+            (1e99, &[]),
+        ];
+        let mut runs = Vec::new();
+        for &(flops, losses) in &rungs[..top] {
+            for &loss in losses {
+                let size = (flops / 240.0).sqrt();
+                let run = published::run(runs.len(), size, 40.0 * size, flops, loss);
+                runs.push(Observation { role: Some(Role::Path), seed: Some(runs.len() as u64), ..run });
+            }
+        }
+        runs
+    }
+
+    #[test]
+    fn the_tiny_ladder_on_real_code_lies_inside_its_intervals() {
+        // Measured losses 1.19 at 1.6e13 and 1.081 at 4.7e13; the floor law alone overshoots by 4 to 6%.
+        let options = ForecastOptions::default();
+        for (top, targets) in [(5, vec![(1.6e13, 1.19), (4.7e13, 1.081)]), (4, vec![(1.6e13, 1.19), (4.7e13, 1.081)])] {
+            let asked: Vec<Target> = targets.iter().map(|t| at(t.0)).collect();
+            let answer = forecast(&rust_ladder(top), &asked, &options).expect("fits");
+            for (entry, (_, actual)) in answer.targets.iter().zip(targets) {
+                let interval = entry.intervals[0];
+                assert!(interval.contains(actual), "{top}: {interval:?} {:?} {actual}", entry.median);
+                assert!(interval.upper / interval.lower < 1.6, "{interval:?} says nothing");
+            }
+        }
+    }
+
+    /// L at a compute under (L − E)/(L0 − L)^a = B C^-c, by bisection: an S-shaped truth (Alabdulmohsin et al., M4).
+    fn s_shaped(flops: f64) -> f64 {
+        let (floor, start, a, log_b, c) = (0.62, 3.38, 0.55, 2.93, 0.105);
+        let (mut low, mut high) = (floor, start);
+        for _ in 0..100 {
+            let loss = 0.5 * (low + high);
+            let side = math::ln(loss - floor) - a * math::ln(start - loss) - (log_b - c * math::ln(flops));
+            if side < 0.0 { low = loss } else { high = loss }
+        }
+        low
+    }
+
+    #[test]
+    fn runs_near_the_start_of_learning_are_doubted_when_the_start_is_known() {
+        let known = ForecastOptions { start_level: Some(3.38), ..ForecastOptions::default() };
+        let codes = |options: &ForecastOptions| {
+            let answer = forecast(&rust_ladder(5), &[at(1.6e13)], options).expect("fits");
+            answer.diagnoses.iter().any(|d| d.code == "near_start")
+        };
+        assert!(codes(&known) && !codes(&ForecastOptions::default()));
+    }
+
+    #[test]
+    fn an_s_shaped_truth_lies_inside_nine_times_in_ten() {
+        let mut generator = ChaCha8Rng::seed_from_u64(5);
+        let options = ForecastOptions::default();
+        let mut inside = 0;
+        for _ in 0..40 {
+            let mut runs = rust_ladder(5);
+            for run in &mut runs {
+                run.loss = s_shaped(run.flops) * math::exp(0.006 * published::normal(&mut generator));
+            }
+            let answer = forecast(&runs, &[at(1.6e13), at(4.7e13)], &options).expect("fits");
+            inside += answer.targets.iter().filter(|t| t.intervals[0].contains(s_shaped(t.flops))).count();
+        }
+        assert!(inside >= 72, "{inside} of 80");
+    }
+
+    #[test]
+    fn the_optimum_and_the_frontier_are_those_of_the_law() {
+        // Besiroglu et al., table 1: D/N of 18.4 at 5.76e23 FLOPs.
+        let runs = published::grid([482.01, 2085.43, 1.8172, 0.3478, 0.3658]);
+        let options = quick(LawName::CHINCHILLA, Objective::default());
+        let answer = forecast(&runs, &[at(5.76e23)], &options).expect("fits");
+        let optimum = answer.targets[0].optimum.as_ref().expect("an optimum");
+        assert!((optimum.tokens.estimate / optimum.params.estimate - 18.4).abs() < 0.05);
+        assert!((answer.targets[0].decades_beyond_data - math::log10(57.6)).abs() < 1e-9);
+    }
+
+    #[test]
+    fn where_no_law_can_be_fitted_the_forecast_is_refused_with_the_reason() {
+        let runs: Vec<Observation> =
+            (0..6).map(|i| published::run(i, 1e6, 2e7, 1.2e14, 3.0 + 0.01 * i as f64)).collect();
+        let answer = forecast(&runs, &[at(1e16)], &ForecastOptions::default()).expect("an answer");
+        assert_eq!(answer.targets[0].status, ForecastStatus::Refused);
+        assert!(answer.targets[0].reason.as_ref().is_some_and(|reason| reason.contains("power_law")));
+        assert!(answer.targets[0].median.is_none());
+    }
+
+    #[test]
+    fn a_line_without_a_floor_gets_weight_only_when_alone() {
+        let mut generator = ChaCha8Rng::seed_from_u64(3);
+        let runs = ladder(0.003, &mut generator);
+        let mut options = quick(LawName::LOG_LOG, Objective::default());
+        let alone = forecast(&runs, &[at(1e22)], &options).expect("fits");
+        assert!((alone.targets[0].laws[0].weight - 1.0).abs() < 1e-12);
+        options.fit.laws.push(LawName::POWER_LAW);
+        let both = forecast(&runs, &[at(1e22)], &options).expect("fits");
+        let weights: Vec<f64> = both.targets[0].laws.iter().map(|law| law.weight).collect();
+        assert_eq!(weights, [0.0, 1.0]);
+    }
+
+    #[test]
+    fn a_target_that_is_not_a_positive_number_is_refused() {
+        let runs = published::grid([482.01, 2085.43, 1.8172, 0.3478, 0.3658]);
+        let error = forecast(&runs, &[at(-1.0)], &ForecastOptions::default()).expect_err("refused");
+        assert!(error.to_string().starts_with("flops is -1"), "{error}");
+    }
+
+    #[test]
+    fn the_further_the_target_the_wider_the_interval() {
+        let runs = published::with_noise(&published::grid([482.01, 2085.43, 1.8172, 0.3478, 0.3658]), 0.005, 7);
+        let targets: Vec<Target> = [1e22, 1e23, 1e24, 1e25].map(at).to_vec();
+        let answer = forecast(&runs, &targets, &ForecastOptions::default()).expect("fits");
+        let widths: Vec<f64> = answer.targets.iter().map(|t| t.intervals[0].upper / t.intervals[0].lower).collect();
+        assert!(widths.windows(2).all(|pair| pair[0] < pair[1]), "{widths:?}");
+    }
 }

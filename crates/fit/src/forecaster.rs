@@ -51,7 +51,10 @@ pub(crate) struct Outlook {
 }
 
 /// Fits a group, keeping the refusals of laws it cannot carry.
-pub(crate) fn forecaster(runs: &[&Observation], options: &FitOptions) -> Result<(Forecaster, Vec<Diagnosis>), FitError> {
+pub(crate) fn forecaster(
+    runs: &[&Observation],
+    options: &FitOptions,
+) -> Result<(Forecaster, Vec<Diagnosis>), FitError> {
     let (fitted, refusals) = fit_group(runs, options)?;
     let seed_sigma = seed_sigma(&fitted, runs);
     let flops = || runs.iter().map(|o| o.flops);

@@ -84,7 +84,12 @@ mod tests {
         let problem = FitProblem { form, centre, samples: Vec::new(), cost, tether: None };
         let theta = [-0.5, -0.3, 1.8, 0.34, 0.37];
         let at = Position { log_params: 2.0, log_tokens: 3.0, log_flops: 5.0 };
-        let all = [Functional::Parameter(0), Functional::Prediction(at), Functional::LogOptimalParams(50.0), Functional::FrontierLoss(50.0)];
+        let all = [
+            Functional::Parameter(0),
+            Functional::Prediction(at),
+            Functional::LogOptimalParams(50.0),
+            Functional::FrontierLoss(50.0),
+        ];
         for functional in all {
             let (_, gradient) = functional.at(&problem, &theta);
             for i in 0..5 {

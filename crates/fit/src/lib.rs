@@ -28,8 +28,8 @@ mod problem;
 mod profile;
 #[cfg(test)]
 mod published;
-mod scale;
 mod reach;
+mod scale;
 mod seal;
 mod session;
 mod solve;

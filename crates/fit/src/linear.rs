@@ -94,10 +94,9 @@ fn rotate(m: &mut Matrix, p: usize, q: usize, count: usize) {
         row[p] = c * a - s * b;
         row[q] = s * a + c * b;
     }
-    for k in 0..count {
-        let (a, b) = (m[p][k], m[q][k]);
-        m[p][k] = c * a - s * b;
-        m[q][k] = s * a + c * b;
+    let (upper, lower) = m.split_at_mut(q);
+    for (a, b) in upper[p].iter_mut().zip(&mut lower[0]).take(count) {
+        (*a, *b) = (c * *a - s * *b, s * *a + c * *b);
     }
 }
 
@@ -107,9 +106,9 @@ mod tests {
 
     fn hilbert() -> Matrix {
         let mut m = Matrix::default();
-        for i in 0..3 {
-            for j in 0..3 {
-                m[i][j] = 1.0 / (i + j + 1) as f64;
+        for (i, row) in m.iter_mut().enumerate().take(3) {
+            for (j, entry) in row.iter_mut().enumerate().take(3) {
+                *entry = 1.0 / (i + j + 1) as f64;
             }
         }
         m

@@ -176,3 +176,73 @@ fn diagnoses(input: &PanelInput) -> Vec<Diagnosis> {
     all.sort_by_key(|diagnosis| core::cmp::Reverse(diagnosis.severity));
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Target, fit, forecast, published};
+
+    fn input() -> PanelInput {
+        let runs = published::with_noise(&published::grid([482.01, 2085.43, 1.8172, 0.3478, 0.3658]), 0.004, 9);
+        let options = ForecastOptions { backtest: false, ..ForecastOptions::default() };
+        let target = Target { flops: 1e23, params: None, tokens: None };
+        let row = |o: &Observation| RunRow {
+            run_id: o.run_id.clone(),
+            name: o.name.clone(),
+            role: None,
+            params: o.params,
+            tokens: o.tokens,
+            flops: o.flops,
+            seed: None,
+            status: None,
+            loss: Some(o.loss),
+            loss_se: None,
+            wall_seconds: None,
+            excluded: None,
+        };
+        let exclusions = vec![Exclusion { run_id: runs[0].run_id.clone(), reason: ExclusionReason::Diverged }];
+        PanelInput {
+            sweep: "ladder".to_owned(),
+            corpus: "text".to_owned(),
+            runs: runs.iter().map(row).collect(),
+            fits: fit(&runs[1..], &exclusions, &options.fit).expect("fits"),
+            forecast: Some(forecast(&runs[1..], &[target], &options).expect("fits")),
+            observations: runs[1..].to_vec(),
+            exclusions,
+            options,
+            target: None,
+            score: None,
+            true_floor: None,
+            provenance: Provenance::default(),
+        }
+    }
+
+    #[test]
+    fn the_curve_runs_from_the_smallest_run_to_three_times_the_target() {
+        let data = panels(&input());
+        let curve = &data.compute.curve;
+        assert_eq!(curve.len(), CURVE_POINTS);
+        assert!((curve[0].flops / 1e18 - 1.0).abs() < 1e-9);
+        assert!((curve[CURVE_POINTS - 1].flops / 3e23 - 1.0).abs() < 1e-9);
+        assert!(curve.iter().all(|p| p.lower < p.median && p.median < p.upper));
+        assert!(curve.windows(2).all(|pair| pair[1].median < pair[0].median));
+    }
+
+    #[test]
+    fn every_run_is_shown_and_the_one_left_out_says_why() {
+        let data = panels(&input());
+        assert_eq!(data.runs.len(), 35);
+        assert_eq!(data.runs[0].excluded.as_deref(), Some("diverged"));
+        assert!(!data.compute.points[0].used && data.compute.points[1].used);
+        assert_eq!(data.residuals.iter().filter(|r| r.law == "chinchilla").count(), 34);
+    }
+
+    #[test]
+    fn doubts_come_heaviest_first_and_once() {
+        let data = panels(&input());
+        assert!(data.diagnoses.windows(2).all(|pair| pair[0].severity >= pair[1].severity));
+        for (i, diagnosis) in data.diagnoses.iter().enumerate() {
+            assert!(!data.diagnoses[..i].contains(diagnosis));
+        }
+    }
+}

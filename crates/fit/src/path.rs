@@ -15,7 +15,7 @@ use crate::FitError;
 /// Runs whose compute lies within this factor of the lowest of them share a budget. Chosen here: wider than the rounding
 /// of any published isoFLOP grid, narrower than the factor 2 to 3 between their budgets.
 pub(crate) const BUDGET_FACTOR: f64 = 1.5;
-/// D/N must span this much within a budget to tell N from D (METHODS, mistake 7).
+/// D/N must span this much within a budget to tell N from D.
 pub(crate) const NEEDED_SPREAD: f64 = 4.0;
 /// A parabola is trusted this far from the best size, in ln N: a factor of 6.
 const PARABOLA_REACH: f64 = 1.8;
@@ -212,8 +212,10 @@ mod tests {
 
     #[test]
     fn a_ladder_at_one_ratio_has_no_budget_that_tells_n_from_d() {
-        let runs: Vec<Observation> =
-            (0..6).map(|i| 1e6 * math::pow(2.0, f64::from(i))).map(|n| published::run(0, n, 20.0 * n, 120.0 * n * n, 3.0)).collect();
+        let runs: Vec<Observation> = (0..6)
+            .map(|i| 1e6 * math::pow(2.0, f64::from(i)))
+            .map(|n| published::run(0, n, 20.0 * n, 120.0 * n * n, 3.0))
+            .collect();
         let all: Vec<&Observation> = runs.iter().collect();
         let (found, widest) = budgets_with_spread(&all);
         assert_eq!(found, 0);

@@ -56,11 +56,8 @@ impl FitProblem {
         let mean = |of: fn(&Observation) -> f64| {
             observations.iter().map(|o| math::ln(of(o))).sum::<f64>() / observations.len().max(1) as f64
         };
-        let centre = Centre {
-            log_params: mean(|o| o.params),
-            log_tokens: mean(|o| o.tokens),
-            log_flops: mean(|o| o.flops),
-        };
+        let centre =
+            Centre { log_params: mean(|o| o.params), log_tokens: mean(|o| o.tokens), log_flops: mean(|o| o.flops) };
         let sample = |o: &&Observation| Sample {
             at: centre.position(o.params, o.tokens, o.flops),
             log_loss: math::ln(o.loss),
@@ -180,9 +177,10 @@ impl FitProblem {
 }
 
 fn mirror(matrix: &mut Matrix) {
-    for i in 0..MAX_PARAMETERS {
-        for j in 0..i {
-            matrix[j][i] = matrix[i][j];
+    let lower = *matrix;
+    for (j, row) in matrix.iter_mut().enumerate() {
+        for (i, entry) in row.iter_mut().enumerate().skip(j + 1) {
+            *entry = lower[i][j];
         }
     }
 }

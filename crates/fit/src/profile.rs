@@ -7,7 +7,6 @@ use forescale_core::law::Theta;
 
 use crate::fitted::Fitted;
 use crate::functional::Functional;
-use crate::linear::quadratic_inverse;
 use crate::problem::{FitProblem, Tether};
 use crate::solve::solve_from;
 
@@ -32,13 +31,14 @@ impl Profile {
     /// Traces a functional on both sides until the root passes `reach`.
     pub(crate) fn trace(fitted: &Fitted, functional: Functional, reach: f64) -> Self {
         let (centre, gradient) = functional.at(&fitted.problem, &fitted.optimum.theta);
-        let standard_error = standard_error(fitted, &gradient);
+        let (kappa, standard_error) = fitted.scale_of(&gradient);
         let mut knots = vec![(0.0, centre)];
-        if fitted.dispersion.kappa > 0.0 {
+        if kappa > 0.0 {
             let scale = standard_error.unwrap_or(0.05).clamp(1e-9, 3.0);
             let reach = (reach * 1.05).min(MAX_ROOT);
+            let spring = Spring { functional, kappa, centre };
             for sign in [-1.0, 1.0] {
-                knots.extend(side(fitted, functional, (centre, sign * scale), reach));
+                knots.extend(side(fitted, spring, sign * scale, reach));
             }
         }
         knots.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -63,27 +63,27 @@ impl Profile {
     }
 }
 
-/// Delta-method standard error of a functional with this gradient.
-fn standard_error(fitted: &Fitted, gradient: &Theta) -> Option<f64> {
-    let information = fitted.problem.information(&fitted.optimum.theta);
-    let on_bound = fitted.problem.at_bound(&fitted.optimum.theta);
-    let free: Vec<usize> = (0..fitted.problem.count()).filter(|i| !on_bound.contains(i)).collect();
-    let variance = quadratic_inverse(&information, gradient, &free)? * fitted.dispersion.variance;
-    (variance.is_finite() && variance >= 0.0).then(|| variance.sqrt()).filter(|&se| se > 0.0 || fitted.dispersion.kappa <= 0.0)
+/// What is held, how much a rise counts, and where it starts.
+#[derive(Clone, Copy)]
+struct Spring {
+    functional: Functional,
+    kappa: f64,
+    centre: f64,
 }
 
 /// Knots on one side; `step` is one signed standard error.
-fn side(fitted: &Fitted, functional: Functional, (centre, step): (f64, f64), reach: f64) -> Vec<(f64, f64)> {
+fn side(fitted: &Fitted, spring: Spring, step: f64, reach: f64) -> Vec<(f64, f64)> {
+    let Spring { functional, kappa, centre } = spring;
     let mut problem = fitted.problem.clone();
     let (mut theta, mut knots) = (fitted.optimum.theta, Vec::new());
     let (mut distance, mut stride, mut last) = (0.0, 0.4, (0.0, centre));
     for _ in 0..MAX_STEPS {
         distance += stride;
         let slack = step.abs() * (1.0 + 0.3 * distance);
-        let stiffness = STIFFNESS * fitted.dispersion.kappa / (slack * slack);
+        let stiffness = STIFFNESS * kappa / (slack * slack);
         let lead = distance * (1.0 + 1.0 / STIFFNESS);
         problem.tether = Some(Tether { functional, target: centre + step * lead, stiffness });
-        let Some(knot) = held(fitted, &problem, functional, &mut theta) else { break };
+        let Some(knot) = held(fitted, &problem, spring, &mut theta) else { break };
         if (knot.1 - last.1) * step <= 1e-9 * step * step {
             break;
         }
@@ -100,12 +100,12 @@ fn side(fitted: &Fitted, functional: Functional, (centre, step): (f64, f64), rea
 }
 
 /// The optimum with the spring in place: (unsigned root, functional).
-fn held(fitted: &Fitted, problem: &FitProblem, functional: Functional, theta: &mut Theta) -> Option<(f64, f64)> {
+fn held(fitted: &Fitted, problem: &FitProblem, spring: Spring, theta: &mut Theta) -> Option<(f64, f64)> {
     let optimum = solve_from(problem, theta, vec![problem.cost])?;
     *theta = optimum.theta;
     let rise = (optimum.value - fitted.optimum.value).max(0.0);
-    let root = (2.0 * rise / fitted.dispersion.kappa).sqrt();
-    root.is_finite().then(|| (root, functional.at(problem, theta).0))
+    let root = (2.0 * rise / spring.kappa).sqrt();
+    root.is_finite().then(|| (root, spring.functional.at(problem, theta).0))
 }
 
 /// Knots whose values rise with their roots; a knot out of order is dropped.

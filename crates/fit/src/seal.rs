@@ -46,7 +46,9 @@ pub struct RegistrationDraft {
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum SealError {
     /// Its bytes are not those that were sealed.
-    #[error("registration says sha256 `{written}`, its content has `{computed}`{suspect}\n\nhint: take the file back from version control; a changed registration proves nothing")]
+    #[error(
+        "registration says sha256 `{written}`, its content has `{computed}`{suspect}\n\nhint: take the file back from version control; a changed registration proves nothing"
+    )]
     Broken {
         /// Digest in the file.
         written: String,
@@ -56,13 +58,17 @@ pub enum SealError {
         suspect: String,
     },
     /// It refused to forecast.
-    #[error("registration holds no forecast: {reason}\n\nhint: a refused forecast cannot be scored; add runs and register again before the next target")]
+    #[error(
+        "registration holds no forecast: {reason}\n\nhint: a refused forecast cannot be scored; add runs and register again before the next target"
+    )]
     Refused {
         /// Its reason.
         reason: String,
     },
     /// The outcome is not a loss.
-    #[error("outcome is {actual}; a loss is a finite number above 0\n\nhint: pass the target's final loss in the unit of the registration")]
+    #[error(
+        "outcome is {actual}; a loss is a finite number above 0\n\nhint: pass the target's final loss in the unit of the registration"
+    )]
     BadOutcome {
         /// What was given.
         actual: f64,
@@ -173,4 +179,80 @@ pub fn score(
 /// A forecast is judged by the widest interval it gave.
 fn widest(intervals: &[Interval]) -> Option<Interval> {
     intervals.iter().copied().max_by(|a, b| a.level.total_cmp(&b.level))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ForecastOptions, Target, fit, forecast, published};
+
+    fn sealed() -> Registration {
+        let runs = published::with_noise(&published::grid([482.01, 2085.43, 1.8172, 0.3478, 0.3658]), 0.004, 9);
+        let options = ForecastOptions { backtest: false, ..ForecastOptions::default() };
+        let target = Target { flops: 1e23, params: None, tokens: None };
+        let forecast = forecast(&runs, &[target], &options).expect("fits");
+        let fits = fit(&runs, &[], &options.fit).expect("fits");
+        register(RegistrationDraft {
+            sweep: "ladder".to_owned(),
+            created_at: "2026-01-01T00:00:00Z".to_owned(),
+            version: "0.1.0".to_owned(),
+            numerics_version: 1,
+            target_run_id: Some("target".to_owned()),
+            target_config_digest: "0".repeat(64),
+            eval_set_digest: None,
+            rule: options.fit.rules,
+            fits: fits.fits,
+            forecast: forecast.targets[0].clone(),
+            observation_run_ids: runs.iter().map(|run| run.run_id.clone()).collect(),
+            inputs: forecast.inputs,
+        })
+    }
+
+    #[test]
+    fn what_was_sealed_verifies_and_survives_its_file() {
+        let registration = sealed();
+        assert_eq!(verify(&registration), Ok(()));
+        assert_eq!(registration.sha256.len(), 64);
+    }
+
+    #[test]
+    fn a_changed_median_is_found_and_named() {
+        let mut registration = sealed();
+        registration.forecast.median = registration.forecast.median.map(|median| median * 1.001);
+        let error = verify(&registration).expect_err("broken").to_string();
+        assert!(error.contains("`forecast.median` looks changed"), "{error}");
+    }
+
+    #[test]
+    fn any_other_change_is_found_too() {
+        let mut registration = sealed();
+        registration.observation_run_ids.pop();
+        assert!(matches!(verify(&registration), Err(SealError::Broken { .. })));
+        let mut registration = sealed();
+        registration.created_at = "2025-01-01T00:00:00Z".to_owned();
+        assert!(verify(&registration).is_err());
+    }
+
+    #[test]
+    fn a_score_is_what_the_sealed_forecast_says_of_the_outcome() {
+        let registration = sealed();
+        let median = registration.forecast.median.expect("a forecast");
+        let result = score(&registration, median, OrderProof::Digest, "log line 1".to_owned()).expect("scored");
+        assert!(result.inside && result.relative_error.abs() < 1e-12);
+        assert!((result.pit - 0.5).abs() < 1e-9);
+        assert!((result.interval.level - 0.9).abs() < 1e-12);
+        let far = score(&registration, 2.0 * median, OrderProof::NotProven, String::new()).expect("scored");
+        assert!(!far.inside && far.crps > result.crps && far.relative_error < -0.49);
+    }
+
+    #[test]
+    fn a_broken_seal_or_an_outcome_that_is_no_loss_is_not_scored() {
+        let mut registration = sealed();
+        for bad in [f64::NAN, 0.0, -2.0] {
+            let answer = score(&registration, bad, OrderProof::Digest, String::new());
+            assert!(matches!(answer, Err(SealError::BadOutcome { .. })));
+        }
+        registration.sweep.push('x');
+        assert!(score(&registration, 2.0, OrderProof::Digest, String::new()).is_err());
+    }
 }

@@ -27,7 +27,11 @@ use crate::{FitError, FitOptions, objective};
 /// # Errors
 ///
 /// [`FitError`] for a table that holds anything but positive numbers, a repeated identity, or runs that carry no law.
-pub fn fit(observations: &[Observation], exclusions: &[Exclusion], options: &FitOptions) -> Result<FitReport, FitError> {
+pub fn fit(
+    observations: &[Observation],
+    exclusions: &[Exclusion],
+    options: &FitOptions,
+) -> Result<FitReport, FitError> {
     validate(observations, options)?;
     let mut fits = Vec::new();
     for (group, runs) in groups(observations) {
@@ -58,7 +62,10 @@ pub(crate) fn groups(observations: &[Observation]) -> BTreeMap<Option<String>, V
 }
 
 /// The laws that a group carries, and the refusals of the others as doubts.
-pub(crate) fn fit_group(runs: &[&Observation], options: &FitOptions) -> Result<(Vec<Fitted>, Vec<Diagnosis>), FitError> {
+pub(crate) fn fit_group(
+    runs: &[&Observation],
+    options: &FitOptions,
+) -> Result<(Vec<Fitted>, Vec<Diagnosis>), FitError> {
     let (mut fitted, mut refusals, mut first) = (Vec::new(), Vec::new(), None);
     for &law in &options.laws {
         match fit_law(law, runs, options.objective) {
@@ -140,5 +147,167 @@ fn certificate(fitted: &Fitted) -> Certificate {
         agreeing_starts: fitted.agreeing as u32,
         at_bound: fitted.problem.at_bound(theta).into_iter().map(|i| symbols[i].symbol.to_owned()).collect(),
         condition_number: scaled_condition(&fitted.problem.information(theta), &free),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{LawName, Objective, published};
+    use forescale_core::outcome::Severity;
+
+    const EPOCH: [f64; 5] = [482.01, 2085.43, 1.8172, 0.3478, 0.3658];
+
+    fn only(law: LawName) -> FitOptions {
+        FitOptions { laws: vec![law], ..FitOptions::default() }
+    }
+
+    fn noisy_grid() -> Vec<Observation> {
+        published::with_noise(&published::grid(EPOCH), 0.005, 1)
+    }
+
+    #[track_caller]
+    fn refusal(runs: &[Observation], law: LawName) -> String {
+        let text = fit(runs, &[], &only(law)).expect_err("refused").to_string();
+        assert!(text.contains("\n\nhint: "), "{text}");
+        text
+    }
+
+    #[test]
+    fn an_empty_table_is_refused() {
+        assert!(refusal(&[], LawName::POWER_LAW).starts_with("the table has 0 observations"));
+    }
+
+    #[test]
+    fn a_loss_that_is_not_a_positive_number_is_refused_by_name() {
+        for bad in [f64::NAN, -1.0, 0.0, f64::INFINITY] {
+            let mut runs = noisy_grid();
+            runs[3].loss = bad;
+            assert!(refusal(&runs, LawName::CHINCHILLA).starts_with("`run0003`: loss is"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn two_runs_with_one_identity_are_refused() {
+        let mut runs = noisy_grid();
+        runs[3].run_id = "run0004".to_owned();
+        assert!(refusal(&runs, LawName::CHINCHILLA).starts_with("`run0004` names 2 runs"));
+    }
+
+    #[test]
+    fn fewer_points_than_parameters_and_one_are_refused() {
+        let runs = noisy_grid();
+        assert!(refusal(&runs[..5], LawName::CHINCHILLA).contains("given 5 observations"));
+    }
+
+    #[test]
+    fn runs_on_one_budget_carry_no_law_of_compute() {
+        let runs: Vec<Observation> =
+            (0..6).map(|i| published::run(i, 1e6, 2e7, 1.2e14, 3.0 + 0.01 * i as f64)).collect();
+        assert!(refusal(&runs, LawName::POWER_LAW).contains("1 distinct budgets"));
+    }
+
+    #[test]
+    fn a_ladder_at_one_ratio_cannot_tell_n_from_d() {
+        let rung = |i: usize| {
+            let n = 1e6 * math::pow(2.0, i as f64);
+            published::run(i, n, 20.0 * n, 120.0 * n * n, 3.0 - 0.1 * i as f64)
+        };
+        let runs: Vec<Observation> = (0..8).map(rung).collect();
+        assert!(refusal(&runs, LawName::CHINCHILLA).contains("cannot tell N from D"));
+    }
+
+    #[test]
+    fn a_law_that_is_refused_beside_another_is_a_note_on_it() {
+        let rung = |i: usize| {
+            let n = 1e6 * math::pow(2.0, i as f64);
+            published::run(i, n, 20.0 * n, 120.0 * n * n, 1.5 + 2.0 * math::pow(n / 1e6, -0.3))
+        };
+        let runs: Vec<Observation> = (0..8).map(rung).collect();
+        let report = fit(&runs, &[], &FitOptions::default()).expect("power_law can be fitted");
+        assert_eq!(report.fits.len(), 1);
+        assert!(report.fits[0].diagnoses.iter().any(|d| d.code == "law_refused" && d.severity == Severity::Note));
+        // The same table, noise free: the law behind it, L = 1.5 + 2 (N / 1e6)^-0.3 with C = 120 N^2, so b = 0.15.
+        assert!((report.fits[0].parameters["b"].estimate / 0.15 - 1.0).abs() < 1e-5);
+        assert!((report.fits[0].parameters["c"].estimate / 1.5 - 1.0).abs() < 1e-5);
+    }
+
+    #[test]
+    fn groups_are_fitted_apart() {
+        let mut runs = noisy_grid();
+        let other = published::with_noise(&published::grid([406.4, 410.7, 1.69, 0.34, 0.28]), 0.002, 2);
+        runs.iter_mut().for_each(|run| run.group = Some("one".to_owned()));
+        runs.extend(other.into_iter().map(|run| Observation {
+            group: Some("two".to_owned()),
+            run_id: format!("two-{}", run.run_id),
+            ..run
+        }));
+        let report = fit(&runs, &[], &only(LawName::CHINCHILLA)).expect("fits");
+        let groups: Vec<_> = report.fits.iter().map(|f| f.group.clone().unwrap_or_default()).collect();
+        assert_eq!(groups, ["one", "two"]);
+        assert!(report.fits[1].parameters["beta"].estimate < 0.32);
+    }
+
+    #[test]
+    fn intervals_of_epochs_points_are_near_the_published_bootstrap() {
+        // 4000 bootstraps (numpy RandomState 42): 95% A [286, 744], B [1042, 5810], E [1.769, 1.871], alpha [.317, .373],
+        // beta [.331, .415]. A profile is another method: its ends agree to a third of the interval's width, in logarithms
+        // for the amplitudes A and B.
+        let Some(runs) = published::chinchilla(240) else { return };
+        let options = FitOptions { level: 0.95, ..only(LawName::CHINCHILLA) };
+        let report = fit(&runs, &[], &options).expect("fits");
+        let bootstrap = [
+            ("E", 1.769, 1.871),
+            ("alpha", 0.317, 0.373),
+            ("beta", 0.331, 0.415),
+            ("A", 286.0, 744.0),
+            ("B", 1042.0, 5810.0),
+        ];
+        for (symbol, lower, upper) in bootstrap {
+            let found = &report.fits[0].parameters[symbol];
+            let scaled = |v: f64| if ["A", "B"].contains(&symbol) { math::ln(v) } else { v };
+            let [lower, upper] = [lower, upper].map(scaled);
+            let room = (upper - lower) / 3.0;
+            let [low, high] = [found.lower, found.upper].map(|end| scaled(end.expect("bounded")));
+            assert!((low - lower).abs() < room && (high - upper).abs() < room, "{symbol}: [{low}, {high}]");
+        }
+        let certificate = &report.fits[0].certificate;
+        assert!(certificate.gradient_norm < 1e-8 && certificate.agreeing_starts > 20, "{certificate:?}");
+    }
+
+    #[test]
+    fn five_outliers_of_epochs_245_are_named() {
+        let Some(runs) = published::chinchilla(245) else { return };
+        let report = fit(&runs, &[], &only(LawName::CHINCHILLA)).expect("fits");
+        let codes: Vec<_> = report.fits[0].diagnoses.iter().map(|d| d.code.as_str()).collect();
+        let outliers = report.fits[0].diagnoses.iter().find(|d| d.code == "outlier_leverage");
+        let outliers = outliers.unwrap_or_else(|| panic!("{codes:?}"));
+        assert!(outliers.message.contains("`chin000`") || outliers.message.contains("run0000"), "{}", outliers.message);
+        assert!(outliers.message.contains("beta moves from 0.453"), "{}", outliers.message);
+    }
+
+    #[test]
+    fn what_the_data_do_not_bound_has_no_bound() {
+        // A straight line in log-log: the floor ends at zero and has no lower end.
+        let rung = |i: usize| {
+            let c = math::pow(10.0, 17.0 + 0.25 * i as f64);
+            published::run(i, math::pow(c, 0.5), math::pow(c, 0.5) / 6.0, c, 30.0 * math::pow(c, -0.05))
+        };
+        let runs = published::with_noise(&(0..8).map(rung).collect::<Vec<_>>(), 0.005, 4);
+        let report = fit(&runs, &[], &only(LawName::POWER_LAW)).expect("fits");
+        assert_eq!(report.fits[0].parameters["c"].lower, None);
+    }
+
+    #[test]
+    fn the_order_of_rows_does_not_move_the_optimum() {
+        let runs = noisy_grid();
+        let mut turned = runs.clone();
+        turned.reverse();
+        let options = FitOptions { objective: Objective::LeastSquares, ..only(LawName::CHINCHILLA) };
+        let [one, other] = [runs, turned].map(|runs| fit(&runs, &[], &options).expect("fits"));
+        for (symbol, estimate) in &one.fits[0].parameters {
+            let again = other.fits[0].parameters[symbol].estimate;
+            assert!((estimate.estimate / again - 1.0).abs() < 1e-9, "{symbol}");
+        }
     }
 }

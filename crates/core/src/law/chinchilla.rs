@@ -1,6 +1,8 @@
 //! L(N, D) = E + A·N^−α + B·D^−β: loss against size and data.
 
-use super::{Centre, Domain, LawForm, Parameter, Position, Response, Term, Theta, amplitude, exponent, floor, response_of_sum};
+use super::{
+    Centre, Domain, LawForm, Parameter, Position, Response, Term, Theta, amplitude, exponent, floor, response_of_sum,
+};
 use crate::math;
 
 /// Loss is a floor, plus what a finite model misses, plus what finite data misses.
@@ -144,7 +146,8 @@ mod tests {
     fn optimal_tokens_per_parameter_are_those_published() {
         // At Gopher's 5.76e23 FLOPs: Hoffmann et al. unrounded (their TeX source), rounded (section D.3), and Besiroglu et
         // al., table 1; ratios worked out in arXiv:2404.10102 and confirmed independently to the digits given.
-        let unrounded = [math::exp(6.007_340_4), math::exp(6.017_918_6), math::exp(0.526_722_8), 0.339_170_84, 0.284_908_3];
+        let unrounded =
+            [math::exp(6.007_340_4), math::exp(6.017_918_6), math::exp(0.526_722_8), 0.339_170_84, 0.284_908_3];
         let rounded = [406.4, 410.7, 1.69, 0.34, 0.28];
         let epoch = [482.01, 2085.43, 1.8172, 0.3478, 0.3658];
         assert!((tokens_per_parameter(unrounded) - 58.9).abs() < 0.05);

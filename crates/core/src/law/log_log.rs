@@ -1,6 +1,8 @@
 //! L(C) = a·C^−b: a straight line in log–log, without a floor.
 
-use super::{Centre, Domain, LawForm, Parameter, Position, Response, Term, Theta, amplitude, exponent, response_of_sum};
+use super::{
+    Centre, Domain, LawForm, Parameter, Position, Response, Term, Theta, amplitude, exponent, response_of_sum,
+};
 use crate::math;
 
 /// Loss falls as a power of compute for ever; kept to show what leaving the floor out costs.
@@ -94,8 +96,7 @@ mod tests {
     fn a_thousandfold_compute_at_kaplans_exponent_takes_off_29_percent() {
         // 1000^-0.050 = 0.70795.
         let theta = LogLog.internal(&[3.0, 0.05, 0.0, 0.0, 0.0], &Centre::ONE);
-        let [small, large] =
-            [1e18, 1e21].map(|flops| LogLog.log_loss(&theta, &Centre::ONE.position(1.0, 1.0, flops)));
+        let [small, large] = [1e18, 1e21].map(|flops| LogLog.log_loss(&theta, &Centre::ONE.position(1.0, 1.0, flops)));
         assert!((math::exp(large - small) - 0.707_945_784_384_137_9).abs() < 1e-13);
     }
 }

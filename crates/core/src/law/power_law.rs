@@ -1,6 +1,8 @@
 //! L(C) = a·C^−b + c: loss against compute, with a floor.
 
-use super::{Centre, Domain, LawForm, Parameter, Position, Response, Term, Theta, amplitude, exponent, floor, response_of_sum};
+use super::{
+    Centre, Domain, LawForm, Parameter, Position, Response, Term, Theta, amplitude, exponent, floor, response_of_sum,
+};
 use crate::math;
 
 /// Loss falls as a power of compute towards an irreducible floor, along one path of similarly trained runs.
@@ -103,9 +105,8 @@ mod tests {
     fn the_centre_does_not_change_the_law() {
         let natural = [2571.0, 0.0482, 1.69, 0.0, 0.0];
         let far = Centre { log_params: 0.0, log_tokens: 0.0, log_flops: 49.0 };
-        let [here, there] = [Centre::ONE, far].map(|centre| {
-            PowerLaw.log_loss(&PowerLaw.internal(&natural, &centre), &centre.position(1.0, 1.0, 1e21))
-        });
+        let [here, there] = [Centre::ONE, far]
+            .map(|centre| PowerLaw.log_loss(&PowerLaw.internal(&natural, &centre), &centre.position(1.0, 1.0, 1e21)));
         assert!((here - there).abs() < 1e-14);
     }
 }
