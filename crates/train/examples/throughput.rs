@@ -5,14 +5,10 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use forescale_core::corpus::{
-    CORPUS_SCHEMA, Cluster, CorpusManifest, CorpusSpec, FilesSpec, TokenWidth,
-};
+use forescale_core::corpus::{CORPUS_SCHEMA, Cluster, CorpusManifest, CorpusSpec, FilesSpec, TokenWidth};
 use forescale_core::count::ModelShape;
 use forescale_core::record::{Checkpoint, LogLine, RunSink, SinkError};
-use forescale_core::run::{
-    EvaluationConfig, Family, OptimizerConfig, Parametrization, RunConfig, ScheduleKind,
-};
+use forescale_core::run::{EvaluationConfig, Family, OptimizerConfig, Parametrization, RunConfig, ScheduleKind};
 use forescale_train::{DeviceChoice, TokenFile, TrainError, TrainOptions, train};
 
 #[global_allocator]

@@ -108,11 +108,8 @@ pub(crate) fn unpack(
     weights: &[Weight],
     optimizer: &mut Optimizer,
 ) -> Result<Progress, TrainError> {
-    let refuse = |problem: String, hint: &str| TrainError::Checkpoint {
-        step: checkpoint.step,
-        problem,
-        hint: hint.to_owned(),
-    };
+    let refuse =
+        |problem: String, hint: &str| TrainError::Checkpoint { step: checkpoint.step, problem, hint: hint.to_owned() };
     let again = "delete the run's checkpoint and start the run again";
     let (header, numbers) = split(&checkpoint.bytes).map_err(|problem| refuse(problem, again))?;
     if header.config_digest != config_digest {
@@ -145,7 +142,10 @@ fn split(bytes: &[u8]) -> Result<(Header, &[u8]), String> {
         return Err("it is cut short".to_owned());
     };
     if magic != MAGIC {
-        return Err(format!("its form is `{}`, this version reads `{MAGIC}`", magic.chars().take(40).collect::<String>()));
+        return Err(format!(
+            "its form is `{}`, this version reads `{MAGIC}`",
+            magic.chars().take(40).collect::<String>()
+        ));
     }
     let header = serde_json::from_slice(json).map_err(|error| format!("its header is damaged: {error}"))?;
     Ok((header, numbers))

@@ -92,7 +92,10 @@ fn disagreement(manifest: &CorpusManifest, found: u64) -> Option<String> {
     if found != expected {
         Some(format!("the file has {found} bytes, its manifest says {expected}"))
     } else if u64::from(manifest.vocabulary) > largest {
-        Some(format!("a vocabulary of {} does not fit tokens of {width} bytes (at most {largest})", manifest.vocabulary))
+        Some(format!(
+            "a vocabulary of {} does not fit tokens of {width} bytes (at most {largest})",
+            manifest.vocabulary
+        ))
     } else if expected == 0 {
         Some("the corpus holds no tokens".to_owned())
     } else {
@@ -190,4 +193,96 @@ fn permutation(count: u32, seed: u64, epoch: u64) -> Vec<u32> {
 /// A number below `bound`, uniform to one part in 2⁶⁴/bound.
 fn below(rng: &mut ChaCha8Rng, bound: u64) -> u64 {
     ((u128::from(rng.next_u64()) * u128::from(bound)) >> 64) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::fixture::{TRAIN_TOKENS, bytes, config, manifest, token_file};
+
+    #[test]
+    fn a_run_reads_every_block_at_most_once_and_in_another_order_for_another_seed() {
+        let starts = |seed| {
+            let mut order = BlockOrder::of(&RunConfig { seed, ..config() }, &manifest()).expect("enough tokens");
+            (0..144).map(|position| order.start(position)).collect::<Vec<_>>()
+        };
+        let first = starts(1);
+        assert_eq!(first.iter().collect::<BTreeSet<_>>().len(), 144);
+        assert!(first.iter().all(|start| start % 20 == 0 && start + 20 < TRAIN_TOKENS));
+        assert_ne!(first, starts(2));
+    }
+
+    #[test]
+    fn more_blocks_than_there_are_need_leave_to_repeat() {
+        // 19,999 / 20 = 999 blocks; 16 × 63 = 1008 are asked for.
+        let greedy = RunConfig { sequences: 63, ..config() };
+        let error = BlockOrder::of(&greedy, &manifest()).err().expect("refused").to_string();
+        assert!(error.contains("needs 1008 blocks of 20 tokens, but the training split has 999"), "{error}");
+        let mut order = BlockOrder::of(&RunConfig { allow_repeats: true, ..greedy }, &manifest()).expect("allowed");
+        let epoch = |order: &mut BlockOrder, from: u64| (from..from + 999).map(|p| order.start(p)).collect::<Vec<_>>();
+        let (first, second) = (epoch(&mut order, 0), epoch(&mut order, 999));
+        assert_ne!(first, second);
+        assert_eq!(first.iter().collect::<BTreeSet<_>>(), second.iter().collect::<BTreeSet<_>>());
+        assert_eq!(order.unique_tokens(1008, &manifest()), 999 * 20);
+    }
+
+    #[test]
+    fn targets_are_the_tokens_that_follow() {
+        let tokens = token_file(&manifest());
+        let mut batch = Batch::empty(2, 20);
+        tokens.read_train(40, batch.window_mut(0)).expect("a window");
+        tokens.read_validation(7, batch.window_mut(1)).expect("a window");
+        let bytes = bytes();
+        let slice = |from: usize| bytes[from..from + 20].iter().copied().map(u32::from).collect::<Vec<_>>();
+        assert_eq!(batch.inputs, [slice(40), slice(20_007)].concat());
+        assert_eq!(batch.targets, [slice(41), slice(20_008)].concat());
+    }
+
+    #[test]
+    fn a_file_of_another_length_is_refused() {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        std::fs::write(file.path(), [0u8; 10]).expect("written");
+        let error = TokenFile::open(file.path(), &manifest()).err().expect("refused").to_string();
+        assert!(error.contains("the file has 10 bytes, its manifest says 22000"), "{error}");
+    }
+
+    #[test]
+    fn a_vocabulary_wider_than_its_tokens_is_refused() {
+        let wide = CorpusManifest { vocabulary: 257, ..manifest() };
+        assert!(
+            disagreement(&wide, 22_000).expect("refused").contains("257 does not fit tokens of 1 bytes (at most 256)")
+        );
+    }
+
+    #[test]
+    fn a_token_outside_the_vocabulary_is_found_when_it_is_read() {
+        let tokens = token_file(&CorpusManifest { vocabulary: 2, ..manifest() });
+        assert!(tokens.read_train(0, Batch::empty(1, 20).window_mut(0)).is_err());
+    }
+
+    #[test]
+    fn two_byte_tokens_are_little_endian() {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        std::fs::write(file.path(), [1, 2, 3, 0, 255, 255]).expect("written");
+        let wide = CorpusManifest {
+            vocabulary: 65_536,
+            token_width: TokenWidth::U16,
+            train_tokens: 3,
+            validation_tokens: 0,
+            ..manifest()
+        };
+        let tokens = TokenFile::open(file.path(), &wide).expect("as the manifest says");
+        let mut batch = Batch::empty(1, 2);
+        tokens.read_train(0, batch.window_mut(0)).expect("a window");
+        assert_eq!((batch.inputs, batch.targets), (vec![513, 3], vec![3, 65_535]));
+    }
+
+    #[test]
+    fn a_context_that_breaks_sentences_is_refused() {
+        let sentences = CorpusManifest { window_alignment: 3, ..manifest() };
+        let error = BlockOrder::of(&config(), &sentences).err().expect("refused").to_string();
+        assert!(error.contains("20 tokens is not a multiple of the corpus's alignment of 3"), "{error}");
+    }
 }

@@ -23,7 +23,9 @@ pub enum TrainError {
         problem: String,
     },
     /// The run was planned on another corpus.
-    #[error("the run was planned on corpus `{planned}`, but the corpus at hand is `{found}`\n\nhint: plan again with `forescale plan SWEEP`, or restore the corpus the plan was made on")]
+    #[error(
+        "the run was planned on corpus `{planned}`, but the corpus at hand is `{found}`\n\nhint: plan again with `forescale plan SWEEP`, or restore the corpus the plan was made on"
+    )]
     OtherCorpus {
         /// Digest in the config.
         planned: String,
@@ -39,7 +41,9 @@ pub enum TrainError {
         hint: String,
     },
     /// The run would see tokens twice.
-    #[error("the run needs {needed} blocks of {context} tokens, but the training split has {available}\n\nhint: shorten the run, use a larger corpus, or set `allow_repeats = true`")]
+    #[error(
+        "the run needs {needed} blocks of {context} tokens, but the training split has {available}\n\nhint: shorten the run, use a larger corpus, or set `allow_repeats = true`"
+    )]
     NotEnoughTokens {
         /// Blocks the run would read.
         needed: u64,
@@ -49,7 +53,9 @@ pub enum TrainError {
         context: u32,
     },
     /// The validation split is too small for the evaluation set.
-    #[error("evaluation of {tokens} tokens needs {needed} windows of {context} tokens, but the validation split has {available}\n\nhint: lower `evaluation.tokens` to {allowed} or less, or hold out more validation text")]
+    #[error(
+        "evaluation of {tokens} tokens needs {needed} windows of {context} tokens, but the validation split has {available}\n\nhint: lower `evaluation.tokens` to {allowed} or less, or hold out more validation text"
+    )]
     NotEnoughValidation {
         /// Tokens asked for.
         tokens: u64,
@@ -92,7 +98,9 @@ pub enum TrainError {
         problem: String,
     },
     /// A tensor operation refused its input: a defect of this program.
-    #[error("tensor operation failed: {0}\n\nhint: this is a defect of forescale; please report it with the sweep file")]
+    #[error(
+        "tensor operation failed: {0}\n\nhint: this is a defect of forescale; please report it with the sweep file"
+    )]
     Tensor(#[from] candle_core::Error),
 }
 

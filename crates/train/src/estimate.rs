@@ -3,14 +3,76 @@
 use forescale_core::count::FlopsCounts;
 use forescale_core::run::RunConfig;
 
-/// GFLOP/s of one thread by width.
-const GFLOPS_BY_WIDTH: [(f64, f64); 7] =
-    [(16.0, 6.0), (24.0, 12.0), (32.0, 18.0), (48.0, 52.0), (64.0, 64.0), (96.0, 79.0), (128.0, 83.0)];
+use crate::shard::shards;
 
-/// Seconds a run will take on a number of threads.
+/// GFLOP/s of one thread by width, batches of the ladder's rule, as `examples/throughput` prints them. Measured on one
+/// core of an AMD EPYC 9004 (Zen 4, AVX-512) shared with other work, 23 November 2026; the fastest second of several.
+const GFLOPS_BY_WIDTH: [(f64, f64); 7] =
+    [(16.0, 35.0), (24.0, 38.0), (32.0, 44.0), (48.0, 54.0), (64.0, 60.0), (96.0, 67.0), (128.0, 72.0)];
+
+/// Seconds a run will take on a number of threads: training and evaluations, on the machine the speeds were measured
+/// on.
+///
+/// Threads help as far as a batch has shards for them; an evaluation's forward pass costs a third of training per
+/// token.
 #[must_use]
 pub fn estimated_seconds(config: &RunConfig, threads: usize) -> f64 {
-    let flops = FlopsCounts::of(&config.shape, config.tokens()).exact;
-    let _ = threads;
-    flops / (GFLOPS_BY_WIDTH[0].1 * 1e9)
+    let evaluations = f64::from(config.evaluation.curve_points) + 1.0;
+    let training = FlopsCounts::of(&config.shape, config.tokens()).exact;
+    let evaluating = FlopsCounts::of(&config.shape, config.evaluation.tokens).exact / 3.0 * evaluations;
+    let flops_per_second = gflops(f64::from(config.shape.width)) * 1e9;
+    (training / speedup(config, threads) + evaluating / threads.max(1) as f64) / flops_per_second
+}
+
+/// Sequences over those of the busiest thread.
+fn speedup(config: &RunConfig, threads: usize) -> f64 {
+    let dealt = shards(config.sequences as usize);
+    let rounds = dealt.chunks(threads.max(1));
+    let longest: usize = rounds.map(|round| round.iter().map(ExactSizeIterator::len).max().unwrap_or(0)).sum();
+    f64::from(config.sequences) / longest.max(1) as f64
+}
+
+/// Between measured widths by a straight line in the logarithm of width; beyond them, the nearest.
+fn gflops(width: f64) -> f64 {
+    let [first, .., last] = GFLOPS_BY_WIDTH;
+    let between = GFLOPS_BY_WIDTH.windows(2).find(|pair| (pair[0].0..pair[1].0).contains(&width));
+    match between {
+        Some(pair) => {
+            let share = libm::log(width / pair[0].0) / libm::log(pair[1].0 / pair[0].0);
+            pair[0].1 + share * (pair[1].1 - pair[0].1)
+        }
+        None if width < first.0 => first.1 * width / first.0,
+        None => last.1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::config;
+
+    #[test]
+    fn speeds_pass_through_the_measured_points_and_stay_between_them() {
+        for (width, speed) in GFLOPS_BY_WIDTH {
+            assert!((gflops(width) - speed).abs() < 1e-9, "{width}");
+        }
+        assert!((35.0..38.0).contains(&gflops(20.0)));
+        assert!((gflops(8.0) - 17.5).abs() < 1e-9 && (gflops(4096.0) - 72.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn threads_help_as_far_as_there_are_shards() {
+        // Nine sequences are four shards of 2, 2, 2, 3: on two threads 2 + 3 one after the other; on four, 3.
+        assert!((speedup(&config(), 1) - 1.0).abs() < 1e-12);
+        assert!((speedup(&config(), 2) - 9.0 / 5.0).abs() < 1e-12);
+        assert!((speedup(&config(), 4) - 3.0).abs() < 1e-12);
+        assert!((speedup(&config(), 64) - 3.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn twice_the_steps_take_twice_the_training() {
+        let seconds = |steps| estimated_seconds(&RunConfig { steps, ..config() }, 1);
+        let (one, two, three) = (seconds(1000), seconds(2000), seconds(3000));
+        assert!(((three - two) / (two - one) - 1.0).abs() < 1e-9);
+    }
 }

@@ -144,3 +144,85 @@ pub(crate) fn metrics(loss: MeanLoss, eval_set: &str, manifest: &CorpusManifest)
     let per_byte = manifest.bytes_per_token.map(|bytes| metric("bits_per_byte", "bits_per_byte", bits_per_nat / bytes));
     [metric("loss", "nats_per_token", 1.0)].into_iter().chain(per_byte).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use forescale_core::run::EvaluationConfig;
+
+    use super::*;
+    use crate::fixture::{config, manifest};
+
+    fn of_tokens(tokens: u64) -> RunConfig {
+        RunConfig { evaluation: EvaluationConfig { tokens, curve_points: 0 }, ..config() }
+    }
+
+    #[test]
+    fn windows_lie_inside_clusters_do_not_overlap_and_cover_the_split_evenly() {
+        let windows = windows(&of_tokens(400), &manifest()).expect("enough");
+        assert_eq!(windows.len(), 20);
+        assert!(windows.windows(2).all(|pair| pair[1].start >= pair[0].start + 20));
+        let manifest = manifest();
+        for window in &windows {
+            let cluster = &manifest.clusters[window.cluster];
+            assert!(cluster.start <= window.start && window.start + 20 < cluster.end);
+        }
+        // Cluster `a` holds 700 of 2,000 tokens: 7 of 20 windows.
+        assert_eq!(windows.iter().filter(|window| window.cluster == 0).count(), 7);
+    }
+
+    #[test]
+    fn windows_start_where_sentences_start() {
+        let sentences = CorpusManifest { window_alignment: 5, ..manifest() };
+        assert!(windows(&of_tokens(400), &sentences).expect("enough").iter().all(|window| window.start % 5 == 0));
+    }
+
+    #[test]
+    fn documents_shorter_than_a_window_are_measured_across_their_ends() {
+        let mut short = manifest();
+        let cluster =
+            |i: u64| forescale_core::corpus::Cluster { name: i.to_string(), start: i * 10, end: (i + 1) * 10 };
+        short.clusters = (0..200).map(cluster).collect();
+        let windows = windows(&of_tokens(400), &short).expect("enough");
+        assert!(windows.len() == 20 && windows.iter().all(|window| window.cluster as u64 == window.start / 10));
+    }
+
+    #[test]
+    fn more_windows_than_there_are_is_refused_with_what_is_allowed() {
+        // 34 windows in `a` (699 / 20), 64 in `b` (1,299 / 20); 99 across both.
+        let error = windows(&of_tokens(4_000), &manifest()).expect_err("too many").to_string();
+        assert!(error.contains("200 windows of 20 tokens, but the validation split has 99"), "{error}");
+        assert!(error.contains("to 1980 or less"), "{error}");
+        assert!(windows(&of_tokens(19), &manifest()).is_err());
+    }
+
+    #[test]
+    fn the_digest_tells_evaluation_sets_apart() {
+        let digest = |tokens| eval_set_digest(&of_tokens(tokens), &manifest());
+        assert_eq!(digest(400), digest(401));
+        assert_ne!(digest(400), digest(420));
+        assert_ne!(digest(400), eval_set_digest(&of_tokens(400), &CorpusManifest { digest: "x".into(), ..manifest() }));
+    }
+
+    #[test]
+    fn the_standard_error_is_that_of_clusters_worked_by_hand() {
+        // Windows of 2 tokens with sums 2, 4 | 6: mean 2; cluster deviations (2+4) − 8 = −2 and 6 − 4 = 2;
+        // √(4 + 4)/6 = 0.4714045.
+        let at = |cluster| Window { start: 0, cluster };
+        let loss = mean_loss(&[at(0), at(0), at(1)], &[2.0, 4.0, 6.0], 2);
+        assert!((loss.mean - 2.0).abs() < 1e-12 && loss.tokens == 6);
+        assert!((loss.standard_error.expect("three windows") - 0.471_404_5).abs() < 1e-7);
+        // One cluster: each window by itself; deviations −2, 0, 2.
+        let alone = mean_loss(&[at(0), at(0), at(0)], &[2.0, 4.0, 6.0], 2);
+        assert!((alone.standard_error.expect("three windows") - 0.471_404_5).abs() < 1e-7);
+        assert_eq!(mean_loss(&[at(0)], &[2.0], 2).standard_error, None);
+    }
+
+    #[test]
+    fn bits_per_byte_follow_from_nats_per_token() {
+        let loss = MeanLoss { mean: core::f64::consts::LN_2, standard_error: None, tokens: 6 };
+        let metrics = metrics(loss, "set", &manifest());
+        // ln 2 nats are one bit; a token of the fixture is two bytes.
+        assert_eq!(metrics[1].name, "bits_per_byte");
+        assert!((metrics[1].value - 0.5).abs() < 1e-12);
+    }
+}

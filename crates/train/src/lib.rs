@@ -14,6 +14,8 @@ mod device;
 mod error;
 mod estimate;
 mod evaluate;
+#[cfg(test)]
+mod fixture;
 mod init;
 mod kernels;
 mod model;

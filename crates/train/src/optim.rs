@@ -2,13 +2,13 @@
 
 use std::cell::RefCell;
 
-use candle_core::backprop::GradStore;
 use candle_core::{CpuStorage, InplaceOp1, Layout, Result, bail};
 use forescale_core::run::OptimizerConfig;
 
-use crate::kernels::view;
 use crate::kernels::adamw::{Moments, Update, adamw};
 use crate::kernels::simd::{dot, multiversion};
+use crate::kernels::tape::{Gradients, add};
+use crate::kernels::view;
 use crate::model::Weight;
 
 /// The state of AdamW over a list of weights.
@@ -26,14 +26,14 @@ impl Optimizer {
     }
 
     /// Adds up the gradients of all shards, in their order.
-    pub(crate) fn gather(&mut self, weights: &[Weight], shards: &[GradStore]) -> Result<()> {
+    pub(crate) fn gather(&mut self, weights: &[Weight], shards: &[Gradients]) -> Result<()> {
         for (sum, weight) in self.gradients.iter_mut().zip(weights) {
             for (index, shard) in shards.iter().enumerate() {
-                let Some(gradient) = shard.get(weight.variable.as_tensor()) else {
+                let Some(gradient) = shard.get(&weight.variable) else {
                     bail!("`{}` received no gradient", weight.spec.name)
                 };
                 let held = view(gradient);
-                if index == 0 { sum.copy_from_slice(held.values()?) } else { add(sum, held.values()?) }
+                if index == 0 { sum.copy_from_slice(held.values()?) } else { add(held.values()?, sum) }
             }
         }
         Ok(())
@@ -88,12 +88,6 @@ impl InplaceOp1 for AdamwOp<'_> {
     }
 }
 
-fn add(sum: &mut [f32], values: &[f32]) {
-    for (sum, value) in sum.iter_mut().zip(values) {
-        *sum += value;
-    }
-}
-
 multiversion! {
     /// Sum of squares of each gradient, in pieces that f32 can hold.
     fn sums_of_squares(gradients: &[Vec<f32>], squares: &mut [f64]) = squares_body
@@ -102,6 +96,10 @@ multiversion! {
 #[inline(always)]
 fn squares_body<const FUSED: bool>(gradients: &[Vec<f32>], squares: &mut [f64]) {
     for (gradient, square) in gradients.iter().zip(squares) {
-        *square = gradient.chunks(1024).map(|piece| f64::from(dot::<FUSED>(piece, piece))).sum();
+        // A loop, not a sum over a map: a closure would be compiled without vector instructions.
+        *square = 0.0;
+        for piece in gradient.chunks(1024) {
+            *square += f64::from(dot::<FUSED>(piece, piece));
+        }
     }
 }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use candle_core::backprop::GradStore;
 use forescale_core::count::ParameterCounts;
 use forescale_core::record::{CurvePoint, Environment, LogLine, Metric, RunSink, RunStatus};
 use forescale_core::run::RunConfig;
@@ -20,6 +19,8 @@ use crate::error::TrainError;
 use crate::evaluate::{self, MeanLoss, Window, eval_set_digest};
 use crate::kernels::cross_entropy::{cross_entropy, window_losses};
 use crate::kernels::simd::SimdLevel;
+use crate::kernels::tape::{Gradients, Tape};
+use crate::kernels::tensor;
 use crate::model::{Inputs, Model};
 use crate::optim::Optimizer;
 use crate::schedule::Schedule;
@@ -71,6 +72,7 @@ pub struct TrainOutcome {
 ///
 /// Only what is not a result: a corpus that does not fit the config, a device that cannot train, a damaged or foreign
 /// checkpoint, a log that cannot be written. A diverged run is an outcome.
+#[expect(clippy::too_many_lines, reason = "one straight loop is easier to follow than its pieces")]
 pub fn train(
     config: &RunConfig,
     tokens: &TokenFile,
@@ -148,7 +150,11 @@ pub fn train(
         optimizer.gather(&model.weights, &gradients)?;
         let gradient_norm = optimizer.gradient_norm();
         if !gradient_norm.is_finite() {
-            break (RunStatus::Diverged, Some(format!("the gradient norm is {gradient_norm} (step {})", step + 1)), None);
+            break (
+                RunStatus::Diverged,
+                Some(format!("the gradient norm is {gradient_norm} (step {})", step + 1)),
+                None,
+            );
         }
         optimizer.step(&model.weights, step, schedule.share(step), gradient_norm)?;
         progress.step += 1;
@@ -206,7 +212,10 @@ fn check(config: &RunConfig, tokens: &TokenFile) -> Result<(), TrainError> {
     let optimizer = &config.optimizer;
     for (name, value, limit) in [("steps", config.steps, 1), ("sequences", u64::from(config.sequences), 1)] {
         if value < limit {
-            return Err(TrainError::config(format!("`{name}` is {value}; at least {limit} is needed"), format!("set `{name}`")));
+            return Err(TrainError::config(
+                format!("`{name}` is {value}; at least {limit} is needed"),
+                format!("set `{name}`"),
+            ));
         }
     }
     let positive = [("clip_norm", optimizer.clip_norm), ("base_width", f64::from(optimizer.base_width))];
@@ -285,7 +294,7 @@ impl Exam {
 
     fn take(&self, model: &Model, workers: &Workers) -> Result<MeanLoss, TrainError> {
         let of_piece = |(inputs, targets): &(Inputs, Vec<u32>)| {
-            window_losses(&model.evaluation.logits(inputs)?, targets, self.context)
+            window_losses(&model.family.logits(&Tape::forward_only(), inputs)?, targets, self.context)
         };
         let sums = workers.map(&self.pieces, of_piece).into_iter().collect::<candle_core::Result<Vec<_>>>()?.concat();
         Ok(evaluate::mean_loss(&self.windows, &sums, self.context as u64))
@@ -308,17 +317,18 @@ fn forward_backward(
     model: &Model,
     workers: &Workers,
     batch: &Batch,
-) -> Result<(f64, Vec<GradStore>), TrainError> {
+) -> Result<(f64, Vec<Gradients>), TrainError> {
     let weight = 1.0 / config.batch_tokens() as f32;
     let dealt = shards(config.sequences as usize);
-    let of_shard = |range: &std::ops::Range<usize>| -> candle_core::Result<(f64, GradStore)> {
+    let of_shard = |range: &std::ops::Range<usize>| -> candle_core::Result<(f64, Gradients)> {
         let tokens = range.start * batch.context..range.end * batch.context;
         let inputs = Inputs { tokens: Arc::from(&batch.inputs[tokens.clone()]), context: batch.context };
-        let logits = model.training.logits(&inputs)?;
-        let loss = cross_entropy(&logits, Arc::from(&batch.targets[tokens]), weight)?;
-        Ok((f64::from(loss.to_scalar::<f32>()?), loss.backward()?))
+        let tape = Tape::recording();
+        let logits = model.family.logits(&tape, &inputs)?;
+        let loss = cross_entropy(&tape, &logits, Arc::from(&batch.targets[tokens]), weight)?;
+        Ok((f64::from(loss.to_scalar::<f32>()?), tape.backward(&loss, tensor(vec![1.0], ())?)?))
     };
-    let (losses, gradients): (Vec<f64>, Vec<GradStore>) =
+    let (losses, gradients): (Vec<f64>, Vec<Gradients>) =
         workers.map(&dealt, of_shard).into_iter().collect::<candle_core::Result<Vec<_>>>()?.into_iter().unzip();
     Ok((losses.iter().sum(), gradients))
 }
@@ -351,3 +361,6 @@ impl SinceLog {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,8 @@ use super::attention_head::{
 };
 use super::product::{Rows, RowsMut};
 use super::simd::multiversion;
-use super::{view, operand, tensor};
+use super::tape::Tape;
+use super::{operand, tensor, view};
 
 /// Everything about attention that does not change between steps.
 #[derive(Clone, Debug)]
@@ -32,9 +33,9 @@ impl Attention {
     }
 
     /// Applies it to rows (sequences × context, 3 × width) with the two gain vectors.
-    pub(crate) fn apply(&self, packed: &Tensor, query_gain: &Tensor, key_gain: &Tensor) -> Result<Tensor> {
+    pub(crate) fn apply(&self, tape: &Tape, packed: &Tensor, gains: [&Tensor; 2]) -> Result<Tensor> {
         let op = AttentionOp { attention: self.clone(), log_sums: OnceLock::new() };
-        packed.apply_op3(query_gain, key_gain, op)
+        tape.three([packed, gains[0], gains[1]], op)
     }
 }
 
@@ -60,7 +61,7 @@ impl CustomOp3 for AttentionOp {
         let shape = self.attention.shape;
         let packed = operand(packed, packed_layout)?;
         let tokens = packed.len() / (3 * shape.width());
-        if tokens % shape.context != 0 || packed.len() != tokens * 3 * shape.width() {
+        if !tokens.is_multiple_of(shape.context) || packed.len() != tokens * 3 * shape.width() {
             bail!("attention takes whole sequences of {} rows", shape.context);
         }
         let input = Input {
@@ -84,8 +85,7 @@ impl CustomOp3 for AttentionOp {
         _out: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let [packed_view, query_view, key_view, gradient_view] =
-            [packed, query_gain, key_gain, gradient].map(view);
+        let [packed_view, query_view, key_view, gradient_view] = [packed, query_gain, key_gain, gradient].map(view);
         let Some(log_sums) = self.log_sums.get() else { bail!("attention: backward before forward") };
         let size = self.attention.shape.head_size;
         let input = Input {
@@ -145,12 +145,13 @@ fn forward_body<const FUSED: bool>(input: &Input<'_>, out: &mut [f32], log_sums:
     let shape = &input.attention.shape;
     let mut scratch = Scratch::forward(shape);
     let width = shape.width();
-    let sequences = out.chunks_exact_mut(shape.context * width).zip(log_sums.chunks_exact_mut(shape.context * shape.heads));
+    let sequences =
+        out.chunks_exact_mut(shape.context * width).zip(log_sums.chunks_exact_mut(shape.context * shape.heads));
     for (sequence, (out, log_sums)) in sequences.enumerate() {
         for (head, log_sums) in log_sums.chunks_exact_mut(shape.context).enumerate() {
             turn::<FUSED>(input, sequence, head, &mut scratch);
-            let rows = RowsMut { values: &mut out[head * shape.head_size..], stride: width, accumulate: false };
-            mix::<FUSED>(shape, input.rows(sequence, 2, head), &mut scratch, rows, log_sums);
+            let mut rows = RowsMut { values: &mut out[head * shape.head_size..], stride: width, accumulate: false };
+            mix::<FUSED>(shape, input.rows(sequence, 2, head), &mut scratch, &mut rows, log_sums);
         }
     }
 }
@@ -187,9 +188,9 @@ fn backward_body<const FUSED: bool>(
                 out: Rows { values: &given.out[sequence * shape.context * width + head * size..], stride: width },
                 log_sums: &given.log_sums[(sequence * shape.heads + head) * shape.context..][..shape.context],
             };
-            let value_rows =
+            let mut value_rows =
                 RowsMut { values: &mut gradient[2 * width + head * size..], stride: 3 * width, accumulate: true };
-            mix_backward::<FUSED>(shape, head_gradient, &mut scratch, value_rows);
+            mix_backward::<FUSED>(shape, head_gradient, &mut scratch, &mut value_rows);
             let [query_gain, key_gain] = input.scaled_gains();
             let gains = [(query_gain, &mut *query_gain_gradient), (key_gain, &mut *key_gain_gradient)];
             finish_backward::<FUSED>(shape, &input.attention.table, &mut scratch, gains, (gradient, head));
@@ -206,9 +207,9 @@ mod tests {
 
     const BASE: f64 = 10_000.0;
 
-    fn fused(shape: HeadShape) -> impl Fn(&[Var]) -> Result<Tensor> {
+    fn fused(shape: HeadShape) -> impl Fn(&Tape, &[Var]) -> Result<Tensor> {
         let attention = Attention::new(shape, BASE);
-        move |v| attention.apply(&v[0], &v[1], &v[2])
+        move |tape, v| attention.apply(tape, &v[0], [&v[1], &v[2]])
     }
 
     fn normalise(x: &Tensor, gain: &Tensor) -> Result<Tensor> {
@@ -276,7 +277,7 @@ mod tests {
         let [packed, query_gain, key_gain] = variables(shape, 1);
         let attention = Attention::new(shape, BASE);
         let first_rows = |packed: &Tensor| {
-            let out = attention.apply(packed, &query_gain, &key_gain).expect("forward");
+            let out = attention.apply(&Tape::forward_only(), packed, [&query_gain, &key_gain]).expect("forward");
             out.narrow(0, 0, 40).and_then(|rows| rows.to_vec2::<f32>()).expect("f32")
         };
         let zeros = Tensor::zeros((8, 48), DType::F32, &Device::Cpu).expect("zeros");
@@ -289,6 +290,7 @@ mod tests {
     fn refuses_a_broken_sequence() {
         let shape = HeadShape { context: 8, heads: 1, head_size: 4 };
         let gain = variable("gain", &[4]);
-        assert!(Attention::new(shape, BASE).apply(&variable("packed", &[9, 12]), &gain, &gain).is_err());
+        let packed = variable("packed", &[9, 12]);
+        assert!(Attention::new(shape, BASE).apply(&Tape::forward_only(), &packed, [&gain, &gain]).is_err());
     }
 }

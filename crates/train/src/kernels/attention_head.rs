@@ -6,6 +6,7 @@
 
 use super::product::{Extent, Rows, RowsMut, Strided, product};
 use super::simd::{exp, madd};
+use super::transpose::transpose;
 
 /// Queries of a block. Chosen here: 32 fills two vectors of AVX-512 and wastes at most 16 keys per query.
 pub(crate) const QUERIES: usize = 32;
@@ -46,9 +47,7 @@ impl RotaryTable {
     /// Pair i of h/2 at position t turns by t · base^(−2i/h) (Su et al., arXiv:2104.09864), channel i with i + h/2.
     pub(crate) fn new(shape: &HeadShape, base: f64) -> Self {
         let half = shape.head_size / 2;
-        let angle = |pair: usize, t: usize| {
-            t as f64 * libm::pow(base, -(2.0 * pair as f64) / shape.head_size as f64)
-        };
+        let angle = |pair: usize, t: usize| t as f64 * libm::pow(base, -(2.0 * pair as f64) / shape.head_size as f64);
         let table = |f: fn(f64) -> f64| {
             let row = |pair: usize| (0..shape.padded()).map(move |t| f(angle(pair, t)) as f32);
             (0..half).flat_map(row).collect()
@@ -133,11 +132,13 @@ pub(crate) fn rotate<const FUSED: bool>(
     out: &mut Rotated,
 ) {
     let (padded, half) = (shape.padded(), shape.head_size / 2);
-    transpose_in(shape, rows, &mut out.raw);
+    transpose_in::<FUSED>(shape, rows, &mut out.raw);
     out.inverse_rms.fill(0.0);
     for row in out.raw.chunks_exact(padded) {
-        for (sum, x) in out.inverse_rms.iter_mut().zip(row) {
-            *sum = madd::<FUSED>(*x, *x, *sum);
+        for (sums, x) in blocks_mut(&mut out.inverse_rms).iter_mut().zip(blocks(row)) {
+            for lane in 0..QUERIES {
+                sums[lane] = madd::<FUSED>(x[lane], x[lane], sums[lane]);
+            }
         }
     }
     let inverse_size = 1.0 / shape.head_size as f32;
@@ -145,18 +146,33 @@ pub(crate) fn rotate<const FUSED: bool>(
         *sum = 1.0 / (*sum * inverse_size + EPSILON).sqrt();
     }
     let (low, high) = out.turned.split_at_mut(half * padded);
+    let (raw_low, raw_high) = out.raw.split_at(half * padded);
     for pair in 0..half {
         let at = pair * padded..(pair + 1) * padded;
-        let (cosines, sines) = (&table.cosines[at.clone()], &table.sines[at.clone()]);
-        let (x, y) = (&out.raw[at.clone()], &out.raw[half * padded..][at.clone()]);
-        let (low, high) = (&mut low[at.clone()], &mut high[at]);
-        let (x_gain, y_gain) = (gain.values[pair] * gain.factor, gain.values[pair + half] * gain.factor);
-        for t in 0..padded {
-            let (x, y) = (x[t] * out.inverse_rms[t] * x_gain, y[t] * out.inverse_rms[t] * y_gain);
-            low[t] = x * cosines[t] - y * sines[t];
-            high[t] = madd::<FUSED>(x, sines[t], y * cosines[t]);
+        let gains = [gain.values[pair] * gain.factor, gain.values[pair + half] * gain.factor];
+        let from = blocks(&raw_low[at.clone()]).iter().zip(blocks(&raw_high[at.clone()])).zip(blocks(&out.inverse_rms));
+        let to = blocks_mut(&mut low[at.clone()]).iter_mut().zip(blocks_mut(&mut high[at.clone()]));
+        let angles = blocks(&table.cosines[at.clone()]).iter().zip(blocks(&table.sines[at]));
+        for ((((x, y), inverse), (low, high)), (cosines, sines)) in from.zip(to).zip(angles) {
+            for lane in 0..QUERIES {
+                let x = x[lane] * inverse[lane] * gains[0];
+                let y = y[lane] * inverse[lane] * gains[1];
+                low[lane] = x * cosines[lane] - y * sines[lane];
+                high[lane] = madd::<FUSED>(x, sines[lane], y * cosines[lane]);
+            }
         }
     }
+}
+
+/// Rows of padded length, in blocks of lanes.
+#[inline(always)]
+fn blocks(row: &[f32]) -> &[[f32; QUERIES]] {
+    row.as_chunks().0
+}
+
+#[inline(always)]
+fn blocks_mut(row: &mut [f32]) -> &mut [[f32; QUERIES]] {
+    row.as_chunks_mut().0
 }
 
 /// The gradient of [`rotate`]: turns `gradient` (transposed) into that of the raw channels and adds that of the gain.
@@ -170,16 +186,13 @@ pub(crate) fn rotate_backward<const FUSED: bool>(
 ) {
     let (padded, half) = (shape.padded(), shape.head_size / 2);
     let (low, high) = gradient.split_at_mut(half * padded);
-    for (((x, y), cosines), sines) in low
-        .chunks_exact_mut(padded)
-        .zip(high.chunks_exact_mut(padded))
-        .zip(table.cosines.chunks_exact(padded))
-        .zip(table.sines.chunks_exact(padded))
-    {
-        for t in 0..padded {
-            let turned = (x[t], y[t]);
-            x[t] = madd::<FUSED>(turned.0, cosines[t], turned.1 * sines[t]);
-            y[t] = turned.1 * cosines[t] - turned.0 * sines[t];
+    let pairs = blocks_mut(low).iter_mut().zip(blocks_mut(high));
+    let angles = blocks(&table.cosines).iter().zip(blocks(&table.sines));
+    for ((x, y), (cosines, sines)) in pairs.zip(angles) {
+        for lane in 0..QUERIES {
+            let (low, high) = (x[lane], y[lane]);
+            x[lane] = madd::<FUSED>(low, cosines[lane], high * sines[lane]);
+            y[lane] = high * cosines[lane] - low * sines[lane];
         }
     }
     norm_backward::<FUSED>(shape, head, gain, (gradient, gain_gradient));
@@ -198,14 +211,12 @@ fn norm_backward<const FUSED: bool>(
     for (channel, (g, x)) in gradient.chunks_exact_mut(padded).zip(head.raw.chunks_exact(padded)).enumerate() {
         let factor = gain.values[channel] * gain.factor;
         let mut lanes = [0.0f32; QUERIES];
-        for block in 0..padded / QUERIES {
-            let at = block * QUERIES..(block + 1) * QUERIES;
-            let (g, x) = (&mut g[at.clone()], &x[at.clone()]);
-            let (inverse, along) = (&head.inverse_rms[at.clone()], &mut along[at]);
-            for t in 0..QUERIES {
-                lanes[t] = madd::<FUSED>(g[t] * x[t], inverse[t], lanes[t]);
-                g[t] *= factor;
-                along[t] = madd::<FUSED>(g[t], x[t], along[t]);
+        let of_position = blocks(&head.inverse_rms).iter().zip(blocks_mut(&mut along));
+        for ((g, x), (inverse, along)) in blocks_mut(g).iter_mut().zip(blocks(x)).zip(of_position) {
+            for lane in 0..QUERIES {
+                lanes[lane] = madd::<FUSED>(g[lane] * x[lane], inverse[lane], lanes[lane]);
+                g[lane] *= factor;
+                along[lane] = madd::<FUSED>(g[lane], x[lane], along[lane]);
             }
         }
         gain_gradient[channel] += gain.factor * lanes.iter().sum::<f32>();
@@ -215,32 +226,25 @@ fn norm_backward<const FUSED: bool>(
         *sum *= inverse * inverse * inverse * inverse_size;
     }
     for (g, x) in gradient.chunks_exact_mut(padded).zip(head.raw.chunks_exact(padded)) {
-        for t in 0..padded {
-            g[t] = g[t] * head.inverse_rms[t] - x[t] * along[t];
+        let of_position = blocks(&head.inverse_rms).iter().zip(blocks(&along));
+        for ((g, x), (inverse, along)) in blocks_mut(g).iter_mut().zip(blocks(x)).zip(of_position) {
+            for lane in 0..QUERIES {
+                g[lane] = g[lane] * inverse[lane] - x[lane] * along[lane];
+            }
         }
     }
 }
 
 #[inline(always)]
-fn transpose_in(shape: &HeadShape, rows: Rows<'_>, out: &mut [f32]) {
-    let padded = shape.padded();
-    for t in 0..shape.context {
-        let row = &rows.values[t * rows.stride..][..shape.head_size];
-        for (channel, value) in row.iter().enumerate() {
-            out[channel * padded + t] = *value;
-        }
-    }
+fn transpose_in<const FUSED: bool>(shape: &HeadShape, rows: Rows<'_>, out: &mut [f32]) {
+    let out = RowsMut { values: out, stride: shape.padded(), accumulate: false };
+    transpose::<FUSED>(shape.context, shape.head_size, rows, out);
 }
 
 #[inline(always)]
-fn transpose_out(shape: &HeadShape, transposed: &[f32], out: RowsMut<'_>) {
-    let padded = shape.padded();
-    for t in 0..shape.context {
-        let row = &mut out.values[t * out.stride..][..shape.head_size];
-        for (channel, value) in row.iter_mut().enumerate() {
-            *value = transposed[channel * padded + t];
-        }
-    }
+fn transpose_out<const FUSED: bool>(shape: &HeadShape, transposed: &[f32], out: RowsMut<'_>) {
+    let from = Rows { values: transposed, stride: shape.padded() };
+    transpose::<FUSED>(shape.head_size, shape.context, from, out);
 }
 
 /// A block of queries and the keys it may see.
@@ -278,7 +282,7 @@ pub(crate) fn mix<const FUSED: bool>(
     shape: &HeadShape,
     values: Rows<'_>,
     scratch: &mut Scratch,
-    out: RowsMut<'_>,
+    out: &mut RowsMut<'_>,
     log_sums: &mut [f32],
 ) {
     for block in Block::of(shape) {
@@ -291,12 +295,17 @@ pub(crate) fn mix<const FUSED: bool>(
             Rows { values: &scratch.scores, stride: QUERIES },
             RowsMut { values: &mut scratch.mixed, stride: QUERIES, accumulate: false },
         );
-        for query in 0..block.keys - block.first {
-            let row = &mut out.values[(block.first + query) * out.stride..][..shape.head_size];
-            let inverse = 1.0 / sums[query];
-            for (channel, value) in row.iter_mut().enumerate() {
-                *value = scratch.mixed[channel * QUERIES + query] * inverse;
+        let queries = block.keys - block.first;
+        for row in blocks_mut(&mut scratch.mixed) {
+            for lane in 0..QUERIES {
+                row[lane] /= sums[lane];
             }
+        }
+        let mixed = Rows { values: &scratch.mixed, stride: QUERIES };
+        let rows =
+            RowsMut { values: &mut out.values[block.first * out.stride..], stride: out.stride, accumulate: false };
+        transpose::<FUSED>(shape.head_size, queries, mixed, rows);
+        for query in 0..queries {
             log_sums[block.first + query] = largest[query] + libm::logf(sums[query]);
         }
     }
@@ -339,12 +348,12 @@ pub(crate) fn mix_backward<const FUSED: bool>(
     shape: &HeadShape,
     given: HeadGradient<'_>,
     scratch: &mut Scratch,
-    value_gradients: RowsMut<'_>,
+    value_gradients: &mut RowsMut<'_>,
 ) {
     let (size, padded) = (shape.head_size, shape.padded());
-    transpose_in(shape, given.out, &mut scratch.out_gradients);
+    transpose_in::<FUSED>(shape, given.out, &mut scratch.out_gradients);
     let query_rows = RowsMut { values: &mut scratch.query_rows, stride: size, accumulate: false };
-    transpose_out(shape, &scratch.queries.turned, query_rows);
+    transpose_out::<FUSED>(shape, &scratch.queries.turned, query_rows);
     scratch.key_gradient_rows.fill(0.0);
     for block in Block::of(shape) {
         let queries = block.keys - block.first;
@@ -377,7 +386,7 @@ pub(crate) fn mix_backward<const FUSED: bool>(
         );
     }
     let key_rows = Rows { values: &scratch.key_gradient_rows, stride: size };
-    transpose_in(shape, key_rows, &mut scratch.key_gradients);
+    transpose_in::<FUSED>(shape, key_rows, &mut scratch.key_gradients);
 }
 
 /// Turns scores into weights P and `score_gradients` from dP into dS = P ∘ (dP − Σ P dP).
@@ -416,10 +425,10 @@ pub(crate) fn finish_backward<const FUSED: bool>(
     let queries = (&mut scratch.query_gradients[..], query_sum);
     rotate_backward::<FUSED>(shape, &scratch.queries, query_gain, table, queries);
     let rows = RowsMut { values: &mut packed_gradient[head * shape.head_size..], stride, accumulate: false };
-    transpose_out(shape, &scratch.query_gradients, rows);
+    transpose_out::<FUSED>(shape, &scratch.query_gradients, rows);
     let keys = (&mut scratch.key_gradients[..], key_sum);
     rotate_backward::<FUSED>(shape, &scratch.keys, key_gain, table, keys);
     let rows =
         RowsMut { values: &mut packed_gradient[shape.width() + head * shape.head_size..], stride, accumulate: false };
-    transpose_out(shape, &scratch.key_gradients, rows);
+    transpose_out::<FUSED>(shape, &scratch.key_gradients, rows);
 }

@@ -10,11 +10,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
 use super::simd::{exp_in_place, largest, multiversion};
-use super::{view, operand, tensor};
+use super::tape::Tape;
+use super::{operand, tensor, view};
 
 /// Weighted sum of losses over rows.
-pub(crate) fn cross_entropy(logits: &Tensor, targets: Arc<[u32]>, weight: f32) -> Result<Tensor> {
-    logits.apply_op1(CrossEntropyOp { targets, weight, gradient: Mutex::new(None) })
+pub(crate) fn cross_entropy(tape: &Tape, logits: &Tensor, targets: Arc<[u32]>, weight: f32) -> Result<Tensor> {
+    tape.one(logits, CrossEntropyOp { targets, weight, gradient: Mutex::new(None) })
 }
 
 /// Sum of losses of each run of `context` rows, without a gradient.
@@ -110,8 +111,8 @@ mod tests {
 
     const TARGETS: [u32; 6] = [0, 5, 2, 36, 1, 5];
 
-    fn fused(v: &[Var]) -> Result<Tensor> {
-        cross_entropy(&v[0], Arc::from(TARGETS), 1.0 / 6.0)
+    fn fused(tape: &Tape, v: &[Var]) -> Result<Tensor> {
+        cross_entropy(tape, &v[0], Arc::from(TARGETS), 1.0 / 6.0)
     }
 
     fn plain(v: &[Var]) -> Result<Tensor> {

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
-use super::{view, operand, tensor};
+use super::tape::Tape;
+use super::{operand, tensor, view};
 
 /// Which rows are summed for which token.
 #[derive(Clone)]
@@ -23,8 +24,8 @@ pub(crate) struct Lookup {
 }
 
 /// Rows of `tables`, summed over orders.
-pub(crate) fn embedding(tables: &Tensor, lookup: Lookup) -> Result<Tensor> {
-    tables.apply_op1(EmbeddingOp { lookup })
+pub(crate) fn embedding(tape: &Tape, tables: &Tensor, lookup: Lookup) -> Result<Tensor> {
+    tape.one(tables, EmbeddingOp { lookup })
 }
 
 struct EmbeddingOp {
@@ -88,8 +89,8 @@ mod tests {
     // Two windows of four tokens over a vocabulary of five.
     const TOKENS: [u32; 8] = [1, 4, 1, 0, 3, 3, 2, 1];
 
-    fn fused(v: &[Var]) -> Result<Tensor> {
-        embedding(&v[0], Lookup { tokens: Arc::from(TOKENS), context: 4, vocabulary: 5 })
+    fn fused(tape: &Tape, v: &[Var]) -> Result<Tensor> {
+        embedding(tape, &v[0], Lookup { tokens: Arc::from(TOKENS), context: 4, vocabulary: 5 })
     }
 
     /// Gathers each order by itself; tokens before the start of a window point at a row of zeros.
@@ -121,6 +122,6 @@ mod tests {
     #[test]
     fn refuses_a_token_outside_the_vocabulary() {
         let lookup = Lookup { tokens: Arc::from([5u32]), context: 1, vocabulary: 5 };
-        assert!(embedding(&variable("tables", &[5, 2]), lookup).is_err());
+        assert!(embedding(&Tape::forward_only(), &variable("tables", &[5, 2]), lookup).is_err());
     }
 }

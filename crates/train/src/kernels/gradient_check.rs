@@ -2,6 +2,7 @@
 
 use candle_core::{Device, Result, Tensor, Var};
 
+use super::tape::Tape;
 use crate::init::normal;
 
 /// A variable of normal deviates.
@@ -22,36 +23,42 @@ fn assert_close(ours: &Tensor, theirs: &Tensor, what: &str) {
 }
 
 /// A fixed weighting of the output, so that the gradient differs from value to value.
+fn weights_of(out: &Tensor) -> Tensor {
+    variable("weights of the output", out.dims()).as_detached_tensor()
+}
+
 fn scalar(out: &Tensor) -> Tensor {
-    let weights = variable("weights of the output", out.dims());
-    (out * weights.as_tensor().detach()).and_then(|product| product.sum_all()).expect("one shape")
+    (out * weights_of(out)).and_then(|product| product.sum_all()).expect("one shape")
 }
 
 /// Asserts that values and gradients equal those of the plain composition, to 1e-5.
 pub(crate) fn assert_same(
-    fused: impl Fn(&[Var]) -> Result<Tensor>,
+    fused: impl Fn(&Tape, &[Var]) -> Result<Tensor>,
     plain: impl Fn(&[Var]) -> Result<Tensor>,
     variables: &[Var],
 ) {
-    let (ours, theirs) = (fused(variables).expect("fused"), plain(variables).expect("plain"));
+    let tape = Tape::recording();
+    let (ours, theirs) = (fused(&tape, variables).expect("fused"), plain(variables).expect("plain"));
     assert_close(&ours, &theirs, "output");
-    let ours = scalar(&ours).backward().expect("backward");
+    let ours = tape.backward(&ours, weights_of(&ours)).expect("backward");
     let theirs = scalar(&theirs).backward().expect("backward");
     for (index, variable) in variables.iter().enumerate() {
-        let get = |store: &candle_core::backprop::GradStore| store.get(variable.as_tensor()).cloned();
-        let (a, b) = (get(&ours).expect("a gradient"), get(&theirs).expect("a gradient"));
-        assert_close(&a, &b, &format!("gradient of variable {index}"));
+        let (a, b) = (ours.get(variable), theirs.get(variable.as_tensor()));
+        assert_close(a.expect("a gradient"), b.expect("a gradient"), &format!("gradient of variable {index}"));
     }
 }
 
 /// Asserts that gradients agree with central differences along a fixed direction, to 1 %.
 ///
 /// The bound is that of f32: with values of order 1 and a step of 1e-2 the difference carries an error of about 1e-3.
-pub(crate) fn assert_slopes(fused: impl Fn(&[Var]) -> Result<Tensor>, variables: &[Var]) {
-    let value = || f64::from(scalar(&fused(variables).expect("forward")).to_scalar::<f32>().expect("a number"));
-    let store = scalar(&fused(variables).expect("forward")).backward().expect("backward");
+pub(crate) fn assert_slopes(fused: impl Fn(&Tape, &[Var]) -> Result<Tensor>, variables: &[Var]) {
+    let forward = |tape: &Tape| fused(tape, variables).expect("forward");
+    let value = || f64::from(scalar(&forward(&Tape::forward_only())).to_scalar::<f32>().expect("a number"));
+    let tape = Tape::recording();
+    let out = forward(&tape);
+    let gradients = tape.backward(&out, weights_of(&out)).expect("backward");
     for (index, variable) in variables.iter().enumerate() {
-        let gradient = store.get(variable.as_tensor()).expect("a gradient");
+        let gradient = gradients.get(variable).expect("a gradient");
         // Along the gradient itself the slope is its norm, which no cancellation can hide.
         let norm = flat(gradient).iter().map(|g| f64::from(g * g)).sum::<f64>().sqrt();
         let direction = (gradient / norm).expect("not zero");

@@ -4,16 +4,17 @@
 
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
-use super::{view, operand, tensor};
+use super::tape::Tape;
+use super::{operand, tensor, view};
 
 /// x·Wᵀ.
-pub(crate) fn linear(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
-    x.apply_op2(weight, LinearOp)
+pub(crate) fn linear(tape: &Tape, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    tape.two([x, weight], LinearOp)
 }
 
 /// residual + x·Wᵀ.
-pub(crate) fn linear_onto(residual: &Tensor, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
-    residual.apply_op3(x, weight, LinearOntoOp)
+pub(crate) fn linear_onto(tape: &Tape, residual: &Tensor, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    tape.three([residual, x, weight], LinearOntoOp)
 }
 
 struct LinearOp;
@@ -196,8 +197,8 @@ mod tests {
     use super::super::gradient_check::{assert_same, assert_slopes, variable};
     use super::*;
 
-    fn onto(v: &[Var]) -> Result<Tensor> {
-        linear_onto(&v[2], &v[0], &v[1])
+    fn onto(tape: &Tape, v: &[Var]) -> Result<Tensor> {
+        linear_onto(tape, &v[2], &v[0], &v[1])
     }
 
     #[test]
@@ -208,7 +209,7 @@ mod tests {
                 variable("weight", &[output, input]),
                 variable("residual", &[rows, output]),
             ];
-            assert_same(|v| linear(&v[0], &v[1]), |v| v[0].matmul(&v[1].t()?), &variables[..2]);
+            assert_same(|tape, v| linear(tape, &v[0], &v[1]), |v| v[0].matmul(&v[1].t()?), &variables[..2]);
             assert_same(onto, |v| &v[0].matmul(&v[1].t()?)? + v[2].as_tensor(), &variables);
         }
     }
@@ -220,6 +221,6 @@ mod tests {
 
     #[test]
     fn refuses_rows_of_another_width() {
-        assert!(linear(&variable("x", &[3, 4]), &variable("weight", &[2, 5])).is_err());
+        assert!(linear(&Tape::forward_only(), &variable("x", &[3, 4]), &variable("weight", &[2, 5])).is_err());
     }
 }

@@ -10,13 +10,15 @@ pub(crate) mod attention;
 pub(crate) mod attention_head;
 pub(crate) mod cross_entropy;
 pub(crate) mod embedding;
+#[cfg(test)]
+pub(crate) mod gradient_check;
 pub(crate) mod linear;
 pub(crate) mod product;
 pub(crate) mod rms_norm;
 pub(crate) mod simd;
 pub(crate) mod swiglu;
-#[cfg(test)]
-pub(crate) mod gradient_check;
+pub(crate) mod tape;
+pub(crate) mod transpose;
 
 use std::ops::Deref;
 

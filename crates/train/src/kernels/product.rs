@@ -40,6 +40,7 @@ pub(crate) struct Extent {
 const TILE_ROWS: usize = 4;
 
 /// C = A·B, or C += A·B; each sum runs over the depth in order.
+#[expect(clippy::needless_pass_by_value, reason = "a view, as its neighbours are")]
 #[inline(always)]
 pub(crate) fn product<const FUSED: bool>(extent: Extent, a: Strided<'_>, b: Rows<'_>, c: RowsMut<'_>) {
     let Extent { rows, columns, depth } = extent;

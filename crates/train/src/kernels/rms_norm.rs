@@ -8,14 +8,15 @@
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
 use super::simd::{dot, madd, multiversion};
-use super::{view, operand, tensor};
+use super::tape::Tape;
+use super::{operand, tensor, view};
 
 /// Added to the mean square under the root, as in Qwen3.
 const EPSILON: f32 = 1e-6;
 
 /// Normalises each row of `x` and multiplies it by `gain`.
-pub(crate) fn rms_norm(x: &Tensor, gain: &Tensor) -> Result<Tensor> {
-    x.apply_op2(gain, RmsNormOp)
+pub(crate) fn rms_norm(tape: &Tape, x: &Tensor, gain: &Tensor) -> Result<Tensor> {
+    tape.two([x, gain], RmsNormOp)
 }
 
 struct RmsNormOp;
@@ -113,8 +114,8 @@ mod tests {
     use super::super::gradient_check::{assert_same, assert_slopes, variable};
     use super::*;
 
-    fn fused(v: &[Var]) -> Result<Tensor> {
-        rms_norm(&v[0], &v[1])
+    fn fused(tape: &Tape, v: &[Var]) -> Result<Tensor> {
+        rms_norm(tape, &v[0], &v[1])
     }
 
     fn plain(v: &[Var]) -> Result<Tensor> {
@@ -137,7 +138,7 @@ mod tests {
     #[test]
     fn a_row_of_zeros_stays_zero() {
         let x = Tensor::zeros((1, 8), candle_core::DType::F32, &candle_core::Device::Cpu).expect("zeros");
-        let out = rms_norm(&x, &variable("gain", &[8])).expect("forward");
+        let out = rms_norm(&Tape::forward_only(), &x, &variable("gain", &[8])).expect("forward");
         assert_eq!(out.to_vec2::<f32>().expect("f32"), vec![vec![0.0; 8]]);
     }
 }

@@ -98,7 +98,11 @@ pub(crate) fn dot<const FUSED: bool>(a: &[f32], b: &[f32]) -> f32 {
             sums[lane] = madd::<FUSED>(x[lane], y[lane], sums[lane]);
         }
     }
-    let rest = a_rest.iter().zip(b_rest).fold(0.0, |sum, (x, y)| madd::<FUSED>(*x, *y, sum));
+    // A loop, not a fold: a closure would be compiled without the vector instructions of its caller.
+    let mut rest = 0.0;
+    for (x, y) in a_rest.iter().zip(b_rest) {
+        rest = madd::<FUSED>(*x, *y, rest);
+    }
     add_lanes(&sums) + rest
 }
 

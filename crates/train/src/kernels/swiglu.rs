@@ -7,11 +7,12 @@
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 use super::simd::{exp, multiversion};
-use super::{view, operand, tensor};
+use super::tape::Tape;
+use super::{operand, tensor, view};
 
 /// Gates rows of width 2f into rows of width f.
-pub(crate) fn swiglu(packed: &Tensor) -> Result<Tensor> {
-    packed.apply_op1(SwigluOp)
+pub(crate) fn swiglu(tape: &Tape, packed: &Tensor) -> Result<Tensor> {
+    tape.one(packed, SwigluOp)
 }
 
 struct SwigluOp;
@@ -84,8 +85,8 @@ mod tests {
     use super::super::gradient_check::{assert_same, assert_slopes, variable};
     use super::*;
 
-    fn fused(v: &[Var]) -> Result<Tensor> {
-        swiglu(&v[0])
+    fn fused(tape: &Tape, v: &[Var]) -> Result<Tensor> {
+        swiglu(tape, &v[0])
     }
 
     fn plain(v: &[Var]) -> Result<Tensor> {

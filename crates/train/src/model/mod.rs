@@ -14,6 +14,7 @@ use forescale_core::run::{Family, RunConfig};
 
 use crate::error::TrainError;
 use crate::init::normal;
+use crate::kernels::tape::Tape;
 use crate::kernels::tensor;
 use crate::parametrization::{Initial, Layer, Rule};
 
@@ -64,17 +65,14 @@ pub(crate) struct Inputs {
 /// A family, assembled from its weights.
 pub(crate) trait LanguageModel: Send + Sync {
     /// Logits of the next token, a row per input token.
-    fn logits(&self, inputs: &Inputs) -> Result<Tensor>;
+    fn logits(&self, tape: &Tape, inputs: &Inputs) -> Result<Tensor>;
 }
 
-/// The weights of a run, and the family's view of them with and without gradients.
+/// The weights of a run, and the family that they make.
 pub(crate) struct Model {
     pub(crate) weights: Vec<Weight>,
     pub(crate) parameters: ParameterCounts,
-    /// Gradients flow to the weights.
-    pub(crate) training: Box<dyn LanguageModel>,
-    /// The same weights, without gradients.
-    pub(crate) evaluation: Box<dyn LanguageModel>,
+    pub(crate) family: Box<dyn LanguageModel>,
 }
 
 impl Model {
@@ -91,14 +89,8 @@ impl Model {
             ));
         }
         let weights: Vec<Weight> = specs.into_iter().map(|spec| weight(spec, config)).collect::<Result<_>>()?;
-        let tracked = weights.iter().map(|weight| weight.variable.as_tensor().clone()).collect();
-        let detached = weights.iter().map(|weight| weight.variable.as_detached_tensor()).collect();
-        Ok(Self {
-            parameters,
-            training: assemble(config.family, &config.shape, tracked),
-            evaluation: assemble(config.family, &config.shape, detached),
-            weights,
-        })
+        let tensors = weights.iter().map(|weight| weight.variable.as_tensor().clone()).collect();
+        Ok(Self { parameters, family: assemble(config.family, &config.shape, tensors), weights })
     }
 }
 
@@ -159,4 +151,68 @@ fn check_shape(shape: &ModelShape) -> std::result::Result<(), TrainError> {
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::config;
+    use crate::kernels::cross_entropy::{cross_entropy, window_losses};
+
+    fn inputs(context: usize) -> Inputs {
+        Inputs { tokens: (0..2 * context as u32).map(|t| (t * 7 + t / 3) % 16).collect(), context }
+    }
+
+    fn scatter(model: &Model) {
+        // At the start output projections and readout are zero, and most gradients with them.
+        for weight in &model.weights {
+            let values = normal(9, &weight.spec.name, weight.spec.len(), 0.5);
+            weight.variable.set(&tensor(values, weight.spec.dims.clone()).expect("sizes agree")).expect("one shape");
+        }
+    }
+
+    #[test]
+    fn every_weight_of_every_family_receives_a_gradient() {
+        for family in [Family::Qwen3] {
+            let model = Model::initialise(&RunConfig { family, ..config() }).expect("a model");
+            scatter(&model);
+            let tape = Tape::recording();
+            let logits = model.family.logits(&tape, &inputs(20)).expect("forward");
+            let loss = cross_entropy(&tape, &logits, (0..40).map(|t| t % 16).collect(), 1.0).expect("forward");
+            let one = tensor(vec![1.0], ()).expect("a number");
+            let gradients = tape.backward(&loss, one).expect("backward");
+            for weight in &model.weights {
+                let gradient = gradients.get(&weight.variable).expect("a gradient");
+                let size = gradient.sqr().and_then(|g| g.sum_all()).and_then(|g| g.to_scalar::<f32>()).expect("f32");
+                assert!(size > 1e-8, "`{}` receives none", weight.spec.name);
+            }
+        }
+    }
+
+    #[test]
+    fn an_untrained_model_knows_nothing() {
+        // A readout of zeros: ln 16 = 2.7725887 for every token.
+        let model = Model::initialise(&config()).expect("a model");
+        let logits = model.family.logits(&Tape::forward_only(), &inputs(20)).expect("forward");
+        let sums = window_losses(&logits, &[3; 40], 20).expect("losses");
+        assert!(sums.iter().all(|sum| (sum / 20.0 - 2.772_588_7).abs() < 1e-6));
+    }
+
+    #[test]
+    fn the_tensors_hold_the_parameters_that_are_counted() {
+        for (layers, input_order, mlp_hidden) in [(1, 1, 24), (2, 3, 43), (4, 1, 8)] {
+            let shape = ModelShape { layers, input_order, mlp_hidden, ..config().shape };
+            let model = Model::initialise(&RunConfig { shape: shape.clone(), ..config() }).expect("a model");
+            assert_eq!(model.parameters, ParameterCounts::of(&shape));
+        }
+    }
+
+    #[test]
+    fn shapes_that_cannot_be_built_are_refused_by_name() {
+        let refused = |shape| Model::initialise(&RunConfig { shape, ..config() }).err().expect("refused").to_string();
+        let shape = || config().shape;
+        assert!(refused(ModelShape { layers: 0, ..shape() }).contains("`layers` is 0"));
+        assert!(refused(ModelShape { heads: 3, ..shape() }).contains("3 heads of 8 do not make a width of 16"));
+        assert!(refused(ModelShape { head_size: 1, heads: 16, ..shape() }).contains("head size of 1"));
+    }
 }

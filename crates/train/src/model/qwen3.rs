@@ -15,6 +15,7 @@ use crate::kernels::embedding::{Lookup, embedding};
 use crate::kernels::linear::{linear, linear_onto};
 use crate::kernels::rms_norm::rms_norm;
 use crate::kernels::swiglu::swiglu;
+use crate::kernels::tape::Tape;
 use crate::parametrization::Layer;
 
 /// Base of the rotary angles. Chosen here: the usual 10,000 suits contexts of a few hundred tokens; Qwen3's 1,000,000
@@ -53,9 +54,8 @@ pub(crate) fn specs(shape: &ModelShape) -> Vec<WeightSpec> {
     };
     let mut specs = vec![spec("embedding", &[tables, d], Layer::Embedding, Group::Embedding)];
     for block in 0..shape.layers {
-        let of_block = |name: &str, dims: &[usize], layer, group| {
-            spec(&format!("blocks.{block}.{name}"), dims, layer, group)
-        };
+        let of_block =
+            |name: &str, dims: &[usize], layer, group| spec(&format!("blocks.{block}.{name}"), dims, layer, group);
         specs.extend([
             of_block("attention_norm", &[d], Layer::NormGain, Group::Norm),
             of_block("query_key_value", &[3 * d, d], Layer::Hidden, Group::Attention),
@@ -102,23 +102,22 @@ impl Qwen3 {
 }
 
 impl LanguageModel for Qwen3 {
-    fn logits(&self, inputs: &Inputs) -> Result<Tensor> {
-        let lookup =
-            Lookup { tokens: inputs.tokens.clone(), context: inputs.context, vocabulary: self.vocabulary };
-        let mut x = embedding(&self.embedding, lookup)?;
+    fn logits(&self, tape: &Tape, inputs: &Inputs) -> Result<Tensor> {
+        let lookup = Lookup { tokens: inputs.tokens.clone(), context: inputs.context, vocabulary: self.vocabulary };
+        let mut x = embedding(tape, &self.embedding, lookup)?;
         for block in &self.blocks {
-            x = block.forward(&x, &self.attention)?;
+            x = block.forward(tape, &x, &self.attention)?;
         }
-        linear(&rms_norm(&x, &self.norm)?, &self.head)
+        linear(tape, &rms_norm(tape, &x, &self.norm)?, &self.head)
     }
 }
 
 impl Block {
-    fn forward(&self, x: &Tensor, attention: &Attention) -> Result<Tensor> {
-        let packed = linear(&rms_norm(x, &self.attention_norm)?, &self.query_key_value)?;
-        let mixed = attention.apply(&packed, &self.query_norm, &self.key_norm)?;
-        let x = linear_onto(x, &mixed, &self.attention_output)?;
-        let hidden = swiglu(&linear(&rms_norm(&x, &self.mlp_norm)?, &self.gate_up)?)?;
-        linear_onto(&x, &hidden, &self.down)
+    fn forward(&self, tape: &Tape, x: &Tensor, attention: &Attention) -> Result<Tensor> {
+        let packed = linear(tape, &rms_norm(tape, x, &self.attention_norm)?, &self.query_key_value)?;
+        let mixed = attention.apply(tape, &packed, [&self.query_norm, &self.key_norm])?;
+        let x = linear_onto(tape, x, &mixed, &self.attention_output)?;
+        let packed = linear(tape, &rms_norm(tape, &x, &self.mlp_norm)?, &self.gate_up)?;
+        linear_onto(tape, &x, &swiglu(tape, &packed)?, &self.down)
     }
 }

@@ -1,0 +1,90 @@
+//! A small corpus and config that the tests of several modules share.
+
+use forescale_core::corpus::{CORPUS_SCHEMA, Cluster, CorpusManifest, CorpusSpec, FilesSpec, TokenWidth};
+use forescale_core::count::ModelShape;
+use forescale_core::run::{EvaluationConfig, Family, OptimizerConfig, Parametrization, RunConfig, ScheduleKind};
+
+use crate::data::TokenFile;
+
+pub(crate) const TRAIN_TOKENS: u64 = 20_000;
+pub(crate) const VALIDATION_TOKENS: u64 = 2_000;
+pub(crate) const VOCABULARY: u32 = 16;
+
+/// Two clusters of unequal length.
+pub(crate) fn manifest() -> CorpusManifest {
+    let cluster = |name: &str, start, end| Cluster { name: name.to_owned(), start, end };
+    CorpusManifest {
+        schema: CORPUS_SCHEMA.to_owned(),
+        spec: CorpusSpec::Files(FilesSpec { paths: Vec::new(), validation_share: 0.1 }),
+        digest: "corpus".to_owned(),
+        tokens_sha256: "tokens".to_owned(),
+        tokenizer_digest: "bytes-256".to_owned(),
+        vocabulary: VOCABULARY,
+        token_width: TokenWidth::U8,
+        train_tokens: TRAIN_TOKENS,
+        validation_tokens: VALIDATION_TOKENS,
+        unique_tokens: TRAIN_TOKENS,
+        window_alignment: 1,
+        clusters: vec![cluster("a", 0, 700), cluster("b", 700, VALIDATION_TOKENS)],
+        train_documents: 1,
+        left_out: Vec::new(),
+        bytes_per_token: Some(2.0),
+        unigram_entropy: 2.7,
+        entropy_rate: None,
+    }
+}
+
+/// Tokens of which nine in ten follow from the one before.
+pub(crate) fn bytes() -> Vec<u8> {
+    let mut state = 7u64;
+    let mut token = 0u8;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let random = (state >> 56) as u8;
+        token = if random < 230 { (token * 5 + 3) % 16 } else { random % 16 };
+        token
+    };
+    (0..TRAIN_TOKENS + VALIDATION_TOKENS).map(|_| next()).collect()
+}
+
+pub(crate) fn token_file(manifest: &CorpusManifest) -> TokenFile {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(file.path(), bytes()).expect("written");
+    TokenFile::open(file.path(), manifest).expect("as the manifest says")
+}
+
+/// Sixteen steps of nine short sequences.
+pub(crate) fn config() -> RunConfig {
+    RunConfig {
+        family: Family::Qwen3,
+        shape: ModelShape {
+            vocabulary: VOCABULARY,
+            width: 16,
+            layers: 2,
+            heads: 2,
+            head_size: 8,
+            mlp_hidden: 24,
+            context: 20,
+            input_order: 2,
+        },
+        corpus_digest: "corpus".to_owned(),
+        sequences: 9,
+        steps: 16,
+        optimizer: OptimizerConfig {
+            learning_rate: 0.02,
+            embedding_learning_rate: 0.02,
+            base_width: 16,
+            parametrization: Parametrization::Mup,
+            beta1: 0.9,
+            beta2: 0.99,
+            epsilon: 1e-10,
+            weight_decay: 0.01,
+            clip_norm: 1.0,
+            schedule: ScheduleKind::Linear,
+            warmup_steps: 3,
+        },
+        evaluation: EvaluationConfig { tokens: 400, curve_points: 3 },
+        seed: 5,
+        allow_repeats: false,
+    }
+}
