@@ -62,7 +62,8 @@ pub(crate) fn repository() -> PathBuf {
 
 /// A published table, or `None` (said aloud and counted) where the folder is absent.
 pub(crate) fn published(name: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("FORESCALE_PUBLISHED_DATA").map_or_else(|| repository().join("../shared/data"), PathBuf::from);
+    let folder =
+        std::env::var_os("FORESCALE_PUBLISHED_DATA").map_or_else(|| repository().join("../shared/data"), PathBuf::from);
     let path = folder.join(name);
     if path.is_file() {
         return Some(path);
@@ -75,7 +76,8 @@ pub(crate) fn published(name: &str) -> Option<PathBuf> {
 fn note_skip(name: &str, folder: &Path) {
     println!("skipped: `{name}` is not in `{}`", folder.display());
     if let Some(list) = std::env::var_os("FORESCALE_SKIPS") {
-        let mut file = std::fs::OpenOptions::new().append(true).create(true).open(list).expect("the list can be written");
+        let mut file =
+            std::fs::OpenOptions::new().append(true).create(true).open(list).expect("the list can be written");
         std::io::Write::write_all(&mut file, format!("{name}\n").as_bytes()).expect("the list can be written");
     }
 }

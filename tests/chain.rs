@@ -37,7 +37,9 @@ fn record(sweep: &Path, name: &str) -> Value {
 fn names(sweep: &Path) -> Vec<(String, String)> {
     let plan = forescale(sweep.parent().expect("a parent"), &["plan", "tiny", "--json"]).expect_code(0).json();
     let runs = plan.as_array().expect("runs");
-    runs.iter().map(|run| (run["name"].as_str().expect("name").to_owned(), run["role"].as_str().expect("role").to_owned())).collect()
+    runs.iter()
+        .map(|run| (run["name"].as_str().expect("name").to_owned(), run["role"].as_str().expect("role").to_owned()))
+        .collect()
 }
 
 fn target_name(sweep: &Path) -> String {
@@ -112,7 +114,8 @@ fn the_baseline_is_a_gate(folder: &Path) {
     assert!(fs::read_to_string(folder.join("junit.xml")).expect("JUnit").contains("<failure"));
     fs::write(&path, good).expect("written");
 
-    let sealed = fs::read_dir(baseline.join("registrations")).expect("registrations").next().expect("one").expect("one").path();
+    let sealed =
+        fs::read_dir(baseline.join("registrations")).expect("registrations").next().expect("one").expect("one").path();
     let text = fs::read_to_string(&sealed).expect("a registration");
     fs::write(&sealed, text.replacen("\"version\": \"0", "\"version\": \"9", 1)).expect("written");
     let said = forescale(folder, &["check", "reports/tiny/baseline"]).expect_code(2);

@@ -21,11 +21,36 @@ const SMALL: [(&str, &[&str]); 7] = [
     ("forescale-core", &["libm", "schemars", "serde", "serde_json", "sha2", "thiserror"]),
     (
         "forescale-corpus",
-        &["flate2", "glob", "memmap2", "rand", "rand_chacha", "rayon", "serde", "serde_json", "sha2", "tar", "tempfile", "thiserror"],
+        &[
+            "flate2",
+            "glob",
+            "memmap2",
+            "rand",
+            "rand_chacha",
+            "rayon",
+            "serde",
+            "serde_json",
+            "sha2",
+            "tar",
+            "tempfile",
+            "thiserror",
+        ],
     ),
     (
         "forescale-train",
-        &["gemm", "memmap2", "rand", "rand_chacha", "rayon", "serde", "serde_json", "tempfile", "thiserror"],
+        &[
+            "gemm",
+            "libm",
+            "memmap2",
+            "mimalloc",
+            "rand",
+            "rand_chacha",
+            "rayon",
+            "serde",
+            "serde_json",
+            "tempfile",
+            "thiserror",
+        ],
     ),
     ("forescale-sweep", &["libc", "serde", "serde_json", "strsim", "tempfile", "thiserror"]),
     ("forescale-fit", &["rand", "rand_chacha", "rayon", "serde", "serde_json", "thiserror"]),
@@ -33,13 +58,23 @@ const SMALL: [(&str, &[&str]); 7] = [
     (
         "forescale",
         &[
-            "anyhow", "indicatif", "insta", "jiff", "libc", "mimalloc", "quick-junit", "schemars", "serde", "serde_json",
+            "anyhow",
+            "indicatif",
+            "insta",
+            "jiff",
+            "libc",
+            "mimalloc",
+            "quick-junit",
+            "schemars",
+            "serde",
+            "serde_json",
             "tempfile",
         ],
     ),
 ];
 
-const ROOMS: [&str; 5] = ["forescale-corpus", "forescale-train", "forescale-sweep", "forescale-fit", "forescale-report"];
+const ROOMS: [&str; 5] =
+    ["forescale-corpus", "forescale-train", "forescale-sweep", "forescale-fit", "forescale-report"];
 
 #[test]
 fn every_room_depends_only_on_what_it_may() {

@@ -1,8 +1,9 @@
 //! Tests of the whole: commands as a user types them, files as a user keeps them, walls of the house.
 
-mod binary;
 mod bad_input;
+mod binary;
 mod chain;
 mod commands;
+mod formats;
 mod layering;
 mod published;

@@ -23,7 +23,8 @@ fn close(actual: f64, expected: f64, relative: f64) {
 fn the_chinchilla_refit_reaches_the_certified_optimum() {
     let Some(table) = published("chinchilla_epoch.csv") else { return };
     let table = table.to_str().expect("text");
-    let arguments = ["fit", table, "--law", "chinchilla", "--where", "dropped_by_epoch == 0", "--rule", "6nd", "--json"];
+    let arguments =
+        ["fit", table, "--law", "chinchilla", "--where", "dropped_by_epoch == 0", "--rule", "6nd", "--json"];
     let fit = forescale(&repository(), &arguments).expect_code(0).json();
     assert_eq!(fit["fits"][0]["n"], 240);
     for (name, expected) in
@@ -43,8 +44,12 @@ fn five_outliers_are_called_by_name() {
     let arguments = ["fit", table.to_str().expect("text"), "--law", "chinchilla", "--rule", "6nd", "--json"];
     let fit = forescale(&repository(), &arguments).expect_code(0).json();
     close(parameter(&fit, "beta"), 0.453_049_3, 1e-5);
-    let codes: Vec<&str> =
-        fit["fits"][0]["diagnoses"].as_array().expect("diagnoses").iter().filter_map(|one| one["code"].as_str()).collect();
+    let codes: Vec<&str> = fit["fits"][0]["diagnoses"]
+        .as_array()
+        .expect("diagnoses")
+        .iter()
+        .filter_map(|one| one["code"].as_str())
+        .collect();
     assert!(codes.iter().any(|code| code.contains("outlier")), "{codes:?}");
 }
 

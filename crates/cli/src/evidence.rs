@@ -53,7 +53,11 @@ pub(crate) fn order_of(record: &RunRecord, registration: &Registration) -> (Orde
 }
 
 /// All that the report shows.
-pub(crate) fn report_data(material: &Material, evidence: &Evidence, sweep: &SweepMaterial) -> anyhow::Result<ReportData> {
+pub(crate) fn report_data(
+    material: &Material,
+    evidence: &Evidence,
+    sweep: &SweepMaterial,
+) -> anyhow::Result<ReportData> {
     let registration = registration(sweep)?;
     let score = match &registration {
         Some(registration) => score(sweep, registration)?,
@@ -81,7 +85,12 @@ pub(crate) fn report_data(material: &Material, evidence: &Evidence, sweep: &Swee
     }))
 }
 
-fn target_panel(material: &Material, sweep: &SweepMaterial, run: &PlannedRun, sealed: Option<&Registration>) -> TargetPanel {
+fn target_panel(
+    material: &Material,
+    sweep: &SweepMaterial,
+    run: &PlannedRun,
+    sealed: Option<&Registration>,
+) -> TargetPanel {
     let target = material.target_of(run);
     let largest = material.observations.iter().map(|run| run.flops).fold(0.0, f64::max);
     TargetPanel {

@@ -46,9 +46,9 @@ fn words(error: &anyhow::Error) -> String {
 
 /// A reader that closed the pipe (`forescale plan | head`) has seen enough; that is no failure.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        cause.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe)
-    })
+    error
+        .chain()
+        .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe))
 }
 
 #[cfg(test)]

@@ -90,11 +90,8 @@ impl Material {
 
     fn from_sweep(sweep: SweepMaterial) -> anyhow::Result<Self> {
         let forecast = sweep.spec.forecast();
-        let selection = Selection {
-            params_rule: forecast.params_rule,
-            flops_rule: forecast.flops_rule,
-            ..Selection::default()
-        };
+        let selection =
+            Selection { params_rule: forecast.params_rule, flops_rule: forecast.flops_rule, ..Selection::default() };
         let (observations, exclusions) = forescale_sweep::observe(&sweep.records, &selection);
         if observations.is_empty() {
             let folder = sweep.spec.folder().display();
@@ -233,7 +230,10 @@ impl SweepMaterial {
                 self.manifest.clusters.len()
             ),
             CorpusSpec::ZipfFacts(facts) => {
-                format!("{million:.1} M tokens about {} Zipf-distributed facts (synthetic, exact entropy known)", facts.facts)
+                format!(
+                    "{million:.1} M tokens about {} Zipf-distributed facts (synthetic, exact entropy known)",
+                    facts.facts
+                )
             }
         }
     }

@@ -95,8 +95,7 @@ pub(crate) fn read_registration(path: &Path) -> anyhow::Result<Registration> {
 /// Reads a JSON document.
 pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
     let bytes = std::fs::read(path).with_context(|| format!("`{}` cannot be read", path.display()))?;
-    serde_json::from_slice(&bytes)
-        .with_context(|| format!("`{}` is not the JSON that was expected", path.display()))
+    serde_json::from_slice(&bytes).with_context(|| format!("`{}` is not the JSON that was expected", path.display()))
 }
 
 /// Writes a JSON document, whole or not at all.

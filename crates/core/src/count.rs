@@ -96,7 +96,8 @@ impl ParameterCounts {
     /// Counts by group for a shape.
     #[must_use]
     pub fn of(shape: &ModelShape) -> Self {
-        let [v, d, l, h, f] = [shape.vocabulary, shape.width, shape.layers, shape.head_size, shape.mlp_hidden].map(u64::from);
+        let [v, d, l, h, f] =
+            [shape.vocabulary, shape.width, shape.layers, shape.head_size, shape.mlp_hidden].map(u64::from);
         let attention_width = u64::from(shape.heads) * h;
         let embedding = u64::from(shape.input_order) * v * d;
         let attention = l * 4 * d * attention_width;
@@ -199,7 +200,10 @@ mod tests {
         // V 256, d 32, L 2, 2 heads of 16, f 96: 8192 + 2·4·1024 + 2·3·3072 + (2·(64 + 32) + 32) + 8192.
         let shape = ModelShape { mlp_hidden: 96, ..gpt(2, 32, 256, 128) };
         let counts = ParameterCounts::of(&shape);
-        assert_eq!((counts.embedding, counts.attention, counts.mlp, counts.norm, counts.head), (8192, 8192, 18432, 224, 8192));
+        assert_eq!(
+            (counts.embedding, counts.attention, counts.mlp, counts.norm, counts.head),
+            (8192, 8192, 18432, 224, 8192)
+        );
         assert_eq!(counts.total, 43232);
     }
 
@@ -207,7 +211,9 @@ mod tests {
     fn kaplan_over_exact_agrees_with_published_table() {
         // Ratios of METHODS.md section 2, computed independently: (layers, width, vocabulary, context) → ratio.
         // Norm gains, which the table leaves out, are why the tolerance is 0.02.
-        for (l, d, v, t, ratio) in [(2, 96, 256, 128, 0.81), (12, 768, 50304, 1024, 0.64), (32, 4096, 50304, 2048, 0.93)] {
+        for (l, d, v, t, ratio) in
+            [(2, 96, 256, 128, 0.81), (12, 768, 50304, 1024, 0.64), (32, 4096, 50304, 2048, 0.93)]
+        {
             let flops = FlopsCounts::of(&gpt(l, d, v, t), 1_000_000);
             let hand = 12.0 * f64::from(l) * f64::from(d) * f64::from(d)
                 / (12.0 * f64::from(l) * f64::from(d * d) + f64::from(v * d) + f64::from(l * d * t));

@@ -229,6 +229,13 @@ pub trait RunSink {
     /// [`SinkError`] when the line could not be written whole.
     fn log(&mut self, line: &LogLine) -> Result<(), SinkError>;
 
+    /// How many attempts have begun before this one: the log's [`LogLine::Start`] lines.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError`] when the log cannot be read.
+    fn attempts(&mut self) -> Result<u32, SinkError>;
+
     /// Replaces the checkpoint, in one step that cannot be seen half done.
     ///
     /// # Errors

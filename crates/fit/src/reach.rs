@@ -50,3 +50,53 @@ fn bracket(
 fn budget(exponent: f64) -> Target {
     Target { flops: math::pow(10.0, exponent), params: None, tokens: None }
 }
+
+#[cfg(test)]
+mod tests {
+    use forescale_core::observation::Observation;
+
+    use super::*;
+    use crate::{FitOptions, LawName};
+
+    /// Eight runs on 1.7 + 60 C^-0.1, constants chosen here, 1e15 to 10^18.5 FLOPs.
+    fn path() -> Vec<Observation> {
+        let run = |step: u32| {
+            let flops = math::pow(10.0, 15.0 + f64::from(step) / 2.0);
+            let params = (flops / 120.0).sqrt();
+            Observation {
+                run_id: format!("run-{step}"),
+                name: format!("run-{step}"),
+                group: None,
+                cluster: format!("run-{step}"),
+                role: None,
+                params,
+                tokens: 20.0 * params,
+                flops,
+                loss: 1.7 + 60.0 * math::pow(flops, -0.1),
+                loss_se: None,
+                weight: 1.0,
+                seed: None,
+                eval_set_digest: None,
+            }
+        };
+        (0..8).map(run).collect()
+    }
+
+    fn options() -> ForecastOptions {
+        let fit = FitOptions { laws: vec![LawName::POWER_LAW], ..FitOptions::default() };
+        ForecastOptions { fit, ..ForecastOptions::default() }
+    }
+
+    #[test]
+    fn finds_the_budget_of_a_loss_worked_by_hand() {
+        // 60 C^-0.1 = 0.6 where C = 1e20.
+        let found = reach(&path(), 2.3, &options()).expect("within reach");
+        assert!((math::log10(found.targets[0].flops) - 20.0).abs() < 0.01, "{}", found.targets[0].flops);
+    }
+
+    #[test]
+    fn refuses_a_loss_below_the_floor() {
+        assert!(matches!(reach(&path(), 1.5, &options()), Err(FitError::OutOfReach { .. })));
+        assert!(matches!(reach(&path(), 9.0, &options()), Err(FitError::OutOfReach { .. })));
+    }
+}

@@ -101,7 +101,8 @@ pub fn train(
         None => fresh(simd),
     };
     let earlier_seconds = progress.wall_seconds;
-    let attempt = progress.attempts;
+    let attempt = sink.attempts()? + 1;
+    progress.attempts = attempt;
     sink.log(&LogLine::Start {
         attempt,
         step: progress.step,
@@ -250,7 +251,6 @@ fn resumed(mut progress: Progress, simd: &str) -> Progress {
         ));
         simd.clone_into(&mut progress.simd);
     }
-    progress.attempts += 1;
     progress
 }
 

@@ -49,7 +49,11 @@ fn seal_problems(baseline: &Path, material: &Material) -> anyhow::Result<Vec<Str
     let Some(now) = evidence::score(sweep, &registration)? else { return Ok(Vec::new()) };
     let committed: Score = workplace::read_json(&baseline.join("score.json"))?;
     let same = committed.inside == now.inside && (committed.crps - now.crps).abs() <= 1e-12 * now.crps.abs();
-    Ok(if same { Vec::new() } else { vec!["`score.json` is not the score its registration and record give".to_owned()] })
+    Ok(if same {
+        Vec::new()
+    } else {
+        vec!["`score.json` is not the score its registration and record give".to_owned()]
+    })
 }
 
 fn read_evidence(folder: &Path) -> anyhow::Result<Evidence> {
@@ -78,7 +82,12 @@ fn sweep_of(baseline: &Path) -> anyhow::Result<PathBuf> {
     })
 }
 
-fn write_baseline(folder: &Path, material: &Material, sweep: &SweepMaterial, evidence: &Evidence) -> anyhow::Result<()> {
+fn write_baseline(
+    folder: &Path,
+    material: &Material,
+    sweep: &SweepMaterial,
+    evidence: &Evidence,
+) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("`{}` cannot be made", folder.display()))?;
     let spec = std::fs::read(sweep.spec.path()).context("the sweep's spec cannot be read")?;
     forescale_sweep::write_atomically(&folder.join("sweep.toml"), &spec)?;

@@ -53,7 +53,10 @@ fn words(manifest: &CorpusManifest, dir: &Path) -> String {
         lines.push(format!("exact entropy rate  {rate:.6} nats per token"));
     }
     for left_out in &manifest.left_out {
-        lines.push(format!("left out            {} documents, {} bytes: {}", left_out.documents, left_out.bytes, left_out.reason));
+        lines.push(format!(
+            "left out            {} documents, {} bytes: {}",
+            left_out.documents, left_out.bytes, left_out.reason
+        ));
     }
     lines.join("\n")
 }

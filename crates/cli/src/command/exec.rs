@@ -42,7 +42,12 @@ pub(crate) fn run(args: &ExecArgs) -> anyhow::Result<Answer> {
     Ok(Answer::Yes)
 }
 
-fn record_of(run: &PlannedRun, workplace: &Workplace, registration: Option<String>, outcome: TrainOutcome) -> RunRecord {
+fn record_of(
+    run: &PlannedRun,
+    workplace: &Workplace,
+    registration: Option<String>,
+    outcome: TrainOutcome,
+) -> RunRecord {
     let manifest = &workplace.built().manifest;
     let mut record = RunRecord {
         schema: RECORD_SCHEMA.to_owned(),

@@ -63,7 +63,16 @@ fn row(workplace: &Workplace, run: &PlannedRun) -> anyhow::Result<Row> {
             (state, record.steps, record.metric("loss").map(|metric| metric.value), None)
         }
     };
-    Ok(Row { run_id: run.id.0.clone(), name: run.name.clone(), role: role_words(run.role), state, step, steps, loss, seconds_left })
+    Ok(Row {
+        run_id: run.id.0.clone(),
+        name: run.name.clone(),
+        role: role_words(run.role),
+        state,
+        step,
+        steps,
+        loss,
+        seconds_left,
+    })
 }
 
 fn words(rows: &[Row]) -> String {
@@ -75,7 +84,8 @@ fn words(rows: &[Row]) -> String {
     };
     let done = rows.iter().filter(|row| row.seconds_left.is_none()).count();
     let left: f64 = rows.iter().filter_map(|row| row.seconds_left).sum();
-    let footer = format!("{done} of {} done, {} of one-thread work left", rows.len(), clock(Duration::from_secs_f64(left)));
+    let footer =
+        format!("{done} of {} done, {} of one-thread work left", rows.len(), clock(Duration::from_secs_f64(left)));
     format!("{}\n{footer}", forescale_report::text::table(&table).trim_end())
 }
 

@@ -179,7 +179,7 @@ impl Checker<'_> {
         if written.tokens < u64::from(context) {
             let key = Key { section: "evaluation", name: "tokens" };
             let problem = format!("is {}; at least one window of {context} is needed", written.tokens);
-            return self.refuse(key, &problem, "262144 is usual");
+            return self.refuse(key, &problem, "131072 is usual");
         }
         Ok(EvaluationConfig { tokens: written.tokens, curve_points: written.curve_points })
     }

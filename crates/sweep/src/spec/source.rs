@@ -100,7 +100,7 @@ fn wrong_value(place: String, message: &str, key: Option<String>) -> SpecError {
         Some(key) => format!("`{key}`: {plain}"),
         None => plain,
     };
-    let hint = "numbers are written without quotes or units (`tokens = 262144`), names in quotes".to_owned();
+    let hint = "numbers are written without quotes or units (`tokens = 131072`), names in quotes".to_owned();
     let missing = "`forescale init` writes a spec with every key and what it means".to_owned();
     SpecError { place, problem, hint: if message.starts_with("missing") { missing } else { hint } }
 }

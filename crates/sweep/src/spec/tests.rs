@@ -62,8 +62,8 @@ fn an_unknown_section_and_an_unknown_corpus_key_are_told_the_nearest() {
 
 #[test]
 fn a_unit_in_a_number_names_line_and_key() {
-    let line = line_of(QUICKSTART, "tokens = 262144");
-    let error = refusal("tokens = 262144", "tokens = \"262k\"");
+    let line = line_of(QUICKSTART, "tokens = 131072");
+    let error = refusal("tokens = 131072", "tokens = \"262k\"");
     assert!(error.starts_with(&format!("`sweeps/q/sweep.toml` line {line}: `tokens`: ")), "{error}");
     assert!(
         error.contains("expected a whole number, 0 or more") && error.contains("hint: numbers are written without"),

@@ -102,7 +102,7 @@ pub(super) struct WrittenEvaluation {
 
 impl Default for WrittenEvaluation {
     fn default() -> Self {
-        Self { tokens: 262_144, curve_points: 12 }
+        Self { tokens: 131_072, curve_points: 3 }
     }
 }
 

@@ -81,6 +81,11 @@ impl RunSink for RunFolder {
         Ok(self.log.append(line)?)
     }
 
+    fn attempts(&mut self) -> Result<u32, SinkError> {
+        let starts = self.lines()?.iter().filter(|line| matches!(line, LogLine::Start { .. })).count();
+        Ok(u32::try_from(starts).unwrap_or(u32::MAX))
+    }
+
     fn save(&mut self, checkpoint: &Checkpoint) -> Result<(), SinkError> {
         Ok(checkpoint::save(&self.path, checkpoint)?)
     }
@@ -100,7 +105,7 @@ fn lock(folder: &Path) -> Result<File, StoreError> {
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
-            let hint = "wait for it (`forescale status SWEEP`), or end it with `forescale cancel SWEEP`";
+            let hint = "wait for it (`forescale status SWEEP` shows how far it is), or end that process";
             Err(StoreError::new(folder, "another process is working on this run", hint))
         }
         Err(TryLockError::Error(cause)) => Err(StoreError::writing(&path, cause)),
