@@ -70,7 +70,7 @@ fn two_runs_with_one_identity_are_refused() {
 #[test]
 fn a_missing_sweep_says_what_to_do() {
     let folder = TempDir::new().expect("a folder");
-    refuses(forescale(folder.path(), &["plan", "nowhere"]), &["nowhere", "hint:"]);
+    refuses(forescale(folder.path(), &["plan", "nowhere"]), &["nowhere", "forescale init nowhere"]);
     refuses(forescale(folder.path(), &["fit", "nowhere.csv"]), &["nowhere.csv", "hint:"]);
 }
 
@@ -87,6 +87,7 @@ fn an_unknown_device_is_refused_before_anything_is_built() {
     let (folder, sweep) = tiny();
     let said = forescale(folder.path(), &["run", "tiny", "--device", "gpu"]);
     refuses(said, &["gpu", "cpu"]);
+    refuses(forescale(folder.path(), &["run", "tiny", "--device", "cuda:0"]), &["cuda", "hint:"]);
     assert!(!sweep.join("runs").exists() && !sweep.join("out").exists());
 }
 
@@ -174,8 +175,9 @@ fn interrupted_run(folder: &Path, sweep: &Path) -> (String, std::path::PathBuf) 
 fn a_place_that_cannot_be_written_loses_nothing() {
     let (folder, sweep) = tiny();
     fs::write(sweep.join("out"), "a file where a folder should be").expect("written");
-    let said = forescale(folder.path(), &["run", "tiny"]).expect_code(2);
-    assert!(said.stderr.contains("out"), "{}", said.whole());
+    refuses(forescale(folder.path(), &["run", "tiny"]), &["out", "hint:"]);
+    let runs = fs::read_dir(sweep.join("runs")).expect("the folder was probed").count();
+    assert_eq!(runs, 0, "nothing is trained when results cannot be kept");
 }
 
 #[test]

@@ -151,21 +151,27 @@ fn a_run_killed_at_any_moment_ends_with_the_same_result() {
     let disturbed = record(&sweep, &name);
     assert_eq!(undisturbed["result_digest"], disturbed["result_digest"]);
     assert_eq!(undisturbed["metrics"], disturbed["metrics"]);
-    assert!(disturbed["environment"]["attempts"].as_u64().expect("attempts") > 1);
+    assert_eq!(disturbed["environment"]["attempts"].as_u64(), Some(kills + 1));
+    let id = disturbed["run_id"].as_str().expect("id");
+    let log = fs::read_to_string(sweep.join(format!("runs/{id}/log.jsonl"))).expect("a log");
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let resumed = lines.filter(|line| line["event"] == "start" && line["step"].as_u64() > Some(0)).count();
+    assert!(resumed > 0, "no attempt went on from a checkpoint");
 }
 
 #[test]
 fn children_die_with_their_parent() {
-    let (folder, sweep) = tiny();
+    let (folder, _sweep) = tiny();
     forescale(folder.path(), &["corpus", "build", "tiny"]).expect_code(0);
     let mut parent =
         command(folder.path(), &["run", "tiny"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts");
     std::thread::sleep(Duration::from_millis(700));
+    let home = folder.path().canonicalize().expect("a path");
+    assert!(!processes_in(&home).is_empty(), "the sweep was over before its parent could be killed");
     parent.kill().expect("SIGKILL");
     parent.wait().expect("gone");
     std::thread::sleep(Duration::from_millis(200));
-    let marker = sweep.canonicalize().expect("a path");
-    let alive = processes_in(marker.parent().expect("a parent"));
+    let alive = processes_in(&home);
     assert!(alive.is_empty(), "still alive: {alive:?}");
     forescale(folder.path(), &["run", "tiny"]).expect_code(0);
 }

@@ -67,7 +67,7 @@ impl Material {
     pub(crate) fn from_workplace(workplace: &Workplace) -> anyhow::Result<Self> {
         let mut records = Vec::new();
         for run in &workplace.plan.runs {
-            records.extend(workplace.store.record(&run.id)?);
+            records.extend(workplace.store.planned_record(run)?);
         }
         let sweep = SweepMaterial {
             spec: workplace.spec.clone(),

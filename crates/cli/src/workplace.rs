@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use forescale_core::outcome::Registration;
 use forescale_core::run::PlannedRun;
 use forescale_corpus::{BuildRequest, BuiltCorpus};
@@ -28,8 +28,7 @@ impl Workplace {
     }
 
     /// Opens a sweep, building its corpus first where it is missing.
-    pub(crate) fn open_building(sweep: &Path) -> anyhow::Result<Self> {
-        let spec = load(sweep)?;
+    pub(crate) fn building(spec: SweepSpec) -> anyhow::Result<Self> {
         // A spec that cannot be planned is refused before minutes go into its corpus.
         forescale_sweep::plan(&spec, None)?;
         let corpus = build_corpus(&spec)?;
@@ -95,7 +94,12 @@ pub(crate) fn read_registration(path: &Path) -> anyhow::Result<Registration> {
 /// Reads a JSON document.
 pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
     let bytes = std::fs::read(path).with_context(|| format!("`{}` cannot be read", path.display()))?;
-    serde_json::from_slice(&bytes).with_context(|| format!("`{}` is not the JSON that was expected", path.display()))
+    serde_json::from_slice(&bytes).map_err(|cause| {
+        let place = path.display();
+        anyhow!(
+            "`{place}` is not the document it should be: {cause}\n\nhint: `forescale schema --help` lists the forms"
+        )
+    })
 }
 
 /// Writes a JSON document, whole or not at all.
@@ -108,12 +112,22 @@ pub(crate) fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> anyhow:
 }
 
 /// Loads a spec; a law it names that does not exist is refused here, before anything is trained.
-fn load(sweep: &Path) -> anyhow::Result<SweepSpec> {
+pub(crate) fn load(sweep: &Path) -> anyhow::Result<SweepSpec> {
     let spec = SweepSpec::load(sweep)?;
     for name in &spec.forecast().laws {
         name.parse::<LawName>().with_context(|| format!("`{}`: `forecast.laws`", spec.path().display()))?;
     }
     Ok(spec)
+}
+
+/// Finds out before any training whether runs and results can be kept.
+pub(crate) fn probe(spec: &SweepSpec) -> anyhow::Result<()> {
+    for name in ["runs", "out"] {
+        let probe = spec.folder().join(name).join(".probe");
+        forescale_sweep::write_atomically(&probe, b"")?;
+        std::fs::remove_file(&probe).with_context(|| format!("`{}` cannot be removed", probe.display()))?;
+    }
+    Ok(())
 }
 
 fn request<'a>(spec: &'a SweepSpec, cache: &'a Path) -> BuildRequest<'a> {

@@ -92,9 +92,17 @@ impl Ledger {
                 .push(format!("`{prefix}` asked about {:e} FLOPs and now asks about {:e}", before.flops, now.flops));
         }
         let widest = before.intervals.iter().map(|i| 0.5 * (i.upper - i.lower)).fold(0.0, f64::max);
-        if let (Some(old), Some(new)) = (before.median, now.median) {
-            let words = "new observations: within half the half-width of the baseline's predictive interval";
-            self.number(format!("{prefix}.median"), (old, new), 0.5 * widest, words);
+        match (before.median, now.median) {
+            (Some(old), Some(new)) => {
+                let words = "new observations: within half the half-width of the baseline's predictive interval";
+                self.number(format!("{prefix}.median"), (old, new), 0.5 * widest, words);
+            }
+            (Some(_), None) => self.problems.push(format!("`{prefix}` has no median any more")),
+            (None, _) => {}
+        }
+        let levels = |target: &ForecastTarget| target.intervals.iter().map(|i| i.level).collect::<Vec<_>>();
+        if levels(before) != levels(now) {
+            self.problems.push(format!("`{prefix}` had intervals of {:?} and has {:?}", levels(before), levels(now)));
         }
         for (old, new) in before.intervals.iter().zip(&now.intervals) {
             let words = "new observations: within the half-width of the baseline's predictive interval";
@@ -168,6 +176,16 @@ mod tests {
         assert!(targets_hold(&evidence(&runs(2))));
         let worse: Vec<Observation> = runs(2).into_iter().map(|o| Observation { loss: 1.3 * o.loss, ..o }).collect();
         assert!(!targets_hold(&evidence(&worse)));
+    }
+
+    #[test]
+    fn a_median_or_an_interval_that_is_gone_is_a_problem() {
+        let baseline = evidence(&runs(1));
+        let mut bare = baseline.clone();
+        bare.forecast.targets[0].median = None;
+        bare.forecast.targets[0].intervals.clear();
+        let verdict = check(&baseline, &bare, "baseline");
+        assert!(!verdict.held && verdict.problems.len() == 2, "{:?}", verdict.problems);
     }
 
     #[test]

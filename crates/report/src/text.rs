@@ -108,11 +108,7 @@ fn target(target: &ForecastTarget) -> String {
         return format!("{place}\nrefused: {}\n", plain(target.reason.as_deref().unwrap_or("no reason was recorded")));
     }
     let median = target.median.map_or_else(|| tables::NONE.to_owned(), loss);
-    let mut text = format!(
-        "{place}\nmedian {median} {}, {:.2} decades beyond the data\n",
-        target.unit.label(),
-        target.decades_beyond_data
-    );
+    let mut text = format!("{place}\nmedian {median} {}, {}\n", target.unit.label(), reach(target.decades_beyond_data));
     let optimum = target.optimum.as_ref().map(tables::optimum);
     for table in
         [Some(tables::intervals(target)), Some(tables::predictions(&target.laws)), optimum].into_iter().flatten()
@@ -150,6 +146,11 @@ fn diagnoses(diagnoses: &[Diagnosis]) -> String {
         }
         text
     })
+}
+
+/// Where a target lies against the data, in words.
+fn reach(decades: f64) -> String {
+    if decades > 0.0 { format!("{decades:.2} decades beyond the data") } else { "inside the data".to_owned() }
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ pub(crate) const FILE: &str = "records.parquet";
 pub fn collect(store: &Store, plan: &Plan) -> Result<Vec<RunRecord>, StoreError> {
     let mut records = Vec::new();
     for run in &plan.runs {
-        records.extend(store.record(&run.id)?);
+        records.extend(store.planned_record(run)?);
     }
     write_records(&store.out_dir().join(FILE), &records)?;
     Ok(records)

@@ -50,7 +50,11 @@ impl core::fmt::Display for DeviceChoice {
 
 impl DeviceChoice {
     /// The name of the device that will train.
-    pub(crate) fn resolve(self) -> Result<&'static str, TrainError> {
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError`] when this build cannot train there.
+    pub fn resolve(self) -> Result<&'static str, TrainError> {
         match self {
             Self::Auto | Self::Cpu => Ok("cpu"),
             Self::Cuda(number) => Err(no_cuda(number)),

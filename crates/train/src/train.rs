@@ -122,6 +122,9 @@ pub fn train(
         // Evaluate, at equal steps and at the end.
         if is_curve_step(config, step) && progress.curve.last().is_none_or(|point| point.step < step) {
             let loss = exam.take(&model, &workers)?;
+            if !loss.mean.is_finite() {
+                break (RunStatus::Diverged, Some(format!("the validation loss is {} (step {step})", loss.mean)), None);
+            }
             let point = curve_point(config, &schedule, step, loss.mean);
             sink.log(&LogLine::Evaluation { attempt, point })?;
             progress.curve.push(point);

@@ -29,7 +29,7 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<Answer> {
     let current = evidence::judge(&material, &LawArgs::default())?;
     let mut verdict = forescale_fit::check(&baseline, &current, &args.baseline.display().to_string());
     if args.against.is_none() {
-        verdict.problems.extend(seal_problems(&args.baseline, &material)?);
+        verdict.problems.extend(own_problems(&args.baseline, &material, (&baseline, &current))?);
         verdict.held &= verdict.problems.is_empty();
     }
     if let Some(path) = &args.junit {
@@ -42,18 +42,24 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<Answer> {
     Ok(Answer::from_held(verdict.held))
 }
 
-/// The committed registration must still bear its seal, and the committed score must be the one it gives.
-fn seal_problems(baseline: &Path, material: &Material) -> anyhow::Result<Vec<String>> {
-    let Some(sweep) = &material.sweep else { return Ok(Vec::new()) };
-    let Some(registration) = evidence::registration(sweep)? else { return Ok(Vec::new()) };
-    let Some(now) = evidence::score(sweep, &registration)? else { return Ok(Vec::new()) };
-    let committed: Score = workplace::read_json(&baseline.join("score.json"))?;
-    let same = committed.inside == now.inside && (committed.crps - now.crps).abs() <= 1e-12 * now.crps.abs();
-    Ok(if same {
-        Vec::new()
-    } else {
-        vec!["`score.json` is not the score its registration and record give".to_owned()]
-    })
+/// What a baseline held against its own records must show besides numbers: the same observations, a registration that
+/// bears its seal, and the score that registration and record give.
+fn own_problems(folder: &Path, material: &Material, pair: (&Evidence, &Evidence)) -> anyhow::Result<Vec<String>> {
+    let mut problems = Vec::new();
+    if pair.0.forecast.inputs != pair.1.forecast.inputs {
+        problems.push("`records.parquet` gives other observations than `forecast.json` was made from".to_owned());
+    }
+    let Some(sweep) = &material.sweep else { return Ok(problems) };
+    let path = folder.join("score.json");
+    let committed = if path.is_file() { Some(workplace::read_json::<Score>(&path)?) } else { None };
+    let now = match evidence::registration(sweep)? {
+        Some(registration) => evidence::score(sweep, &registration)?,
+        None => None,
+    };
+    if committed != now {
+        problems.push("`score.json` is not what registration and record of the target give".to_owned());
+    }
+    Ok(problems)
 }
 
 fn read_evidence(folder: &Path) -> anyhow::Result<Evidence> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use forescale_core::count::FlopsCounts;
-use forescale_core::record::{RECORD_SCHEMA, RunRecord};
+use forescale_core::record::{LogLine, RECORD_SCHEMA, RunRecord};
 use forescale_core::run::PlannedRun;
 use forescale_train::{DeviceChoice, TokenFile, TrainOptions, TrainOutcome};
 
@@ -25,7 +25,9 @@ pub(crate) fn run(args: &ExecArgs) -> anyhow::Result<Answer> {
         output::say(&format!("{} is sealed already", run.name));
         return Ok(Answer::Yes);
     }
-    let registration_sha256 = workplace.registration(run)?.map(|registration| registration.sha256);
+    let registration_sha256 = first_registration(&folder.lines()?, || {
+        Ok(workplace.registration(run)?.map(|registration| registration.sha256))
+    })?;
     let built = workplace.built();
     let tokens = TokenFile::open(&built.dir.join("tokens.bin"), &built.manifest)?;
     let options = TrainOptions {
@@ -40,6 +42,19 @@ pub(crate) fn run(args: &ExecArgs) -> anyhow::Result<Answer> {
     let record = record_of(run, &workplace, registration_sha256, outcome);
     folder.seal(&record)?;
     Ok(Answer::Yes)
+}
+
+/// The registration that the log's first line names; the one on disk only where nothing is logged yet. A forecast put
+/// in place after the first attempt proves nothing.
+fn first_registration(
+    log: &[LogLine],
+    on_disk: impl FnOnce() -> anyhow::Result<Option<String>>,
+) -> anyhow::Result<Option<String>> {
+    let first = log.iter().find_map(|line| match line {
+        LogLine::Start { registration_sha256, .. } => Some(registration_sha256.clone()),
+        _ => None,
+    });
+    first.map_or_else(on_disk, Ok)
 }
 
 fn record_of(
@@ -76,4 +91,22 @@ fn record_of(
     };
     record.result_digest = record.compute_result_digest();
     record
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start(registration_sha256: Option<&str>) -> LogLine {
+        let registration_sha256 = registration_sha256.map(str::to_owned);
+        LogLine::Start { attempt: 1, step: 0, steps: 9, registration_sha256, simd: "avx2".into(), device: "cpu".into() }
+    }
+
+    #[test]
+    fn a_registration_put_in_place_after_the_first_attempt_does_not_count() {
+        let on_disk = || Ok(Some("late".to_owned()));
+        assert_eq!(first_registration(&[start(None), start(Some("late"))], on_disk).expect("no error"), None);
+        assert_eq!(first_registration(&[start(Some("first"))], on_disk).expect("no error").as_deref(), Some("first"));
+        assert_eq!(first_registration(&[], on_disk).expect("no error").as_deref(), Some("late"));
+    }
 }

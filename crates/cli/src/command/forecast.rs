@@ -33,10 +33,8 @@ fn parse_target(text: &str) -> anyhow::Result<Target> {
             other => bail!("`{other}` is not part of a target\n\nhint: --at flops=1e21[,params=7e9,tokens=1.4e11]"),
         }
     }
-    let flops = match (flops, params, tokens) {
-        (Some(flops), _, _) => flops,
-        (None, Some(params), Some(tokens)) => 6.0 * params * tokens,
-        _ => bail!("`{text}` has no flops\n\nhint: --at flops=1e21[,params=7e9,tokens=1.4e11]"),
+    let Some(flops) = flops else {
+        bail!("`{text}` has no flops\n\nhint: --at flops=1e21[,params=7e9,tokens=1.4e11]");
     };
     Ok(Target { flops, params, tokens })
 }

@@ -1,5 +1,6 @@
 //! `forescale plan`: the runs of a sweep, before anything is trained.
 
+use forescale_core::count::CountingRule;
 use forescale_core::run::{PlannedRun, Role};
 use forescale_report::format;
 use forescale_report::{Alignment, Table};
@@ -44,7 +45,7 @@ fn row(run: &PlannedRun, has_ids: bool) -> Vec<String> {
         if has_ids { run.id.to_string() } else { "–".to_owned() },
         role_words(run.role).to_owned(),
         format::count(parameters.total as f64),
-        format::count((parameters.total - parameters.embedding) as f64),
+        format::count(parameters.under(CountingRule::Matmul) as f64),
         format::count(run.config.tokens() as f64),
         run.config.steps.to_string(),
         format::flops(flops.exact),

@@ -37,13 +37,26 @@ pub(crate) fn run(args: &RegisterArgs) -> anyhow::Result<Answer> {
             let material = Material::from_workplace(&workplace)?;
             let evidence = evidence::judge(&material, &LawArgs::default())?;
             let (registration, path) = seal_own(&workplace, &material, &evidence)?;
+            note_missing(&workplace, &material);
             (registration, args.out.clone().unwrap_or(path))
         }
     };
+    if path.exists() {
+        bail!("`{}` exists already, and a registration is never replaced\n\nhint: move it away", path.display());
+    }
     workplace::write_json(&path, &registration)?;
     output::say(&format!("registered {}", registration.sha256));
     output::text(&path.display().to_string())?;
     Ok(Answer::Yes)
+}
+
+/// A forecast may be sealed before the ladder is whole, but not without a word.
+fn note_missing(workplace: &Workplace, material: &Material) {
+    let planned = workplace.plan.ladder().count();
+    let sealed = material.sweep.as_ref().map_or(0, |sweep| sweep.records.len());
+    if sealed < planned {
+        output::say(&format!("note: only {sealed} of the ladder's {planned} runs are sealed"));
+    }
 }
 
 /// Seals the forecast of a sweep's own target; refused once the target has started.
@@ -99,9 +112,6 @@ fn foreign(args: &RegisterArgs, target_file: &Path) -> anyhow::Result<(Registrat
         bail!("there is no forecast to register: {}", first.reason.as_deref().unwrap_or("it was refused"));
     }
     let path = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}.registration.json", target.name)));
-    if path.exists() {
-        bail!("`{}` exists already, and a registration is never replaced\n\nhint: --out FILE", path.display());
-    }
     let registration = forescale_fit::register(RegistrationDraft {
         sweep: target.name.clone(),
         created_at: now(),

@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
-use forescale_core::outcome::{ForecastStatus, Score};
+use forescale_core::outcome::{ForecastStatus, Registration, Score};
 use forescale_core::run::{PlannedRun, RunId};
 use forescale_fit::Evidence;
 use forescale_report::format;
@@ -26,10 +26,11 @@ use crate::workplace::{self, Workplace};
 
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Answer> {
     let began = Instant::now();
-    args.device.parse::<DeviceChoice>()?;
-    let workplace = Workplace::open_building(&args.sweep)?;
-    let page = workplace.out().join("index.html");
-    output::text(&page.display().to_string())?;
+    args.device.parse::<DeviceChoice>()?.resolve()?;
+    let spec = workplace::load(&args.sweep)?;
+    workplace::probe(&spec)?;
+    output::text(&spec.folder().join("out").join("index.html").display().to_string())?;
+    let workplace = Workplace::building(spec)?;
     for note in &workplace.plan.notes {
         output::say(&format!("note: {note}"));
     }
@@ -179,7 +180,7 @@ fn say_forecast(evidence: &Evidence) {
     }
 }
 
-/// Registers the forecast before the target starts; keeps the one there is once it has started.
+/// Registers the forecast before the target starts; keeps the one there is, if it is of the same runs and target.
 fn ensure_registered(
     workplace: &Workplace,
     material: &Material,
@@ -191,6 +192,9 @@ fn ensure_registered(
             output::say("note: the target was started without a registered forecast; its score proves nothing");
         }
         return Ok(());
+    }
+    if let Some(sealed) = workplace.registration(target)? {
+        return keep(&sealed, workplace, evidence, target);
     }
     let refused = evidence::own_target(evidence).is_none_or(|forecast| forecast.status == ForecastStatus::Refused);
     if refused {
@@ -204,6 +208,19 @@ fn ensure_registered(
     workplace::write_json(&path, &registration)?;
     output::say(&format!("registered {} before the target starts", &registration.sha256[..12]));
     Ok(())
+}
+
+/// A registration is never replaced: one made from other runs has to be moved away by a person.
+fn keep(sealed: &Registration, workplace: &Workplace, evidence: &Evidence, target: &PlannedRun) -> anyhow::Result<()> {
+    if sealed.inputs == evidence.forecast.inputs && sealed.target_config_digest == target.config.digest() {
+        output::say(&format!("registered already: {}", &sealed.sha256[..12]));
+        return Ok(());
+    }
+    bail!(
+        "`{}` was registered from other runs than there are now\n\n\
+         hint: move it away to register anew, or bring its runs back; it is never replaced",
+        workplace.registration_path(target).display()
+    )
 }
 
 fn score(workplace: &Workplace, material: &Material) -> anyhow::Result<()> {

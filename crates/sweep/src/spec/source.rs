@@ -65,7 +65,8 @@ impl Source<'_> {
 
 /// The error of a file that cannot be read.
 pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> SpecError {
-    let folder = path.parent().map_or_else(String::new, |folder| folder.display().to_string());
+    let is_spec = path.extension().is_some_and(|ending| ending == "toml");
+    let folder = if is_spec { path.parent().unwrap_or(path) } else { path }.display().to_string();
     let hint = match error.kind() {
         std::io::ErrorKind::NotFound => format!("`forescale init {folder}` writes a commented one"),
         _ => "give the sweep folder or its `sweep.toml`".to_owned(),

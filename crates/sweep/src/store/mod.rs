@@ -129,6 +129,19 @@ impl Store {
         run_folder::read_record(&self.run_dir(id), Some(id))
     }
 
+    /// The sealed record of a planned run, with the role and name that the plan gives it now.
+    ///
+    /// An identity says nothing of what a run is for: a rung of yesterday's spec may be today's target, and must then
+    /// not be fitted.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::record`].
+    pub fn planned_record(&self, run: &PlannedRun) -> Result<Option<RunRecord>, StoreError> {
+        let record = self.record(&run.id)?;
+        Ok(record.map(|record| RunRecord { role: run.role, name: run.name.clone(), ..record }))
+    }
+
     /// All whole lines of a run's log; none when there is no log.
     ///
     /// # Errors

@@ -102,7 +102,7 @@ fn open_lock(folder: &Path) -> io::Result<File> {
 fn lock(folder: &Path) -> Result<File, StoreError> {
     let path = folder.join(LOCK);
     let file = open_lock(folder).map_err(|cause| StoreError::writing(&path, cause))?;
-    match file.try_lock() {
+    match try_lock_patiently(&file) {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
             let hint = "wait for it (`forescale status SWEEP` shows how far it is), or end that process";
@@ -110,6 +110,17 @@ fn lock(folder: &Path) -> Result<File, StoreError> {
         }
         Err(TryLockError::Error(cause)) => Err(StoreError::writing(&path, cause)),
     }
+}
+
+/// Tries for a fifth of a second: somebody who only looks ([`is_held`]) holds the lock for an instant.
+fn try_lock_patiently(file: &File) -> Result<(), TryLockError> {
+    for _ in 0..20 {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(std::time::Duration::from_millis(10)),
+            answer => return answer,
+        }
+    }
+    file.try_lock()
 }
 
 fn write_or_check_config(folder: &Path, run: &PlannedRun) -> Result<(), StoreError> {
