@@ -359,7 +359,7 @@ pub(crate) struct ReportArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
-    /// Baseline folder: reports/<name>/baseline
+    /// Baseline folder: reports/NAME/baseline
     pub(crate) baseline: PathBuf,
     /// A sweep whose records are fitted anew [default: the baseline's own records]
     #[arg(long, value_name = "SOURCE")]
@@ -370,7 +370,7 @@ pub(crate) struct CheckArgs {
     /// Print annotations that GitHub shows beside the change
     #[arg(long)]
     pub(crate) github: bool,
-    /// Replace the baseline by what --against (or sweeps/<name>) holds now
+    /// Replace the baseline by what --against (or sweeps/NAME) holds now
     #[arg(long)]
     pub(crate) update: bool,
     /// Print JSON
