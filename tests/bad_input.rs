@@ -155,7 +155,7 @@ fn a_truncated_last_log_line_is_no_loss() {
 fn interrupted_run(folder: &Path, sweep: &Path) -> (String, std::path::PathBuf) {
     forescale(folder, &["corpus", "build", "tiny"]).expect_code(0);
     let plan = forescale(folder, &["plan", "tiny", "--json"]).expect_code(0).json();
-    let target = plan.as_array().expect("runs").last().expect("a run").clone();
+    let target = plan["runs"].as_array().expect("runs").last().expect("a run").clone();
     let (name, id) = (target["name"].as_str().expect("name").to_owned(), target["id"].as_str().expect("id"));
     let run = sweep.join("runs").join(id);
     let mut child = crate::binary::command(folder, &["exec", "tiny", &name, "--checkpoint-seconds", "0.02"])
@@ -201,4 +201,30 @@ fn flags_for_tables_are_refused_for_a_sweep() {
     let sweep = repository().join("sweeps/smoke");
     let said = forescale(&repository(), &["fit", sweep.to_str().expect("text"), "--where", "loss > 1"]);
     refuses(said, &["--where", "hint:"]);
+}
+
+#[test]
+fn a_refused_forecast_is_no_answer() {
+    let folder = TempDir::new().expect("a folder");
+    fs::write(folder.path().join("few.csv"), "params,tokens,loss\n1e6,1e8,3\n2e6,2e8,2.8\n4e6,4e8,2.7\n")
+        .expect("written");
+    let said = forescale(folder.path(), &["forecast", "few.csv", "--at", "flops=1e21", "--json"]).expect_code(2);
+    assert_eq!(said.json()["targets"][0]["status"], "refused");
+    refuses(forescale(folder.path(), &["forecast", "few.csv", "--at", "flops=1e21,flops=1e22"]), &["twice", "hint:"]);
+}
+
+#[test]
+fn a_target_cannot_be_named_out_of_its_folder() {
+    let folder = TempDir::new().expect("a folder");
+    fs::write(folder.path().join("t.json"), "{\"name\":\"../x\",\"flops\":1e23}").expect("written");
+    fs::write(folder.path().join("runs.csv"), "params,tokens,loss\n1e6,1e8,3\n").expect("written");
+    refuses(forescale(folder.path(), &["register", "runs.csv", "--target", "t.json"]), &["../x", "letters"]);
+    refuses(forescale(folder.path(), &["register", "runs.csv"]), &["--target"]);
+}
+
+#[test]
+fn a_document_of_a_later_version_is_called_that() {
+    let folder = TempDir::new().expect("a folder");
+    fs::write(folder.path().join("r.json"), "{\"schema\":\"forescale.registration/9.0\"}").expect("written");
+    refuses(forescale(folder.path(), &["score", "r.json", "--observed", "1"]), &["registration/9.0", "hint:"]);
 }

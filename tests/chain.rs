@@ -36,7 +36,7 @@ fn record(sweep: &Path, name: &str) -> Value {
 
 fn names(sweep: &Path) -> Vec<(String, String)> {
     let plan = forescale(sweep.parent().expect("a parent"), &["plan", "tiny", "--json"]).expect_code(0).json();
-    let runs = plan.as_array().expect("runs");
+    let runs = plan["runs"].as_array().expect("runs");
     runs.iter()
         .map(|run| (run["name"].as_str().expect("name").to_owned(), run["role"].as_str().expect("role").to_owned()))
         .collect()

@@ -231,13 +231,13 @@ pub(crate) enum ObjectiveName {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct LawArgs {
     /// Laws to fit: power_law, chinchilla, log_log; the sweep's own, or power_law and chinchilla, when absent
-    #[arg(long = "law", value_name = "LAW")]
+    #[arg(long = "law", value_name = "LAW,…", value_delimiter = ',')]
     pub(crate) laws: Vec<String>,
     /// What is minimised
     #[arg(long, value_enum, default_value = "huber")]
     pub(crate) objective: ObjectiveName,
     /// Where Huber turns from square to straight, in log loss
-    #[arg(long, default_value_t = 1e-3, value_name = "X")]
+    #[arg(long, default_value_t = 1e-3, value_name = "X", allow_negative_numbers = true)]
     pub(crate) delta: f64,
     /// Level of intervals [default: the sweep's own, or 0.9]
     #[arg(long)]
@@ -329,7 +329,7 @@ pub(crate) struct ScoreArgs {
     /// A registration, or the sweep that holds it
     pub(crate) registration: PathBuf,
     /// A record.json of the target, or its loss as a number; the sweep's own target when absent
-    #[arg(long, value_name = "FILE|VALUE")]
+    #[arg(long, value_name = "FILE|VALUE", allow_negative_numbers = true)]
     pub(crate) observed: Option<String>,
     /// Print JSON
     #[arg(long)]

@@ -46,9 +46,9 @@ pub(crate) fn order_of(record: &RunRecord, registration: &Registration) -> (Orde
         ),
         Some(named) => {
             let short = named.get(..12).unwrap_or(named);
-            (OrderProof::NotProven, format!("order not proven: the target's log names another registration, {short}"))
+            (OrderProof::NotProven, format!("the target's log names another registration, {short}"))
         }
-        None => (OrderProof::NotProven, "order not proven: the target's log names no registration".to_owned()),
+        None => (OrderProof::NotProven, "the target's log names no registration".to_owned()),
     }
 }
 

@@ -10,6 +10,8 @@ pub(crate) enum Answer {
     Yes,
     /// Drifted, outside, or runs left that failed.
     No,
+    /// There is none: what was printed says why.
+    None,
 }
 
 impl Answer {
@@ -24,7 +26,7 @@ pub(crate) fn code_of(outcome: anyhow::Result<Answer>) -> ExitCode {
     match outcome {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(1),
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Ok(Answer::None) => ExitCode::from(2),
         Err(error) => {
             let _ = writeln!(io::stderr(), "error: {}", words(&error));
             ExitCode::from(2)
@@ -42,13 +44,6 @@ fn words(error: &anyhow::Error) -> String {
         }
     }
     text
-}
-
-/// A reader that closed the pipe (`forescale plan | head`) has seen enough; that is no failure.
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .chain()
-        .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe))
 }
 
 #[cfg(test)]

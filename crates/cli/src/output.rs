@@ -5,10 +5,14 @@ use std::io::{self, Write as _};
 use serde::Serialize;
 
 /// Writes text to stdout, ending in exactly one line break.
+///
+/// A reader that closed the pipe (`forescale check … | head`) has seen enough: the command goes on to its own answer.
 pub(crate) fn text(text: &str) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{}", text.trim_end_matches('\n'))?;
-    Ok(out.flush()?)
+    match writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => Ok(outcome?),
+    }
 }
 
 /// Writes a value to stdout as indented JSON.

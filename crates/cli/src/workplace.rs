@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
-use forescale_core::outcome::Registration;
+use forescale_core::outcome::{REGISTRATION_SCHEMA, Registration};
 use forescale_core::run::PlannedRun;
 use forescale_corpus::{BuildRequest, BuiltCorpus};
 use forescale_fit::LawName;
@@ -37,15 +37,9 @@ impl Workplace {
 
     /// Opens a sweep whose corpus must be there.
     pub(crate) fn open_built(sweep: &Path) -> anyhow::Result<Self> {
-        let workplace = Self::open(sweep)?;
-        if workplace.corpus.is_none() {
-            bail!(
-                "`{}`: its corpus is not built\n\nhint: forescale corpus build {}",
-                workplace.spec.path().display(),
-                sweep.display()
-            );
-        }
-        Ok(workplace)
+        let spec = load(sweep)?;
+        let corpus = find_corpus(&spec)?;
+        Self::with_corpus(spec, Some(corpus))
     }
 
     fn with_corpus(spec: SweepSpec, corpus: Option<BuiltCorpus>) -> anyhow::Result<Self> {
@@ -86,7 +80,7 @@ impl Workplace {
 
 /// Reads a registration and checks its seal.
 pub(crate) fn read_registration(path: &Path) -> anyhow::Result<Registration> {
-    let registration: Registration = read_json(path)?;
+    let registration: Registration = read_document(path, REGISTRATION_SCHEMA)?;
     forescale_fit::verify(&registration).with_context(|| format!("`{}`", path.display()))?;
     Ok(registration)
 }
@@ -97,8 +91,28 @@ pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::
     serde_json::from_slice(&bytes).map_err(|cause| {
         let place = path.display();
         anyhow!(
-            "`{place}` is not the document it should be: {cause}\n\nhint: `forescale schema --help` lists the forms"
+            "`{place}` is not the JSON it should be: {cause}\n\nhint: compare it with what the README or `forescale schema` shows"
         )
+    })
+}
+
+/// Reads a JSON document of ours, whose version must be one that this program knows.
+pub(crate) fn read_document<T: serde::de::DeserializeOwned>(path: &Path, schema: &str) -> anyhow::Result<T> {
+    let value: serde_json::Value = read_json(path)?;
+    let found = value.get("schema").and_then(serde_json::Value::as_str).unwrap_or("no schema at all");
+    let of = |name: &str| name.split_once('/').map(|(kind, version)| (kind.to_owned(), version.to_owned()));
+    let major = |version: &str| version.split('.').next().and_then(|digits| digits.parse::<u32>().ok());
+    match (of(found), of(schema)) {
+        (Some((kind, version)), Some((wanted, ours))) if kind == wanted && major(&version) == major(&ours) => {}
+        _ => bail!(
+            "`{}` is `{found}`; this program reads `{schema}`\n\n\
+             hint: use the Forescale that wrote it, or write it anew with this one",
+            path.display()
+        ),
+    }
+    serde_json::from_value(value).map_err(|cause| {
+        let place = path.display();
+        anyhow!("`{place}` says it is `{schema}`, but is not: {cause}\n\nhint: take the file back from version control")
     })
 }
 
@@ -132,6 +146,15 @@ pub(crate) fn probe(spec: &SweepSpec) -> anyhow::Result<()> {
 
 fn request<'a>(spec: &'a SweepSpec, cache: &'a Path) -> BuildRequest<'a> {
     BuildRequest { spec: spec.corpus(), spec_dir: spec.folder(), cache }
+}
+
+/// The corpus of a spec, which must be built.
+pub(crate) fn find_corpus(spec: &SweepSpec) -> anyhow::Result<BuiltCorpus> {
+    let built = forescale_corpus::locate(&request(spec, &forescale_corpus::default_cache()))?;
+    built.with_context(|| {
+        let (path, folder) = (spec.path().display(), spec.folder().display());
+        format!("`{path}`: its corpus is not built\n\nhint: forescale corpus build {folder}")
+    })
 }
 
 /// Builds the corpus of a spec, or finds it built.

@@ -141,6 +141,43 @@ pub struct PlannedRun {
     pub config: RunConfig,
 }
 
+/// Form of `plan --json`.
+pub const PLAN_SCHEMA: &str = "forescale.plan/1.0";
+
+/// `plan --json`: the runs of a sweep before any is trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlanReport {
+    /// [`PLAN_SCHEMA`].
+    pub schema: String,
+    /// Cheapest first, the target last.
+    pub runs: Vec<PlanRow>,
+    /// What is allowed and yet worth knowing before paying.
+    pub notes: Vec<String>,
+}
+
+/// One run of a plan, with what it will cost.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlanRow {
+    /// Identity; not known before the corpus is built.
+    pub id: Option<RunId>,
+    /// Readable name.
+    pub name: String,
+    /// What it is for.
+    pub role: Role,
+    /// Parameters by group.
+    pub parameters: ParameterCounts,
+    /// Training tokens D.
+    pub tokens: u64,
+    /// FLOPs under each rule.
+    pub flops: FlopsCounts,
+    /// Estimated time on one thread.
+    pub estimated_seconds: f64,
+    /// How it is trained.
+    pub config: RunConfig,
+}
+
 impl RunConfig {
     /// Training tokens D.
     #[must_use]

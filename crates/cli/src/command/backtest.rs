@@ -17,5 +17,5 @@ pub(crate) fn run(args: &BacktestArgs) -> anyhow::Result<Answer> {
     let options = BacktestOptions { fit: material.fit_options(&args.law)?, ratios: args.ratio.clone(), mode };
     let report = forescale_fit::backtest(&material.observations_with_targets(), &options)?;
     output::either(args.json, &report, forescale_report::text::backtest)?;
-    Ok(Answer::Yes)
+    Ok(if report.cases.is_empty() { Answer::None } else { Answer::Yes })
 }

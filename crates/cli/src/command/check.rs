@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use forescale_core::outcome::{Score, Verdict};
+use forescale_core::outcome::{FIT_SCHEMA, FORECAST_SCHEMA, SCORE_SCHEMA, Score, Verdict};
 use forescale_fit::Evidence;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
@@ -51,7 +51,7 @@ fn own_problems(folder: &Path, material: &Material, pair: (&Evidence, &Evidence)
     }
     let Some(sweep) = &material.sweep else { return Ok(problems) };
     let path = folder.join("score.json");
-    let committed = if path.is_file() { Some(workplace::read_json::<Score>(&path)?) } else { None };
+    let committed = if path.is_file() { Some(workplace::read_document::<Score>(&path, SCORE_SCHEMA)?) } else { None };
     let now = match evidence::registration(sweep)? {
         Some(registration) => evidence::score(sweep, &registration)?,
         None => None,
@@ -64,8 +64,8 @@ fn own_problems(folder: &Path, material: &Material, pair: (&Evidence, &Evidence)
 
 fn read_evidence(folder: &Path) -> anyhow::Result<Evidence> {
     Ok(Evidence {
-        fits: workplace::read_json(&folder.join("fit.json"))?,
-        forecast: workplace::read_json(&folder.join("forecast.json"))?,
+        fits: workplace::read_document(&folder.join("fit.json"), FIT_SCHEMA)?,
+        forecast: workplace::read_document(&folder.join("forecast.json"), FORECAST_SCHEMA)?,
     })
 }
 

@@ -10,7 +10,7 @@ use forescale_sweep::SweepSpec;
 use crate::args::CorpusCommand;
 use crate::exit::Answer;
 use crate::output;
-use crate::workplace::{self, Workplace};
+use crate::workplace;
 
 pub(crate) fn run(command: &CorpusCommand) -> anyhow::Result<Answer> {
     match command {
@@ -25,13 +25,14 @@ pub(crate) fn run(command: &CorpusCommand) -> anyhow::Result<Answer> {
 
 fn build(sweep: &Path) -> anyhow::Result<Answer> {
     let built = workplace::build_corpus(&SweepSpec::load(sweep)?)?;
+    let (train, validation) = (built.manifest.train_tokens, built.manifest.validation_tokens);
+    output::say(&format!("{train} training tokens, {validation} validation tokens; `forescale corpus show` says more"));
     output::text(&built.dir.display().to_string())?;
     Ok(Answer::Yes)
 }
 
 fn show(sweep: &Path, verify: bool, json: bool) -> anyhow::Result<Answer> {
-    let workplace = Workplace::open_built(sweep)?;
-    let built = workplace.built();
+    let built = &workplace::find_corpus(&SweepSpec::load(sweep)?)?;
     if verify {
         forescale_corpus::verify(built)?;
         output::say("tokens.bin agrees with its digest");

@@ -1,7 +1,9 @@
 //! `forescale forecast`: what a larger run will reach, and what budget reaches a loss.
 
 use anyhow::{Context as _, bail};
+use forescale_core::outcome::{ForecastStatus, ForecastTarget};
 use forescale_fit::Target;
+use forescale_report::format;
 
 use crate::args::ForecastArgs;
 use crate::exit::Answer;
@@ -17,8 +19,13 @@ pub(crate) fn run(args: &ForecastArgs) -> anyhow::Result<Answer> {
         Some(text) => forescale_fit::reach(&material.observations, parse_reach(text)?, &options)?,
         None => forescale_fit::forecast(&material.observations, &material.targets_or_own(targets)?, &options)?,
     };
+    if let Some(text) = &args.reach {
+        let budget = forecast.targets.first().map_or(0.0, |target| target.flops);
+        output::say(&format!("a compute-optimal run of {} FLOPs is forecast to reach {text}", format::flops(budget)));
+    }
     output::either(args.json, &forecast, forescale_report::text::forecast)?;
-    Ok(Answer::Yes)
+    let refused = |target: &ForecastTarget| target.status == ForecastStatus::Refused;
+    Ok(if forecast.targets.iter().all(refused) { Answer::None } else { Answer::Yes })
 }
 
 /// Reads `flops=1e21[,params=…,tokens=…]`.
@@ -26,11 +33,14 @@ fn parse_target(text: &str) -> anyhow::Result<Target> {
     let (mut flops, mut params, mut tokens) = (None, None, None);
     for part in text.split(',') {
         let (name, value) = parse_pair(part, "flops=1e21,params=7e9,tokens=1.4e11")?;
-        match name {
-            "flops" => flops = Some(value),
-            "params" => params = Some(value),
-            "tokens" => tokens = Some(value),
+        let place = match name {
+            "flops" => &mut flops,
+            "params" => &mut params,
+            "tokens" => &mut tokens,
             other => bail!("`{other}` is not part of a target\n\nhint: --at flops=1e21[,params=7e9,tokens=1.4e11]"),
+        };
+        if place.replace(value).is_some() {
+            bail!("`{text}` gives `{name}` twice\n\nhint: one --at for each target");
         }
     }
     let Some(flops) = flops else {
@@ -68,7 +78,7 @@ mod tests {
 
     #[test]
     fn refuses_a_target_without_a_budget() {
-        for bad in ["params=7e9", "flops=-1", "flops=nan", "flops", "budget=1e21"] {
+        for bad in ["params=7e9", "flops=-1", "flops=nan", "flops", "budget=1e21", "flops=1e21,flops=1e22"] {
             assert!(parse_target(bad).is_err(), "{bad}");
         }
     }

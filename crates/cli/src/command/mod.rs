@@ -21,6 +21,7 @@ use clap::CommandFactory as _;
 
 use crate::args::{Cli, Command};
 use crate::exit::Answer;
+use crate::output;
 
 /// Runs the command that was typed.
 pub(crate) fn dispatch(cli: Cli) -> anyhow::Result<Answer> {
@@ -42,7 +43,9 @@ pub(crate) fn dispatch(cli: Cli) -> anyhow::Result<Answer> {
         Command::Doctor(args) => doctor::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "forescale", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "forescale", &mut script);
+            output::text(&String::from_utf8_lossy(&script))?;
             Ok(Answer::Yes)
         }
     }

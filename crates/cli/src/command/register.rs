@@ -32,6 +32,10 @@ struct ForeignTarget {
 pub(crate) fn run(args: &RegisterArgs) -> anyhow::Result<Answer> {
     let (registration, path) = match &args.target {
         Some(target) => foreign(args, target)?,
+        None if !args.source.is_dir() => bail!(
+            "`{}` is a table, and what is forecast from a table must be described\n\nhint: --target FILE",
+            args.source.display()
+        ),
         None => {
             let workplace = Workplace::open_built(&args.source)?;
             let material = Material::from_workplace(&workplace)?;
@@ -41,13 +45,18 @@ pub(crate) fn run(args: &RegisterArgs) -> anyhow::Result<Answer> {
             (registration, args.out.clone().unwrap_or(path))
         }
     };
-    if path.exists() {
-        bail!("`{}` exists already, and a registration is never replaced\n\nhint: move it away", path.display());
-    }
+    refuse_existing(&path)?;
     workplace::write_json(&path, &registration)?;
     output::say(&format!("registered {}", registration.sha256));
     output::text(&path.display().to_string())?;
     Ok(Answer::Yes)
+}
+
+fn refuse_existing(path: &Path) -> anyhow::Result<()> {
+    if path.exists() {
+        bail!("`{}` exists already, and a registration is never replaced\n\nhint: move it away", path.display());
+    }
+    Ok(())
 }
 
 /// A forecast may be sealed before the ladder is whole, but not without a word.
@@ -100,6 +109,12 @@ pub(crate) fn seal_own(
 
 fn foreign(args: &RegisterArgs, target_file: &Path) -> anyhow::Result<(Registration, PathBuf)> {
     let target: ForeignTarget = workplace::read_json(target_file)?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if target.name.is_empty() || !target.name.chars().all(plain) {
+        bail!("`{}`: `name` is `{}`; letters, digits, `-` and `_` are allowed", target_file.display(), target.name);
+    }
+    let path = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}.registration.json", target.name)));
+    refuse_existing(&path)?;
     let table = TableArgs { ..args.table.clone() };
     let material = Material::open(&args.source, &table)?;
     material.say_notes();
@@ -111,7 +126,6 @@ fn foreign(args: &RegisterArgs, target_file: &Path) -> anyhow::Result<(Registrat
     if first.status == ForecastStatus::Refused {
         bail!("there is no forecast to register: {}", first.reason.as_deref().unwrap_or("it was refused"));
     }
-    let path = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}.registration.json", target.name)));
     let registration = forescale_fit::register(RegistrationDraft {
         sweep: target.name.clone(),
         created_at: now(),

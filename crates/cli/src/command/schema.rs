@@ -7,7 +7,7 @@ use forescale_core::corpus::CorpusManifest;
 use forescale_core::outcome::{BacktestReport, FitReport, Forecast, Registration, Score, Verdict};
 use forescale_core::panel::ReportData;
 use forescale_core::record::RunRecord;
-use forescale_core::run::PlannedRun;
+use forescale_core::run::PlanReport;
 use schemars::{Schema, schema_for};
 
 use crate::args::SchemaArgs;
@@ -24,7 +24,7 @@ fn documents() -> Vec<(&'static str, Schema)> {
         ("registration", schema_for!(Registration)),
         ("score", schema_for!(Score)),
         ("check", schema_for!(Verdict)),
-        ("plan", schema_for!(Vec<PlannedRun>)),
+        ("plan", schema_for!(PlanReport)),
         ("corpus", schema_for!(CorpusManifest)),
         ("report", schema_for!(ReportData)),
     ]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use forescale_core::outcome::{OrderProof, Registration, Score};
-use forescale_core::record::RunRecord;
+use forescale_core::record::{RECORD_SCHEMA, RunRecord};
 
 use crate::args::{ScoreArgs, TableArgs};
 use crate::evidence;
@@ -55,13 +55,15 @@ fn score_value(registration: &Registration, value: f64) -> anyhow::Result<Score>
     if !(value.is_finite() && value > 0.0) {
         bail!("`--observed {value}` is not a loss: a positive number is needed");
     }
-    let detail = "order not proven: a bare number says nothing of when it was measured".to_owned();
+    let detail = "a bare number says nothing of when it was measured".to_owned();
     Ok(forescale_fit::score(registration, value, OrderProof::NotProven, detail)?)
 }
 
 fn score_record(registration: &Registration, path: &Path) -> anyhow::Result<Score> {
-    let record: RunRecord = workplace::read_json(path)
-        .with_context(|| format!("`--observed {}` is neither a number nor a record.json", path.display()))?;
+    if !path.is_file() {
+        bail!("`--observed {}` is neither a number nor a file\n\nhint: --observed runs/ID/record.json", path.display());
+    }
+    let record: RunRecord = workplace::read_document(path, RECORD_SCHEMA)?;
     if registration.target_run_id.as_ref().is_some_and(|id| *id != record.run_id.0) {
         bail!(
             "`{}` is run {}, but the registration is for run {}\n\nhint: give the record of the registered target",

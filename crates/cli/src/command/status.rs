@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
-use forescale_core::run::PlannedRun;
+use forescale_core::run::{PlannedRun, Role};
 use forescale_report::{Alignment, Table};
 use forescale_sweep::RunState;
 use serde::Serialize;
@@ -20,7 +20,7 @@ use crate::workplace::Workplace;
 struct Row {
     run_id: String,
     name: String,
-    role: &'static str,
+    role: Role,
     state: &'static str,
     step: u64,
     steps: u64,
@@ -63,16 +63,7 @@ fn row(workplace: &Workplace, run: &PlannedRun) -> anyhow::Result<Row> {
             (state, record.steps, record.metric("loss").map(|metric| metric.value), None)
         }
     };
-    Ok(Row {
-        run_id: run.id.0.clone(),
-        name: run.name.clone(),
-        role: role_words(run.role),
-        state,
-        step,
-        steps,
-        loss,
-        seconds_left,
-    })
+    Ok(Row { run_id: run.id.0.clone(), name: run.name.clone(), role: run.role, state, step, steps, loss, seconds_left })
 }
 
 fn words(rows: &[Row]) -> String {
@@ -92,7 +83,7 @@ fn words(rows: &[Row]) -> String {
 fn cells(row: &Row) -> Vec<String> {
     vec![
         row.name.clone(),
-        row.role.to_owned(),
+        role_words(row.role).to_owned(),
         row.state.to_owned(),
         row.step.to_string(),
         row.steps.to_string(),
