@@ -178,6 +178,10 @@ fn a_place_that_cannot_be_written_loses_nothing() {
     refuses(forescale(folder.path(), &["run", "tiny"]), &["out", "hint:"]);
     let runs = fs::read_dir(sweep.join("runs")).expect("the folder was probed").count();
     assert_eq!(runs, 0, "nothing is trained when results cannot be kept");
+    fs::remove_file(sweep.join("out")).expect("removed");
+    let held = fs::File::create(sweep.join("runs/.lock")).expect("a lock");
+    held.try_lock().expect("nobody else holds it");
+    refuses(forescale(folder.path(), &["run", "tiny"]), &["being run already", "status"]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A sweep opened for work: its spec, its corpus, its plan and its store.
 
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
@@ -134,14 +135,24 @@ pub(crate) fn load(sweep: &Path) -> anyhow::Result<SweepSpec> {
     Ok(spec)
 }
 
-/// Finds out before any training whether runs and results can be kept.
-pub(crate) fn probe(spec: &SweepSpec) -> anyhow::Result<()> {
+/// Takes a sweep for one `run`, and finds out before any training whether runs and results can be kept; the sweep is
+/// let go of when the file is dropped.
+pub(crate) fn take(spec: &SweepSpec) -> anyhow::Result<File> {
     for name in ["runs", "out"] {
         let probe = spec.folder().join(name).join(".probe");
         forescale_sweep::write_atomically(&probe, b"")?;
         std::fs::remove_file(&probe).with_context(|| format!("`{}` cannot be removed", probe.display()))?;
     }
-    Ok(())
+    let path = spec.folder().join("runs").join(".lock");
+    let lock = File::create(&path).with_context(|| format!("`{}` cannot be made", path.display()))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => {
+            let folder = spec.folder().display();
+            bail!("`{folder}` is being run already\n\nhint: forescale status {folder} --watch")
+        }
+        Err(TryLockError::Error(cause)) => Err(cause).with_context(|| format!("`{}` cannot be locked", path.display())),
+    }
 }
 
 fn request<'a>(spec: &'a SweepSpec, cache: &'a Path) -> BuildRequest<'a> {

@@ -50,11 +50,13 @@ pub enum CorpusError {
     },
     /// Too few documents are left for two splits.
     #[error(
-        "{documents} usable documents, of which {validation} for validation; at least 1 on each side is needed\n\nhint: {hint}"
+        "{documents} usable documents{left_out}, of which {validation} for validation; at least 1 on each side is needed\n\nhint: {hint}"
     )]
     TooFewDocuments {
         /// Usable documents.
         documents: u64,
+        /// What was left out and why, in words.
+        left_out: String,
         /// Of these for validation.
         validation: u64,
         /// What to do.

@@ -28,7 +28,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Answer> {
     let began = Instant::now();
     args.device.parse::<DeviceChoice>()?.resolve()?;
     let spec = workplace::load(&args.sweep)?;
-    workplace::probe(&spec)?;
+    let _lock = workplace::take(&spec)?;
     output::text(&spec.folder().join("out").join("index.html").display().to_string())?;
     let workplace = Workplace::building(spec)?;
     for note in &workplace.plan.notes {

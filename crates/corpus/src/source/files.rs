@@ -51,7 +51,7 @@ impl Source for Files<'_> {
         let documents = read_documents(&files, progress)?;
         let mut tally = Tally::default();
         let kept = screen(documents, &mut tally);
-        let held_out = choose_validation(&kept, self.0.validation_share)?;
+        let held_out = choose_validation(&kept, self.0.validation_share, &tally)?;
         Ok(split(kept, &held_out, tally))
     }
 }
@@ -133,10 +133,11 @@ fn reason_to_leave_out(bytes: &[u8]) -> Option<&'static str> {
 }
 
 /// Indices of the validation documents.
-fn choose_validation(kept: &[Kept], share: f64) -> Result<HashSet<usize>, CorpusError> {
+fn choose_validation(kept: &[Kept], share: f64, tally: &Tally) -> Result<HashSet<usize>, CorpusError> {
     if kept.len() < 2 {
         return Err(CorpusError::TooFewDocuments {
             documents: kept.len() as u64,
+            left_out: tally.words(),
             validation: 0,
             hint: "a text file is one document; cut it with `split -C 64k --additional-suffix=.txt FILE part-`".into(),
         });

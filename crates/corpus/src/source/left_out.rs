@@ -16,6 +16,16 @@ impl Tally {
         entry.1 += bytes;
     }
 
+    /// The counts in words, ` (left out: 1 empty, 2 not_utf8)`; nothing where nothing was left out.
+    pub(super) fn words(&self) -> String {
+        if self.0.is_empty() {
+            return String::new();
+        }
+        let counts: Vec<String> =
+            self.0.iter().map(|(reason, (documents, _))| format!("{documents} {reason}")).collect();
+        format!(" (left out: {})", counts.join(", "))
+    }
+
     /// As the manifest has it, sorted by reason.
     pub(super) fn finish(self) -> Vec<LeftOut> {
         let entries = self.0.into_iter();

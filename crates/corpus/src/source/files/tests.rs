@@ -145,6 +145,13 @@ fn one_document_cannot_be_on_both_sides() {
 }
 
 #[test]
+fn documents_that_are_no_text_are_counted_by_reason_in_the_error() {
+    let place = Place::with(&[("a.txt", b"\xff\xfe"), ("b.txt", b"")]);
+    let message = place.message(&["*.txt"]);
+    assert!(message.starts_with("0 usable documents (left out: 1 empty, 1 not_utf8), of which 0"), "{message}");
+}
+
+#[test]
 fn a_changed_file_is_another_corpus_and_an_unchanged_one_is_found() {
     let place = Place::with(&[("a.txt", b"aa"), ("b.txt", b"bb")]);
     let first = place.build(&["."]).expect("builds");
@@ -205,7 +212,7 @@ fn the_split_does_not_depend_on_names() {
         screen(documents.collect(), &mut Tally::default())
     };
     let held_out = |kept: &[Kept]| {
-        let chosen = choose_validation(kept, 0.2).expect("enough");
+        let chosen = choose_validation(kept, 0.2, &Tally::default()).expect("enough");
         chosen.iter().map(|index| kept[*index].bytes.clone()).collect::<HashSet<_>>()
     };
     assert_eq!(held_out(&kept(false)), held_out(&kept(true)));
