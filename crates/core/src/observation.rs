@@ -88,6 +88,8 @@ pub enum ExclusionReason {
     Filtered,
     /// It is off the compute-optimal path, which this law needs.
     OffPath,
+    /// The sizes tried at its budget have no lowest loss between them, so that no path law can use it.
+    NoVertex,
     /// Its compute is above the cut of a backtest.
     BeyondCut,
 }
@@ -105,6 +107,7 @@ impl ExclusionReason {
             Self::MissingMetric => "metric missing",
             Self::Filtered => "left out by a filter",
             Self::OffPath => "off the compute-optimal path",
+            Self::NoVertex => "its budget has no interior vertex",
             Self::BeyondCut => "beyond the backtest's cut",
         }
     }

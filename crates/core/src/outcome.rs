@@ -99,6 +99,9 @@ pub struct FittedLaw {
     pub rule: Rules,
     /// Observations used.
     pub n: u64,
+    /// Where the observations are vertices, each standing for a budget: the runs they were looked for in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vertices_of: Option<u64>,
     /// Runs not used.
     pub excluded: Vec<Exclusion>,
     /// Parameters by symbol.

@@ -72,16 +72,27 @@ impl Default for BacktestOptions {
 pub fn backtest(observations: &[Observation], options: &BacktestOptions) -> Result<BacktestReport, FitError> {
     validate(observations, &options.fit)?;
     if let Some(&value) = options.ratios.iter().find(|ratio| !(ratio.is_finite() && **ratio > 1.0)) {
-        return Err(FitError::BadOption { option: "ratio", value, allowed: "a finite number above 1" });
+        return Err(FitError::BadOption { option: "--ratio", value, allowed: "a finite number above 1" });
     }
     let mut cases = Vec::new();
     for (group, runs) in groups(observations) {
-        for &ratio in &options.ratios {
+        for &ratio in &distinct(&options.ratios) {
             let question = Question { ratio, mode: options.mode, top_share: 1.0, fit: &options.fit };
             cases.extend(ask(&runs, &question).into_iter().map(|case| BacktestCase { group: group.clone(), ..case }));
         }
     }
     Ok(report(cases))
+}
+
+/// Each ratio once, in the order asked for.
+fn distinct(ratios: &[f64]) -> Vec<f64> {
+    let mut kept: Vec<f64> = Vec::with_capacity(ratios.len());
+    for &ratio in ratios {
+        if kept.iter().all(|known| known.total_cmp(&ratio).is_ne()) {
+            kept.push(ratio);
+        }
+    }
+    kept
 }
 
 /// Cases with a summary by ratio.
@@ -250,7 +261,13 @@ mod tests {
     #[test]
     fn a_ratio_of_one_is_refused() {
         let options = BacktestOptions { ratios: vec![1.0], ..BacktestOptions::default() };
-        assert!(backtest(&runs(), &options).is_err());
+        let text = backtest(&runs(), &options).expect_err("refused").to_string();
+        assert!(text.starts_with("--ratio is 1; it must be a finite number above 1"), "{text}");
+    }
+
+    #[test]
+    fn a_ratio_asked_for_twice_is_answered_once() {
+        assert_eq!(distinct(&[10.0, 3.0, 10.0]), [10.0, 3.0]);
     }
 
     #[test]

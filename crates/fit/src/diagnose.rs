@@ -20,6 +20,10 @@ const EXPONENT_MOVE: f64 = 0.10;
 const LOSS_MOVE: f64 = 0.01;
 /// Residuals past this many robust standard deviations are outliers. Chosen here: a normal table of 1000 rows has none.
 const OUTLIER_SCALES: f64 = 6.0;
+/// A loss that changes by less over the whole of the data is the same.
+const SAME_LOSS: f64 = 1e-3;
+/// Compute and 6ND that differ by more are of different runs: embedding parameters counted or not come to less.
+pub(crate) const CONTRADICTION: f64 = 3.0;
 /// Up to this many rows each is left out in turn.
 const LEAVE_ONE_OUT_ROWS: usize = 400;
 
@@ -33,15 +37,18 @@ pub(crate) enum Doubt {
     FewSeeds { law: String },
     NotAsymptotic { law: String, early: f64, late: f64 },
     ResidualPattern { law: String, signs: usize, expected: f64 },
-    Outliers { law: String, runs: Vec<String>, symbol: String, with: f64, without: f64 },
-    InfluentialRun { law: String, run: String, what: String, with: f64, without: f64 },
+    LossDoesNotFall { law: String, decades: f64, change: f64 },
+    Outliers { law: String, points: Vec<String>, vertices: bool, symbol: String, with: f64, without: f64 },
+    InfluentialRun { law: String, point: String, vertex: bool, what: String, with: f64, without: f64 },
     FloorShare { law: String, share: f64, unbounded: bool },
-    Vertices { law: String, budgets: usize },
+    Vertices { law: String, budgets: usize, runs: usize },
     Extrapolating { decades: f64, data_decades: f64, expected_error: f64 },
     LawsDisagree { spread: f64, half_width: f64 },
     OffPathTarget { law: String },
     BacktestMissed { cases: usize, inside: f64 },
     NearStart { highest: f64, start: f64 },
+    NoForecast { hint: String },
+    TargetContradicts { flops: f64, implied: f64 },
 }
 
 impl Doubt {
@@ -63,6 +70,7 @@ impl Doubt {
             Self::FewRungs { .. } => "few_rungs",
             Self::FewSeeds { .. } => "few_seeds",
             Self::NotAsymptotic { .. } => "not_asymptotic",
+            Self::LossDoesNotFall { .. } => "loss_does_not_fall",
             Self::ResidualPattern { .. } => "residual_pattern",
             Self::Outliers { .. } => "outlier_leverage",
             Self::InfluentialRun { .. } => "influential_run",
@@ -73,11 +81,14 @@ impl Doubt {
             Self::OffPathTarget { .. } => "target_off_path",
             Self::BacktestMissed { .. } => "backtest_missed",
             Self::NearStart { .. } => "near_start",
+            Self::NoForecast { .. } => "no_forecast",
+            Self::TargetContradicts { .. } => "target_contradicts_itself",
         }
     }
 
     fn severity(&self) -> Severity {
         match self {
+            Self::LossDoesNotFall { .. } | Self::NoForecast { .. } => Severity::Error,
             Self::LawRefused { .. } | Self::FewSeeds { .. } | Self::Vertices { .. } => Severity::Note,
             Self::FloorShare { unbounded, .. } if !unbounded => Severity::Note,
             Self::Extrapolating { decades, .. } if *decades < 1.0 => Severity::Note,
@@ -96,11 +107,22 @@ impl Doubt {
             Self::StartsDisagree { .. } => {
                 "treat the parameters as unknown and add runs off the path; the forecast may still hold"
             }
-            Self::LawRefused { error, .. } => return hint_of(error),
+            Self::LawRefused { error, .. } => return error.hint(),
+            Self::NoForecast { hint } => hint,
+            Self::TargetContradicts { .. } => "leave out one of compute, size and data: it follows from the other two",
+            Self::LossDoesNotFall { .. } => {
+                "look for a metric that rises as models get better, for columns that changed places, or for larger runs trained worse"
+            }
             Self::FewRungs { .. } => "add rungs: five or more over a decade or more of compute",
             Self::FewSeeds { .. } => "train two more seeds of the smallest rungs: they cost least and are noisiest",
             Self::ResidualPattern { .. } => {
                 "compare with another law, and look for a hyperparameter that was tuned at one end only"
+            }
+            Self::Outliers { vertices: true, .. } => {
+                "look at the runs of those budgets; leave them out with `--where` only for a reason known before their loss"
+            }
+            Self::InfluentialRun { vertex: true, .. } => {
+                "train another size or seed at that budget before relying on the fit"
             }
             Self::Outliers { .. } => {
                 "look at those runs' curves; leave them out with `--where` only for a reason known before their loss"
@@ -124,12 +146,6 @@ impl Doubt {
     }
 }
 
-/// The hint at the end of an error's text.
-fn hint_of(error: &FitError) -> String {
-    let text = error.to_string();
-    text.split_once("hint: ").map_or_else(String::new, |(_, hint)| hint.to_owned())
-}
-
 impl fmt::Display for Doubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -144,11 +160,7 @@ impl fmt::Display for Doubt {
                 f,
                 "`{law}`: {agreeing} of {starts} polished starts reached the best objective within 1e-6: there are several optima, and another table of the same runs may pick another"
             ),
-            Self::LawRefused { law, error } => {
-                let text = error.to_string();
-                let first = text.split("\n\n").next().unwrap_or_default();
-                write!(f, "`{law}` was not fitted: {first}")
-            }
+            Self::LawRefused { law, error } => f.write_str(&not_fitted(law, &error.fault())),
             Self::FewRungs { law, rungs, decades } => write!(
                 f,
                 "`{law}`: {rungs} rungs over {decades:.1} decades of compute; below five rungs or one decade, exponent and floor trade off freely"
@@ -165,14 +177,13 @@ impl fmt::Display for Doubt {
                 f,
                 "`{law}`: ordered by compute the residuals change sign {signs} times where {expected:.0} are expected: the law bends differently from the data"
             ),
-            Self::Outliers { law, runs, symbol, with, without } => write!(
-                f,
-                "`{law}`: {} of the runs ({}) lie more than {OUTLIER_SCALES:.0} robust deviations away, and without them {symbol} moves from {with:.3} to {without:.3}",
-                runs.len(),
-                named(runs)
-            ),
-            Self::InfluentialRun { law, run, what, with, without } => {
-                write!(f, "`{law}`: without `{run}` alone {what} moves from {with:.4} to {without:.4}")
+            Self::LossDoesNotFall { law, decades, change } => f.write_str(&no_fall(law, *decades, *change)),
+            Self::Outliers { law, points, vertices, symbol, with, without } => {
+                let far = far_points(points, *vertices);
+                write!(f, "`{law}`: {far}, and without them {symbol} moves from {with:.3} to {without:.3}")
+            }
+            Self::InfluentialRun { law, point, what, with, without, .. } => {
+                write!(f, "`{law}`: without {point} alone {what} moves from {with:.4} to {without:.4}")
             }
             Self::FloorShare { law, share, unbounded } => write!(
                 f,
@@ -180,9 +191,9 @@ impl fmt::Display for Doubt {
                 100.0 * share,
                 if *unbounded { ", and the data set no lower bound on it" } else { "" }
             ),
-            Self::Vertices { law, budgets } => write!(
+            Self::Vertices { law, budgets, runs } => write!(
                 f,
-                "`{law}`: the table names no path, so the law was fitted to {budgets} vertices of parabolas in ln N, one per budget; vertices are biased upwards on wide grids"
+                "`{law}`: the table names no path, so the law was fitted to {budgets} vertices of parabolas in ln N, one per budget, looked for in {runs} runs; vertices are biased upwards on wide grids"
             ),
             Self::Extrapolating { decades, data_decades, expected_error } => write!(
                 f,
@@ -201,6 +212,11 @@ impl fmt::Display for Doubt {
                     "`{law}` holds along a path, and the target's tokens per parameter differ from it by more than 2x: it got no weight"
                 )
             }
+            Self::NoForecast { .. } => write!(f, "these runs carry no forecast"),
+            Self::TargetContradicts { flops, implied } => write!(
+                f,
+                "the target's compute of {flops:.2e} FLOPs and the {implied:.2e} that its size and data come to by 6ND differ by more than {CONTRADICTION}x under every counting rule: laws of compute and laws of size and data are asked about different runs"
+            ),
             Self::NearStart { highest, start } => write!(
                 f,
                 "the highest loss fitted, {highest:.3}, is {:.0}% of the {start:.3} an untrained model starts from: so near the start the curve is S-shaped, and a law with a floor forecasts too low",
@@ -215,8 +231,33 @@ impl fmt::Display for Doubt {
     }
 }
 
+fn not_fitted(law: &str, fault: &str) -> String {
+    match fault.strip_prefix(&format!("`{law}` ")) {
+        Some(rest) => format!("`{law}` was not fitted: it {rest}"),
+        None => format!("`{law}` was not fitted: {fault}"),
+    }
+}
+
+fn no_fall(law: &str, decades: f64, change: f64) -> String {
+    let seen = if change < SAME_LOSS {
+        "stays the same, so that there is nothing to fit, and an interval without width means nothing".to_owned()
+    } else {
+        format!("rises by {:.1}%, and a law that can only fall says nothing of it", 100.0 * change)
+    };
+    format!("`{law}`: loss does not fall with compute: over {decades:.1} decades it {seen}")
+}
+
+fn far_points(points: &[String], vertices: bool) -> String {
+    let kind = if vertices { "budgets" } else { "runs" };
+    format!(
+        "{} of the {kind} ({}) lie more than {OUTLIER_SCALES:.0} robust deviations away",
+        points.len(),
+        named(points)
+    )
+}
+
 fn named(runs: &[String]) -> String {
-    let shown: Vec<String> = runs.iter().take(5).map(|run| format!("`{run}`")).collect();
+    let shown: Vec<&str> = runs.iter().take(5).map(String::as_str).collect();
     let more = if runs.len() > 5 { ", …" } else { "" };
     format!("{}{more}", shown.join(", "))
 }
@@ -224,8 +265,9 @@ fn named(runs: &[String]) -> String {
 /// All doubts about one fit.
 pub(crate) fn doubts_of_fit(fitted: &Fitted, runs: &[&Observation], profiles: &[Profile]) -> Vec<Doubt> {
     let mut doubts = bounds(fitted);
+    doubts.extend(does_not_fall(fitted));
     doubts.extend(disagreeing_starts(fitted));
-    doubts.extend(ladder(fitted));
+    doubts.extend(ladder(fitted, runs.len()));
     doubts.extend(seeds(fitted, runs));
     doubts.extend(residual_pattern(fitted));
     let outliers = outliers(fitted);
@@ -253,7 +295,7 @@ fn disagreeing_starts(fitted: &Fitted) -> Option<Doubt> {
 }
 
 /// Doubts about the path as a ladder of rungs.
-fn ladder(fitted: &Fitted) -> Vec<Doubt> {
+fn ladder(fitted: &Fitted, runs: usize) -> Vec<Doubt> {
     if fitted.law.form().domain() != Domain::Compute {
         return Vec::new();
     }
@@ -264,12 +306,31 @@ fn ladder(fitted: &Fitted) -> Vec<Doubt> {
         doubts.push(Doubt::FewRungs { law: law.clone(), rungs, decades });
     }
     if fitted.vertices {
-        doubts.push(Doubt::Vertices { law: law.clone(), budgets: rungs });
+        doubts.push(Doubt::Vertices { law: law.clone(), budgets: rungs, runs });
     }
-    if let Some((early, late)) = half_slopes(&fitted.points).filter(|(early, late)| late >= early) {
+    let falls = does_not_fall(fitted).is_none();
+    if let Some((early, late)) = half_slopes(&fitted.points).filter(|(early, late)| falls && late >= early) {
         doubts.push(Doubt::NotAsymptotic { law, early, late });
     }
     doubts
+}
+
+/// Loss that is the same at every compute, or higher where there is more of it.
+pub(crate) fn does_not_fall(fitted: &Fitted) -> Option<Doubt> {
+    let points: Vec<&Observation> = fitted.points.iter().collect();
+    let factor = if fitted.problem.is_path_law() { 1.02 } else { path::BUDGET_FACTOR };
+    let slope = path::overall_slope(&points, factor)?;
+    let span = points.iter().map(|o| math::ln(o.flops));
+    let (low, high) = span.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), x| (l.min(x), h.max(x)));
+    let change = math::exp(slope * (high - low)) - 1.0;
+    let decades = (high - low) / core::f64::consts::LN_10;
+    (change > -SAME_LOSS).then(|| Doubt::LossDoesNotFall { law: fitted.law.to_string(), decades, change })
+}
+
+/// What a point of a fit is called: a run by its name, a vertex by the budget it stands for.
+fn point_name(fitted: &Fitted, index: usize) -> String {
+    let point = &fitted.points[index];
+    if fitted.vertices { format!("the budget at {:.1e} FLOPs", point.flops) } else { format!("`{}`", point.name) }
 }
 
 /// Local slopes −d ln L/d ln C over the first and the second half of a path, from the mean of each rung.
@@ -379,8 +440,9 @@ fn outliers(fitted: &Fitted) -> Option<Doubt> {
         return None;
     }
     let (symbol, with, without, _) = largest_move(fitted, &without(fitted, &far)?)?;
-    let runs = far.iter().map(|&i| fitted.points[i].name.clone()).collect();
-    Some(Doubt::Outliers { law: fitted.law.to_string(), runs, symbol, with, without })
+    let points = far.iter().map(|&i| point_name(fitted, i)).collect();
+    let (law, vertices) = (fitted.law.to_string(), fitted.vertices);
+    Some(Doubt::Outliers { law, points, vertices, symbol, with, without })
 }
 
 fn influential_run(fitted: &Fitted) -> Option<Doubt> {
@@ -390,8 +452,8 @@ fn influential_run(fitted: &Fitted) -> Option<Doubt> {
     }
     let moved = |i: usize| largest_move(fitted, &without(fitted, &[i])?).map(|m| (i, m));
     let (i, (what, with, without, _)) = (0..rows).filter_map(moved).max_by(|a, b| a.1.3.total_cmp(&b.1.3))?;
-    let run = fitted.points[i].name.clone();
-    Some(Doubt::InfluentialRun { law: fitted.law.to_string(), run, what, with, without })
+    let (law, point, vertex) = (fitted.law.to_string(), point_name(fitted, i), fitted.vertices);
+    Some(Doubt::InfluentialRun { law, point, vertex, what, with, without })
 }
 
 fn floor_share(fitted: &Fitted, profiles: &[Profile]) -> Option<Doubt> {

@@ -35,7 +35,8 @@ pub enum FitError {
     },
     /// Fewer observations than the law needs.
     #[error(
-        "`{law}` was given {found} observations; it has {parameters} parameters and needs at least {needed}\n\nhint: add runs, or ask for a smaller law with `--law log_log`"
+        "`{law}` was given {}; it has {} and needs at least {needed}\n\nhint: add runs, or ask for a smaller law with `--law log_log`",
+        counted(*.found, "observation"), counted(*.parameters, "parameter")
     )]
     TooFew {
         /// The law.
@@ -49,7 +50,8 @@ pub enum FitError {
     },
     /// All observations on one budget, or too few budgets.
     #[error(
-        "`{law}` was given {found} distinct budgets; it needs at least {needed}\n\nhint: add rungs at other budgets"
+        "`{law}` was given {}; it needs at least {needed}\n\nhint: add rungs at other budgets",
+        counted(*.found, "distinct budget")
     )]
     TooFewBudgets {
         /// The law.
@@ -59,9 +61,31 @@ pub enum FitError {
         /// Budgets needed.
         needed: usize,
     },
+    /// A table without a path, in which too few budgets have their lowest loss between the sizes tried.
+    #[error(
+        "`{law}` was given {} with a vertex inside {} sizes; it needs at least {needed}\n\nhint: add sizes to the other budgets until the loss rises on both sides, or name the path with a `role` column",
+        counted(*.found, "budget"), if *.found == 1 { "its" } else { "their" }
+    )]
+    TooFewVertices {
+        /// The law.
+        law: String,
+        /// Budgets with a vertex.
+        found: usize,
+        /// Budgets needed.
+        needed: usize,
+    },
+    /// One group of several cannot be fitted.
+    #[error("group `{group}`: {error}")]
+    InGroup {
+        /// The group.
+        group: String,
+        /// What is wrong with it.
+        error: Box<FitError>,
+    },
     /// Size and data cannot be told apart.
     #[error(
-        "`{law}` cannot tell N from D: D/N spans at least {needed_spread}x within {found} budgets, and 2 are needed (widest spread {widest:.2}x)\n\nhint: add runs off the path: for two budgets, one model 2x smaller and one 2x larger at the same FLOPs"
+        "`{law}` cannot tell N from D: D/N spans at least {needed_spread}x within {}, and 2 are needed (widest spread {widest:.2}x)\n\nhint: add runs off the path: for two budgets, one model 2x smaller and one 2x larger at the same FLOPs",
+        counted(*.found, "budget")
     )]
     NoSpread {
         /// The law.
@@ -85,7 +109,8 @@ pub enum FitError {
     },
     /// No start led to an optimum.
     #[error(
-        "`{law}` did not converge from any of {starts} starts\n\nhint: look at the runs for a loss that is off by orders of magnitude"
+        "`{law}` did not converge from any of {}\n\nhint: look at the runs for a loss that is off by orders of magnitude",
+        counted(*.starts, "start")
     )]
     NoOptimum {
         /// The law.
@@ -105,4 +130,55 @@ pub enum FitError {
         /// Median at the smallest budget.
         highest: f64,
     },
+}
+
+/// `1 run`, `2 runs`.
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+impl FitError {
+    /// The same error with the name of the group it was met in.
+    pub(crate) fn in_group(group: Option<&str>, error: Self) -> Self {
+        Self::InGroup { group: group.unwrap_or("(none)").to_owned(), error: Box::new(error) }
+    }
+
+    /// What is wrong, without the hint.
+    pub(crate) fn fault(&self) -> String {
+        let text = self.to_string();
+        text.split("\n\n").next().unwrap_or_default().to_owned()
+    }
+
+    /// What can be done.
+    pub(crate) fn hint(&self) -> String {
+        self.to_string().split_once("hint: ").map_or_else(String::new, |(_, hint)| hint.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_observation_is_named_in_the_singular() {
+        let error = FitError::TooFew { law: "log_log".to_owned(), found: 1, parameters: 2, needed: 3 };
+        assert_eq!(error.fault(), "`log_log` was given 1 observation; it has 2 parameters and needs at least 3");
+    }
+
+    #[test]
+    fn too_few_vertices_are_not_called_distinct_budgets() {
+        let error = FitError::TooFewVertices { law: "power_law".to_owned(), found: 3, needed: 4 };
+        let fault = "`power_law` was given 3 budgets with a vertex inside their sizes; it needs at least 4";
+        assert_eq!(error.fault(), fault);
+        let one = FitError::TooFewVertices { law: "power_law".to_owned(), found: 1, needed: 4 };
+        assert!(one.fault().contains("1 budget with a vertex inside its sizes"));
+    }
+
+    #[test]
+    fn an_error_of_a_group_keeps_fault_and_hint_apart() {
+        let inner = FitError::TooFewBudgets { law: "power_law".to_owned(), found: 1, needed: 3 };
+        let error = FitError::in_group(Some("code"), inner);
+        assert_eq!(error.fault(), "group `code`: `power_law` was given 1 distinct budget; it needs at least 3");
+        assert_eq!(error.hint(), "add rungs at other budgets");
+    }
 }

@@ -10,7 +10,7 @@ use forescale_core::outcome::{BacktestReport, Diagnosis, FORECAST_SCHEMA, Foreca
 use forescale_core::quantity::LossUnit;
 
 use crate::backtest::{self, report};
-use crate::diagnose::Doubt;
+use crate::diagnose::{Doubt, does_not_fall};
 use crate::ensemble::mean_interval;
 use crate::fitted::validate;
 use crate::forecaster::{Forecaster, forecaster};
@@ -77,7 +77,10 @@ pub fn forecast(
             diagnoses.extend(backtest.as_ref().and_then(missed).map(|doubt| doubt.diagnosis()));
             (entries, diagnoses)
         }
-        Err(reason) => (targets.iter().map(|target| refused(target, &reason, options)).collect(), Vec::new()),
+        Err(Refusal { reason, hint }) => {
+            let entries = targets.iter().map(|target| refused(target, &reason, options)).collect();
+            (entries, vec![Doubt::NoForecast { hint }.diagnosis()])
+        }
     };
     let schema = FORECAST_SCHEMA.to_owned();
     Ok(Forecast { schema, targets: entries, backtest, diagnoses, inputs: inputs(observations) })
@@ -94,19 +97,27 @@ fn validate_target(target: &Target) -> Result<(), FitError> {
     }
 }
 
-type Prepared = Result<(Forecaster, Vec<Diagnosis>), String>;
+type Prepared = Result<(Forecaster, Vec<Diagnosis>), Refusal>;
+
+/// Why there is no forecast, and what can be done.
+pub(crate) struct Refusal {
+    reason: String,
+    hint: String,
+}
 
 /// A calibrated forecaster, or the reason why there is none; and the backtest that calibrated it.
 pub(crate) fn prepare(observations: &[Observation], options: &ForecastOptions) -> (Prepared, Option<BacktestReport>) {
     let groups = groups(observations);
     let Some(runs) = groups.values().next().filter(|_| groups.len() == 1) else {
-        let reason = format!("the runs fall into {} groups; pool them or pick one with `--where`", groups.len());
-        return (Err(reason), None);
+        let reason = format!("the runs fall into {} groups, and a forecast is made from one", groups.len());
+        let hint = "pool them with `--pool`, or pick one with `--where`".to_owned();
+        return (Err(Refusal { reason, hint }), None);
     };
-    let (mut forecaster, refusals) = match forecaster(runs, &options.fit) {
+    let (mut forecaster, mut refusals) = match forecaster(runs, &options.fit) {
         Ok(prepared) => prepared,
-        Err(error) => return (Err(error.to_string()), None),
+        Err(error) => return (Err(Refusal { reason: error.fault(), hint: error.hint() }), None),
     };
+    refusals.extend(forecaster.laws().filter_map(does_not_fall).map(|doubt| doubt.diagnosis()));
     if !options.backtest {
         return (Ok((forecaster, refusals)), None);
     }
@@ -337,6 +348,48 @@ mod tests {
         assert_eq!(answer.targets[0].status, ForecastStatus::Refused);
         assert!(answer.targets[0].reason.as_ref().is_some_and(|reason| reason.contains("power_law")));
         assert!(answer.targets[0].median.is_none());
+    }
+
+    #[test]
+    fn a_refusal_keeps_its_hint_out_of_the_reason() {
+        let runs: Vec<Observation> = (0..6).map(|i| published::run(i, 1e6, 2e7, 1.2e14, 3.0)).collect();
+        let answer = forecast(&runs, &[at(1e16)], &ForecastOptions::default()).expect("an answer");
+        let reason = answer.targets[0].reason.as_deref().expect("a reason");
+        assert!(!reason.contains('\n') && !reason.contains("hint"), "{reason}");
+        let doubt = answer.diagnoses.iter().find(|d| d.code == "no_forecast").expect("a diagnosis");
+        assert!(!doubt.hint.is_empty());
+    }
+
+    #[test]
+    fn loss_that_does_not_fall_is_an_error_beside_its_forecast() {
+        let mut runs = ladder(0.0, &mut ChaCha8Rng::seed_from_u64(1));
+        runs.iter_mut().enumerate().for_each(|(i, run)| run.loss = 2.0 + 0.1 * i as f64);
+        let answer = forecast(&runs, &[at(1e22)], &quick(LawName::POWER_LAW, Objective::default())).expect("fits");
+        assert!(answer.diagnoses.iter().any(|d| d.code == "loss_does_not_fall"), "{:?}", answer.diagnoses);
+    }
+
+    #[test]
+    fn compute_that_contradicts_size_and_data_is_doubted() {
+        let runs = published::grid([482.01, 2085.43, 1.8172, 0.3478, 0.3658]);
+        let doubted = |tokens: f64| {
+            let target = Target { flops: 1.2e23, params: Some(1e10), tokens: Some(tokens) };
+            let options = quick(LawName::CHINCHILLA, Objective::default());
+            let answer = forecast(&runs, &[target], &options).expect("fits");
+            answer.diagnoses.iter().any(|d| d.code == "target_contradicts_itself")
+        };
+        // 6ND of 1e10 parameters on 2e12 tokens is 1.2e23.
+        assert!(!doubted(2e12) && !doubted(1e12) && doubted(5e11));
+    }
+
+    #[test]
+    fn a_compute_optimal_size_has_finite_ends_or_none() {
+        // A tenth of noise, eighteen decades out: the exponents, and so the size, are hardly known.
+        let grid = published::with_noise(&published::grid([482.01, 2085.43, 1.8172, 0.3478, 0.3658]), 0.1, 3);
+        let answer = forecast(&grid, &[at(1e40)], &quick(LawName::CHINCHILLA, Objective::default())).expect("fits");
+        let optimum = answer.targets[0].optimum.as_ref().expect("an optimum");
+        for end in [optimum.params.lower, optimum.params.upper, optimum.tokens.lower, optimum.tokens.upper] {
+            assert!(end.is_none_or(|end| end.is_finite() && end >= 1.0), "{optimum:?}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use forescale_core::observation::Observation;
 use forescale_core::outcome::{Diagnosis, LawPrediction, Optimum};
 use forescale_core::predictive::Predictive;
 
-use crate::diagnose::{Doubt, replicate_noise};
+use crate::diagnose::{CONTRADICTION, Doubt, replicate_noise};
 use crate::ensemble::{Member, atom_levels, blend};
 use crate::fitted::Fitted;
 use crate::form_error::Calibration;
@@ -160,7 +160,7 @@ impl Forecaster {
     }
 
     fn doubts(&self, target: &Target, laws: &[LawPrediction], (decades, half_width): (f64, f64)) -> Vec<Doubt> {
-        let mut doubts = Vec::new();
+        let mut doubts: Vec<Doubt> = self.contradiction(target).into_iter().collect();
         let off = self.members.iter().filter(|m| m.is_off_path(target));
         doubts.extend(off.map(|m| Doubt::OffPathTarget { law: m.fitted.law.to_string() }));
         if decades > 0.5 {
@@ -176,6 +176,18 @@ impl Forecaster {
         doubts
     }
 
+    /// Compute, size and data of a target that cannot belong to one run, by 6ND or by the rule of these runs.
+    fn contradiction(&self, target: &Target) -> Option<Doubt> {
+        let product = target.params? * target.tokens?;
+        let agrees = |per_product: f64| {
+            let ratio = target.flops / (per_product * product);
+            (1.0 / CONTRADICTION..=CONTRADICTION).contains(&ratio)
+        };
+        let by_the_runs = self.laws().any(|law| agrees(law.flops_per_product()));
+        let doubt = Doubt::TargetContradicts { flops: target.flops, implied: 6.0 * product };
+        (!agrees(6.0) && !by_the_runs).then_some(doubt)
+    }
+
     /// Compute-optimal N and D at a budget, where a law of size and data was fitted.
     pub(crate) fn optimum(&self, flops: f64) -> Option<Optimum> {
         let member = self.members.iter().find(|m| m.fitted.law == LawName::CHINCHILLA)?;
@@ -183,6 +195,9 @@ impl Forecaster {
         let product = flops / fitted.flops_per_product();
         let profile = fitted.profile(Functional::LogOptimalParams(math::ln(product)), self.level);
         let params = estimate(&profile, fitted.root(self.level), self.level, true);
+        // A model of less than one parameter, or trained on less than one token, is no end: the profile never found one.
+        let end = |end: Option<f64>| end.filter(|size| (1.0..=product).contains(size));
+        let params = Estimate { lower: end(params.lower), upper: end(params.upper), ..params };
         let relative = params.standard_error.map(|se| se / params.estimate);
         let tokens = Estimate {
             estimate: product / params.estimate,

@@ -7,7 +7,7 @@
 
 use forescale_core::law::LawForm;
 use forescale_core::math;
-use forescale_core::observation::Observation;
+use forescale_core::observation::{Exclusion, ExclusionReason, Observation};
 use forescale_core::run::Role;
 
 use crate::FitError;
@@ -43,7 +43,7 @@ pub(crate) fn path_of(observations: &[&Observation], form: &dyn LawForm) -> Resu
         return Ok(Path { points: observations.iter().map(|o| (*o).clone()).collect(), vertices: false });
     }
     let needed = form.least_observations();
-    Err(FitError::TooFewBudgets { law: form.name().to_owned(), found: points.len(), needed })
+    Err(FitError::TooFewVertices { law: form.name().to_owned(), found: points.len(), needed })
 }
 
 /// Runs sorted by compute and cut into budgets.
@@ -94,14 +94,44 @@ pub(crate) fn vertices(observations: &[&Observation]) -> Vec<Observation> {
     budgets(observations, BUDGET_FACTOR).iter().filter_map(|budget| vertex(budget, slope)).collect()
 }
 
+/// Runs that no vertex was made from, with the reason.
+pub(crate) fn without_vertex(observations: &[&Observation]) -> Vec<Exclusion> {
+    let slope = typical_slope(observations);
+    budgets(observations, BUDGET_FACTOR).iter().flat_map(|budget| left_aside(budget, slope)).collect()
+}
+
+fn left_aside(budget: &[&Observation], slope: f64) -> Vec<Exclusion> {
+    let because = |reason| move |o: &&Observation| Exclusion { run_id: o.run_id.clone(), reason };
+    match (vertex(budget, slope), lowest(budget, slope)) {
+        (Some(_), Some(lowest)) => {
+            let far = budget.iter().filter(|o| !is_near(o, lowest));
+            far.map(because(ExclusionReason::OffPath)).collect()
+        }
+        _ => budget.iter().map(because(ExclusionReason::NoVertex)).collect(),
+    }
+}
+
+/// ln L with the drift of compute within the budget taken out.
+fn level(o: &Observation, slope: f64, log_flops: f64) -> f64 {
+    math::ln(o.loss) - slope * (math::ln(o.flops) - log_flops)
+}
+
+fn mean_log_flops(budget: &[&Observation]) -> f64 {
+    budget.iter().map(|o| math::ln(o.flops)).sum::<f64>() / budget.len() as f64
+}
+
+fn lowest<'a>(budget: &[&'a Observation], slope: f64) -> Option<&'a Observation> {
+    let at = mean_log_flops(budget);
+    budget.iter().copied().min_by(|a, b| level(a, slope, at).total_cmp(&level(b, slope, at)))
+}
+
+fn is_near(o: &Observation, lowest: &Observation) -> bool {
+    (math::ln(o.params) - math::ln(lowest.params)).abs() <= PARABOLA_REACH
+}
+
 /// The slope of ln L along ln C, from each budget's median: takes out the drift within a budget.
 fn typical_slope(observations: &[&Observation]) -> f64 {
-    let point = |budget: &Vec<&Observation>| {
-        let of = |f: fn(&Observation) -> f64| median_of(budget, |o| math::ln(f(o)));
-        (of(|o| o.flops), of(|o| o.loss))
-    };
-    let points: Vec<(f64, f64)> = budgets(observations, BUDGET_FACTOR).iter().map(point).collect();
-    line(&points).map_or(0.0, |(_, slope)| slope)
+    overall_slope(observations, BUDGET_FACTOR).unwrap_or(0.0)
 }
 
 fn median_of(runs: &[&Observation], of: impl Fn(&Observation) -> f64) -> f64 {
@@ -119,12 +149,10 @@ pub(crate) fn line(points: &[(f64, f64)]) -> Option<(f64, f64)> {
 
 /// The vertex of a budget's parabola as an observation, where it opens upward inside the sizes tried.
 fn vertex(budget: &[&Observation], slope: f64) -> Option<Observation> {
-    let log_flops = budget.iter().map(|o| math::ln(o.flops)).sum::<f64>() / budget.len() as f64;
-    let level = |o: &Observation| math::ln(o.loss) - slope * (math::ln(o.flops) - log_flops);
-    let lowest = budget.iter().copied().min_by(|a, b| level(a).total_cmp(&level(b)))?;
+    let (log_flops, lowest) = (mean_log_flops(budget), lowest(budget, slope)?);
     let centre = math::ln(lowest.params);
-    let near = budget.iter().map(|o| (math::ln(o.params) - centre, level(o)));
-    let near: Vec<(f64, f64)> = near.filter(|(x, _)| x.abs() <= PARABOLA_REACH).collect();
+    let near = budget.iter().filter(|o| is_near(o, lowest));
+    let near: Vec<(f64, f64)> = near.map(|o| (math::ln(o.params) - centre, level(o, slope, log_flops))).collect();
     if distinct(near.iter().map(|p| p.0)) < 3 {
         return None;
     }
@@ -138,6 +166,14 @@ fn vertex(budget: &[&Observation], slope: f64) -> Option<Observation> {
     let per_product = median_of(budget, |o| o.flops / (o.params * o.tokens));
     let loss = math::exp(constant + 0.5 * linear * at);
     Some(Observation { params, tokens: flops / (per_product * params), flops, loss, ..lowest.clone() })
+}
+
+/// By how much log loss changes per unit of log compute, from the median of each budget; `None` below two budgets.
+pub(crate) fn overall_slope(observations: &[&Observation], factor: f64) -> Option<f64> {
+    let of = |budget: &Vec<&Observation>, f: fn(&Observation) -> f64| median_of(budget, |o| math::ln(f(o)));
+    let cut = budgets(observations, factor);
+    let points: Vec<(f64, f64)> = cut.iter().map(|b| (of(b, |o| o.flops), of(b, |o| o.loss))).collect();
+    line(&points).map(|(_, slope)| slope).filter(|_| points.len() > 1)
 }
 
 /// How many values differ by more than 2%.

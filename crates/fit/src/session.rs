@@ -16,7 +16,7 @@ use crate::functional::Functional;
 use crate::linear::scaled_condition;
 use crate::profile::Profile;
 use crate::solve::free_coordinates;
-use crate::{FitError, FitOptions, objective};
+use crate::{FitError, FitOptions, objective, path};
 
 /// Fits each law asked for to each group of runs.
 ///
@@ -34,8 +34,11 @@ pub fn fit(
 ) -> Result<FitReport, FitError> {
     validate(observations, options)?;
     let mut fits = Vec::new();
-    for (group, runs) in groups(observations) {
-        let (fitted, refusals) = fit_group(&runs, options)?;
+    let groups = groups(observations);
+    let several = groups.len() > 1;
+    for (group, runs) in groups {
+        let named = |error| if several { FitError::in_group(group.as_deref(), error) } else { error };
+        let (fitted, refusals) = fit_group(&runs, options).map_err(named)?;
         for law in fitted {
             let mut entry = describe(&law, &runs, options);
             entry.group.clone_from(&group);
@@ -92,7 +95,8 @@ fn describe(fitted: &Fitted, runs: &[&Observation], options: &FitOptions) -> Fit
         law: fitted.law.to_string(),
         rule: options.rules.clone(),
         n: fitted.points.len() as u64,
-        excluded: off_path(fitted, runs),
+        vertices_of: fitted.vertices.then_some(runs.len() as u64),
+        excluded: not_used(fitted, runs),
         parameters: parameters(fitted, &profiles, options.level),
         objective: ObjectiveValue {
             kind: objective::kind(options.objective).to_owned(),
@@ -105,11 +109,13 @@ fn describe(fitted: &Fitted, runs: &[&Observation], options: &FitOptions) -> Fit
     }
 }
 
-/// Runs that a path law leaves aside because their role says so.
-fn off_path(fitted: &Fitted, runs: &[&Observation]) -> Vec<Exclusion> {
-    let aside = |o: &&&Observation| {
-        fitted.law.form().domain() == Domain::Compute && o.role.is_some_and(|role| role != Role::Path)
-    };
+/// Runs that a path law leaves aside: because their role says so, or because no vertex could be made from them.
+fn not_used(fitted: &Fitted, runs: &[&Observation]) -> Vec<Exclusion> {
+    if fitted.vertices {
+        return path::without_vertex(runs);
+    }
+    let by_role = fitted.law.form().domain() == Domain::Compute && runs.iter().any(|o| o.role.is_some());
+    let aside = |o: &&&Observation| by_role && o.role != Some(Role::Path);
     let exclusion = |o: &&Observation| Exclusion { run_id: o.run_id.clone(), reason: ExclusionReason::OffPath };
     runs.iter().filter(aside).map(exclusion).collect()
 }
@@ -130,10 +136,15 @@ pub(crate) fn estimate(profile: &Profile, root: f64, level: f64, logarithm: bool
     Estimate {
         estimate: centre,
         standard_error: profile.standard_error.map(|se| if logarithm { se * centre } else { se }),
-        lower: profile.bounded(-root).map(natural),
-        upper: profile.bounded(root).map(natural),
+        lower: profile.bounded(-root).map(natural).filter(|end| is_end(*end, logarithm)),
+        upper: profile.bounded(root).map(natural).filter(|end| is_end(*end, logarithm)),
         level,
     }
+}
+
+/// Whether a value bounds anything: an amplitude of 0, or an infinity, is what a profile says that never ended.
+fn is_end(end: f64, logarithm: bool) -> bool {
+    end.is_finite() && (end > 0.0 || !logarithm)
 }
 
 fn certificate(fitted: &Fitted) -> Certificate {
@@ -204,7 +215,7 @@ mod tests {
     fn runs_on_one_budget_carry_no_law_of_compute() {
         let runs: Vec<Observation> =
             (0..6).map(|i| published::run(i, 1e6, 2e7, 1.2e14, 3.0 + 0.01 * i as f64)).collect();
-        assert!(refusal(&runs, LawName::POWER_LAW).contains("1 distinct budgets"));
+        assert!(refusal(&runs, LawName::POWER_LAW).contains("given 1 distinct budget;"));
     }
 
     #[test]
@@ -226,10 +237,74 @@ mod tests {
         let runs: Vec<Observation> = (0..8).map(rung).collect();
         let report = fit(&runs, &[], &FitOptions::default()).expect("power_law can be fitted");
         assert_eq!(report.fits.len(), 1);
-        assert!(report.fits[0].diagnoses.iter().any(|d| d.code == "law_refused" && d.severity == Severity::Note));
+        let refused = report.fits[0].diagnoses.iter().find(|d| d.code == "law_refused").expect("a note");
+        assert_eq!(refused.severity, Severity::Note);
+        assert!(refused.message.starts_with("`chinchilla` was not fitted: it cannot tell N from D"), "{refused:?}");
         // The same table, noise free: the law behind it, L = 1.5 + 2 (N / 1e6)^-0.3 with C = 120 N^2, so b = 0.15.
         assert!((report.fits[0].parameters["b"].estimate / 0.15 - 1.0).abs() < 1e-5);
         assert!((report.fits[0].parameters["c"].estimate / 1.5 - 1.0).abs() < 1e-5);
+    }
+
+    #[test]
+    fn every_run_without_a_vertex_is_left_out_with_the_reason() {
+        let mut runs = noisy_grid();
+        let mut lone = published::run(900, 1e9, 1e10, 1e24, 2.0);
+        lone.cluster = "lone".to_owned();
+        runs.push(lone);
+        let report = fit(&runs, &[], &only(LawName::POWER_LAW)).expect("fits");
+        let law = &report.fits[0];
+        assert_eq!((law.n, law.vertices_of), (5, Some(runs.len() as u64)));
+        let reason = law.excluded.iter().find(|e| e.run_id == "run0900").map(|e| e.reason);
+        assert_eq!(reason, Some(ExclusionReason::NoVertex));
+        // Sizes more than 6x from the best of their budget shape no parabola either.
+        let far = law.excluded.iter().filter(|e| e.reason == ExclusionReason::OffPath).count();
+        assert!(far > 0 && law.excluded.len() == far + 1, "{:?}", law.excluded);
+        assert!(law.diagnoses.iter().all(|d| !d.message.contains("`run")), "{:?}", law.diagnoses);
+    }
+
+    #[test]
+    fn a_run_without_a_role_beside_runs_with_one_is_left_out_too() {
+        let mut runs: Vec<Observation> = (0..7).map(|i| rung(i, 3.0 - 0.2 * i as f64)).collect();
+        runs.iter_mut().take(6).for_each(|run| run.role = Some(Role::Path));
+        let report = fit(&runs, &[], &only(LawName::POWER_LAW)).expect("fits");
+        let left_out: Vec<&str> = report.fits[0].excluded.iter().map(|e| e.run_id.as_str()).collect();
+        assert_eq!(left_out, ["run0006"]);
+    }
+
+    fn rung(i: usize, loss: f64) -> Observation {
+        let n = 1e6 * math::pow(2.0, i as f64);
+        published::run(i, n, 20.0 * n, 120.0 * n * n, loss)
+    }
+
+    #[test]
+    fn loss_that_rises_or_stays_is_said_not_to_fall() {
+        for slope in [0.0, 0.1] {
+            let runs: Vec<Observation> = (0..8).map(|i| rung(i, 3.0 + slope * i as f64)).collect();
+            let report = fit(&runs, &[], &only(LawName::POWER_LAW)).expect("fits");
+            let found = &report.fits[0].diagnoses;
+            let doubt = found.iter().find(|d| d.code == "loss_does_not_fall").expect("the doubt");
+            assert_eq!(doubt.severity, Severity::Error);
+            assert!(doubt.message.contains("loss does not fall with compute"), "{}", doubt.message);
+            assert!(found.iter().all(|d| d.code != "not_asymptotic"), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn an_end_of_zero_or_infinity_is_no_end() {
+        for (end, logarithm, expected) in
+            [(f64::INFINITY, true, false), (0.0, true, false), (0.0, false, true), (2.0, true, true)]
+        {
+            assert_eq!(is_end(end, logarithm), expected, "{end}");
+        }
+    }
+
+    #[test]
+    fn of_several_groups_the_error_names_the_one() {
+        let mut runs = noisy_grid();
+        runs.iter_mut().for_each(|run| run.group = Some("one".to_owned()));
+        runs[0].group = Some("two".to_owned());
+        let text = refusal(&runs, LawName::CHINCHILLA);
+        assert!(text.starts_with("group `two`: `chinchilla` was given 1 observation;"), "{text}");
     }
 
     #[test]

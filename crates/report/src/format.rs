@@ -34,6 +34,9 @@ pub fn power_of_ten(exponent: i32) -> String {
 /// A count of parameters or tokens, three significant digits: `115k`, `4.6M`, `1.31M`, `1.4T`.
 #[must_use]
 pub fn count(value: f64) -> String {
+    if !value.is_finite() || value.abs() >= 1e17 {
+        return significant(value, 3);
+    }
     const STEPS: [(f64, &str); 5] = [(1.0, ""), (1e3, "k"), (1e6, "M"), (1e9, "B"), (1e12, "T")];
     let rounded: f64 = format!("{value:.2e}").parse().unwrap_or(value);
     let (unit, suffix) = STEPS.into_iter().rev().find(|(unit, _)| rounded.abs() >= *unit).unwrap_or(STEPS[0]);
@@ -138,6 +141,11 @@ mod tests {
     fn counts_keep_three_digits_and_change_unit_when_they_round_up() {
         let shown = [0.0, 999.0, 3_600.0, 115_000.0, 999_999.0, 4.6e6, 1_310_000.0, 70e9, 1.4e12].map(count);
         assert_eq!(shown, ["0", "999", "3.6k", "115k", "1M", "4.6M", "1.31M", "70B", "1.4T"]);
+    }
+
+    #[test]
+    fn a_count_past_every_unit_is_a_power_of_ten() {
+        assert_eq!(count(1.5e40), "1.50e40");
     }
 
     #[test]

@@ -179,8 +179,16 @@ fn judged(score: &Score) -> Vec<String> {
             percent(score.interval.level),
             signed_percent(score.relative_error)
         ),
-        format!("{}: {}.", order_words(score.order), score.order_detail.trim_end_matches('.')),
+        order(score),
     ]
+}
+
+/// Which came first and how it is known, said once.
+fn order(score: &Score) -> String {
+    let (words, detail) = (order_words(score.order), score.order_detail.trim_end_matches('.'));
+    let said = detail.get(..words.len()).is_some_and(|start| start.eq_ignore_ascii_case(words));
+    let rest = if said { detail[words.len()..].trim_start_matches([':', ';', ',', ' ']) } else { detail };
+    if rest.is_empty() { format!("{words}.") } else { format!("{words}: {rest}.") }
 }
 
 /// What is known of which came first.
@@ -242,4 +250,20 @@ fn outcome_figure(data: &ReportData) -> Figure {
 /// `1 run`, `2 runs`.
 pub(crate) fn plural(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    #[test]
+    fn the_order_is_said_once_whatever_its_detail_repeats() {
+        let mut judged = sample::of_kind("inside").and_then(|data| data.score).expect("a score");
+        judged.order = OrderProof::NotProven;
+        judged.order_detail = "order not proven: the log names no registration".to_owned();
+        assert_eq!(order(&judged), "Order not proven: the log names no registration.");
+        judged.order_detail = "the log names no registration".to_owned();
+        assert_eq!(order(&judged), "Order not proven: the log names no registration.");
+    }
 }

@@ -105,7 +105,9 @@ pub(crate) fn backtest_summary(report: &BacktestReport) -> Table {
 
 /// A backtest case by case.
 pub(crate) fn backtest_cases(report: &BacktestReport) -> Table {
+    let grouped = report.cases.iter().any(|case| case.group.is_some());
     let columns = [
+        ("group", Left),
         ("target", Left),
         ("law", Left),
         ("mode", Left),
@@ -116,10 +118,12 @@ pub(crate) fn backtest_cases(report: &BacktestReport) -> Table {
         ("actual", Right),
         ("error", Right),
     ];
-    let mut table = Table::new(&columns);
+    let first = usize::from(!grouped);
+    let mut table = Table::new(&columns[first..]);
     for case in &report.cases {
         let shown = crate::headline::at_level(&case.intervals, 0.9).or_else(|| case.intervals.first().copied());
-        table.push([
+        let cells = [
+            case.group.clone().unwrap_or_else(|| NONE.to_owned()),
             case.target_run_id.clone(),
             case.law.clone(),
             case.mode.clone(),
@@ -129,7 +133,8 @@ pub(crate) fn backtest_cases(report: &BacktestReport) -> Table {
             shown.map_or_else(|| NONE.to_owned(), |i| format!("{} ({})", interval(&i), percent(i.level))),
             loss(case.actual),
             signed_percent(case.relative_error),
-        ]);
+        ];
+        table.push(cells.into_iter().skip(first));
     }
     table
 }

@@ -3,12 +3,13 @@
 use std::fmt::Write as _;
 
 use forescale_core::law::LawName;
+use forescale_core::observation::Exclusion;
 use forescale_core::outcome::{
     BacktestReport, Diagnosis, FitReport, FittedLaw, Forecast, ForecastStatus, ForecastTarget, Score, Verdict,
 };
 
 use crate::format::{count, interval, loss, percent, plain, scientific, signed_percent};
-use crate::headline::{order_words, plural};
+use crate::headline::plural;
 use crate::table::Table;
 use crate::tables;
 
@@ -49,7 +50,7 @@ pub fn backtest(report: &BacktestReport) -> String {
 pub fn score(score: &Score) -> String {
     let place = if score.inside { "inside" } else { "outside" };
     format!(
-        "{place} the {} interval {}\npredicted       {}\nactual          {}\nrelative error  {}\nCRPS            {}\nPIT             {:.3}\nregistration    {}\n{}: {}\n",
+        "{place} the {} interval {}\npredicted       {}\nactual          {}\nrelative error  {}\nCRPS            {}\nPIT             {:.3}\nregistration    {}\n{}\n",
         percent(score.interval.level),
         interval(&score.interval),
         loss(score.predicted),
@@ -58,7 +59,6 @@ pub fn score(score: &Score) -> String {
         loss(score.crps),
         score.pit,
         plain(&score.registration_sha256),
-        order_words(score.order).to_lowercase(),
         plain(&score.order_detail)
     )
 }
@@ -86,13 +86,13 @@ pub fn verdict(verdict: &Verdict) -> String {
 fn fit(law: &FittedLaw) -> String {
     let formula = law.law.parse::<LawName>().ok().map(|name| format!("  {}", name.form().formula()));
     let group = law.group.as_ref().map(|group| format!("  group {}", plain(group)));
-    let left_out = if law.excluded.is_empty() { String::new() } else { format!(", {} left out", law.excluded.len()) };
     format!(
-        "{}{}{}\n{}{left_out}; N is {}, C is {}\n\n{}\n{}\n{}\n{}",
+        "{}{}{}\n{}{}; N is {}, C is {}\n\n{}\n{}\n{}\n{}",
         plain(&law.law),
         formula.unwrap_or_default(),
         group.unwrap_or_default(),
-        plural(law.n as usize, "run"),
+        observed(law),
+        left_out(&law.excluded),
         plain(&law.rule.params),
         plain(&law.rule.flops),
         tables::parameters(law, str::to_owned).to_text(),
@@ -100,6 +100,34 @@ fn fit(law: &FittedLaw) -> String {
         tables::certificate(&law.certificate),
         diagnoses(&law.diagnoses)
     )
+}
+
+/// What the law was fitted to: runs, or vertices made from them.
+fn observed(law: &FittedLaw) -> String {
+    let n = law.n as usize;
+    match law.vertices_of {
+        None => plural(n, "run"),
+        Some(runs) => {
+            format!("{n} {} of {}", if n == 1 { "vertex" } else { "vertices" }, plural(runs as usize, "run"))
+        }
+    }
+}
+
+/// How many runs were left out, and why, the commonest reason first.
+fn left_out(excluded: &[Exclusion]) -> String {
+    let mut reasons: Vec<(usize, &str)> = Vec::new();
+    for reason in excluded.iter().map(|exclusion| exclusion.reason.label()) {
+        match reasons.iter_mut().find(|(_, known)| *known == reason) {
+            Some((count, _)) => *count += 1,
+            None => reasons.push((1, reason)),
+        }
+    }
+    if reasons.is_empty() {
+        return String::new();
+    }
+    reasons.sort_by_key(|(count, _)| core::cmp::Reverse(*count));
+    let each: Vec<String> = reasons.iter().map(|(count, reason)| format!("{reason}: {count}")).collect();
+    format!(", {} left out ({})", excluded.len(), each.join("; "))
 }
 
 fn target(target: &ForecastTarget) -> String {
@@ -168,7 +196,7 @@ mod tests {
         let report = FitReport { schema: FIT_SCHEMA.to_owned(), fits: sample::inside().laws, inputs: inputs() };
         let text = fits(&report);
         for words in [
-            "power_law  L(C) = a·C^-b + c\n13 runs, 1 left out; N is total, C is exact",
+            "power_law  L(C) = a·C^-b + c\n13 runs, 1 left out (diverged: 1); N is total, C is exact",
             "31.16 to 63.92",
             "no lower end, to 0.6233",
             "118 of 125 starts",
@@ -218,6 +246,34 @@ mod tests {
         let place = |kind: &str| sample::of_kind(kind).and_then(|data| data.score).map(|judged| score(&judged));
         assert!(place("inside").is_some_and(|text| text.starts_with("inside the 90% interval 1.0063 to 1.1198\n")));
         assert!(place("outside").is_some_and(|text| text.starts_with("outside the 90% interval")));
+    }
+
+    #[test]
+    fn vertices_are_not_called_runs_and_reasons_are_counted() {
+        use forescale_core::observation::ExclusionReason::{Diverged, NoVertex};
+        let mut law = sample::inside().laws.remove(0);
+        (law.n, law.vertices_of) = (15, Some(245));
+        let run = |(i, reason): (usize, _)| Exclusion { run_id: format!("run-{i}"), reason };
+        law.excluded = [Diverged, NoVertex, NoVertex].into_iter().enumerate().map(run).collect();
+        let text = fit(&law);
+        let line = "15 vertices of 245 runs, 3 left out (its budget has no interior vertex: 2; diverged: 1); N is";
+        assert!(text.contains(line), "{text}");
+    }
+
+    #[test]
+    fn a_score_says_once_that_the_order_is_not_proven() {
+        let mut judged = sample::of_kind("inside").and_then(|data| data.score).expect("a score");
+        judged.order_detail = "order not proven: the log names no registration".to_owned();
+        judged.order = forescale_core::outcome::OrderProof::NotProven;
+        assert_eq!(score(&judged).matches("order not proven").count(), 1);
+    }
+
+    #[test]
+    fn a_backtest_of_groups_names_the_group_of_each_case() {
+        let mut report = sample::inside().backtest.expect("the sample has one");
+        assert!(!backtest(&report).contains("group"));
+        report.cases[0].group = Some("code".to_owned());
+        assert!(backtest(&report).contains("group") && backtest(&report).contains("code"));
     }
 
     #[test]

@@ -129,6 +129,8 @@ struct Wanted {
     width: u32,
     tokens: f64,
     seed: u64,
+    /// D / N as the spec has it; it follows from the steps where the spec names a compute.
+    tokens_per_param: Option<f64>,
 }
 
 struct Planner<'a> {
@@ -141,18 +143,31 @@ impl Planner<'_> {
         let seeds_of = |rung: &crate::spec::Rung| 0..rung.seeds;
         let wanted = self.spec.rungs().iter().flat_map(|rung| {
             let tokens = rung.tokens_per_param * self.params(rung.width);
-            seeds_of(rung).map(move |seed| Wanted { role: Role::Path, width: rung.width, tokens, seed })
+            let tokens_per_param = Some(rung.tokens_per_param);
+            seeds_of(rung).map(move |seed| Wanted {
+                role: Role::Path,
+                width: rung.width,
+                tokens,
+                seed,
+                tokens_per_param,
+            })
         });
         wanted.map(|wanted| self.run(&wanted)).collect()
     }
 
     fn off_path(&self) -> Result<Vec<PlannedRun>, PlanError> {
         let wanted = self.spec.off_path().iter().flat_map(|run| {
-            let tokens = match run.horizon {
-                Horizon::TokensPerParam(ratio) => ratio * self.params(run.width),
-                Horizon::ComputeOf(rung) => self.rung_flops(rung) / self.flops_per_token(run.width),
+            let (tokens, tokens_per_param) = match run.horizon {
+                Horizon::TokensPerParam(ratio) => (ratio * self.params(run.width), Some(ratio)),
+                Horizon::ComputeOf(rung) => (self.rung_flops(rung) / self.flops_per_token(run.width), None),
             };
-            (0..run.seeds).map(move |seed| Wanted { role: Role::OffPath, width: run.width, tokens, seed })
+            (0..run.seeds).map(move |seed| Wanted {
+                role: Role::OffPath,
+                width: run.width,
+                tokens,
+                seed,
+                tokens_per_param,
+            })
         });
         wanted.map(|wanted| self.run(&wanted)).collect()
     }
@@ -160,14 +175,17 @@ impl Planner<'_> {
     fn target(&self) -> Result<Option<PlannedRun>, PlanError> {
         let Some(target) = self.spec.target() else { return Ok(None) };
         let tokens = target.tokens_per_param * self.params(target.width);
-        self.run(&Wanted { role: Role::Target, width: target.width, tokens, seed: target.seed }).map(Some)
+        let tokens_per_param = Some(target.tokens_per_param);
+        let (width, seed) = (target.width, target.seed);
+        self.run(&Wanted { role: Role::Target, width, tokens, seed, tokens_per_param }).map(Some)
     }
 
     fn run(&self, wanted: &Wanted) -> Result<PlannedRun, PlanError> {
         let config = self.config(wanted);
         let ratio = config.tokens() as f64 / self.params(wanted.width);
         self.check_data(&config, ratio)?;
-        let name = format!("d{}-{}x-s{}", wanted.width, three_digits(ratio), wanted.seed);
+        let named = wanted.tokens_per_param.unwrap_or(ratio);
+        let name = format!("d{}-{}x-s{}", wanted.width, three_digits(named), wanted.seed);
         Ok(PlannedRun { id: config.id(), name, role: wanted.role, config })
     }
 
@@ -198,7 +216,8 @@ impl Planner<'_> {
     fn rung_flops(&self, width: u32) -> f64 {
         let rung = self.spec.rungs().iter().find(|rung| rung.width == width);
         let ratio = rung.expect("the spec was checked to name a rung").tokens_per_param;
-        let wanted = Wanted { role: Role::Path, width, tokens: ratio * self.params(width), seed: 0 };
+        let wanted =
+            Wanted { role: Role::Path, width, tokens: ratio * self.params(width), seed: 0, tokens_per_param: None };
         self.config(&wanted).tokens() as f64 * self.flops_per_token(width)
     }
 

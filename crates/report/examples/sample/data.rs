@@ -228,6 +228,7 @@ fn law(name: &str, parameters: &[(&str, f64, f64)]) -> FittedLaw {
         law: name.to_owned(),
         rule: Rules { params: "total".to_owned(), flops: "exact".to_owned() },
         n: 13,
+        vertices_of: None,
         excluded: Vec::new(),
         parameters,
         objective: ObjectiveValue { kind: "huber".to_owned(), delta: Some(1e-3), value: 0.000_081_2 },

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use polars::prelude::*;
 
-use super::TableError;
+use super::{TableError, broken};
 
 /// One cell. Whole numbers keep their digits as text, so that long ids stay exact.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,12 +39,16 @@ impl Cell {
 
     /// The cell as true or false: the words, or 1 and 0.
     pub(super) fn truth(&self) -> Option<bool> {
-        match (self, self.text()?.to_lowercase().as_str()) {
-            (Self::Boolean(value), _) => Some(*value),
-            (_, "true" | "1") => Some(true),
-            (_, "false" | "0") => Some(false),
-            _ => None,
-        }
+        truth_of(&self.text()?)
+    }
+}
+
+/// A word as true or false.
+pub(super) fn truth_of(word: &str) -> Option<bool> {
+    match word.trim().to_lowercase().as_str() {
+        "true" | "1" => Some(true),
+        "false" | "0" => Some(false),
+        _ => None,
     }
 }
 
@@ -62,6 +66,12 @@ impl Cells {
         self.names.iter().position(|known| known == name)
     }
 
+    /// Whether every cell of a column that holds anything holds a number.
+    pub(super) fn holds_numbers(&self, column: usize) -> bool {
+        let mut filled = self.columns[column].iter().filter(|cell| **cell != Cell::Empty).peekable();
+        filled.peek().is_some() && filled.all(|cell| cell.number().is_some())
+    }
+
     /// A cell.
     pub(super) fn at(&self, column: usize, row: usize) -> &Cell {
         &self.columns[column][row]
@@ -70,6 +80,10 @@ impl Cells {
 
 /// Reads a table by its file name's extension.
 pub(super) fn read(path: &Path) -> Result<Cells, TableError> {
+    if matches!(path.try_exists(), Ok(false)) {
+        let hint = "check the spelling; a relative path is taken from the folder that you are in";
+        return Err(TableError::new(path, "there is no such file or folder", hint));
+    }
     let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
     match extension.as_deref() {
         Some("csv") => from_frame(path, &csv(path)?),
@@ -94,10 +108,10 @@ fn csv(path: &Path) -> Result<DataFrame, TableError> {
     std::io::Read::read_to_end(&mut file, &mut bytes)
         .map_err(|error| TableError::new(path, format!("cannot be read: {error}"), "check the path"))?;
     let options = CsvReadOptions::default().with_infer_schema_length(Some(0));
-    let reader = options.into_reader_with_file_handle(Cursor::new(bytes));
+    let reader = options.into_reader_with_file_handle(Cursor::new(&bytes));
     reader.finish().map_err(|error| match error {
         PolarsError::NoData(_) => empty(path),
-        error => unreadable(path, "CSV", &error),
+        _ => broken::csv(path, &bytes),
     })
 }
 
@@ -115,7 +129,7 @@ fn from_frame(path: &Path, frame: &DataFrame) -> Result<Cells, TableError> {
     let mut cells = Cells { names: Vec::new(), columns: Vec::new(), rows };
     for column in frame.columns() {
         let values: PolarsResult<Vec<Cell>> = (0..rows).map(|row| column.get(row).map(cell)).collect();
-        cells.names.push(column.name().to_string());
+        cells.names.push(column.name().trim().to_owned());
         cells.columns.push(values.map_err(|error| unreadable(path, "a table", &error))?);
     }
     Ok(cells)
@@ -144,7 +158,10 @@ fn jsonl(path: &Path) -> Result<Cells, TableError> {
     let mut cells = Cells { names: Vec::new(), columns: Vec::new(), rows: 0 };
     for (index, line) in lines {
         let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line).map_err(|error| {
-            let problem = format!("line {} is not a JSON object: {error}", index + 1);
+            let words = error.to_string();
+            // The reader sees one line at a time, so that its own line number is always 1.
+            let words = words.split(" at line ").next().unwrap_or_default();
+            let problem = format!("line {} is not a JSON object: {words}, at column {}", index + 1, error.column());
             TableError::new(path, problem, "write one object a line; the file may have been cut short")
         })?;
         cells.push(object);

@@ -7,7 +7,7 @@ use super::table::{TableError, TableOptions};
 use crate::nearest::{nearest, quoted_list};
 
 /// Our names for columns.
-const KNOWN: [&str; 21] = [
+const KNOWN: [&str; 22] = [
     "params",
     "tokens",
     "flops",
@@ -29,6 +29,7 @@ const KNOWN: [&str; 21] = [
     "n_items",
     "chance",
     "name",
+    "role",
 ];
 
 /// Where each column that is read lies, if it is there.
@@ -48,6 +49,7 @@ pub(super) struct Columns {
     pub(super) status: Option<usize>,
     pub(super) is_final: Option<usize>,
     pub(super) unique_tokens: Option<usize>,
+    pub(super) role: Option<usize>,
 }
 
 impl Columns {
@@ -55,11 +57,12 @@ impl Columns {
     pub(super) fn find(path: &Path, cells: &Cells, options: &TableOptions) -> Result<Self, TableError> {
         let names = Names { path, cells, map: parse_map(path, &options.map)? };
         names.check_map()?;
+        names.check_metric(options.metric.as_deref())?;
         let loss = match &options.metric {
             Some(metric) => {
                 cells.position(metric).ok_or_else(|| missing(path, metric, cells, "`--metric` names it"))?
             }
-            None => names.find("loss")?.ok_or_else(|| names.no_column("loss"))?,
+            None => names.find("loss")?.ok_or_else(|| no_column(path, "loss", cells, options))?,
         };
         Ok(Self {
             params: names.find("params")?,
@@ -76,6 +79,7 @@ impl Columns {
             status: names.find("status")?,
             is_final: names.find("is_final")?,
             unique_tokens: names.find("unique_tokens")?,
+            role: names.find("role")?,
         })
     }
 }
@@ -104,24 +108,61 @@ impl Names<'_> {
         Err(TableError::new(self.path, problem, format!("ours are {}", quoted_list(KNOWN))))
     }
 
-    fn no_column(&self, name: &str) -> TableError {
-        no_column(self.path, name, self.cells)
+    /// The loss is named once.
+    fn check_metric(&self, metric: Option<&str>) -> Result<(), TableError> {
+        let mapped = self.map.iter().find(|(ours, _)| ours == "loss").map(|(_, theirs)| theirs.as_str());
+        match (mapped, metric) {
+            (Some(mapped), Some(metric)) if mapped != metric => {
+                let problem = format!("`--map` names `{mapped}` as the loss and `--metric` names `{metric}`");
+                Err(TableError::new(
+                    self.path,
+                    problem,
+                    format!("keep one of them: --metric {metric}, or --map loss={mapped}"),
+                ))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
 /// The error of a column of ours that the table does not have.
-pub(super) fn no_column(path: &Path, name: &str, cells: &Cells) -> TableError {
-    let near = nearest(name, cells.names.iter().map(String::as_str));
-    let hint = match (near, name) {
+pub(super) fn no_column(path: &Path, name: &str, cells: &Cells, options: &TableOptions) -> TableError {
+    let problem = format!("the table has no column `{name}`");
+    if let Some(hint) = separated_otherwise(cells) {
+        return TableError::new(path, problem, hint);
+    }
+    let free = free_names(cells, options);
+    let hint = match (nearest(name, free.iter().copied()), name) {
+        _ if free.is_empty() => format!("add a column `{name}`: all others of the table are in use"),
         (Some(near), "loss") => format!("--map loss={near}, or --metric {near}"),
         (Some(near), _) => format!("--map {name}={near}"),
-        (None, _) => format!("--map {name}=COLUMN with one of {}", quoted_list(cells.names.iter().map(String::as_str))),
+        (None, _) => format!("--map {name}=COLUMN with one of {}", quoted_list(free)),
     };
-    TableError::new(path, format!("the table has no column `{name}`"), hint)
+    TableError::new(path, problem, hint)
+}
+
+/// Columns that are neither mapped, nor the metric, nor ours by their own name.
+fn free_names<'a>(cells: &'a Cells, options: &TableOptions) -> Vec<&'a str> {
+    let entries = options.map.iter().flat_map(|entry| entry.split(','));
+    let mut used: Vec<&str> =
+        entries.filter_map(|entry| entry.split_once('=')).map(|(_, theirs)| theirs.trim()).collect();
+    used.extend(options.metric.as_deref());
+    let names = cells.names.iter().map(String::as_str);
+    names.filter(|name| !KNOWN.contains(name) && !used.contains(name)).collect()
+}
+
+/// What to do about a header that is one cell because another sign than the comma separates it.
+fn separated_otherwise(cells: &Cells) -> Option<String> {
+    let [header] = cells.names.as_slice() else { return None };
+    let sign = [(';', "`;`"), ('\t', "tabs")].into_iter().find(|(sign, _)| header.contains(*sign))?.1;
+    Some(format!("the columns look separated by {sign}; write the table with commas"))
 }
 
 /// The error of a column that somebody named and that is not there.
 pub(super) fn missing(path: &Path, name: &str, cells: &Cells, who: &str) -> TableError {
+    if let Some(hint) = separated_otherwise(cells) {
+        return TableError::new(path, format!("{who}, and the table has no column `{name}`"), hint);
+    }
     let names = || cells.names.iter().map(String::as_str);
     let meant = nearest(name, names()).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
     let problem = format!("{who}, and the table has no column `{name}`{meant}");

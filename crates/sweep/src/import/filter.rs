@@ -1,12 +1,12 @@
 //! `--where`: `column (==|!=|<|<=|>|>=) literal`, joined by `and`.
 //!
-//! A literal that is a number is held against numbers, `true` and `false` against truths, everything else against
-//! text; quotes are optional. An empty cell equals nothing and is neither above nor below anything.
+//! A literal that is a number is held against numbers, `true` and `false` against truths (1 and 0 are such), everything
+//! else against text; quotes are optional. A column of numbers is compared with nothing but a number or a truth. An empty cell equals nothing and is neither above nor below anything.
 
 use std::cmp::Ordering;
 use std::path::Path;
 
-use super::cells::{Cell, Cells};
+use super::cells::{Cell, Cells, truth_of};
 use super::columns::missing;
 use super::table::TableError;
 
@@ -82,7 +82,20 @@ fn condition(path: &Path, text: &str, cells: &Cells) -> Result<Condition, TableE
         return refuse(format!("`--where` has `{}`; a column and a literal are needed", text.trim()));
     }
     let column = cells.position(name).ok_or_else(|| missing(path, name, cells, "`--where` names it"))?;
+    if cells.holds_numbers(column) && literal_number(literal).is_none() {
+        let problem = format!("`--where` has `{}`: `{name}` holds numbers, and `{literal}` is not one", text.trim());
+        return Err(TableError::new(path, problem, "compare it with a number; conditions are joined by `and` only"));
+    }
     Ok(Condition { column, operator, literal: literal.to_owned() })
+}
+
+/// A literal as a number; truths stand for 1 and 0.
+fn literal_number(literal: &str) -> Option<f64> {
+    match literal.to_lowercase().as_str() {
+        "true" => Some(1.0),
+        "false" => Some(0.0),
+        _ => literal.parse().ok(),
+    }
 }
 
 /// Where the first operator outside of quotes stands.
@@ -131,11 +144,11 @@ impl Condition {
     }
 
     fn order(&self, cell: &Cell) -> Option<Ordering> {
-        if let (Some(cell), Ok(literal)) = (cell.number(), self.literal.parse::<f64>()) {
+        if let (Some(cell), Some(literal)) = (cell.number(), literal_number(&self.literal)) {
             return cell.partial_cmp(&literal);
         }
-        if let (Cell::Boolean(value), "true" | "false") = (cell, self.literal.as_str()) {
-            return Some(value.cmp(&(self.literal == "true")));
+        if let (Some(cell), Some(literal)) = (cell.truth(), truth_of(&self.literal)) {
+            return Some(cell.cmp(&literal));
         }
         cell.text().map(|text| text.as_str().cmp(&self.literal))
     }

@@ -1,15 +1,16 @@
 //! Bare tables: one row a run, from CSV, Parquet or JSONL.
 //!
 //! `params`, `tokens` and `flops` (two are enough under a rule that gives the third), `loss` (or `--metric NAME`),
-//! and what else is known of a run. Every row becomes an observation, an exclusion with its reason, or an error that
+//! and what else is known of a run, such as its `role` (`path`, `off_path` or `target`). Every row becomes an observation, an exclusion with its reason, or an error that
 //! names it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use forescale_core::count::{CountingRule, FlopsRule};
 use forescale_core::observation::{Exclusion, ExclusionReason, Observation, Selection};
 use forescale_core::quantity::LossUnit;
+use forescale_core::run::Role;
 use thiserror::Error;
 
 use super::cells::{self, Cell, Cells};
@@ -107,11 +108,11 @@ impl Reader<'_> {
         match (absent.as_slice(), self.options.rule) {
             ([], _) | ([_], None | Some(FlopsRule::SixNd | FlopsRule::Kaplan)) => Ok(()),
             ([name], Some(rule)) => {
-                let error = no_column(self.path, name, self.cells);
+                let error = no_column(self.path, name, self.cells, self.options);
                 let problem = format!("{}, and `--rule {}` cannot work it out", error.problem, rule.name());
                 self.refuse(problem, format!("{}, or --rule 6nd", error.hint))
             }
-            ([name, ..], _) => Err(no_column(self.path, name, self.cells)),
+            ([name, ..], _) => Err(no_column(self.path, name, self.cells, self.options)),
         }
     }
 
@@ -142,12 +143,16 @@ impl Reader<'_> {
         run_id: &str,
         runs: &mut BTreeSet<(Option<String>, String)>,
     ) -> Result<(), TableError> {
-        let group = self.text(self.columns.group, row).filter(|_| !self.options.pool);
-        if runs.insert((group, run_id.to_owned())) {
+        if runs.insert((self.group(row), run_id.to_owned())) {
             return Ok(());
         }
         let hint = "each row is one run: keep one row of each by --where, or --map group=COLUMN to fit them apart";
         self.refuse(format!("row {} is run `{run_id}` again", row + 1), hint)
+    }
+
+    /// The group that a row is fitted in; none where all are fitted as one.
+    fn group(&self, row: usize) -> Option<String> {
+        self.text(self.columns.group, row).filter(|_| !self.options.pool)
     }
 
     fn text(&self, column: Option<usize>, row: usize) -> Option<String> {
@@ -155,8 +160,22 @@ impl Reader<'_> {
     }
 
     fn excluded(&self, row: usize) -> Result<Option<ExclusionReason>, TableError> {
-        let reasons = [self.status(row)?, self.not_final(row)?, self.no_loss(row), self.repeated(row)?];
+        let held_out = (self.role(row)? == Some(Role::Target)).then_some(ExclusionReason::HeldOut);
+        let reasons = [held_out, self.status(row)?, self.not_final(row)?, self.no_loss(row), self.repeated(row)?];
         Ok(reasons.into_iter().flatten().next())
+    }
+
+    fn role(&self, row: usize) -> Result<Option<Role>, TableError> {
+        match self.text(self.columns.role, row).as_deref().map(str::trim) {
+            None => Ok(None),
+            Some("path") => Ok(Some(Role::Path)),
+            Some("off_path") => Ok(Some(Role::OffPath)),
+            Some("target") => Ok(Some(Role::Target)),
+            Some(other) => {
+                let problem = format!("row {}: `role` is `{other}`; `path`, `off_path` or `target` is needed", row + 1);
+                self.refuse(problem, "--map role=COLUMN names another column, or change the words in the table")
+            }
+        }
     }
 
     fn status(&self, row: usize) -> Result<Option<ExclusionReason>, TableError> {
@@ -203,9 +222,9 @@ impl Reader<'_> {
         let seed = self.optional(self.columns.seed, row)?;
         Ok(Observation {
             name: self.text(self.columns.name, row).unwrap_or_else(|| run_id.clone()),
-            group: self.text(self.columns.group, row),
+            group: self.group(row),
             cluster: self.text(self.columns.cluster, row).unwrap_or_else(|| run_id.clone()),
-            role: None,
+            role: self.role(row)?,
             params,
             tokens,
             flops,
@@ -229,7 +248,7 @@ impl Reader<'_> {
             (Some(params), Some(tokens), None) => Ok((params, tokens, 6.0 * params * tokens)),
             (Some(params), None, Some(flops)) => Ok((params, flops / (6.0 * params), flops)),
             (None, Some(tokens), Some(flops)) => Ok((flops / (6.0 * tokens), tokens, flops)),
-            _ => Err(no_column(self.path, "params", self.cells)),
+            _ => Err(no_column(self.path, "params", self.cells, self.options)),
         }
     }
 
@@ -305,14 +324,23 @@ impl Reader<'_> {
                 selection.metric
             )
         });
-        let notes = [unit_note, rule_note].into_iter().flatten().collect();
+        let notes = [unit_note, rule_note, left_out_note(&exclusions)].into_iter().flatten().collect();
         Ok(Table { observations, exclusions, selection, notes })
+    }
+
+    /// What a rule that cannot be checked means for a column of the table's own.
+    fn relabel_note(&self, rule: FlopsRule) -> Option<String> {
+        let relabels = self.columns.flops.is_some() && matches!(rule, FlopsRule::Exact | FlopsRule::Kaplan);
+        relabels.then(|| {
+            let name = rule.name();
+            format!("`flops` is taken as counted by `--rule {name}`, as it stands: nothing is worked out anew")
+        })
     }
 
     /// The rule named, or the one that the table's own three columns follow.
     fn flops_rule(&self, observations: &[Observation]) -> (FlopsRule, Option<String>) {
         if let Some(rule) = self.options.rule {
-            return (rule, None);
+            return (rule, self.relabel_note(rule));
         }
         let strays = observations.iter().filter(|one| !follows(6.0 * one.params * one.tokens, one.flops)).count();
         if strays == 0 {
@@ -324,6 +352,21 @@ impl Reader<'_> {
         );
         (FlopsRule::Column, Some(note))
     }
+}
+
+/// How many rows were left out, and for which reasons.
+fn left_out_note(exclusions: &[Exclusion]) -> Option<String> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for one in exclusions {
+        *counts.entry(one.reason.label()).or_default() += 1;
+    }
+    let rows = if exclusions.len() == 1 { "row" } else { "rows" };
+    let reasons: Vec<String> = match counts.len() {
+        0 => return None,
+        1 => counts.into_keys().map(str::to_owned).collect(),
+        _ => counts.into_iter().map(|(reason, count)| format!("{reason} {count}")).collect(),
+    };
+    Some(format!("{} {rows} left out: {}", exclusions.len(), reasons.join(", ")))
 }
 
 fn follows(by_rule: f64, flops: f64) -> bool {

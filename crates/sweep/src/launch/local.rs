@@ -23,7 +23,7 @@ const STDERR_LINES: usize = 12;
 pub struct LocalLauncher {
     /// What to start: this program itself.
     pub executable: PathBuf,
-    /// Most processes at once; as many as there are cores when absent.
+    /// Most processes at once, at least 1; as many as there are cores when absent.
     pub jobs: Option<usize>,
 }
 
@@ -49,9 +49,12 @@ impl Launcher for LocalLauncher {
         mut tasks: Vec<Task>,
         observer: &mut dyn FnMut(LaunchEvent),
     ) -> Result<LaunchSummary, LaunchError> {
+        if self.jobs == Some(0) {
+            return Err(LaunchError::NoJobs);
+        }
         tasks.sort_by(|one, two| two.estimated_seconds.total_cmp(&one.estimated_seconds));
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let jobs = self.jobs.unwrap_or(cores).max(1);
+        let jobs = self.jobs.unwrap_or(cores);
         let mut launch = Launch { store, observer, running: Vec::new(), summary: LaunchSummary::default() };
         let mut waiting = VecDeque::from(tasks);
         while !waiting.is_empty() || !launch.running.is_empty() {

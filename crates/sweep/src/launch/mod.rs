@@ -78,6 +78,9 @@ pub struct LaunchSummary {
 /// Tasks that could not be started or watched.
 #[derive(Debug, Error)]
 pub enum LaunchError {
+    /// No process at all was allowed.
+    #[error("`jobs` is 0; at least 1 is needed\n\nhint: --jobs 1")]
+    NoJobs,
     /// The executable cannot be started.
     #[error("`{executable}` cannot be started: {cause}\n\nhint: build it again (`cargo build --release`)")]
     Start {

@@ -49,7 +49,7 @@ fn the_batch_rule_gives_the_measured_ladders_steps() {
     let spec = spec(QUICKSTART);
     let planner = Planner { spec: &spec, corpus: CorpusFacts::of(spec.corpus(), None) };
     for (tokens, steps, sequences) in [(799e3, 2080.0, 3), (2.704e6, 4224.0, 5), (17.04e6, 11093.0, 12)] {
-        let config = planner.config(&Wanted { role: Role::Path, width: 24, tokens, seed: 0 });
+        let config = planner.config(&Wanted { role: Role::Path, width: 24, tokens, seed: 0, tokens_per_param: None });
         assert_eq!(config.sequences, sequences);
         assert!((config.steps as f64 / steps - 1.0).abs() < 2e-3, "{} against {steps}", config.steps);
     }
@@ -169,6 +169,31 @@ fn notes_a_near_target_and_a_ladder_that_cannot_tell_size_from_data() {
     // 3.741e12 FLOPs at d 64 and 40 tokens per parameter over 2.772e12 at d 72 and 20.
     assert!(notes.contains("the target has 1.3 times the compute"), "{notes}");
     assert!(notes.contains("D/N spans 4 times or more within 1 budgets"), "{notes}");
+}
+
+#[test]
+fn a_name_has_the_tokens_per_parameter_of_the_spec_and_not_those_of_whole_steps() {
+    let spec = spec(&SMOKE.replace("tokens_per_param = 40\nseeds", "tokens_per_param = 99.9\nseeds"));
+    let plan = plan(&spec, None).expect("a good plan");
+    let rungs: Vec<&PlannedRun> = plan.runs.iter().filter(|run| run.role == Role::Path).collect();
+    assert!(rungs.iter().all(|run| run.name.contains("-99.9x-s")), "{rungs:?}");
+    let params = |run: &PlannedRun| run.config.parameters().under(spec.forecast().params_rule) as f64;
+    let trained = rungs.iter().map(|run| three_digits(run.config.tokens() as f64 / params(run)));
+    assert!(trained.clone().any(|ratio| ratio != "99.9"), "whole steps: {:?}", Vec::from_iter(trained));
+}
+
+#[test]
+fn the_names_of_the_committed_sweeps_stay_as_they_are() {
+    // Names in the committed baselines' forecasts: rungs and target by the spec, off the path by the steps.
+    for (text, names) in [
+        (QUICKSTART, ["d24-40x-s0", "d32-86.9x-s0", "d64-7.74x-s0", "d32-156x-s0", "d72-9.39x-s0", "d112-40x-s0"]),
+        (SMOKE, ["d8-40x-s1", "d8-143x-s0", "d16-12.7x-s0", "d12-126x-s0", "d24-10.3x-s0", "d40-40x-s0"]),
+    ] {
+        let plan = planned(text);
+        for name in names {
+            assert!(plan.find(name).is_some(), "{name} of {:?}", plan.runs.iter().map(|r| &r.name).collect::<Vec<_>>());
+        }
+    }
 }
 
 #[test]

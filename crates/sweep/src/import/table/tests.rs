@@ -234,7 +234,136 @@ fn an_unknown_kind_and_a_missing_file_are_errors() {
             .contains("use .csv, .parquet or .jsonl")
     );
     let error = read_table(Path::new("/nonexistent/runs.csv"), &TableOptions::default()).expect_err("missing");
-    assert!(error.to_string().starts_with("`/nonexistent/runs.csv`: cannot be read: "), "{error}");
+    assert!(
+        error.to_string().starts_with("`/nonexistent/runs.csv`: there is no such file or folder\n\nhint: "),
+        "{error}"
+    );
+    let error = read_table(Path::new("/nonexistent/nope"), &TableOptions::default()).expect_err("missing");
+    assert!(error.to_string().contains("there is no such file or folder"), "before its ending is judged: {error}");
+}
+
+#[test]
+fn pooled_rows_have_no_group() {
+    let content = "run_id,params,tokens,loss,group\na,100,2000,3.5,c4\nb,100,2000,3.4,pile\n";
+    let groups = |pool: bool| {
+        let table = read_as("csv", content, &TableOptions { pool, ..TableOptions::default() }).expect("read");
+        table.observations.into_iter().filter_map(|one| one.group).collect::<Vec<_>>()
+    };
+    assert_eq!(groups(false), ["c4", "pile"]);
+    assert!(groups(true).is_empty());
+}
+
+#[test]
+fn a_column_of_numbers_is_compared_with_nothing_but_numbers_and_truths() {
+    let content = "params,tokens,loss,dropped,word\n9,2000,3.5,0,a\n10,2000,2.5,1,3\n11,2000,,,b\n";
+    let error = refusal(content, &filtered("loss < 3 or loss > 4"));
+    assert!(error.contains("`loss` holds numbers, and `3 or loss > 4` is not one"), "{error}");
+    assert!(error.contains("hint: compare it with a number; conditions are joined by `and` only"), "{error}");
+    assert!(refusal(content, &filtered("loss < abc")).contains("and `abc` is not one"));
+    let kept = |text: &str| {
+        let table = read_as("csv", content, &filtered(text)).expect(text);
+        table.observations.iter().map(|one| one.params as u64).collect::<Vec<_>>()
+    };
+    assert_eq!(kept("dropped == false"), [9]);
+    assert_eq!(kept("dropped == True"), [10]);
+    assert_eq!(kept("word != b"), [9, 10], "a column of words may hold a number");
+}
+
+#[test]
+fn truths_are_truths_however_they_are_written() {
+    let json = "{\"params\": 9, \"tokens\": 2000, \"loss\": 3.5, \"ok\": true}\n\
+                {\"params\": 10, \"tokens\": 2000, \"loss\": 3.4, \"ok\": false}\n";
+    let content = "params,tokens,loss,ok\n9,2000,3.5,True\n10,2000,3.4,False\n";
+    for (kind, content) in [("jsonl", json), ("csv", content)] {
+        for text in ["ok == true", "ok == 1", "ok != False"] {
+            let table = read_as(kind, content, &filtered(text)).expect(text);
+            assert_eq!(table.observations.len(), 1, "{kind} {text}");
+            assert!(near(table.observations[0].params, 9.0), "{kind} {text}");
+        }
+    }
+}
+
+#[test]
+fn notes_say_how_many_rows_were_left_out_and_why() {
+    let last = |content: &str, options: &TableOptions| {
+        read_as("csv", content, options).expect("read").notes.pop().expect("a note")
+    };
+    let content = "params,tokens,loss\n9,2000,\n10,2000,\n11,2000,3.5\n";
+    assert_eq!(last(content, &TableOptions::default()), "2 rows left out: metric missing");
+    let noted = last(content, &filtered("params > 9"));
+    assert_eq!(noted, "2 rows left out: left out by a filter 1, metric missing 1");
+}
+
+#[test]
+fn roles_are_read_and_targets_are_held_out() {
+    let content = "run_id,params,tokens,loss,kind\na,9,2000,3.5,path\nb,10,2000,3.4,off_path\nc,11,2000,3.3,\n\
+                   d,99,2000,,target\n";
+    let table = read_as("csv", content, &mapped("role=kind")).expect("read");
+    let roles: Vec<_> = table.observations.iter().map(|one| one.role).collect();
+    assert_eq!(roles, [Some(Role::Path), Some(Role::OffPath), None]);
+    assert_eq!(table.exclusions, [Exclusion { run_id: "d".to_owned(), reason: ExclusionReason::HeldOut }]);
+    let error = refusal(&content.replace("kind", "role").replace("off_path", "aside"), &TableOptions::default());
+    assert!(error.contains("row 2: `role` is `aside`; `path`, `off_path` or `target` is needed"), "{error}");
+}
+
+#[test]
+fn a_column_in_use_is_never_offered_for_another() {
+    let error = refusal("params,loss\n9,3.5\n", &ruled(FlopsRule::SixNd));
+    assert!(error.contains("hint: add a column `tokens`: all others of the table are in use"), "{error}");
+    let options = TableOptions { metric: Some("token_loss".to_owned()), ..mapped("params=n") };
+    let error = refusal("n,token_loss,data\n9,3.5,2000\n", &options);
+    assert!(error.contains("hint: --map tokens=COLUMN with one of `data`"), "{error}");
+}
+
+#[test]
+fn a_table_that_is_not_separated_by_commas_is_told_so() {
+    for (sign, shown) in [(";", "`;`"), ("\t", "tabs")] {
+        let content = "params,tokens,loss\n9,2000,3.5\n".replace(',', sign);
+        let hint = format!("hint: the columns look separated by {shown}; write the table with commas");
+        assert!(refusal(&content, &TableOptions::default()).contains(&hint));
+        let options = TableOptions { metric: Some("loss".to_owned()), ..TableOptions::default() };
+        assert!(refusal(&content, &options).contains(&hint));
+    }
+}
+
+#[test]
+fn white_space_around_the_names_of_a_header_does_not_matter() {
+    let table = read_as("csv", "params, tokens , loss\n9, 2000, 3.5\n", &TableOptions::default()).expect("read");
+    assert!(near(table.observations[0].tokens, 2000.0) && table.selection.metric == "loss");
+}
+
+#[test]
+fn a_row_with_too_many_cells_is_named_in_our_words() {
+    let error = read("a,100,2000,1.2e6,3.5\nb,100,2000,1.2e6,3,5\n").expect_err("ragged").to_string();
+    assert!(error.contains("row 2 has 6 cells; the header has 5\n\nhint: put cells that hold a comma"), "{error}");
+}
+
+#[test]
+fn a_broken_json_line_is_named_once() {
+    let error = read_as("jsonl", "{\"params\": 9}\n{\"params\": ]\n", &TableOptions::default()).expect_err("broken");
+    let error = error.to_string();
+    assert!(error.contains("line 2 is not a JSON object: expected value, at column "), "{error}");
+    assert_eq!(error.matches("line 1").count(), 0, "{error}");
+}
+
+#[test]
+fn a_rule_that_only_names_the_column_says_so() {
+    let content = format!("{HEADER}a,100,2000,1.2e6,3.5\n");
+    for (rule, name) in [(FlopsRule::Exact, "exact"), (FlopsRule::Kaplan, "kaplan")] {
+        let notes = read_as("csv", &content, &ruled(rule)).expect("read").notes.join("\n");
+        assert!(notes.contains(&format!("`flops` is taken as counted by `--rule {name}`")), "{notes}");
+    }
+    let notes = read_as("csv", &content, &ruled(FlopsRule::SixNd)).expect("read").notes.join("\n");
+    assert!(!notes.contains("taken as counted"), "{notes}");
+}
+
+#[test]
+fn a_loss_named_by_map_and_another_by_metric_are_refused() {
+    let content = "params,tokens,x,y\n9,2000,3.5,3.4\n";
+    let both = |metric: &str| TableOptions { metric: Some(metric.to_owned()), ..mapped("loss=x") };
+    let error = refusal(content, &both("y"));
+    assert!(error.contains("`--map` names `x` as the loss and `--metric` names `y`\n\nhint: keep one"), "{error}");
+    assert!(read_as("csv", content, &both("x")).is_ok());
 }
 
 /// The folder of published tables, or `None`, said aloud, where there is none.

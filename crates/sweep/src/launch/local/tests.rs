@@ -166,3 +166,10 @@ fn children_die_with_a_parent_that_is_killed_outright() {
     }
     assert!(!alive(&pid));
 }
+
+#[test]
+fn no_jobs_at_all_are_refused() {
+    let sweep = sweep();
+    let error = shell(0).launch(&sweep.store, vec![sweep.task(1, 1.0, "true")], &mut |_| {}).expect_err("refused");
+    assert_eq!(error.to_string(), "`jobs` is 0; at least 1 is needed\n\nhint: --jobs 1");
+}
