@@ -1,5 +1,6 @@
 //! Arguments as typed.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -148,7 +149,7 @@ pub(crate) struct RunArgs {
     pub(crate) device: String,
     /// Runs at once; chosen from the cores when absent
     #[arg(long)]
-    pub(crate) jobs: Option<usize>,
+    pub(crate) jobs: Option<NonZeroUsize>,
     /// What starts the runs
     #[arg(long, value_enum, default_value = "local")]
     pub(crate) launcher: LauncherName,

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::num::NonZeroUsize;
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
@@ -102,7 +103,7 @@ fn train(workplace: &Workplace, label: &str, runs: &[PlannedRun], args: &RunArgs
     }
     let launcher = LocalLauncher {
         executable: std::env::current_exe().context("this program does not know where it lies")?,
-        jobs: args.jobs,
+        jobs: args.jobs.map(NonZeroUsize::get),
     };
     let work: f64 = missing.iter().map(|run| run.config.flops().exact).sum();
     let mut progress = Progress::new(label, missing.len(), work);
