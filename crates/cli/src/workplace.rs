@@ -49,7 +49,7 @@ impl Workplace {
         Ok(Self { spec, store, corpus, plan })
     }
 
-    /// The corpus of a workplace opened with [`Self::open_built`] or [`Self::open_building`].
+    /// The corpus of a workplace opened with [`Self::open_built`] or [`Self::building`].
     pub(crate) fn built(&self) -> &BuiltCorpus {
         self.corpus.as_ref().expect("opened with its corpus")
     }
