@@ -132,7 +132,7 @@ fn a_run_killed_at_any_moment_ends_with_the_same_result() {
 
     fs::remove_dir_all(sweep.join("runs")).expect("removed");
     let mut kills = 0;
-    for milliseconds in [40, 90, 150, 220, 300, 400, 500] {
+    for milliseconds in [40, 90, 150, 220, 300, 400, 500, 1000, 2000, 4000] {
         let mut child = command(folder.path(), &["exec", "tiny", &name, "--checkpoint-seconds", "0.02"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -165,9 +165,11 @@ fn children_die_with_their_parent() {
     forescale(folder.path(), &["corpus", "build", "tiny"]).expect_code(0);
     let mut parent =
         command(folder.path(), &["run", "tiny"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts");
-    std::thread::sleep(Duration::from_millis(700));
     let home = folder.path().canonicalize().expect("a path");
-    assert!(!processes_in(&home).is_empty(), "the sweep was over before its parent could be killed");
+    while processes_in(&home).is_empty() {
+        assert!(parent.try_wait().expect("a state").is_none(), "the sweep was over before its parent could be killed");
+        std::thread::sleep(Duration::from_millis(5));
+    }
     parent.kill().expect("SIGKILL");
     parent.wait().expect("gone");
     std::thread::sleep(Duration::from_millis(200));
