@@ -135,12 +135,16 @@ pub(crate) fn load(sweep: &Path) -> anyhow::Result<SweepSpec> {
     Ok(spec)
 }
 
+/// What a place must take to be worth starting in: about the checkpoint of a small run. Chosen here, so that a full disk
+/// is found in the first second and not by every run in turn.
+const PROBE_BYTES: usize = 1 << 20;
+
 /// Takes a sweep for one `run`, and finds out before any training whether runs and results can be kept; the sweep is
 /// let go of when the file is dropped.
 pub(crate) fn take(spec: &SweepSpec) -> anyhow::Result<File> {
     for name in ["runs", "out"] {
         let probe = spec.folder().join(name).join(".probe");
-        forescale_sweep::write_atomically(&probe, b"")?;
+        forescale_sweep::write_atomically(&probe, &[0; PROBE_BYTES])?;
         std::fs::remove_file(&probe).with_context(|| format!("`{}` cannot be removed", probe.display()))?;
     }
     let path = spec.folder().join("runs").join(".lock");
