@@ -20,9 +20,9 @@ smoke:
 quickstart:
     cargo run --release -- run sweeps/quickstart
 
-# tokens per second and FLOP/s of the trainer by width
+# our trainer against PyTorch, in turn (needs torch; --quick for one pair, --out FILE for the tables)
 bench-train *ARGS:
-    cargo run --release -p forescale-train --example throughput -- {{ ARGS }}
+    python3 benches/train_pairs.py {{ ARGS }}
 
 # clean builds of the dependency set, timed
 bench-build:

@@ -10,7 +10,7 @@ use crate::chain::tiny;
 
 /// One clear error: exit 2, nothing on stdout, what was wrong, and a hint.
 #[track_caller]
-fn refuses(said: Said, words: &[&str]) {
+pub(crate) fn refuses(said: Said, words: &[&str]) {
     let said = said.expect_code(2);
     assert!(said.stderr.lines().any(|line| line.starts_with("error: ")), "{}", said.whole());
     assert!(said.stdout.is_empty(), "{}", said.whole());

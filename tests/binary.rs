@@ -68,14 +68,14 @@ pub(crate) fn published(name: &str) -> Option<PathBuf> {
     if path.is_file() {
         return Some(path);
     }
-    note_skip(name, &folder);
+    note_skip(name, &format!("it is not in `{}`", folder.display()));
     None
 }
 
-/// Says that a check on a published table was skipped, and counts it in the file that CI names.
+/// Says that a check was skipped, for want of what and why, and counts it in the file that CI names.
 #[expect(clippy::print_stdout, reason = "a test that skips says so")]
-fn note_skip(name: &str, folder: &Path) {
-    println!("skipped: `{name}` is not in `{}`", folder.display());
+pub(crate) fn note_skip(name: &str, why: &str) {
+    println!("skipped: `{name}`: {why}");
     if let Some(list) = std::env::var_os("FORESCALE_SKIPS") {
         let mut file =
             std::fs::OpenOptions::new().append(true).create(true).open(list).expect("the list can be written");

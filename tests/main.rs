@@ -4,6 +4,7 @@ mod bad_input;
 mod binary;
 mod chain;
 mod commands;
+mod export;
 mod formats;
 mod layering;
 mod published;

@@ -1,6 +1,6 @@
 //! Arguments as typed.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Gather sealed records into out/records.parquet
     Collect(CollectArgs),
+    /// Write what a sweep made in a form that other programs read
+    Export(ExportArgs),
     /// Fit scaling laws to a sweep, a baseline folder or a table
     Fit(FitArgs),
     /// Forecast the loss of a larger run, with intervals
@@ -44,6 +46,9 @@ pub(crate) enum Command {
     Register(RegisterArgs),
     /// Hold a registered forecast against what happened
     Score(ScoreArgs),
+    /// Ask whether the recipe of a sweep is predictable
+    #[command(subcommand)]
+    Probe(ProbeCommand),
     /// Write the report of a sweep or a baseline folder
     Report(ReportArgs),
     /// Fail when a prediction moved (the CI gate)
@@ -173,6 +178,9 @@ pub(crate) struct ExecArgs {
     /// Seconds between checkpoints
     #[arg(long, default_value_t = 20.0)]
     pub(crate) checkpoint_seconds: f64,
+    /// A list of planned runs to look in, beside the sweep's own plan
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub(crate) probe: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -191,6 +199,31 @@ pub(crate) struct StatusArgs {
 pub(crate) struct CollectArgs {
     /// Sweep folder
     pub(crate) sweep: PathBuf,
+}
+
+/// The form of an export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// Weights of one run as a folder that transformers loads as Qwen3
+    Hf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// Sweep folder
+    pub(crate) sweep: PathBuf,
+    /// Form
+    #[arg(long, value_enum)]
+    pub(crate) format: ExportFormat,
+    /// Run id or name [default: the target]
+    #[arg(long)]
+    pub(crate) run: Option<String>,
+    /// Folder to make
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Also write logits.safetensors: tokens and logits of N validation windows, to hold another program against
+    #[arg(long, value_name = "N")]
+    pub(crate) logits: Option<NonZeroUsize>,
 }
 
 /// Conventions for reading a bare table; a sweep brings its own.
@@ -358,6 +391,107 @@ pub(crate) struct ReportArgs {
     pub(crate) format: ReportFormat,
 }
 
+/// How rates and scales move with width and depth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ParametrizationName {
+    /// Maximal update parametrisation, with CompleteP for depth
+    Mup,
+    /// The same rate for every matrix at every size
+    Standard,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProbeCommand {
+    /// Do activations keep their scale as width and depth grow
+    Coord(CoordArgs),
+    /// Does the best rate stay the same from width to width, and how does it fall with data
+    Lr(RateArgs),
+    /// Do the loss curves of all rungs fall together
+    Collapse(CollapseArgs),
+}
+
+/// What every probe may be asked for.
+#[derive(Debug, Args)]
+pub(crate) struct ProbeArgs {
+    /// Sweep folder
+    pub(crate) sweep: PathBuf,
+    /// Probe another parametrisation than the spec's
+    #[arg(long, value_enum)]
+    pub(crate) parametrization: Option<ParametrizationName>,
+    /// Folder for the page and the JSON document [default: out/probe of the sweep]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// How runs of a probe are trained.
+#[derive(Debug, Args)]
+pub(crate) struct ProbeTraining {
+    /// auto, cpu or cuda:0
+    #[arg(long, default_value = "auto")]
+    pub(crate) device: String,
+    /// Runs at once; chosen from the cores when absent
+    #[arg(long)]
+    pub(crate) jobs: Option<NonZeroUsize>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CoordArgs {
+    #[command(flatten)]
+    pub(crate) probe: ProbeArgs,
+    /// Widths, four or more [default: from the ladder's smallest, doubling, over the ladder]
+    #[arg(long, value_name = "WIDTH,…", value_delimiter = ',')]
+    pub(crate) widths: Vec<u32>,
+    /// Depths as well, three or more, at the smallest of the widths
+    #[arg(long, value_name = "LAYERS,…", value_delimiter = ',')]
+    pub(crate) depths: Vec<u32>,
+    /// Steps to train
+    #[arg(long, default_value_t = 5)]
+    pub(crate) steps: u64,
+    /// Rate over the recipe's: large, so that a drift shows in a few steps
+    #[arg(long, default_value_t = 4.0, value_name = "X", allow_negative_numbers = true)]
+    pub(crate) rate_factor: f64,
+    /// Seeds to average over
+    #[arg(long, default_value = "2", value_name = "N")]
+    pub(crate) seeds: NonZeroU64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RateArgs {
+    #[command(flatten)]
+    pub(crate) probe: ProbeArgs,
+    #[command(flatten)]
+    pub(crate) training: ProbeTraining,
+    /// Widths, three or more [default: the ladder's smallest, and twice and four times it]
+    #[arg(long, value_name = "WIDTH,…", value_delimiter = ',')]
+    pub(crate) widths: Vec<u32>,
+    /// Horizons, tokens per parameter
+    #[arg(long, value_name = "RATIO,…", value_delimiter = ',', default_value = "10,40", allow_negative_numbers = true)]
+    pub(crate) horizons: Vec<f64>,
+    /// Rates over the recipe's
+    #[arg(
+        long,
+        value_name = "X,…",
+        value_delimiter = ',',
+        default_value = "0.25,0.5,1,2,4",
+        allow_negative_numbers = true
+    )]
+    pub(crate) factors: Vec<f64>,
+    /// Seeds of each
+    #[arg(long, default_value = "1", value_name = "N")]
+    pub(crate) seeds: NonZeroU64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CollapseArgs {
+    #[command(flatten)]
+    pub(crate) probe: ProbeArgs,
+    #[command(flatten)]
+    pub(crate) training: ProbeTraining,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     /// Baseline folder: reports/NAME/baseline
@@ -388,7 +522,7 @@ pub(crate) struct DoctorArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct SchemaArgs {
-    /// fit, forecast, backtest, record, registration, score, check, plan, corpus, report
+    /// fit, forecast, backtest, record, registration, score, check, plan, corpus, report, probe
     #[arg(required_unless_present = "all")]
     pub(crate) kind: Option<String>,
     /// Write every schema into this folder

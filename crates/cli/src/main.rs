@@ -7,6 +7,7 @@ mod exit;
 mod output;
 mod progress;
 mod source;
+mod training;
 mod workplace;
 
 use std::process::ExitCode;

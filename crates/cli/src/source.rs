@@ -223,12 +223,17 @@ impl SweepMaterial {
     /// What the models are trained on, in words.
     pub(crate) fn corpus_words(&self) -> String {
         let million = self.manifest.train_tokens as f64 / 1e6;
+        let amount = match self.manifest.spec.tokenizer() {
+            Some(tokenizer) if tokenizer.is_bytes() => format!("{million:.1} MB"),
+            _ => format!("{million:.1} M tokens"),
+        };
         match &self.manifest.spec {
-            CorpusSpec::Files(files) => format!("{million:.1} MB of text from {}", files.paths.join(", ")),
+            CorpusSpec::Files(files) => format!("{amount} of text from {}", files.paths.join(", ")),
             CorpusSpec::RustCode(_) => format!(
-                "{million:.1} MB of Rust source from published crates, validated on {} crates never trained on",
+                "{amount} of Rust source from published crates, validated on {} crates never trained on",
                 self.manifest.clusters.len()
             ),
+            CorpusSpec::Shards(shards) => format!("{amount} from {}", shards.train.join(", ")),
             CorpusSpec::ZipfFacts(facts) => {
                 format!(
                     "{million:.1} M tokens about {} Zipf-distributed facts (synthetic, exact entropy known)",

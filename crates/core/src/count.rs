@@ -7,7 +7,29 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The shape of a decoder-only transformer with SwiGLU, weighted QK-norm, untied embedding and head, and no biases.
+/// The kinds of MLP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mlp {
+    /// down(silu(gate x) ⊙ up x): three matrices (Shazeer 2020, arXiv:2002.05202).
+    #[default]
+    Swiglu,
+    /// down(max(0, up x)²): two matrices (So et al. 2021, arXiv:2109.08668).
+    ReluSquared,
+}
+
+impl Mlp {
+    /// Matrices of `width × mlp_hidden` per block.
+    #[must_use]
+    pub fn matrices(self) -> u32 {
+        match self {
+            Self::Swiglu => 3,
+            Self::ReluSquared => 2,
+        }
+    }
+}
+
+/// The shape of a decoder-only transformer with weighted QK-norm, untied embedding and head, and no biases.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModelShape {
@@ -21,7 +43,10 @@ pub struct ModelShape {
     pub heads: u32,
     /// Width of one head.
     pub head_size: u32,
-    /// Hidden width of the SwiGLU MLP.
+    /// Kind of MLP.
+    #[serde(default)]
+    pub mlp: Mlp,
+    /// Hidden width of the MLP.
     pub mlp_hidden: u32,
     /// Context length T in tokens.
     pub context: u32,
@@ -37,7 +62,7 @@ pub struct ParameterCounts {
     pub embedding: u64,
     /// Query, key, value and output projections.
     pub attention: u64,
-    /// The three matrices of each SwiGLU MLP.
+    /// The matrices of each MLP.
     pub mlp: u64,
     /// RMSNorm gains, QK-norm gains included.
     pub norm: u64,
@@ -101,7 +126,7 @@ impl ParameterCounts {
         let attention_width = u64::from(shape.heads) * h;
         let embedding = u64::from(shape.input_order) * v * d;
         let attention = l * 4 * d * attention_width;
-        let mlp = l * 3 * d * f;
+        let mlp = l * u64::from(shape.mlp.matrices()) * d * f;
         let norm = l * (2 * d + 2 * h) + d;
         let head = v * d;
         let total = embedding + attention + mlp + norm + head;
@@ -124,7 +149,8 @@ impl FlopsCounts {
     ///
     /// # Formula
     ///
-    /// exact = 6 D [ L (4 d a + 3 d f) + V d ] + 6 D L a T, with a = heads × head size: six per weight and token for
+    /// exact = 6 D [ L (4 d a + k d f) + V d ] + 6 D L a T, with a = heads × head size and k matrices per MLP (3 for SwiGLU,
+    /// 2 for ReLU²): six per weight and token for
     /// the matrix products, and for causal attention half of the 12 L a T of a full square.
     #[must_use]
     pub fn of(shape: &ModelShape, tokens: u64) -> Self {
@@ -189,6 +215,7 @@ mod tests {
             layers,
             heads: width / 16,
             head_size: 16,
+            mlp: Mlp::Swiglu,
             mlp_hidden: width * 8 / 3,
             context,
             input_order: 1,

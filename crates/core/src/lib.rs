@@ -13,6 +13,7 @@ pub mod observation;
 pub mod outcome;
 pub mod panel;
 pub mod predictive;
+pub mod probe;
 pub mod quantity;
 pub mod record;
 pub mod run;

@@ -32,6 +32,9 @@ pub struct Observation {
     pub loss: f64,
     /// Standard error of the loss from the evaluation set.
     pub loss_se: Option<f64>,
+    /// Standard deviation of the loss over seeds at this run's size and data, estimated from the sweep's replicates.
+    #[serde(default)]
+    pub seed_sd: Option<f64>,
     /// Weight in the objective, 1 by default.
     pub weight: f64,
     /// Seed, where it is known.

@@ -1,4 +1,4 @@
-//! The record of a run, form 1.0, and the two traits between a training loop and where its results are kept.
+//! The record of a run, form 1.1, and the two traits between a training loop and where its results are kept.
 //!
 //! A run folder is append-only. `log.jsonl` holds [`LogLine`]s, one JSON object a line, in the order they happened;
 //! `record.json` is written once, whole, when the run is over. Everything after it can be rebuilt from records.
@@ -12,7 +12,7 @@ use crate::digest::json_digest;
 use crate::run::{Role, RunConfig, RunId};
 
 /// Version of the record's form.
-pub const RECORD_SCHEMA: &str = "forescale.record/1.0";
+pub const RECORD_SCHEMA: &str = "forescale.record/1.1";
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -128,6 +128,9 @@ pub struct RunRecord {
     pub metrics: Vec<Metric>,
     /// What was measured on the way.
     pub curve: Vec<CurvePoint>,
+    /// How often the training loss stood far above its running mean and came back; 0 in a quiet run.
+    #[serde(default)]
+    pub spikes: u64,
     /// Digest of the registration that this run was held out under, if any.
     pub registration_sha256: Option<String>,
     /// Digest over everything above that training decides: two results are equal when these are.
@@ -137,10 +140,12 @@ pub struct RunRecord {
 }
 
 impl RunRecord {
-    /// The digest over config, status, metrics and curve; time, host and attempts are outside it.
+    /// The digest over config, status, metrics, curve and spikes; time, host and attempts are outside it.
+    ///
+    /// Spikes enter only where there are any, so that records sealed before they were counted keep their digest.
     #[must_use]
     pub fn compute_result_digest(&self) -> String {
-        json_digest(&(
+        let quiet = (
             &self.config_digest,
             &self.parameters,
             self.steps,
@@ -149,7 +154,8 @@ impl RunRecord {
             &self.reason,
             &self.metrics,
             &self.curve,
-        ))
+        );
+        if self.spikes == 0 { json_digest(&quiet) } else { json_digest(&(quiet, self.spikes)) }
     }
 
     /// A metric by name.
@@ -249,6 +255,26 @@ pub trait RunSink {
     ///
     /// [`SinkError`] when there is one but it cannot be read or is damaged.
     fn restore(&mut self) -> Result<Option<Checkpoint>, SinkError>;
+
+    /// Keeps the state of the run's trunk for its other branches; a sink without trunks forgets it.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError`] when it is not safely stored.
+    fn save_trunk(&mut self, checkpoint: &Checkpoint) -> Result<(), SinkError> {
+        let _ = checkpoint;
+        Ok(())
+    }
+
+    /// The latest state of the run's trunk at or before a step, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError`] when there is one but it cannot be read or is damaged.
+    fn restore_trunk(&mut self, at_most: u64) -> Result<Option<Checkpoint>, SinkError> {
+        let _ = at_most;
+        Ok(None)
+    }
 }
 
 /// A log line or a checkpoint could not be kept or found again.

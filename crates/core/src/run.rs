@@ -7,25 +7,26 @@ use crate::count::{FlopsCounts, ModelShape, ParameterCounts};
 use crate::digest::json_digest;
 
 /// Raised by hand whenever training arithmetic changes, so that old and new results never share an identity.
-pub const NUMERICS_VERSION: u32 = 1;
+pub const NUMERICS_VERSION: u32 = 2;
 
 /// The model families that can be trained.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Family {
-    /// Pre-RMSNorm, SwiGLU, RoPE, weighted QK-norm, no bias, untied embedding and head.
+    /// Pre-RMSNorm, RoPE, weighted QK-norm, no bias, untied embedding and head; SwiGLU, or ReLU² where the shape says.
     #[default]
     Qwen3,
 }
 
-/// How initial scales and learning rates depend on width.
+/// How initial scales and learning rates depend on width and depth.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Parametrization {
-    /// Maximal update parametrisation: rates tuned at `base_width` hold at every width.
+    /// Maximal update parametrisation for width and CompleteP for depth: rates tuned at `base_width` and `base_layers`
+    /// hold at every width and depth.
     #[default]
     Mup,
-    /// Standard parametrisation: the same rate for every matrix at every width.
+    /// Standard parametrisation: the same rate for every matrix at every width and depth.
     Standard,
 }
 
@@ -38,20 +39,23 @@ pub enum ScheduleKind {
     Linear,
     /// Linear warmup, then half a cosine to zero.
     Cosine,
-    /// Linear warmup, constant, then 1 − √ to zero over the last fifth.
+    /// Linear warmup, constant, then 1 − √ to zero over the last `decay_steps`.
     WarmupStableDecay,
 }
 
-/// The optimiser and its schedule; rates are those at `base_width`.
+/// The optimiser and its schedule; rates are those at `base_width` and `base_layers`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OptimizerConfig {
-    /// Peak rate of hidden matrices and readout at `base_width`.
+    /// Peak rate of hidden matrices and readout at `base_width`, the correction for the horizon included.
     pub learning_rate: f64,
     /// Peak rate of embeddings and norm gains.
     pub embedding_learning_rate: f64,
     /// Width at which the rates were tuned.
     pub base_width: u32,
+    /// Depth at which the rates were tuned.
+    #[serde(default = "first_base_layers")]
+    pub base_layers: u32,
     /// How rates and scales move with width.
     pub parametrization: Parametrization,
     /// Decay of the first moment.
@@ -68,14 +72,25 @@ pub struct OptimizerConfig {
     pub schedule: ScheduleKind,
     /// Steps of linear warmup.
     pub warmup_steps: u64,
+    /// Steps of the cooldown of warmup-stable-decay; 0 for the other shapes.
+    #[serde(default)]
+    pub decay_steps: u64,
+}
+
+/// Depth of every model before records named the depth of tuning.
+fn first_base_layers() -> u32 {
+    2
 }
 
 /// What is measured, on what, and how often.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EvaluationConfig {
-    /// Validation tokens predicted in each evaluation, spread over the whole validation split.
+    /// Validation tokens predicted in the final evaluation, spread over the whole validation split.
     pub tokens: u64,
+    /// Validation tokens predicted in each evaluation on the way, a part of the same set; 0 for all of it.
+    #[serde(default)]
+    pub curve_tokens: u64,
     /// Evaluations per run before the final one, at equal steps; 0 for the final one alone.
     pub curve_points: u32,
 }
@@ -102,6 +117,10 @@ pub struct RunConfig {
     pub seed: u64,
     /// Whether a token may be seen twice.
     pub allow_repeats: bool,
+    /// Whether the run is a cooldown branch of a trunk: its steps before the cooldown are those of every other branch
+    /// of the same trunk, weight for weight, and may be taken over from one. Its curve begins with the cooldown.
+    #[serde(default)]
+    pub branch: bool,
 }
 
 /// Identity of a run: the digest of its config, its corpus and [`NUMERICS_VERSION`]; never of code, device or host.
@@ -172,7 +191,13 @@ pub struct PlanRow {
     pub tokens: u64,
     /// FLOPs under each rule.
     pub flops: FlopsCounts,
-    /// Estimated time on one thread.
+    /// The trunk that it is a branch of.
+    #[serde(default)]
+    pub trunk: Option<String>,
+    /// Exact FLOPs of the steps that it takes over from a shorter branch of its trunk; `flops` counts them all the same.
+    #[serde(default)]
+    pub saved_flops: f64,
+    /// Estimated time on one thread, without the steps taken over.
     pub estimated_seconds: f64,
     /// How it is trained.
     pub config: RunConfig,
@@ -207,6 +232,32 @@ impl RunConfig {
     #[must_use]
     pub fn id(&self) -> RunId {
         RunId(self.digest()[..16].to_owned())
+    }
+
+    /// First step of the cooldown: the steps before it are the trunk's.
+    #[must_use]
+    pub fn branch_step(&self) -> u64 {
+        self.steps.saturating_sub(self.optimizer.decay_steps)
+    }
+
+    /// Identity of the trunk: the digest of all that decides the steps before the cooldown; `None` unless the run is a
+    /// branch.
+    #[must_use]
+    pub fn trunk_id(&self) -> Option<String> {
+        if !self.branch {
+            return None;
+        }
+        let mut trunk = self.clone();
+        trunk.steps = 0;
+        trunk.optimizer.decay_steps = 0;
+        trunk.evaluation = EvaluationConfig { tokens: 0, curve_tokens: 0, curve_points: 0 };
+        Some(json_digest(&("trunk", NUMERICS_VERSION, trunk))[..16].to_owned())
+    }
+
+    /// What shares a trajectory: the trunk where there is one, else the run itself.
+    #[must_use]
+    pub fn cluster(&self) -> String {
+        self.trunk_id().unwrap_or_else(|| self.id().0)
     }
 
     /// SHA-256 of config and numerics version.

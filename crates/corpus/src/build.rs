@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
-use forescale_core::corpus::{CORPUS_SCHEMA, CorpusManifest, CorpusSpec};
+use forescale_core::corpus::{CorpusManifest, CorpusSpec, READABLE_CORPUS_SCHEMAS};
 use forescale_core::digest::Hasher;
 
 use crate::cache;
@@ -73,23 +73,33 @@ pub fn build(request: &BuildRequest, progress: &mut dyn FnMut(Progress)) -> Resu
     let dir = place(request)?;
     let content = source::of(request.spec).read(request, progress)?;
     progress(Progress { stage: "write tokens", done: 0, total: None });
-    let manifest = cache::write_atomically(&dir, |temporary| content::write(&content, request.spec, temporary))?;
+    let manifest =
+        cache::write_atomically(&dir, |temporary| content::write(content, request.spec, temporary, progress))?;
     Ok(BuiltCorpus { dir, manifest })
 }
 
-/// Reads the whole of `tokens.bin` and holds its SHA-256 against the manifest.
+/// Reads the whole of `tokens.bin`, and `tokenizer.json` where there is one, and holds their SHA-256 against the
+/// manifest.
 ///
 /// # Errors
 ///
-/// If the file cannot be read, or a single bit of it differs.
+/// If a file cannot be read, or a single bit of it differs.
 pub fn verify(corpus: &BuiltCorpus) -> Result<(), CorpusError> {
-    check_length(&corpus.dir, &corpus.manifest)?;
-    let actual = file_sha256(&corpus.dir.join("tokens.bin"))?;
-    let expected = &corpus.manifest.tokens_sha256;
-    if actual == *expected {
+    let manifest = &corpus.manifest;
+    check_length(&corpus.dir, manifest)?;
+    check_file(corpus, "tokens.bin", &manifest.tokens_sha256)?;
+    match manifest.spec.tokenizer() {
+        Some(tokenizer) if !tokenizer.is_bytes() => check_file(corpus, "tokenizer.json", &manifest.tokenizer_digest),
+        _ => Ok(()),
+    }
+}
+
+fn check_file(corpus: &BuiltCorpus, name: &str, expected: &str) -> Result<(), CorpusError> {
+    let actual = file_sha256(&corpus.dir.join(name))?;
+    if actual == expected {
         return Ok(());
     }
-    let reason = format!("`tokens.bin` has SHA-256 {actual}, but its manifest says {expected}");
+    let reason = format!("`{name}` has SHA-256 {actual}, but its manifest says {expected}");
     Err(CorpusError::Damaged { dir: corpus.dir.clone(), reason })
 }
 
@@ -105,9 +115,9 @@ fn read_manifest(dir: &Path) -> Result<CorpusManifest, CorpusError> {
     let damaged = |reason| CorpusError::Damaged { dir: dir.to_path_buf(), reason };
     let manifest: CorpusManifest =
         serde_json::from_slice(&text).map_err(|error| damaged(format!("`manifest.json` cannot be read: {error}")))?;
-    if manifest.schema != CORPUS_SCHEMA {
-        let found = &manifest.schema;
-        return Err(damaged(format!("its schema is `{found}`; `{CORPUS_SCHEMA}` is needed")));
+    if !READABLE_CORPUS_SCHEMAS.contains(&manifest.schema.as_str()) {
+        let (found, readable) = (&manifest.schema, READABLE_CORPUS_SCHEMAS.join("` or `"));
+        return Err(damaged(format!("its schema is `{found}`; `{readable}` is needed")));
     }
     Ok(manifest)
 }

@@ -19,7 +19,7 @@ pub enum CorpusError {
         source: std::io::Error,
     },
     /// A path of the spec names nothing.
-    #[error("`{pattern}` names no file in `{}`\n\nhint: `paths` holds folders and globs relative to the spec's own folder, such as `\"text/**/*.txt\"`", folder.display())]
+    #[error("`{pattern}` names no file in `{}`\n\nhint: name files, folders and globs relative to the spec's own folder, such as `\"text/**/*.txt\"`", folder.display())]
     NothingMatched {
         /// As the spec says it.
         pattern: String,
@@ -71,6 +71,24 @@ pub enum CorpusError {
         value: String,
         /// The values that are allowed.
         allowed: String,
+        /// What to do.
+        hint: String,
+    },
+    /// A tokenizer cannot be read, or cannot be used.
+    #[error("`{}` {reason}\n\nhint: a `tokenizer.json` is what the `tokenizers` library saves; `tokenizer = {{ kind = \"bpe\", vocabulary = 4096 }}` learns one from the corpus", path.display())]
+    BadTokenizer {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file of token ids is not what its format says.
+    #[error("`{}` {reason}\n\nhint: {hint}", path.display())]
+    BadShard {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        reason: String,
         /// What to do.
         hint: String,
     },

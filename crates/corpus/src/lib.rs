@@ -8,8 +8,9 @@
 //!
 //! ```text
 //! CACHE/corpora/<source>-<digest of spec and input>/
-//!     tokens.bin      training tokens, then validation tokens, one or two bytes each, no header
+//!     tokens.bin      training tokens, then validation tokens, one or two bytes each (little endian), no header
 //!     manifest.json   forescale_core::corpus::CorpusManifest
+//!     tokenizer.json  the tokenizer, where tokens are not bytes and the source is text
 //! ```
 //!
 //! A corpus is built in a temporary folder beside its place and renamed, so that a folder with this name is complete.
@@ -19,6 +20,7 @@ mod cache;
 mod content;
 mod error;
 mod source;
+mod tokenizer;
 
 pub use build::{BuildRequest, BuiltCorpus, Progress, build, locate, verify};
 pub use cache::default_cache;

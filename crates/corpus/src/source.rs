@@ -1,8 +1,10 @@
 //! Where text comes from: one file per source, and one line here.
 
 pub(crate) mod files;
+mod gather;
 mod left_out;
 pub(crate) mod rust_code;
+pub(crate) mod shards;
 pub(crate) mod zipf_facts;
 
 use forescale_core::corpus::CorpusSpec;
@@ -29,5 +31,6 @@ pub(crate) fn of(spec: &CorpusSpec) -> Box<dyn Source + '_> {
         CorpusSpec::Files(spec) => Box::new(files::Files(spec)),
         CorpusSpec::RustCode(spec) => Box::new(rust_code::RustCode(spec)),
         CorpusSpec::ZipfFacts(spec) => Box::new(zipf_facts::ZipfFacts(spec)),
+        CorpusSpec::Shards(spec) => Box::new(shards::Shards(spec)),
     }
 }

@@ -4,6 +4,11 @@
 //! there is no case with fewer than six of them. In `run` mode each target is predicted at its own N and D, in `frontier`
 //! mode the compute-optimal loss at its budget: the vertex of an isoFLOP where there are three sizes or more, else the
 //! runs of the designated path, never the lowest of several noisy runs.
+//!
+//! A target is never predicted from its own trunk: runs that share a cluster with it are left out of its case's fit, which
+//! then may have too few runs, and no case is made. A vertex holds out the clusters of every run of its band.
+
+use std::collections::BTreeSet;
 
 use forescale_core::math;
 use forescale_core::observation::Observation;
@@ -164,38 +169,77 @@ fn ask(runs: &[&Observation], question: &Question) -> Vec<BacktestCase> {
     let top = known.iter().map(|o| o.flops).fold(0.0, f64::max);
     let band: Vec<&Observation> = known.iter().copied().filter(|o| o.flops * BAND >= top).collect();
     let targets = targets(&band, question.mode);
-    let lowest = targets.iter().map(|o| o.flops).fold(f64::INFINITY, f64::min);
+    let lowest = targets.runs.iter().map(|o| o.flops).fold(f64::INFINITY, f64::min);
     let cut = lowest / question.ratio;
     let small: Vec<&Observation> = known.into_iter().filter(|o| o.flops <= cut).collect();
-    if small.len() < LEAST_RUNS {
-        return Vec::new();
+    let mut predictors: Vec<Predictor> = Vec::new();
+    let mut cases = Vec::new();
+    for target in &targets.runs {
+        let held_out = held_out(target, &band, targets.vertex, &small);
+        let at = predictors.iter().position(|known| known.held_out == held_out).unwrap_or_else(|| {
+            predictors.push(Predictor::new(held_out, &small, question.fit));
+            predictors.len() - 1
+        });
+        cases.extend(predictors[at].ready.as_ref().map(|(forecaster, n)| case(forecaster, target, question, *n)));
     }
-    let Ok((forecaster, _)) = forecaster(&small, question.fit) else { return Vec::new() };
-    let cut_flops = forecaster.max_flops;
-    targets.iter().map(|target| case(&forecaster, target, question, (cut_flops, small.len()))).collect()
+    cases
+}
+
+/// A forecaster that never saw some clusters; none where too few runs are left or they carry no law.
+struct Predictor<'a> {
+    held_out: BTreeSet<&'a str>,
+    ready: Option<(Forecaster, usize)>,
+}
+
+impl<'a> Predictor<'a> {
+    fn new(held_out: BTreeSet<&'a str>, small: &[&Observation], options: &FitOptions) -> Self {
+        let seen: Vec<&Observation> =
+            small.iter().copied().filter(|o| !held_out.contains(o.cluster.as_str())).collect();
+        let fitted = (seen.len() >= LEAST_RUNS).then(|| forecaster(&seen, options).ok()).flatten();
+        Self { held_out, ready: fitted.map(|(forecaster, _)| (forecaster, seen.len())) }
+    }
+}
+
+/// Clusters of the small runs that a target is a branch of, or for a vertex all those of its band.
+fn held_out<'a>(
+    target: &Observation,
+    band: &[&Observation],
+    vertex: bool,
+    small: &[&'a Observation],
+) -> BTreeSet<&'a str> {
+    let own = |cluster: &str| match vertex {
+        true => band.iter().any(|o| o.cluster == cluster),
+        false => target.cluster == cluster,
+    };
+    small.iter().map(|o| o.cluster.as_str()).filter(|cluster| own(cluster)).collect()
+}
+
+/// What is to be predicted: runs, or one vertex that stands for a band of them.
+struct Targets {
+    runs: Vec<Observation>,
+    vertex: bool,
 }
 
 /// What is to be predicted of the runs in the top band.
-fn targets(band: &[&Observation], mode: BacktestMode) -> Vec<Observation> {
-    let own = |keep: fn(&Observation) -> bool| band.iter().filter(|o| keep(o)).map(|o| (*o).clone()).collect();
+fn targets(band: &[&Observation], mode: BacktestMode) -> Targets {
+    let own = |keep: fn(&Observation) -> bool| {
+        let runs = band.iter().filter(|o| keep(o)).map(|o| (*o).clone()).collect();
+        Targets { runs, vertex: false }
+    };
     if mode == BacktestMode::Run {
         return own(|_| true);
     }
     let vertices = vertices(band);
     let roles_known = band.iter().any(|o| o.role.is_some());
     match vertices.last() {
-        Some(vertex) if !roles_known => vec![vertex.clone()],
+        Some(vertex) if !roles_known => Targets { runs: vec![vertex.clone()], vertex: true },
         _ if roles_known => own(|o| o.role != Some(Role::OffPath)),
         _ => own(|_| true),
     }
 }
 
-fn case(
-    forecaster: &Forecaster,
-    target: &Observation,
-    question: &Question,
-    (cut_flops, n_fit): (f64, usize),
-) -> BacktestCase {
+fn case(forecaster: &Forecaster, target: &Observation, question: &Question, n_fit: usize) -> BacktestCase {
+    let cut_flops = forecaster.max_flops;
     let own = question.mode == BacktestMode::Run;
     let shape = |value: f64| own.then_some(value);
     let asked = Target { flops: target.flops, params: shape(target.params), tokens: shape(target.tokens) };
@@ -237,6 +281,47 @@ mod tests {
             assert!((case.relative_error - (case.predicted / case.actual - 1.0)).abs() < 1e-12);
             assert!((0.0..=1.0).contains(&case.pit) && case.crps >= 0.0);
         }
+    }
+
+    /// Seven trunks, each with a branch in every budget.
+    fn branched(runs: &[Observation]) -> Vec<Observation> {
+        let named = |(i, o): (usize, &Observation)| Observation { cluster: format!("trunk{}", i % 7), ..o.clone() };
+        runs.iter().enumerate().map(named).collect()
+    }
+
+    #[test]
+    fn no_case_is_fitted_to_a_run_of_its_targets_trunk() {
+        // Seven trunks with a branch in each of five budgets; at a ratio of 10 four budgets of seven runs lie below the
+        // cut, and each of the seven targets takes its own trunk's four away.
+        let options = BacktestOptions { ratios: vec![9.0], ..BacktestOptions::default() };
+        let apart = backtest(&runs(), &options).expect("cases");
+        let together = backtest(&branched(&runs()), &options).expect("cases");
+        assert!(apart.cases.iter().all(|case| case.n_fit == 28) && apart.cases.len() == 7, "{:?}", apart.summary);
+        assert!(together.cases.iter().all(|case| case.n_fit == 24) && together.cases.len() == 7);
+        let first = |report: &BacktestReport| report.cases[0].predicted;
+        assert!((first(&apart) - first(&together)).abs() > 0.0);
+    }
+
+    #[test]
+    fn the_loss_of_a_trunks_smaller_branch_does_not_reach_its_targets_forecast() {
+        let options = BacktestOptions { ratios: vec![9.0], ..BacktestOptions::default() };
+        let clean = branched(&runs());
+        let mut spoilt = clean.clone();
+        spoilt.iter_mut().filter(|o| o.cluster == "trunk3" && o.flops < 1e21).for_each(|o| o.loss *= 1.1);
+        let of = |runs: &[Observation], cluster: &str| {
+            let target = runs.iter().rfind(|o| o.cluster == cluster).expect("a branch").run_id.clone();
+            let report = backtest(runs, &options).expect("cases");
+            report.cases.into_iter().find(|case| case.target_run_id == target).expect("a case").predicted
+        };
+        assert_eq!(of(&clean, "trunk3").to_bits(), of(&spoilt, "trunk3").to_bits());
+        assert_ne!(of(&clean, "trunk2").to_bits(), of(&spoilt, "trunk2").to_bits());
+    }
+
+    #[test]
+    fn a_vertex_holds_out_every_trunk_of_its_band() {
+        let options = BacktestOptions { ratios: vec![9.0], mode: BacktestMode::Frontier, ..BacktestOptions::default() };
+        assert_eq!(backtest(&runs(), &options).expect("cases").cases.len(), 1);
+        assert!(backtest(&branched(&runs()), &options).expect("an answer").cases.is_empty());
     }
 
     #[test]

@@ -10,7 +10,10 @@ use forescale_core::observation::Observation;
 use forescale_core::outcome::{Diagnosis, Severity};
 
 use crate::FitError;
+use crate::cluster::{self, ClusterDoubt};
+use crate::falloff::Falloff;
 use crate::fitted::Fitted;
+use crate::noise::{self, NoiseDoubt};
 use crate::path::{self, line, path_shape};
 use crate::profile::Profile;
 use crate::solve::solve_from;
@@ -39,7 +42,7 @@ pub(crate) enum Doubt {
     ResidualPattern { law: String, signs: usize, expected: f64 },
     LossDoesNotFall { law: String, decades: f64, change: f64 },
     Outliers { law: String, points: Vec<String>, vertices: bool, symbol: String, with: f64, without: f64 },
-    InfluentialRun { law: String, point: String, vertex: bool, what: String, with: f64, without: f64 },
+    InfluentialRun { law: String, point: String, unit: Unit, what: String, with: f64, without: f64 },
     FloorShare { law: String, share: f64, unbounded: bool },
     Vertices { law: String, budgets: usize, runs: usize },
     Extrapolating { decades: f64, data_decades: f64, expected_error: f64 },
@@ -49,6 +52,28 @@ pub(crate) enum Doubt {
     NearStart { highest: f64, start: f64 },
     NoForecast { hint: String },
     TargetContradicts { flops: f64, implied: f64 },
+    Clustered(ClusterDoubt),
+    SeedNoise(NoiseDoubt),
+    SeedWeights { law: String, falloff: Falloff },
+}
+
+/// What is left out to see what it moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    Run,
+    Vertex,
+    /// Several points of one cluster.
+    Trunk,
+}
+
+impl Unit {
+    fn of(fitted: &Fitted, points: &[usize]) -> Self {
+        match (points.len(), fitted.vertices) {
+            (1, false) => Self::Run,
+            (1, true) => Self::Vertex,
+            _ => Self::Trunk,
+        }
+    }
 }
 
 impl Doubt {
@@ -83,13 +108,20 @@ impl Doubt {
             Self::NearStart { .. } => "near_start",
             Self::NoForecast { .. } => "no_forecast",
             Self::TargetContradicts { .. } => "target_contradicts_itself",
+            Self::Clustered(_) => "clustered",
+            Self::SeedNoise(_) => "seed_noise",
+            Self::SeedWeights { .. } => "seed_weights",
         }
     }
 
     fn severity(&self) -> Severity {
         match self {
             Self::LossDoesNotFall { .. } | Self::NoForecast { .. } => Severity::Error,
-            Self::LawRefused { .. } | Self::FewSeeds { .. } | Self::Vertices { .. } => Severity::Note,
+            Self::LawRefused { .. } | Self::FewSeeds { .. } | Self::Vertices { .. } | Self::SeedWeights { .. } => {
+                Severity::Note
+            }
+            Self::Clustered(doubt) => doubt.severity(),
+            Self::SeedNoise(doubt) => doubt.severity(),
             Self::FloorShare { unbounded, .. } if !unbounded => Severity::Note,
             Self::Extrapolating { decades, .. } if *decades < 1.0 => Severity::Note,
             _ => Severity::Warning,
@@ -109,6 +141,9 @@ impl Doubt {
             }
             Self::LawRefused { error, .. } => return error.hint(),
             Self::NoForecast { hint } => hint,
+            Self::Clustered(_) => cluster::HINT,
+            Self::SeedNoise(doubt) => doubt.hint(),
+            Self::SeedWeights { .. } => "leave `seed_sd` out of the table to fit every run with weight 1",
             Self::TargetContradicts { .. } => "leave out one of compute, size and data: it follows from the other two",
             Self::LossDoesNotFall { .. } => {
                 "look for a metric that rises as models get better, for columns that changed places, or for larger runs trained worse"
@@ -121,8 +156,11 @@ impl Doubt {
             Self::Outliers { vertices: true, .. } => {
                 "look at the runs of those budgets; leave them out with `--where` only for a reason known before their loss"
             }
-            Self::InfluentialRun { vertex: true, .. } => {
+            Self::InfluentialRun { unit: Unit::Vertex, .. } => {
                 "train another size or seed at that budget before relying on the fit"
+            }
+            Self::InfluentialRun { unit: Unit::Trunk, .. } => {
+                "train that trunk with another seed before relying on the fit"
             }
             Self::Outliers { .. } => {
                 "look at those runs' curves; leave them out with `--where` only for a reason known before their loss"
@@ -182,15 +220,13 @@ impl fmt::Display for Doubt {
                 let far = far_points(points, *vertices);
                 write!(f, "`{law}`: {far}, and without them {symbol} moves from {with:.3} to {without:.3}")
             }
+            Self::Clustered(doubt) => write!(f, "{doubt}"),
+            Self::SeedNoise(doubt) => write!(f, "{doubt}"),
+            Self::SeedWeights { law, falloff } => write!(f, "`{law}`: {falloff}"),
             Self::InfluentialRun { law, point, what, with, without, .. } => {
                 write!(f, "`{law}`: without {point} alone {what} moves from {with:.4} to {without:.4}")
             }
-            Self::FloorShare { law, share, unbounded } => write!(
-                f,
-                "`{law}`: the floor is {:.0}% of the lowest loss fitted{}",
-                100.0 * share,
-                if *unbounded { ", and the data set no lower bound on it" } else { "" }
-            ),
+            Self::FloorShare { law, share, unbounded } => f.write_str(&floor_words(law, *share, *unbounded)),
             Self::Vertices { law, budgets, runs } => write!(
                 f,
                 "`{law}`: the table names no path, so the law was fitted to {budgets} vertices of parabolas in ln N, one per budget, looked for in {runs} runs; vertices are biased upwards on wide grids"
@@ -231,6 +267,11 @@ impl fmt::Display for Doubt {
     }
 }
 
+fn floor_words(law: &str, share: f64, unbounded: bool) -> String {
+    let bound = if unbounded { ", and the data set no lower bound on it" } else { "" };
+    format!("`{law}`: the floor is {:.0}% of the lowest loss fitted{bound}", 100.0 * share)
+}
+
 fn not_fitted(law: &str, fault: &str) -> String {
     match fault.strip_prefix(&format!("`{law}` ")) {
         Some(rest) => format!("`{law}` was not fitted: it {rest}"),
@@ -268,7 +309,13 @@ pub(crate) fn doubts_of_fit(fitted: &Fitted, runs: &[&Observation], profiles: &[
     doubts.extend(does_not_fall(fitted));
     doubts.extend(disagreeing_starts(fitted));
     doubts.extend(ladder(fitted, runs.len()));
-    doubts.extend(seeds(fitted, runs));
+    let noise = noise::doubts(fitted);
+    if !noise.iter().any(|doubt| matches!(doubt, NoiseDoubt::Unknown { .. })) {
+        doubts.extend(seeds(fitted, runs));
+    }
+    doubts.extend(noise.into_iter().map(Doubt::SeedNoise));
+    doubts.extend(fitted.falloff.map(|falloff| Doubt::SeedWeights { law: fitted.law.to_string(), falloff }));
+    doubts.extend(cluster::doubt(fitted).map(Doubt::Clustered));
     doubts.extend(residual_pattern(fitted));
     let outliers = outliers(fitted);
     if outliers.is_none() {
@@ -351,32 +398,15 @@ fn half_slopes(points: &[Observation]) -> Option<(f64, f64)> {
 }
 
 fn seeds(fitted: &Fitted, runs: &[&Observation]) -> Option<Doubt> {
-    let repeated = replicate_noise(runs).is_some();
+    let repeated = noise::of_repeats(runs).is_some() || runs.iter().any(|o| o.seed_sd.is_some());
     (!repeated && !fitted.vertices).then(|| Doubt::FewSeeds { law: fitted.law.to_string() })
-}
-
-/// Pooled standard deviation of log loss within runs of one size and data, with its degrees of freedom.
-pub(crate) fn replicate_noise(runs: &[&Observation]) -> Option<(f64, f64)> {
-    let mut sorted = runs.to_vec();
-    sorted.sort_by(|a, b| a.params.total_cmp(&b.params).then(a.tokens.total_cmp(&b.tokens)));
-    let (mut squares, mut degrees) = (0.0, 0.0);
-    let alike = |a: &&Observation, b: &&Observation| {
-        a.params.total_cmp(&b.params).is_eq() && a.tokens.total_cmp(&b.tokens).is_eq()
-    };
-    for cell in sorted.chunk_by(alike).filter(|cell| cell.len() > 1) {
-        let logs: Vec<f64> = cell.iter().map(|o| math::ln(o.loss)).collect();
-        let mean = logs.iter().sum::<f64>() / logs.len() as f64;
-        squares += logs.iter().map(|l| (l - mean) * (l - mean)).sum::<f64>();
-        degrees += (logs.len() - 1) as f64;
-    }
-    (degrees > 0.0).then(|| ((squares / degrees).sqrt(), degrees))
 }
 
 /// Too few changes of sign along compute: the Wald–Wolfowitz runs test at three standard deviations.
 fn residual_pattern(fitted: &Fitted) -> Option<Doubt> {
-    let residuals = fitted.problem.residuals(&fitted.optimum.theta);
+    let (residuals, flops) = by_cluster(fitted);
     let mut order: Vec<usize> = (0..residuals.len()).filter(|&i| residuals[i].abs() > 1e-9).collect();
-    order.sort_by(|&a, &b| fitted.points[a].flops.total_cmp(&fitted.points[b].flops));
+    order.sort_by(|&a, &b| flops[a].total_cmp(&flops[b]));
     let above = order.iter().filter(|&&i| residuals[i] > 0.0).count() as f64;
     let (n, below) = (order.len() as f64, order.len() as f64 - above);
     if n < 10.0 || above < 2.0 || below < 2.0 {
@@ -387,6 +417,18 @@ fn residual_pattern(fitted: &Fitted) -> Option<Doubt> {
     let variance = expected * (2.0 * above * below - n) / (n * (n - 1.0));
     let seen = (signs as f64 - expected) / variance.max(1e-9).sqrt();
     (seen < -3.0).then(|| Doubt::ResidualPattern { law: fitted.law.to_string(), signs, expected })
+}
+
+/// Residual and compute of each point; the means of each cluster where points share one, as their signs go together.
+fn by_cluster(fitted: &Fitted) -> (Vec<f64>, Vec<f64>) {
+    let residuals = fitted.problem.residuals(&fitted.optimum.theta);
+    let flops: Vec<f64> = fitted.points.iter().map(|o| o.flops).collect();
+    let Some(dependence) = &fitted.dependence else { return (residuals, flops) };
+    let mean = |of: &[f64]| -> Vec<f64> {
+        let mean = |cluster: &Vec<usize>| cluster.iter().map(|&i| of[i]).sum::<f64>() / cluster.len() as f64;
+        dependence.clusters.iter().map(mean).collect()
+    };
+    (mean(&residuals), mean(&flops))
 }
 
 /// θ without some points, warm-started.
@@ -450,10 +492,21 @@ fn influential_run(fitted: &Fitted) -> Option<Doubt> {
     if rows > LEAVE_ONE_OUT_ROWS || fitted.dispersion.kappa <= 0.0 {
         return None;
     }
-    let moved = |i: usize| largest_move(fitted, &without(fitted, &[i])?).map(|m| (i, m));
-    let (i, (what, with, without, _)) = (0..rows).filter_map(moved).max_by(|a, b| a.1.3.total_cmp(&b.1.3))?;
-    let (law, point, vertex) = (fitted.law.to_string(), point_name(fitted, i), fitted.vertices);
-    Some(Doubt::InfluentialRun { law, point, vertex, what, with, without })
+    let units = match &fitted.dependence {
+        Some(dependence) => dependence.clusters.clone(),
+        None => (0..rows).map(|i| vec![i]).collect(),
+    };
+    let moved = |unit: Vec<usize>| largest_move(fitted, &without(fitted, &unit)?).map(|m| (unit, m));
+    let largest = units.into_iter().filter_map(moved).max_by(|a, b| a.1.3.total_cmp(&b.1.3))?;
+    let (points, (what, with, without, _)) = largest;
+    let (law, unit) = (fitted.law.to_string(), Unit::of(fitted, &points));
+    let point = match unit {
+        Unit::Trunk => {
+            format!("the trunk of {}", named(&points.iter().map(|&i| point_name(fitted, i)).collect::<Vec<_>>()))
+        }
+        _ => point_name(fitted, points[0]),
+    };
+    Some(Doubt::InfluentialRun { law, point, unit, what, with, without })
 }
 
 fn floor_share(fitted: &Fitted, profiles: &[Profile]) -> Option<Doubt> {

@@ -4,6 +4,8 @@ use forescale_core::law::{Domain, LawName, Theta};
 use forescale_core::math;
 use forescale_core::observation::Observation;
 
+use crate::cluster::Dependence;
+use crate::falloff::Falloff;
 use crate::functional::Functional;
 use crate::linear::quadratic_inverse;
 use crate::objective::Cost;
@@ -24,7 +26,11 @@ pub(crate) struct Fitted {
     pub(crate) starts: usize,
     pub(crate) agreeing: usize,
     pub(crate) dispersion: Dispersion,
+    /// What points share; `None` where each is a cluster of its own.
+    pub(crate) dependence: Option<Dependence>,
     sandwich: Option<Sandwich>,
+    /// By what points weigh besides their own weight.
+    pub(crate) falloff: Option<Falloff>,
     /// What it was fitted to: runs, or vertices standing for budgets.
     pub(crate) points: Vec<Observation>,
     pub(crate) vertices: bool,
@@ -42,6 +48,9 @@ pub(crate) fn validate(observations: &[Observation], options: &FitOptions) -> Re
             [("loss", o.loss), ("params", o.params), ("tokens", o.tokens), ("flops", o.flops), ("weight", o.weight)];
         if let Some(&(field, value)) = fields.iter().find(|(_, value)| !(value.is_finite() && *value > 0.0)) {
             return Err(FitError::NotPositive { run_id: o.run_id.clone(), field, value });
+        }
+        if let Some(value) = o.seed_sd.filter(|sd| !(sd.is_finite() && *sd >= 0.0)) {
+            return Err(FitError::NotPositive { run_id: o.run_id.clone(), field: "seed_sd", value });
         }
     }
     let mut ids: Vec<&str> = observations.iter().map(|o| o.run_id.as_str()).collect();
@@ -100,7 +109,11 @@ fn points_for(law: LawName, observations: &[&Observation]) -> Result<(Vec<Observ
 
 /// Fits one law to one group.
 pub(crate) fn fit_law(law: LawName, observations: &[&Observation], objective: Objective) -> Result<Fitted, FitError> {
-    let (points, vertices) = points_for(law, observations)?;
+    let (mut points, vertices) = points_for(law, observations)?;
+    let falloff = Falloff::of(observations);
+    if let Some(falloff) = &falloff {
+        points.iter_mut().for_each(|point| point.weight *= falloff.weight(point.flops));
+    }
     let refs: Vec<&Observation> = points.iter().collect();
     let problem = FitProblem::new(law.form(), &refs, Cost::of(objective));
     let starts = starts(&problem);
@@ -110,9 +123,11 @@ pub(crate) fn fit_law(law: LawName, observations: &[&Observation], objective: Ob
     };
     let limit = optimum.value + 1e-6 * optimum.value.abs().max(1e-20);
     let agreeing = found.iter().filter(|other| other.value <= limit).count();
-    let dispersion = Dispersion::of(&problem, &problem.residuals(&optimum.theta));
-    let sandwich = Sandwich::of(&problem, &optimum.theta, &dispersion);
-    Ok(Fitted { law, problem, optimum, starts: starts.len(), agreeing, dispersion, sandwich, points, vertices })
+    let dependence = Dependence::of(&problem, &optimum.theta, &points);
+    let dispersion = Dispersion::of(&problem, &problem.residuals(&optimum.theta), dependence.as_ref());
+    let sandwich = Sandwich::of(&problem, &optimum.theta, &dispersion, dependence.as_ref());
+    let starts = starts.len();
+    Ok(Fitted { law, problem, optimum, starts, agreeing, dispersion, dependence, sandwich, falloff, points, vertices })
 }
 
 impl Fitted {
@@ -143,9 +158,10 @@ impl Fitted {
         let on_bound = self.problem.at_bound(&self.optimum.theta);
         let free: Vec<usize> = (0..self.problem.count()).filter(|i| !on_bound.contains(i)).collect();
         let information = self.problem.information(&self.optimum.theta);
-        let plain = quadratic_inverse(&information, gradient, &free).map(|v| v * self.dispersion.variance);
+        let shared = self.dependence.as_ref().map_or(1.0, |dependence| dependence.design_effect(gradient, &free));
+        let plain = quadratic_inverse(&information, gradient, &free).map(|v| v * self.dispersion.variance * shared);
         let sandwich = self.sandwich.and_then(|sandwich| sandwich.scale_of(gradient, &free));
-        let kappa = self.dispersion.kappa.max(sandwich.map_or(0.0, |(kappa, _)| kappa));
+        let kappa = (self.dispersion.kappa * shared).max(sandwich.map_or(0.0, |(kappa, _)| kappa));
         let variance = plain.map(|plain| plain.max(sandwich.map_or(0.0, |(_, variance)| variance)));
         (kappa, variance.filter(|v| v.is_finite() && (*v > 0.0 || kappa <= 0.0)).map(f64::sqrt))
     }

@@ -7,17 +7,16 @@ use forescale_core::observation::Observation;
 use forescale_core::outcome::{Diagnosis, LawPrediction, Optimum};
 use forescale_core::predictive::Predictive;
 
-use crate::diagnose::{CONTRADICTION, Doubt, replicate_noise};
+use crate::diagnose::{CONTRADICTION, Doubt};
 use crate::ensemble::{Member, atom_levels, blend};
 use crate::fitted::Fitted;
 use crate::form_error::Calibration;
 use crate::functional::Functional;
+use crate::noise::seed_sigma;
 use crate::path::{is_on_path, path_shape};
 use crate::session::{estimate, fit_group};
 use crate::{FitError, FitOptions, Target};
 
-/// Repeats must leave this many degrees of freedom before they, and not the residuals, measure seed noise.
-const REPLICATE_DEGREES: f64 = 3.0;
 /// Level that profiles of predictions are traced to: the outermost stored quantile.
 const PREDICTIVE_LEVEL: f64 = 0.99;
 
@@ -63,16 +62,6 @@ pub(crate) fn forecaster(
     let members = fitted.into_iter().map(FittedMember::new).collect();
     let calibration = Calibration::default();
     Ok((Forecaster { members, level: options.level, seed_sigma, max_flops, decades, calibration }, refusals))
-}
-
-/// Noise of one run: from repeats where there are enough, else from the residuals of the law that fits best.
-fn seed_sigma(fitted: &[Fitted], runs: &[&Observation]) -> f64 {
-    if let Some((sigma, _)) = replicate_noise(runs).filter(|(_, degrees)| *degrees >= REPLICATE_DEGREES) {
-        return sigma;
-    }
-    let of_runs = fitted.iter().filter(|law| !law.vertices).map(|law| law.dispersion.sigma);
-    let best = of_runs.fold(f64::INFINITY, f64::min);
-    if best.is_finite() { best } else { fitted.iter().map(|law| law.dispersion.sigma).fold(0.0, f64::max) }
 }
 
 impl FittedMember {

@@ -3,27 +3,32 @@
 //! The order of work: [`fit`] finds each law's parameters with a certificate that it is an optimum; [`forecast`] joins
 //! the laws into one predictive distribution; [`backtest`] asks how the same method would have done on runs already
 //! known; [`register`], [`verify`] and [`score`] seal a forecast and hold it against what happened; [`check`] says
-//! whether a prediction moved; [`panels`] works out what a report draws.
+//! whether a prediction moved; [`panels`] works out what a report draws; [`probe`] asks whether the recipe behind the
+//! runs is predictable at all.
 //!
 //! The only crate that knows argmin. No file, clock, environment or printing; random numbers only from a seed it was
 //! given; sums in fixed order, so that the number of threads changes nothing.
 
 mod backtest;
 mod check;
+mod cluster;
 mod crps;
 mod diagnose;
 mod ensemble;
 mod error;
+mod falloff;
 mod fitted;
 mod forecast;
 mod forecaster;
 mod form_error;
 mod functional;
 mod linear;
+mod noise;
 mod objective;
 mod options;
 mod panels;
 mod path;
+pub mod probe;
 mod problem;
 mod profile;
 #[cfg(test)]

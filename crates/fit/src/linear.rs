@@ -53,6 +53,13 @@ pub(crate) fn dot(a: &Theta, b: &Theta) -> f64 {
     a.iter().zip(b).map(|(x, y)| x * y).sum()
 }
 
+/// Adds factor · v vᵀ.
+pub(crate) fn add_outer(matrix: &mut Matrix, vector: &Theta, factor: f64) {
+    for (row, vi) in matrix.iter_mut().zip(vector) {
+        row.iter_mut().zip(vector).for_each(|(entry, vj)| *entry += factor * vi * vj);
+    }
+}
+
 /// Condition number of a matrix scaled to a unit diagonal over the free coordinates.
 pub(crate) fn scaled_condition(matrix: &Matrix, free: &[usize]) -> Option<f64> {
     if free.is_empty() || free.iter().any(|&i| matrix[i][i] <= 0.0) {

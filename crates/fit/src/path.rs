@@ -185,7 +185,7 @@ fn distinct(values: impl Iterator<Item = f64>) -> usize {
 }
 
 /// Least-squares parabola: constant, linear and square coefficients.
-fn parabola(points: &[(f64, f64)]) -> Option<[f64; 3]> {
+pub(crate) fn parabola(points: &[(f64, f64)]) -> Option<[f64; 3]> {
     let (mut matrix, mut vector) = (crate::linear::Matrix::default(), [0.0; 5]);
     for &(x, y) in points {
         let row = [1.0, x, x * x];

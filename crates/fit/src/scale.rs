@@ -12,11 +12,15 @@
 //! functional with gradient h has the sandwich variance hᵀA⁻¹BA⁻¹h against a curvature of 1/hᵀA⁻¹h, and the larger of
 //! their product and κ is used. On Epoch AI's 240 points this is what the bootstrap sees and equal scatter does not. Below
 //! 30 a sandwich is itself too noisy and under-covers.
+//!
+//! Points of one cluster are not independent: [`crate::cluster`] says what n − p, the variance and κ become. The sandwich
+//! then sums ψ g over a cluster before it squares (Liang and Zeger 1986), and the 30 are clusters.
 
 use forescale_core::law::Theta;
 use forescale_core::math;
 
-use crate::linear::{Matrix, dot, solve};
+use crate::cluster::Dependence;
+use crate::linear::{Matrix, add_outer, dot, solve};
 use crate::problem::FitProblem;
 
 /// Fewest observations a sandwich is estimated from.
@@ -29,7 +33,7 @@ pub(crate) struct Dispersion {
     pub(crate) kappa: f64,
     /// κ/E[ψ′]: the variance that one unit of information leaves.
     pub(crate) variance: f64,
-    /// n − p, at least 1.
+    /// n − p, at least 1; of clustered points n is their effective number.
     pub(crate) degrees: f64,
     /// Standard deviation of one run's log loss about the law.
     pub(crate) sigma: f64,
@@ -40,17 +44,19 @@ const NOISELESS: f64 = 1e-11;
 
 impl Dispersion {
     /// The dispersion about a fit with p parameters.
-    pub(crate) fn of(problem: &FitProblem, residuals: &[f64]) -> Self {
+    pub(crate) fn of(problem: &FitProblem, residuals: &[f64], dependence: Option<&Dependence>) -> Self {
         let count = problem.count();
-        let degrees = residuals.len().saturating_sub(count).max(1) as f64;
+        let independent = residuals.len().saturating_sub(count).max(1) as f64;
+        let degrees = dependence.map_or(independent, |d| (d.effective - count as f64).max(1.0));
+        let divisor = dependence.map_or(independent, |d| d.residual_degrees);
         let squares: f64 = residuals.iter().map(|r| r * r).sum();
-        let sigma = (squares / degrees).sqrt();
+        let sigma = (squares / divisor).sqrt();
         if sigma < NOISELESS {
             return Self { kappa: 0.0, variance: 0.0, degrees, sigma: 0.0 };
         }
         let slope_square = |(r, w): (&f64, f64)| (w * problem.cost.slope(*r)) * (w * problem.cost.slope(*r));
         let weights = || problem.samples.iter().map(|s| s.weight);
-        let mean_square = residuals.iter().zip(weights()).map(slope_square).sum::<f64>() / degrees;
+        let mean_square = residuals.iter().zip(weights()).map(slope_square).sum::<f64>() / divisor;
         let mean_weight = weights().sum::<f64>() / residuals.len() as f64;
         let bend = mean_weight * smoothed_bend(problem, residuals, sigma);
         let kappa = mean_square / bend;
@@ -119,9 +125,15 @@ pub(crate) struct Sandwich {
 
 impl Sandwich {
     /// From residuals at θ; `None` of too few.
-    pub(crate) fn of(problem: &FitProblem, theta: &Theta, dispersion: &Dispersion) -> Option<Self> {
+    pub(crate) fn of(
+        problem: &FitProblem,
+        theta: &Theta,
+        dispersion: &Dispersion,
+        dependence: Option<&Dependence>,
+    ) -> Option<Self> {
         let residuals = problem.residuals(theta);
-        if residuals.len() < SANDWICH_OBSERVATIONS || dispersion.kappa <= 0.0 {
+        let units = dependence.map_or(residuals.len(), |d| d.clusters.len());
+        if units < SANDWICH_OBSERVATIONS || dispersion.kappa <= 0.0 {
             return None;
         }
         let kernel = Kernel::of(&informative(problem, &residuals), dispersion.sigma);
@@ -132,7 +144,12 @@ impl Sandwich {
             let slope = sample.weight * problem.cost.slope(residual);
             let bend = sample.weight * mean_side(problem) * kernel.inside(problem.cost.delta(), residual);
             add_outer(&mut bread, &gradient, bend);
-            add_outer(&mut filling, &gradient, small_sample * slope * slope);
+            if dependence.is_none() {
+                add_outer(&mut filling, &gradient, small_sample * slope * slope);
+            }
+        }
+        if let Some(dependence) = dependence {
+            filling = clustered_filling(problem, theta, dependence);
         }
         Some(Self { bread, filling })
     }
@@ -151,8 +168,19 @@ impl Sandwich {
     }
 }
 
-fn add_outer(matrix: &mut Matrix, gradient: &Theta, factor: f64) {
-    for (row, gi) in matrix.iter_mut().zip(gradient) {
-        row.iter_mut().zip(gradient).for_each(|(entry, gj)| *entry += factor * gi * gj);
+/// Σ over clusters of (Σψg)(Σψg)ᵀ, with the factor G/(G − p) for few clusters: what points alone have with n.
+fn clustered_filling(problem: &FitProblem, theta: &Theta, dependence: &Dependence) -> Matrix {
+    let clusters = dependence.clusters.len() as f64;
+    let few = clusters / (clusters - problem.count() as f64).max(1.0);
+    let mut filling = Matrix::default();
+    for cluster in &dependence.clusters {
+        let mut score = Theta::default();
+        for sample in cluster.iter().map(|&i| &problem.samples[i]) {
+            let response = problem.form.response(theta, &sample.at);
+            let slope = sample.weight * problem.cost.slope(response.log_loss - sample.log_loss);
+            score.iter_mut().zip(response.gradient).for_each(|(total, g)| *total += slope * g);
+        }
+        add_outer(&mut filling, &score, few);
     }
+    filling
 }

@@ -11,6 +11,7 @@ mod headline;
 mod html;
 mod markdown;
 mod plot;
+mod probe;
 #[cfg(test)]
 #[path = "../examples/sample/data.rs"]
 mod sample;
@@ -19,8 +20,9 @@ mod tables;
 pub mod text;
 mod validate;
 
-pub use html::html;
+pub use html::{html, probe_html};
 pub use markdown::markdown;
+pub use probe::probe_markdown;
 pub use table::{Alignment, Table};
 
 use thiserror::Error;

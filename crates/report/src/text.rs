@@ -7,9 +7,11 @@ use forescale_core::observation::Exclusion;
 use forescale_core::outcome::{
     BacktestReport, Diagnosis, FitReport, FittedLaw, Forecast, ForecastStatus, ForecastTarget, Score, Verdict,
 };
+use forescale_core::probe::ProbeReport;
 
 use crate::format::{count, interval, loss, percent, plain, scientific, signed_percent};
 use crate::headline::plural;
+use crate::probe;
 use crate::table::Table;
 use crate::tables;
 
@@ -81,6 +83,16 @@ pub fn verdict(verdict: &Verdict) -> String {
         let _ = writeln!(text, "problem: {}", plain(problem));
     }
     text
+}
+
+/// `probe`: the verdict, then every number, then the doubts.
+#[must_use]
+pub fn probe(report: &ProbeReport) -> String {
+    let mut text = format!("probe {} {}\n", report.name(), plain(&probe::sentence(report)));
+    for named in probe::tables(report) {
+        let _ = write!(text, "\n{}\n{}", plain(&named.name), named.table.to_text());
+    }
+    text + &diagnoses(&report.diagnoses)
 }
 
 fn fit(law: &FittedLaw) -> String {

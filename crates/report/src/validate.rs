@@ -2,6 +2,7 @@
 
 use forescale_core::outcome::{BacktestCase, ForecastTarget};
 use forescale_core::panel::{ComputePanel, ReportData, TargetPanel};
+use forescale_core::probe::{Finding, PlaceScale, ProbeReport, RateCell};
 
 use crate::ReportError;
 
@@ -16,6 +17,34 @@ pub(crate) fn check(data: &ReportData) -> Result<(), ReportError> {
     }
     data.backtest.iter().flat_map(|report| &report.cases).try_for_each(case)?;
     data.true_floor.iter().try_for_each(|floor| finite("true floor", &data.sweep, *floor))
+}
+
+/// Refuses a probe with a number that no axis has a place for.
+pub(crate) fn probe(report: &ProbeReport) -> Result<(), ReportError> {
+    match &report.finding {
+        Finding::Coord(finding) => finding.checks.iter().flat_map(|check| &check.places).try_for_each(place),
+        Finding::Lr(finding) => finding.cells.iter().try_for_each(cell),
+        Finding::Collapse(finding) => finding.rungs.iter().try_for_each(|rung| {
+            finite("deviation", &rung.name, rung.deviation)?;
+            rung.points.iter().try_for_each(|point| positive("normalised loss", &rung.name, point.value))
+        }),
+    }
+}
+
+fn place(place: &PlaceScale) -> Result<(), ReportError> {
+    let slopes = place.slopes.iter().filter_map(|step| step.slope);
+    slopes.into_iter().try_for_each(|slope| finite("slope", &place.place, slope.estimate))?;
+    let scales = place.points.iter().filter_map(|point| point.mean_abs);
+    scales.into_iter().try_for_each(|scale| positive("scale", &place.place, scale))
+}
+
+fn cell(cell: &RateCell) -> Result<(), ReportError> {
+    let name = format!("d{}", cell.width);
+    for trial in &cell.trials {
+        positive("rate factor", &name, trial.factor)?;
+        trial.loss.iter().try_for_each(|loss| finite("loss", &name, *loss))?;
+    }
+    cell.best_factor.iter().try_for_each(|factor| positive("best rate", &name, factor.estimate))
 }
 
 fn compute(panel: &ComputePanel) -> Result<(), ReportError> {

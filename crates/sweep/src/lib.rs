@@ -5,13 +5,14 @@
 //! - [`SweepSpec`]: `sweep.toml` as written, checked once into a type that cannot be wrong;
 //! - [`plan()`]: the runs a spec comes to, worked out without touching a disk;
 //! - [`Store`]: the folder `runs/<run id>/` of each run and `out/`, with atomic writes and locks;
-//! - [`LocalLauncher`]: runs as child processes over the cores of this machine;
+//! - [`LocalLauncher`]: runs as child processes over the cores of this machine, branches of a trunk in turn;
 //! - [`collect`], [`read_records`]: all records of a sweep in one Parquet file;
+//! - [`seed_noise()`], [`spiked()`]: what the records say of their own noise;
 //! - [`observe()`] and [`read_table`]: records and foreign tables as observations, with a reason for each row left out.
 //!
 //! # What it leaves alone
 //!
-//! It trains nothing, fits nothing and never judges a loss: a number is kept, moved and counted here, not believed.
+//! It trains nothing, fits no law and never judges a loss: a number is kept, moved and counted here, not believed.
 
 pub mod import;
 pub mod launch;
@@ -19,15 +20,19 @@ mod nearest;
 pub mod observe;
 pub mod plan;
 mod records;
+mod seed_noise;
 pub mod spec;
+mod spiked;
 pub mod store;
 pub mod template;
 
 pub use import::{Table, TableError, TableOptions, read_table};
 pub use launch::{LaunchError, LaunchEvent, LaunchSummary, Launcher, LocalLauncher, Task};
 pub use observe::observe;
-pub use plan::{Plan, PlanError, plan};
+pub use plan::{Plan, PlanError, RECIPE, RateProbe, plan, plan_with, probe_rates};
 pub use records::{collect, read_records, write_records};
+pub use seed_noise::{RungNoise, SeedNoise, seed_noise};
 pub use spec::{SpecError, SweepSpec};
+pub use spiked::{SpikedRun, spiked};
 pub use store::{RunFolder, RunState, Store, StoreError, write_atomically};
 pub use template::template;

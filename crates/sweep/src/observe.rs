@@ -9,18 +9,25 @@ use forescale_core::quantity::LossUnit;
 use forescale_core::record::{Metric, RunRecord};
 use forescale_core::run::Role;
 
+use crate::seed_noise::seed_noise;
+
 /// Splits records into what a fit may see and what it may not.
 ///
 /// # Remarks
 ///
 /// Under [`FlopsRule::Column`] a record's own count is the exact one. A metric in nats is turned into bits per token
 /// and back where the selection asks for it; any other change of unit needs the text and is a missing metric.
+/// Each observation has the noise of its seed as [`seed_noise`] estimates it from all of these records.
 #[must_use]
 pub fn observe(records: &[RunRecord], selection: &Selection) -> (Vec<Observation>, Vec<Exclusion>) {
     let (mut seen, mut left_out) = (Vec::new(), Vec::new());
+    let noise = seed_noise(records, &selection.metric);
     for record in records {
         match observation(record, selection) {
-            Ok(one) => seen.push(one),
+            Ok(one) => {
+                let seed_sd = noise.as_ref().map(|noise| noise.sd_of(record) * one.loss);
+                seen.push(Observation { seed_sd, ..one });
+            }
             Err(reason) => left_out.push(Exclusion { run_id: record.run_id.0.clone(), reason }),
         }
     }
@@ -46,13 +53,15 @@ fn observation(record: &RunRecord, selection: &Selection) -> Result<Observation,
         flops: flops(record, selection.flops_rule),
         loss,
         loss_se: metric.se.map(|se| se * scale),
+        seed_sd: None,
         weight: 1.0,
         seed: Some(record.config.seed),
         eval_set_digest: Some(metric.eval_set_digest.clone()),
     })
 }
 
-fn admissible(record: &RunRecord) -> Result<(), ExclusionReason> {
+/// Whether a fit may see a run, whatever is measured of it.
+pub(crate) fn admissible(record: &RunRecord) -> Result<(), ExclusionReason> {
     if record.role == Role::Target {
         return Err(ExclusionReason::HeldOut);
     }

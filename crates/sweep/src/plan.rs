@@ -1,6 +1,7 @@
 //! The runs that a spec comes to: pure arithmetic, no disk, no clock.
 //!
-//! N follows from the width under the spec's counting rule, D from N, the batch from D, the steps from both. What can
+//! N follows from the width under the spec's counting rule, D from N, the batch from D, the steps from both; the rules
+//! stand in [`RECIPE`], with their sources. What can
 //! only be judged with these in hand is refused here, before any training: a rung too short to be on the curve, a
 //! budget that buys too little data, more tokens than the corpus has, two runs that are one.
 
@@ -8,12 +9,20 @@ use std::collections::BTreeMap;
 
 use forescale_core::corpus::{CorpusManifest, CorpusSpec};
 use forescale_core::count::{FlopsCounts, ModelShape, ParameterCounts};
-use forescale_core::run::{OptimizerConfig, PlannedRun, Role, RunConfig};
+use forescale_core::run::{OptimizerConfig, Parametrization, PlannedRun, Role, RunConfig, ScheduleKind};
 use thiserror::Error;
 
 use crate::spec::{Horizon, SweepSpec};
 
 mod doubts;
+mod probe;
+mod recipe;
+mod trunks;
+
+pub use probe::{RateProbe, probe_rates};
+pub use recipe::{RECIPE, RecipeRule};
+pub use trunks::TrunkSavings;
+pub(crate) use trunks::shared_steps;
 
 /// Fewest steps of a run: under this a run is still in its early phase and lies off the curve.
 ///
@@ -48,6 +57,24 @@ impl Plan {
     pub fn find(&self, name_or_id: &str) -> Option<&PlannedRun> {
         self.runs.iter().find(|run| run.name == name_or_id || run.id.0 == name_or_id)
     }
+
+    /// Steps that a run takes over from a shorter branch of its trunk; 0 for a run of its own.
+    #[must_use]
+    pub fn shared_steps(&self, run: &PlannedRun) -> u64 {
+        trunks::shared_steps(&run.config, self.runs.iter().map(|other| &other.config))
+    }
+
+    /// Exact FLOPs of those steps.
+    #[must_use]
+    pub fn saved_flops(&self, run: &PlannedRun) -> f64 {
+        trunks::flops_of_steps(&run.config, self.shared_steps(run))
+    }
+
+    /// What all trunks save together.
+    #[must_use]
+    pub fn trunk_savings(&self) -> TrunkSavings {
+        trunks::savings(&self.runs)
+    }
 }
 
 /// A spec that asks for runs that cannot be, or cannot be trusted.
@@ -64,22 +91,40 @@ pub struct PlanError {
 
 /// Works out the runs of a spec.
 ///
-/// Without a manifest the corpus digest is empty and ids are provisional; a text corpus then counts as 256 symbols.
+/// Without a manifest the corpus digest is empty and ids are provisional; a `tokenizer.json` whose vocabulary the
+/// spec does not say then counts as 256 symbols.
 ///
 /// # Errors
 ///
 /// [`PlanError`] when a run has too few steps or tokens per parameter, needs more tokens than the corpus has, does
 /// not fit its windows, or is another run over again.
 pub fn plan(spec: &SweepSpec, manifest: Option<&CorpusManifest>) -> Result<Plan, PlanError> {
-    let planner = Planner { spec, corpus: CorpusFacts::of(spec.corpus(), manifest) };
+    let planner = Planner::new(spec, manifest);
     planner.check_windows()?;
     let mut runs = planner.path()?;
+    runs.extend(planner.branches()?);
     runs.extend(planner.off_path()?);
     runs.sort_by(|one, two| cost(one).total_cmp(&cost(two)));
     runs.extend(planner.target()?);
     planner.check_identities(&runs)?;
     let notes = doubts::notes(spec, &runs, manifest.is_none());
     Ok(Plan { runs, notes, provisional: manifest.is_none() })
+}
+
+/// As [`plan()`], under another parametrisation than the spec's; its own where none is named.
+///
+/// # Errors
+///
+/// As [`plan()`].
+pub fn plan_with(
+    spec: &SweepSpec,
+    manifest: Option<&CorpusManifest>,
+    parametrization: Option<Parametrization>,
+) -> Result<Plan, PlanError> {
+    match parametrization {
+        Some(parametrization) => plan(&spec.with_parametrization(parametrization), manifest),
+        None => plan(spec, manifest),
+    }
 }
 
 fn cost(run: &PlannedRun) -> f64 {
@@ -112,9 +157,9 @@ impl CorpusFacts {
                 validation_tokens: Some(zipf.validation_tokens),
                 window_alignment: zipf.key_digits + 1,
             },
-            (None, CorpusSpec::Files(_) | CorpusSpec::RustCode(_)) => Self {
+            (None, CorpusSpec::Files(_) | CorpusSpec::RustCode(_) | CorpusSpec::Shards(_)) => Self {
                 digest: String::new(),
-                vocabulary: 256,
+                vocabulary: spec.vocabulary().unwrap_or(256),
                 train_tokens: None,
                 validation_tokens: None,
                 window_alignment: 1,
@@ -124,6 +169,7 @@ impl CorpusFacts {
 }
 
 /// One run before it has an identity.
+#[derive(Clone, Copy)]
 struct Wanted {
     role: Role,
     width: u32,
@@ -131,6 +177,10 @@ struct Wanted {
     seed: u64,
     /// D / N as the spec has it; it follows from the steps where the spec names a compute.
     tokens_per_param: Option<f64>,
+    /// The trunk, where it is a branch of one.
+    trunk: Option<trunks::TrunkScale>,
+    /// What both peak rates are multiplied by, after the recipe.
+    rate_factor: f64,
 }
 
 struct Planner<'a> {
@@ -138,35 +188,37 @@ struct Planner<'a> {
     corpus: CorpusFacts,
 }
 
+impl<'a> Planner<'a> {
+    fn new(spec: &'a SweepSpec, manifest: Option<&CorpusManifest>) -> Self {
+        Self { spec, corpus: CorpusFacts::of(spec.corpus(), manifest) }
+    }
+}
+
 impl Planner<'_> {
+    /// A run on the path at so many tokens per parameter.
+    fn wanted(&self, width: u32, ratio: f64, seed: u64) -> Wanted {
+        let tokens = ratio * self.params(width);
+        let tokens_per_param = Some(ratio);
+        Wanted { role: Role::Path, width, tokens, seed, tokens_per_param, trunk: None, rate_factor: 1.0 }
+    }
+
     fn path(&self) -> Result<Vec<PlannedRun>, PlanError> {
-        let seeds_of = |rung: &crate::spec::Rung| 0..rung.seeds;
         let wanted = self.spec.rungs().iter().flat_map(|rung| {
-            let tokens = rung.tokens_per_param * self.params(rung.width);
-            let tokens_per_param = Some(rung.tokens_per_param);
-            seeds_of(rung).map(move |seed| Wanted {
-                role: Role::Path,
-                width: rung.width,
-                tokens,
-                seed,
-                tokens_per_param,
-            })
+            let own = (0..rung.seeds).filter(|&seed| !self.is_branch(rung, seed));
+            own.map(|seed| self.wanted(rung.width, rung.tokens_per_param, seed))
         });
         wanted.map(|wanted| self.run(&wanted)).collect()
     }
 
     fn off_path(&self) -> Result<Vec<PlannedRun>, PlanError> {
         let wanted = self.spec.off_path().iter().flat_map(|run| {
-            let (tokens, tokens_per_param) = match run.horizon {
-                Horizon::TokensPerParam(ratio) => (ratio * self.params(run.width), Some(ratio)),
-                Horizon::ComputeOf(rung) => (self.rung_flops(rung) / self.flops_per_token(run.width), None),
-            };
-            (0..run.seeds).map(move |seed| Wanted {
-                role: Role::OffPath,
-                width: run.width,
-                tokens,
-                seed,
-                tokens_per_param,
+            let at = |ratio, seed| Wanted { role: Role::OffPath, ..self.wanted(run.width, ratio, seed) };
+            (0..run.seeds).map(move |seed| match run.horizon {
+                Horizon::TokensPerParam(ratio) => at(ratio, seed),
+                Horizon::ComputeOf(rung) => {
+                    let tokens = self.rung_flops(rung) / self.flops_per_token(run.width);
+                    Wanted { tokens, tokens_per_param: None, ..at(1.0, seed) }
+                }
             })
         });
         wanted.map(|wanted| self.run(&wanted)).collect()
@@ -174,10 +226,8 @@ impl Planner<'_> {
 
     fn target(&self) -> Result<Option<PlannedRun>, PlanError> {
         let Some(target) = self.spec.target() else { return Ok(None) };
-        let tokens = target.tokens_per_param * self.params(target.width);
-        let tokens_per_param = Some(target.tokens_per_param);
-        let (width, seed) = (target.width, target.seed);
-        self.run(&Wanted { role: Role::Target, width, tokens, seed, tokens_per_param }).map(Some)
+        let wanted = self.wanted(target.width, target.tokens_per_param, target.seed);
+        self.run(&Wanted { role: Role::Target, ..wanted }).map(Some)
     }
 
     fn run(&self, wanted: &Wanted) -> Result<PlannedRun, PlanError> {
@@ -197,6 +247,7 @@ impl Planner<'_> {
             layers: model.layers,
             heads: width / model.head_size,
             head_size: model.head_size,
+            mlp: model.mlp,
             mlp_hidden: ((model.mlp_ratio * f64::from(width) / 8.0 - 1e-3).ceil().max(1.0) * 8.0) as u32,
             context: model.context,
             input_order: model.input_order,
@@ -216,43 +267,56 @@ impl Planner<'_> {
     fn rung_flops(&self, width: u32) -> f64 {
         let rung = self.spec.rungs().iter().find(|rung| rung.width == width);
         let ratio = rung.expect("the spec was checked to name a rung").tokens_per_param;
-        let wanted =
-            Wanted { role: Role::Path, width, tokens: ratio * self.params(width), seed: 0, tokens_per_param: None };
-        self.config(&wanted).tokens() as f64 * self.flops_per_token(width)
+        self.config(&self.wanted(width, ratio, 0)).tokens() as f64 * self.flops_per_token(width)
     }
 
     fn config(&self, wanted: &Wanted) -> RunConfig {
-        let training = self.spec.training();
-        let context = f64::from(self.spec.model().context);
-        let sequences = (training.batch_coefficient * wanted.tokens.sqrt() / context).round().max(1.0);
-        let steps = (wanted.tokens / (sequences * context)).round().max(1.0) as u64;
+        let (model, training) = (self.spec.model(), self.spec.training());
+        let context = f64::from(model.context);
+        let tokens = wanted.trunk.map_or(wanted.tokens, |trunk| trunk.mean_tokens);
+        let sequences = recipe::sequences(training.batch_coefficient, training.batch_exponent, tokens, context);
+        let steps = recipe::steps(wanted.tokens, f64::from(sequences) * context);
         RunConfig {
-            family: self.spec.model().family,
+            family: model.family,
             shape: self.shape(wanted.width),
             corpus_digest: self.corpus.digest.clone(),
-            sequences: sequences as u32,
+            sequences,
             steps,
-            optimizer: self.optimizer(steps),
+            optimizer: self.optimizer(wanted, f64::from(sequences) * context),
             evaluation: self.spec.evaluation().clone(),
             seed: wanted.seed,
             allow_repeats: training.allow_repeats,
+            branch: wanted.trunk.is_some(),
         }
     }
 
-    fn optimizer(&self, steps: u64) -> OptimizerConfig {
+    /// The optimiser of a run: the rules of the recipe, worked out.
+    fn optimizer(&self, wanted: &Wanted, batch_tokens: f64) -> OptimizerConfig {
         let training = self.spec.training();
+        let (mean_tokens, shortest_tokens) =
+            wanted.trunk.map_or((wanted.tokens, wanted.tokens), |trunk| (trunk.mean_tokens, trunk.shortest_tokens));
+        let horizon =
+            training.horizon.map_or(1.0, |rule| recipe::horizon_factor(rule.exponent, rule.base_tokens, mean_tokens));
+        let rate_factor = horizon * wanted.rate_factor;
+        let beta2 = training
+            .beta2_base_batch_tokens
+            .map_or(training.beta2, |base| recipe::beta2_at(training.beta2, base, batch_tokens));
+        let cools_down = training.schedule == ScheduleKind::WarmupStableDecay;
+        let decay_steps = recipe::share_of(recipe::steps(wanted.tokens, batch_tokens), training.decay);
         OptimizerConfig {
-            learning_rate: training.learning_rate,
-            embedding_learning_rate: training.embedding_learning_rate,
+            learning_rate: training.learning_rate * rate_factor,
+            embedding_learning_rate: training.embedding_learning_rate * rate_factor,
             base_width: training.base_width,
+            base_layers: training.base_layers,
             parametrization: training.parametrization,
             beta1: training.beta1,
-            beta2: training.beta2,
+            beta2,
             epsilon: training.epsilon,
             weight_decay: training.weight_decay,
             clip_norm: training.clip_norm,
             schedule: training.schedule,
-            warmup_steps: ((training.warmup * steps as f64).round() as u64).max(1),
+            decay_steps: if cools_down { decay_steps } else { 0 },
+            warmup_steps: recipe::share_of(recipe::steps(shortest_tokens, batch_tokens), training.warmup),
         }
     }
 
@@ -320,11 +384,16 @@ impl Planner<'_> {
     fn check_identities(&self, runs: &[PlannedRun]) -> Result<(), PlanError> {
         let (mut ids, mut names) = (BTreeMap::new(), BTreeMap::new());
         for run in runs {
-            let twin = ids.insert(&run.id, run).or_else(|| names.insert(&run.name, run));
-            if let Some(twin) = twin {
+            if let Some(twin) = ids.insert(&run.id, run) {
                 return self.refuse(
                     format!("{} and {} have one identity, `{}`", described(twin), described(run), run.id),
                     "take one of them out, or give it another seed or horizon".to_owned(),
+                );
+            }
+            if let Some(twin) = names.insert(&run.name, run) {
+                return self.refuse(
+                    format!("{} and {} have one name", described(twin), described(run)),
+                    "take one of them out: a branch of a trunk is the rung's run, or the off-path one".to_owned(),
                 );
             }
         }
@@ -339,6 +408,7 @@ fn whole_windows(tokens: u64, context: u32) -> u64 {
 
 fn described(run: &PlannedRun) -> String {
     let place = match run.role {
+        _ if run.config.branch => "`[[trunk]]`",
         Role::Path => "`[ladder]`",
         Role::OffPath => "`[[off_path]]`",
         Role::Target => "`[target]`",

@@ -11,7 +11,9 @@ use forescale_core::record::{RECORD_SCHEMA, RunRecord, RunStatus};
 use forescale_core::run::{Role, ScheduleKind};
 use polars::prelude::*;
 
+use crate::observe::admissible;
 use crate::plan::Plan;
+use crate::seed_noise::seed_noise;
 use crate::store::{Store, StoreError, parse_record, write_atomically};
 
 /// File name of a sweep's records in `out/`.
@@ -154,12 +156,20 @@ fn outcome(records: &[RunRecord]) -> Vec<Column> {
     let reasons: Vec<Option<String>> = records.iter().map(|r| r.reason.clone()).collect();
     let evaluated: Vec<Option<String>> =
         records.iter().map(|r| r.metric("loss").map(|m| m.eval_set_digest.clone())).collect();
+    let noise = seed_noise(records, "loss");
+    // In the unit of the loss; none where a fit may not see the run.
+    let seed_sd = |record: &RunRecord| {
+        let loss = record.metric("loss").filter(|_| admissible(record).is_ok())?.value;
+        noise.as_ref().map(|noise| noise.sd_of(record) * loss)
+    };
     vec![
         text("status", records, |r| status_name(r.status).to_owned()),
         Column::new("reason".into(), reasons),
         Column::new("is_final".into(), records.iter().map(|r| r.is_final).collect::<Vec<_>>()),
         number("loss", records, |r| r.metric("loss").map(|metric| metric.value)),
         number("loss_se", records, |r| r.metric("loss").and_then(|metric| metric.se)),
+        number("seed_sd", records, seed_sd),
+        count("spikes", records, |r| r.spikes),
         Column::new("eval_set_digest".into(), evaluated),
     ]
 }

@@ -1,6 +1,6 @@
 //! The form of a checkpoint: one line of JSON, then the numbers.
 //!
-//! Layout, version 1.0: the magic line `forescale.checkpoint/1.0`, a line of JSON ([`Header`]), then little-endian
+//! Layout, version 2.0: the magic line `forescale.checkpoint/2.0`, a line of JSON ([`Header`]), then little-endian
 //! f32: for each weight in the order of the header its values, first moments and second moments. Whoever stores it
 //! adds a checksum; the length is checked here.
 
@@ -11,8 +11,9 @@ use crate::error::TrainError;
 use crate::kernels::{tensor, view};
 use crate::model::Weight;
 use crate::optim::Optimizer;
+use crate::watch::LossWatch;
 
-const MAGIC: &str = "forescale.checkpoint/1.0";
+const MAGIC: &str = "forescale.checkpoint/2.0";
 
 /// What a run knows about itself between steps, besides weights and moments.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,49 +31,93 @@ pub(crate) struct Progress {
     pub(crate) wall_seconds: f64,
     /// Vector instructions of the last attempt.
     pub(crate) simd: String,
+    /// Steps taken over from the trunk at the start of the run.
+    pub(crate) taken_over: u64,
     /// What changed between attempts.
     pub(crate) notes: Vec<String>,
 }
 
-/// Smoothed training loss, and for how long it has been far above its best.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct LossWatch {
-    smoothed: Option<f64>,
-    best: Option<f64>,
-    steps_above: u64,
+impl Progress {
+    /// At the start of a run.
+    pub(crate) fn fresh(simd: &str) -> Self {
+        Self {
+            step: 0,
+            curve: Vec::new(),
+            watch: LossWatch::default(),
+            attempts: 1,
+            wall_seconds: 0.0,
+            simd: simd.to_owned(),
+            taken_over: 0,
+            notes: Vec::new(),
+        }
+    }
+
+    /// Goes on with these vector instructions, and notes where they are others than before.
+    pub(crate) fn resumed(mut self, simd: &str) -> Self {
+        if self.simd != simd {
+            self.notes.push(format!(
+                "vector instructions changed from {} to {simd} at step {}; the last bits of later steps may differ",
+                self.simd, self.step
+            ));
+            simd.clone_into(&mut self.simd);
+        }
+        self
+    }
+
+    /// What a reader of the record should know of how the run came about.
+    pub(crate) fn all_notes(&self) -> Vec<String> {
+        let taken_over =
+            (self.taken_over > 0).then(|| format!("steps 0 to {} taken over from the trunk", self.taken_over));
+        taken_over.into_iter().chain(self.notes.iter().cloned()).collect()
+    }
+
+    /// What other branches of the trunk take over: neither attempts nor time, which were this run's.
+    pub(crate) fn of_trunk(&self) -> Self {
+        Self { attempts: 0, wall_seconds: 0.0, taken_over: 0, ..self.clone() }
+    }
 }
 
-/// Steps over which the training loss is smoothed. Chosen here: a few times the scatter of one small batch.
-const SMOOTHING_STEPS: f64 = 50.0;
-/// Nats above its best at which the smoothed loss counts as lost. Chosen here: no working run of the ladder does this.
-const LOST_NATS: f64 = 1.0;
-/// Steps in a row it may be lost before the run is given up; a spike that heals is left alone.
-const LOST_STEPS: u64 = 200;
+/// Whose state a checkpoint is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Owner<'a> {
+    /// A run's, by the digest of its config.
+    Run(&'a str),
+    /// A trunk's, by its identity.
+    Trunk(&'a str),
+}
 
-impl LossWatch {
-    /// Takes in a step's training loss; says why, if the run has diverged.
-    ///
-    /// The rule: a loss that is not a number, or an exponential mean (50 steps) that stays more than 1 nat above its
-    /// own best for 200 steps in a row.
-    pub(crate) fn diverged(&mut self, loss: f64) -> Option<String> {
-        if !loss.is_finite() {
-            return Some(format!("the training loss is {loss}"));
+impl Owner<'_> {
+    fn identity(&self) -> &str {
+        match self {
+            Self::Run(identity) | Self::Trunk(identity) => identity,
         }
-        let smoothed = self.smoothed.map_or(loss, |before| before + (loss - before) / SMOOTHING_STEPS);
-        let best = self.best.map_or(smoothed, |best| best.min(smoothed));
-        self.steps_above = if smoothed > best + LOST_NATS { self.steps_above + 1 } else { 0 };
-        (self.smoothed, self.best) = (Some(smoothed), Some(best));
-        (self.steps_above >= LOST_STEPS).then(|| {
-            format!("the smoothed training loss is {smoothed:.3}, {LOST_STEPS} steps in a row {LOST_NATS} nat or more above its best of {best:.3}")
-        })
+    }
+
+    fn noun(&self) -> &'static str {
+        match self {
+            Self::Run(_) => "config",
+            Self::Trunk(_) => "trunk",
+        }
+    }
+
+    /// Why a checkpoint is not taken, and what to do about it.
+    pub(crate) fn refuse(&self, step: u64, problem: String) -> TrainError {
+        match self {
+            Self::Run(_) => TrainError::Checkpoint {
+                step,
+                problem,
+                hint: "give each config its own run folder, or delete the run's checkpoint to start it again"
+                    .to_owned(),
+            },
+            Self::Trunk(_) => TrainError::TrunkCheckpoint { step, problem },
+        }
     }
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Header {
-    config_digest: String,
+    owner: String,
     progress: Progress,
     /// Name and number of values of each weight.
     weights: Vec<(String, usize)>,
@@ -80,13 +125,13 @@ struct Header {
 
 /// Everything needed to go on from here.
 pub(crate) fn pack(
-    config_digest: &str,
+    owner: Owner<'_>,
     progress: &Progress,
     weights: &[Weight],
     optimizer: &Optimizer,
 ) -> Result<Checkpoint, TrainError> {
     let header = Header {
-        config_digest: config_digest.to_owned(),
+        owner: owner.identity().to_owned(),
         progress: progress.clone(),
         weights: weights.iter().map(|weight| (weight.spec.name.clone(), weight.spec.len())).collect(),
     };
@@ -104,28 +149,25 @@ pub(crate) fn pack(
 /// Puts a checkpoint's weights and moments in place and returns its progress.
 pub(crate) fn unpack(
     checkpoint: &Checkpoint,
-    config_digest: &str,
+    owner: Owner<'_>,
     weights: &[Weight],
     optimizer: &mut Optimizer,
 ) -> Result<Progress, TrainError> {
-    let refuse =
-        |problem: String, hint: &str| TrainError::Checkpoint { step: checkpoint.step, problem, hint: hint.to_owned() };
-    let again = "delete the run's checkpoint and start the run again";
-    let (header, numbers) = split(&checkpoint.bytes).map_err(|problem| refuse(problem, again))?;
-    if header.config_digest != config_digest {
-        let problem = format!(
-            "it belongs to config `{}`, but this run is `{}`",
-            shortened(&header.config_digest),
-            shortened(config_digest)
-        );
-        return Err(refuse(problem, "give each config its own run folder, or delete the checkpoint to start again"));
+    let refuse = |problem| owner.refuse(checkpoint.step, problem);
+    let (header, numbers) = split(&checkpoint.bytes).map_err(refuse)?;
+    if header.owner != owner.identity() {
+        let (found, noun, own) = (shortened(&header.owner), owner.noun(), shortened(owner.identity()));
+        return Err(refuse(format!("it belongs to {noun} `{found}`, but this run's is `{own}`")));
+    }
+    if header.progress.step != checkpoint.step {
+        return Err(refuse(format!("it was taken at step {}", header.progress.step)));
     }
     let names_agree = header.weights.len() == weights.len()
         && header.weights.iter().zip(weights).all(|((name, len), w)| *name == w.spec.name && *len == w.spec.len());
     let expected: usize = weights.iter().map(|weight| 3 * 4 * weight.spec.len()).sum();
     if !names_agree || numbers.len() != expected {
-        let problem = format!("it holds {} bytes of weights, but the model takes {expected}", numbers.len());
-        return Err(refuse(problem, again));
+        let found = numbers.len();
+        return Err(refuse(format!("it holds {found} bytes of weights, but the model takes {expected}")));
     }
     fill(numbers, weights, optimizer)?;
     Ok(header.progress)
@@ -169,19 +211,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_loss_that_is_not_a_number_ends_the_run_at_once() {
-        assert!(LossWatch::default().diverged(f64::NAN).is_some());
-        assert!(LossWatch::default().diverged(f64::INFINITY).is_some());
+    fn a_change_of_vector_instructions_is_noted() {
+        let before = Progress { step: 40, ..Progress::fresh("avx2") };
+        assert_eq!(before.clone().resumed("avx2"), before);
+        let resumed = before.resumed("avx512");
+        assert!(resumed.notes[0].contains("from avx2 to avx512 at step 40"));
+        assert_eq!(resumed.simd, "avx512");
     }
 
     #[test]
-    fn a_spike_that_heals_is_left_alone_and_a_lasting_rise_is_not() {
-        let mut watch = LossWatch::default();
-        let mut feed = |loss: f64, steps: usize| (0..steps).find_map(|_| watch.diverged(loss));
-        assert_eq!(feed(2.0, 500), None);
-        assert_eq!(feed(8.0, 100), None);
-        assert_eq!(feed(2.0, 500), None);
-        let reason = feed(5.5, 400).expect("lost for hundreds of steps");
-        assert!(reason.contains("above its best of 2.0"), "{reason}");
+    fn a_trunk_hands_on_what_training_decides_and_not_what_it_cost() {
+        let mut run = Progress { step: 7, attempts: 3, wall_seconds: 9.5, taken_over: 4, ..Progress::fresh("avx2") };
+        run.watch.take_in(2.5, true);
+        let handed_on = run.of_trunk();
+        assert_eq!((handed_on.step, handed_on.watch), (7, run.watch));
+        assert_eq!((handed_on.attempts, handed_on.wall_seconds.to_bits(), handed_on.taken_over), (0, 0, 0));
     }
 }

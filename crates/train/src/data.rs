@@ -57,6 +57,19 @@ impl TokenFile {
         self.read(self.manifest.train_tokens + start, window)
     }
 
+    /// Asks the system to have a window of the training split in memory by the time it is read. A hint: what cannot be
+    /// fetched ahead is fetched when it is read.
+    pub(crate) fn fetch_ahead(&self, start: u64, context: u32) {
+        #[cfg(unix)]
+        {
+            let width = self.manifest.token_width.bytes();
+            let (first, length) = (start as usize * width, (context as usize + 1) * width);
+            self.map.advise_range(memmap2::Advice::WillNeed, first, length).ok();
+        }
+        #[cfg(not(unix))]
+        let _ = (start, context);
+    }
+
     fn read(&self, start: u64, window: WindowMut<'_>) -> Result<(), TrainError> {
         let context = window.inputs.len();
         let width = self.manifest.token_width.bytes();

@@ -86,6 +86,16 @@ pub enum TrainError {
         /// What to do.
         hint: String,
     },
+    /// The state of a trunk is not one that this branch can go on from, or is damaged.
+    #[error(
+        "trunk checkpoint at step {step}: {problem}\n\nhint: delete the trunk's checkpoint; its branches are then trained from the start"
+    )]
+    TrunkCheckpoint {
+        /// Step the sink said it was taken at.
+        step: u64,
+        /// What is wrong.
+        problem: String,
+    },
     /// The log or a checkpoint could not be stored or read.
     #[error(transparent)]
     Sink(#[from] SinkError),

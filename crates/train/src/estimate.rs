@@ -17,9 +17,11 @@ const GFLOPS_BY_WIDTH: [(f64, f64); 7] =
 /// token.
 #[must_use]
 pub fn estimated_seconds(config: &RunConfig, threads: usize) -> f64 {
-    let evaluations = f64::from(config.evaluation.curve_points) + 1.0;
+    let evaluation = &config.evaluation;
+    let on_the_way = if evaluation.curve_tokens == 0 { evaluation.tokens } else { evaluation.curve_tokens };
+    let measured = evaluation.tokens + u64::from(evaluation.curve_points) * on_the_way.min(evaluation.tokens);
     let training = FlopsCounts::of(&config.shape, config.tokens()).exact;
-    let evaluating = FlopsCounts::of(&config.shape, config.evaluation.tokens).exact / 3.0 * evaluations;
+    let evaluating = FlopsCounts::of(&config.shape, measured).exact / 3.0;
     let flops_per_second = gflops(f64::from(config.shape.width)) * 1e9;
     (training / speedup(config, threads) + evaluating / threads.max(1) as f64) / flops_per_second
 }
@@ -48,6 +50,8 @@ fn gflops(width: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use forescale_core::run::EvaluationConfig;
+
     use super::*;
     use crate::fixture::config;
 
@@ -74,5 +78,21 @@ mod tests {
         let seconds = |steps| estimated_seconds(&RunConfig { steps, ..config() }, 1);
         let (one, two, three) = (seconds(1000), seconds(2000), seconds(3000));
         assert!(((three - two) / (two - one) - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn an_evaluation_on_the_way_costs_the_tokens_it_measures() {
+        // Three of them on 100 tokens of 400 instead of on all: 900 tokens less, at a third of training each.
+        let of = |curve_tokens| {
+            let evaluation = EvaluationConfig { curve_tokens, ..config().evaluation };
+            estimated_seconds(&RunConfig { evaluation, ..config() }, 1)
+        };
+        let training = |steps| {
+            let evaluation = EvaluationConfig { curve_points: 0, ..config().evaluation };
+            estimated_seconds(&RunConfig { steps, evaluation, ..config() }, 1)
+        };
+        let step = training(2) - training(1);
+        assert!(((of(0) - of(100)) / step - 900.0 / 3.0 / 180.0).abs() < 1e-9);
+        assert!((of(0) - of(4_000)).abs() < 1e-15);
     }
 }

@@ -1,6 +1,8 @@
 //! A small corpus and config that the tests of several modules share.
 
-use forescale_core::corpus::{CORPUS_SCHEMA, Cluster, CorpusManifest, CorpusSpec, FilesSpec, TokenWidth};
+use forescale_core::corpus::{
+    CORPUS_SCHEMA, Cluster, CorpusManifest, CorpusSpec, FilesSpec, TokenWidth, TokenizerSpec,
+};
 use forescale_core::count::ModelShape;
 use forescale_core::run::{EvaluationConfig, Family, OptimizerConfig, Parametrization, RunConfig, ScheduleKind};
 
@@ -15,7 +17,11 @@ pub(crate) fn manifest() -> CorpusManifest {
     let cluster = |name: &str, start, end| Cluster { name: name.to_owned(), start, end };
     CorpusManifest {
         schema: CORPUS_SCHEMA.to_owned(),
-        spec: CorpusSpec::Files(FilesSpec { paths: Vec::new(), validation_share: 0.1 }),
+        spec: CorpusSpec::Files(FilesSpec {
+            paths: Vec::new(),
+            validation_share: 0.1,
+            tokenizer: TokenizerSpec::default(),
+        }),
         digest: "corpus".to_owned(),
         tokens_sha256: "tokens".to_owned(),
         tokenizer_digest: "bytes-256".to_owned(),
@@ -63,6 +69,7 @@ pub(crate) fn config() -> RunConfig {
             layers: 2,
             heads: 2,
             head_size: 8,
+            mlp: forescale_core::count::Mlp::Swiglu,
             mlp_hidden: 24,
             context: 20,
             input_order: 2,
@@ -74,6 +81,7 @@ pub(crate) fn config() -> RunConfig {
             learning_rate: 0.02,
             embedding_learning_rate: 0.02,
             base_width: 16,
+            base_layers: 2,
             parametrization: Parametrization::Mup,
             beta1: 0.9,
             beta2: 0.99,
@@ -82,9 +90,11 @@ pub(crate) fn config() -> RunConfig {
             clip_norm: 1.0,
             schedule: ScheduleKind::Linear,
             warmup_steps: 3,
+            decay_steps: 0,
         },
-        evaluation: EvaluationConfig { tokens: 400, curve_points: 3 },
+        evaluation: EvaluationConfig { tokens: 400, curve_tokens: 0, curve_points: 3 },
         seed: 5,
         allow_repeats: false,
+        branch: false,
     }
 }

@@ -8,12 +8,16 @@
 //! Results do not depend on the number of threads: a batch is dealt into shards by a rule that knows only its size,
 //! each shard is computed by one thread, and gradients are added in the order of shards.
 
+mod check;
 mod checkpoint;
+mod coord;
 mod data;
 mod device;
 mod error;
 mod estimate;
 mod evaluate;
+mod exam;
+mod export;
 #[cfg(test)]
 mod fixture;
 mod init;
@@ -23,11 +27,15 @@ mod optim;
 mod parametrization;
 mod schedule;
 mod shard;
+mod step;
 mod train;
+mod watch;
 
+pub use coord::activation_scales;
 pub use data::TokenFile;
 pub use device::{DeviceChoice, ParseDeviceError, device_report};
 pub use error::TrainError;
 pub use estimate::estimated_seconds;
 pub use evaluate::eval_set_digest;
+pub use export::{ExportError, TrainedModel, check_hf};
 pub use train::{TrainOptions, TrainOutcome, train};

@@ -4,7 +4,10 @@
 //! runs forward and backward of its shard from end to end. How many shards there are follows from the number of
 //! sequences alone, and gradients are added in the order of shards; so one thread and sixteen give the same bits.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
@@ -45,6 +48,57 @@ impl Workers {
             _ => items.iter().map(compute).collect(),
         }
     }
+
+    /// Computes one value for each item and adds them up in order, each as soon as those before it are there; `None`
+    /// without items. Threads take items one by one, so that few values wait: a shard's gradients are as large as the
+    /// model.
+    pub(crate) fn sum<I: Sync, T: Send>(
+        &self,
+        items: &[I],
+        compute: impl Fn(&I) -> T + Sync,
+        add: impl Fn(&mut T, T) + Sync,
+    ) -> Option<T> {
+        let Some(pool) = self.pool.as_ref().filter(|_| items.len() > 1) else {
+            return items.iter().map(compute).reduce(|mut sum, value| {
+                add(&mut sum, value);
+                sum
+            });
+        };
+        let next = AtomicUsize::new(0);
+        let sum = Mutex::new(OrderedSum { added: 0, sum: None, waiting: BTreeMap::new() });
+        pool.broadcast(|_| {
+            while let Some((index, item)) = take(&next, items) {
+                let value = compute(item);
+                sum.lock().unwrap_or_else(PoisonError::into_inner).put(index, value, &add);
+            }
+        });
+        sum.into_inner().unwrap_or_else(PoisonError::into_inner).sum
+    }
+}
+
+fn take<'a, I>(next: &AtomicUsize, items: &'a [I]) -> Option<(usize, &'a I)> {
+    let index = next.fetch_add(1, Ordering::Relaxed);
+    items.get(index).map(|item| (index, item))
+}
+
+/// A sum of values that come in any order and are added in theirs.
+struct OrderedSum<T> {
+    added: usize,
+    sum: Option<T>,
+    waiting: BTreeMap<usize, T>,
+}
+
+impl<T> OrderedSum<T> {
+    fn put(&mut self, index: usize, value: T, add: impl Fn(&mut T, T)) {
+        self.waiting.insert(index, value);
+        while let Some(value) = self.waiting.remove(&self.added) {
+            match &mut self.sum {
+                Some(sum) => add(sum, value),
+                None => self.sum = Some(value),
+            }
+            self.added += 1;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -63,6 +117,17 @@ mod tests {
     fn shards_are_powers_of_two_of_two_sequences_or_more() {
         let count = |sequences| shards(sequences).len();
         assert_eq!([1, 2, 3, 4, 6, 8, 9, 12, 16, 1000].map(count), [1, 1, 1, 2, 2, 4, 4, 4, 8, 16]);
+    }
+
+    #[test]
+    fn sums_are_in_order_whatever_finishes_first() {
+        // Words put together tell their order; early items take longest, so that later ones have to wait.
+        let items: Vec<u32> = (0..40).collect();
+        let work = |x: &u32| (0..(40 - x) * 2000).fold(format!("{x} "), |text, _| std::hint::black_box(text));
+        let on = |threads| Workers::start(threads).expect("threads").sum(&items, work, |sum, text| sum.push_str(&text));
+        let expected: String = items.iter().map(|x| format!("{x} ")).collect();
+        assert_eq!([on(1), on(3)], [Some(expected.clone()), Some(expected)]);
+        assert_eq!(Workers::start(2).expect("threads").sum(&[], work, |_, _| ()), None);
     }
 
     #[test]

@@ -4,7 +4,6 @@
 //! depends on the clock (when to save, when to log) never touches them. So a run that was interrupted anywhere and
 //! resumed ends with the same metrics and curve as one that was not.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -12,24 +11,22 @@ use forescale_core::count::ParameterCounts;
 use forescale_core::record::{CurvePoint, Environment, LogLine, Metric, RunSink, RunStatus};
 use forescale_core::run::RunConfig;
 
-use crate::checkpoint::{self, LossWatch, Progress};
-use crate::data::{Batch, BlockOrder, TokenFile};
+use crate::check::check;
+use crate::checkpoint::{self, Owner, Progress};
+use crate::data::{BlockOrder, TokenFile};
 use crate::device::{DeviceChoice, peak_memory_bytes};
 use crate::error::TrainError;
-use crate::evaluate::{self, MeanLoss, Window, eval_set_digest};
-use crate::kernels::cross_entropy::{cross_entropy, window_losses};
+use crate::evaluate;
+use crate::exam::{Exam, is_curve_step};
 use crate::kernels::simd::SimdLevel;
-use crate::kernels::tape::{Gradients, Tape};
-use crate::kernels::tensor;
-use crate::model::{Inputs, Model};
+use crate::model::Model;
 use crate::optim::Optimizer;
 use crate::schedule::Schedule;
-use crate::shard::{Workers, shards};
+use crate::shard::Workers;
+use crate::step::{fetch_ahead, forward_backward, read_batch};
 
 /// Wall time between two step lines of the log.
 const LOG_EVERY: Duration = Duration::from_secs(1);
-/// Windows evaluated in one piece; fixed, so that results do not depend on threads.
-const WINDOWS_PER_PIECE: usize = 4;
 
 /// How a run is carried out; nothing here changes its numbers.
 pub struct TrainOptions<'a> {
@@ -60,13 +57,15 @@ pub struct TrainOutcome {
     pub unique_tokens: u64,
     /// What was measured at the end; empty unless the run finished.
     pub metrics: Vec<Metric>,
-    /// What was measured on the way, the final evaluation last.
+    /// What was measured on the way and at the end, each point on the same part of the evaluation set.
     pub curve: Vec<CurvePoint>,
+    /// How often the training loss spiked: two steps in a row far above its running mean.
+    pub spikes: u64,
     /// Where and how.
     pub environment: Environment,
 }
 
-/// Trains one run to its end, from its checkpoint if the sink has one.
+/// Trains one run to its end, from its checkpoint if the sink has one; a branch without one goes on from its trunk's.
 ///
 /// # Errors
 ///
@@ -84,21 +83,20 @@ pub fn train(
     let device = options.device.resolve()?;
     check(config, tokens)?;
     let simd = SimdLevel::detect().name();
-    let digest = config.digest();
+    let (digest, trunk) = (config.digest(), config.trunk_id());
     let mut order = BlockOrder::of(config, tokens.manifest())?;
     let exam = Exam::new(config, tokens)?;
     let workers = Workers::start(options.threads)?;
     let model = Model::initialise(config)?;
     let mut optimizer = Optimizer::new(&config.optimizer, &model.weights);
-    let schedule = schedule(config);
+    let schedule = Schedule::of(config);
 
     // ---------------------------------------------------------------------------------------------------- resume
     let mut progress = match sink.restore()? {
-        Some(saved) => {
-            let before = checkpoint::unpack(&saved, &digest, &model.weights, &mut optimizer)?;
-            resumed(before, simd)
+        Some(saved) => checkpoint::unpack(&saved, Owner::Run(&digest), &model.weights, &mut optimizer)?.resumed(simd),
+        None => {
+            taken_over(config, sink, &model, &mut optimizer)?.unwrap_or_else(|| Progress::fresh(simd)).resumed(simd)
         }
-        None => fresh(simd),
     };
     let earlier_seconds = progress.wall_seconds;
     let attempt = sink.attempts()? + 1;
@@ -119,16 +117,32 @@ pub fn train(
         let step = progress.step;
         let mut measured = None;
 
-        // Evaluate, at equal steps and at the end.
+        // Keep the last weights, and before they are measured: a run killed in between is measured again.
+        if step == config.steps {
+            progress.wall_seconds = earlier_seconds + started.elapsed().as_secs_f64();
+            sink.save(&checkpoint::pack(Owner::Run(&digest), &progress, &model.weights, &optimizer)?)?;
+        }
+
+        // Keep the trunk for its other branches.
+        if let Some(trunk) = &trunk
+            && step == config.branch_step()
+            && step > progress.taken_over
+        {
+            let handed_on = progress.of_trunk();
+            sink.save_trunk(&checkpoint::pack(Owner::Trunk(trunk), &handed_on, &model.weights, &optimizer)?)?;
+        }
+
+        // Evaluate: on the way a part of the set, at the end all of it.
         if is_curve_step(config, step) && progress.curve.last().is_none_or(|point| point.step < step) {
-            let loss = exam.take(&model, &workers)?;
-            if !loss.mean.is_finite() {
-                break (RunStatus::Diverged, Some(format!("the validation loss is {} (step {step})", loss.mean)), None);
+            let last = step == config.steps;
+            let loss = if last { exam.at_the_end(&model, &workers)? } else { exam.on_the_way(&model, &workers)? };
+            if !loss.is_finite() {
+                break (RunStatus::Diverged, Some(format!("the validation loss is not a number (step {step})")), None);
             }
-            let point = curve_point(config, &schedule, step, loss.mean);
+            let point = curve_point(config, &schedule, step, loss.part);
             sink.log(&LogLine::Evaluation { attempt, point })?;
             progress.curve.push(point);
-            measured = Some(loss);
+            measured = loss.all;
         }
         if step == config.steps {
             break (RunStatus::Finished, None, measured);
@@ -138,7 +152,7 @@ pub fn train(
         let stop = options.stop.is_some_and(|flag| flag.load(Ordering::Relaxed));
         if stop || last_save.elapsed() >= options.checkpoint_every {
             progress.wall_seconds = earlier_seconds + started.elapsed().as_secs_f64();
-            sink.save(&checkpoint::pack(&digest, &progress, &model.weights, &optimizer)?)?;
+            sink.save(&checkpoint::pack(Owner::Run(&digest), &progress, &model.weights, &optimizer)?)?;
             last_save = Instant::now();
         }
         if stop {
@@ -147,8 +161,9 @@ pub fn train(
 
         // One step.
         let batch = read_batch(config, tokens, &mut order, step)?;
+        fetch_ahead(config, tokens, &mut order, step + 1);
         let (loss, gradients) = forward_backward(config, &model, &workers, &batch)?;
-        if let Some(reason) = progress.watch.diverged(loss) {
+        if let Some(reason) = progress.watch.take_in(loss, step >= config.optimizer.warmup_steps) {
             break (RunStatus::Diverged, Some(format!("{reason} (step {})", step + 1)), None);
         }
         optimizer.gather(&model.weights, &gradients)?;
@@ -176,7 +191,7 @@ pub fn train(
     sink.log(&LogLine::End { attempt, step: progress.step, status, wall_seconds })?;
     let windows_read = progress.step * u64::from(config.sequences);
     let metrics = match measured {
-        Some(loss) if status == RunStatus::Finished => evaluate::metrics(loss, &exam.digest, tokens.manifest()),
+        Some(loss) if status == RunStatus::Finished => evaluate::metrics(loss, exam.digest(), tokens.manifest()),
         _ => Vec::new(),
     };
     Ok(TrainOutcome {
@@ -186,7 +201,7 @@ pub fn train(
         steps: progress.step,
         unique_tokens: order.unique_tokens(windows_read, tokens.manifest()),
         metrics,
-        curve: progress.curve,
+        spikes: progress.watch.spikes,
         environment: Environment {
             device: device.to_owned(),
             dtype: "f32".to_owned(),
@@ -196,71 +211,27 @@ pub fn train(
             wall_seconds: earlier_seconds + wall_seconds,
             attempts: attempt,
             peak_memory_bytes: peak_memory_bytes(),
-            notes: progress.notes,
+            notes: progress.all_notes(),
         },
+        curve: progress.curve,
     })
 }
 
-fn check(config: &RunConfig, tokens: &TokenFile) -> Result<(), TrainError> {
-    let manifest = tokens.manifest();
-    if config.corpus_digest != manifest.digest {
-        let (planned, found) = (config.corpus_digest.clone(), manifest.digest.clone());
-        return Err(TrainError::OtherCorpus { planned, found });
+/// The latest state of a branch's trunk that lies before its cooldown, if the sink has one.
+fn taken_over(
+    config: &RunConfig,
+    sink: &mut dyn RunSink,
+    model: &Model,
+    optimizer: &mut Optimizer,
+) -> Result<Option<Progress>, TrainError> {
+    let (Some(trunk), latest) = (config.trunk_id(), config.branch_step()) else { return Ok(None) };
+    let Some(saved) = sink.restore_trunk(latest)? else { return Ok(None) };
+    let owner = Owner::Trunk(&trunk);
+    if saved.step > latest {
+        return Err(owner.refuse(saved.step, format!("the cooldown of this branch begins at step {latest}")));
     }
-    if config.shape.vocabulary < manifest.vocabulary {
-        return Err(TrainError::config(
-            format!("a model of {} tokens cannot read a corpus of {}", config.shape.vocabulary, manifest.vocabulary),
-            format!("set `vocabulary` to {} or more", manifest.vocabulary),
-        ));
-    }
-    let optimizer = &config.optimizer;
-    for (name, value, limit) in [("steps", config.steps, 1), ("sequences", u64::from(config.sequences), 1)] {
-        if value < limit {
-            return Err(TrainError::config(
-                format!("`{name}` is {value}; at least {limit} is needed"),
-                format!("set `{name}`"),
-            ));
-        }
-    }
-    let positive = [("clip_norm", optimizer.clip_norm), ("base_width", f64::from(optimizer.base_width))];
-    if let Some((name, value)) = positive.into_iter().find(|(_, value)| value.is_nan() || *value <= 0.0) {
-        return Err(TrainError::config(format!("`{name}` is {value}; it must be above 0"), format!("set `{name}`")));
-    }
-    Ok(())
-}
-
-fn schedule(config: &RunConfig) -> Schedule {
-    let optimizer = &config.optimizer;
-    Schedule { kind: optimizer.schedule, steps: config.steps, warmup_steps: optimizer.warmup_steps }
-}
-
-fn fresh(simd: &str) -> Progress {
-    Progress {
-        step: 0,
-        curve: Vec::new(),
-        watch: LossWatch::default(),
-        attempts: 1,
-        wall_seconds: 0.0,
-        simd: simd.to_owned(),
-        notes: Vec::new(),
-    }
-}
-
-fn resumed(mut progress: Progress, simd: &str) -> Progress {
-    if progress.simd != simd {
-        progress.notes.push(format!(
-            "vector instructions changed from {} to {simd} at step {}; the last bits of later steps may differ",
-            progress.simd, progress.step
-        ));
-        simd.clone_into(&mut progress.simd);
-    }
-    progress
-}
-
-/// Whether a step is one of the curve's: `curve_points` at equal distances, and the last step.
-fn is_curve_step(config: &RunConfig, step: u64) -> bool {
-    let parts = u64::from(config.evaluation.curve_points) + 1;
-    step > 0 && (1..=parts).any(|part| part * config.steps / parts == step)
+    let before = checkpoint::unpack(&saved, owner, &model.weights, optimizer)?;
+    Ok(Some(Progress { taken_over: saved.step, ..before }))
 }
 
 fn curve_point(config: &RunConfig, schedule: &Schedule, step: u64, loss: f64) -> CurvePoint {
@@ -270,70 +241,6 @@ fn curve_point(config: &RunConfig, schedule: &Schedule, step: u64, loss: f64) ->
         learning_rate_share: schedule.share(step.saturating_sub(1)),
         loss,
     }
-}
-
-/// The evaluation set, read once.
-struct Exam {
-    digest: String,
-    windows: Vec<Window>,
-    pieces: Vec<(Inputs, Vec<u32>)>,
-    context: usize,
-}
-
-impl Exam {
-    fn new(config: &RunConfig, tokens: &TokenFile) -> Result<Self, TrainError> {
-        let windows = evaluate::windows(config, tokens.manifest())?;
-        let context = config.shape.context as usize;
-        let piece = |windows: &[Window]| -> Result<_, TrainError> {
-            let mut batch = Batch::empty(windows.len(), context);
-            for (index, window) in windows.iter().enumerate() {
-                tokens.read_validation(window.start, batch.window_mut(index))?;
-            }
-            Ok((Inputs { tokens: batch.inputs.into(), context }, batch.targets))
-        };
-        let pieces = windows.chunks(WINDOWS_PER_PIECE).map(piece).collect::<Result<_, _>>()?;
-        Ok(Self { digest: eval_set_digest(config, tokens.manifest()), windows, pieces, context })
-    }
-
-    fn take(&self, model: &Model, workers: &Workers) -> Result<MeanLoss, TrainError> {
-        let of_piece = |(inputs, targets): &(Inputs, Vec<u32>)| {
-            window_losses(&model.family.logits(&Tape::forward_only(), inputs)?, targets, self.context)
-        };
-        let sums = workers.map(&self.pieces, of_piece).into_iter().collect::<candle_core::Result<Vec<_>>>()?.concat();
-        Ok(evaluate::mean_loss(&self.windows, &sums, self.context as u64))
-    }
-}
-
-fn read_batch(config: &RunConfig, tokens: &TokenFile, order: &mut BlockOrder, step: u64) -> Result<Batch, TrainError> {
-    let sequences = config.sequences as usize;
-    let mut batch = Batch::empty(sequences, config.shape.context as usize);
-    for index in 0..sequences {
-        let start = order.start(step * u64::from(config.sequences) + index as u64);
-        tokens.read_train(start, batch.window_mut(index))?;
-    }
-    Ok(batch)
-}
-
-/// Mean loss of a batch, and the gradients of its shards, in order.
-fn forward_backward(
-    config: &RunConfig,
-    model: &Model,
-    workers: &Workers,
-    batch: &Batch,
-) -> Result<(f64, Vec<Gradients>), TrainError> {
-    let weight = 1.0 / config.batch_tokens() as f32;
-    let dealt = shards(config.sequences as usize);
-    let of_shard = |range: &std::ops::Range<usize>| -> candle_core::Result<(f64, Gradients)> {
-        let tokens = range.start * batch.context..range.end * batch.context;
-        let inputs = Inputs { tokens: Arc::from(&batch.inputs[tokens.clone()]), context: batch.context };
-        let tape = Tape::recording();
-        let logits = model.family.logits(&tape, &inputs)?;
-        let loss = cross_entropy(&tape, &logits, Arc::from(&batch.targets[tokens]), weight)?;
-        Ok((f64::from(loss.to_scalar::<f32>()?), tape.backward(&loss, tensor(vec![1.0], ())?)?))
-    };
-    let (losses, gradients): (Vec<f64>, Vec<Gradients>) =
-        workers.map(&dealt, of_shard).into_iter().collect::<candle_core::Result<Vec<_>>>()?.into_iter().unzip();
-    Ok((losses.iter().sum(), gradients))
 }
 
 /// What happened since the last step line.

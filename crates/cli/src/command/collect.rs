@@ -10,6 +10,9 @@ pub(crate) fn run(args: &CollectArgs) -> anyhow::Result<Answer> {
     let records = forescale_sweep::collect(&workplace.store, &workplace.plan)?;
     let path = workplace.out().join("records.parquet");
     output::say(&format!("{} of {} runs sealed", records.len(), workplace.plan.runs.len()));
+    for run in forescale_sweep::spiked(&records) {
+        output::say(&format!("note: {run}; it stays in a fit unless it diverged"));
+    }
     output::text(&path.display().to_string())?;
     Ok(Answer::Yes)
 }

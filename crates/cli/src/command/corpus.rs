@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use forescale_core::corpus::CorpusManifest;
+use forescale_core::corpus::{CorpusManifest, TokenizerSpec};
 use forescale_corpus::LockRequest;
 use forescale_sweep::SweepSpec;
 
@@ -45,7 +45,9 @@ fn words(manifest: &CorpusManifest, dir: &Path) -> String {
     let mut lines = vec![
         format!("folder              {}", dir.display()),
         format!("digest              {}", manifest.digest),
+        format!("tokenizer           {}", tokenizer(manifest)),
         format!("vocabulary          {}", manifest.vocabulary),
+        format!("bytes per token     {}", bytes_per_token(manifest)),
         format!("training tokens     {} ({} unique)", manifest.train_tokens, manifest.unique_tokens),
         format!("validation tokens   {} in {} clusters", manifest.validation_tokens, manifest.clusters.len()),
         format!("unigram entropy     {:.4} nats per token", manifest.unigram_entropy),
@@ -60,6 +62,26 @@ fn words(manifest: &CorpusManifest, dir: &Path) -> String {
         ));
     }
     lines.join("\n")
+}
+
+fn tokenizer(manifest: &CorpusManifest) -> String {
+    let digest = &manifest.tokenizer_digest;
+    match manifest.spec.tokenizer() {
+        Some(TokenizerSpec::Bytes {}) => "bytes".to_owned(),
+        Some(TokenizerSpec::Bpe(spec)) => {
+            format!("byte-level BPE learnt from {} bytes of the training split, {digest}", spec.train_bytes)
+        }
+        Some(TokenizerSpec::File(spec)) => format!("{}, {digest}", spec.path),
+        None => format!("none of ours, {digest}"),
+    }
+}
+
+fn bytes_per_token(manifest: &CorpusManifest) -> String {
+    match (manifest.bytes_per_token, manifest.spec.tokenizer()) {
+        (Some(bytes), _) => format!("{bytes:.4} on the validation split"),
+        (None, Some(_)) => "none: the tokenizer does not give the text back, so loss per byte would mislead".to_owned(),
+        (None, None) => "unknown: no text".to_owned(),
+    }
 }
 
 fn lock(request: &LockRequest, out: &Path) -> anyhow::Result<Answer> {

@@ -11,7 +11,7 @@ use forescale_train::{DeviceChoice, TokenFile, TrainOptions, TrainOutcome};
 use crate::args::ExecArgs;
 use crate::exit::Answer;
 use crate::output;
-use crate::workplace::Workplace;
+use crate::workplace::{self, Workplace};
 
 pub(crate) fn run(args: &ExecArgs) -> anyhow::Result<Answer> {
     let device: DeviceChoice = args.device.parse()?;
@@ -19,7 +19,8 @@ pub(crate) fn run(args: &ExecArgs) -> anyhow::Result<Answer> {
         bail!("--threads must be at least 1 and --checkpoint-seconds at least 0");
     }
     let workplace = Workplace::open_built(&args.sweep)?;
-    let run = workplace.find(&args.run)?;
+    let run = find(&workplace, args)?;
+    let run = &run;
     let mut folder = workplace.store.begin(run)?;
     if folder.record()?.is_some() {
         output::say(&format!("{} is sealed already", run.name));
@@ -42,6 +43,26 @@ pub(crate) fn run(args: &ExecArgs) -> anyhow::Result<Answer> {
     let record = record_of(run, &workplace, registration_sha256, outcome);
     folder.seal(&record)?;
     Ok(Answer::Yes)
+}
+
+/// The run asked for: of the sweep's plan, or of a probe's list, which has to be what its identity says.
+fn find(workplace: &Workplace, args: &ExecArgs) -> anyhow::Result<PlannedRun> {
+    let Some(list) = &args.probe else { return workplace.find(&args.run).cloned() };
+    let runs: Vec<PlannedRun> = workplace::read_json(list)?;
+    let run = runs.into_iter().find(|run| run.id.0 == args.run || run.name == args.run);
+    let run = run.with_context(|| format!("`{}` lists no run `{}`", list.display(), args.run))?;
+    let (found, corpus) = (run.config.id(), &workplace.built().manifest.digest);
+    if found != run.id || run.config.corpus_digest != *corpus {
+        bail!(
+            "`{}`: the config of `{}` has the identity `{found}` on corpus `{}`, not `{}` on `{corpus}`\n\n\
+             hint: give the probe's own command again, which writes the list anew",
+            list.display(),
+            run.name,
+            run.config.corpus_digest,
+            run.id
+        );
+    }
+    Ok(run)
 }
 
 /// The registration that the log's first line names; the one on disk only where nothing is logged yet. A forecast put
@@ -79,12 +100,13 @@ fn record_of(
         unique_tokens: outcome.unique_tokens,
         steps: outcome.steps,
         batch_tokens: run.config.batch_tokens(),
-        cluster: run.id.0.clone(),
+        cluster: run.config.cluster(),
         is_final: outcome.steps == run.config.steps,
         status: outcome.status,
         reason: outcome.reason,
         metrics: outcome.metrics,
         curve: outcome.curve,
+        spikes: outcome.spikes,
         registration_sha256: registration,
         result_digest: String::new(),
         environment: outcome.environment,

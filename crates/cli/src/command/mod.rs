@@ -6,10 +6,12 @@ mod collect;
 mod corpus;
 mod doctor;
 mod exec;
+mod export;
 mod fit;
 mod forecast;
 mod init;
 mod plan;
+mod probe;
 mod register;
 mod report;
 mod run;
@@ -33,11 +35,13 @@ pub(crate) fn dispatch(cli: Cli) -> anyhow::Result<Answer> {
         Command::Exec(args) => exec::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Collect(args) => collect::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Fit(args) => fit::run(&args),
         Command::Forecast(args) => forecast::run(&args),
         Command::Backtest(args) => backtest::run(&args),
         Command::Register(args) => register::run(&args),
         Command::Score(args) => score::run(&args),
+        Command::Probe(command) => probe::run(&command),
         Command::Report(args) => report::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Doctor(args) => doctor::run(&args),

@@ -1,9 +1,10 @@
 //! `forescale plan`: the runs of a sweep, before anything is trained.
 
 use forescale_core::count::CountingRule;
-use forescale_core::run::{PLAN_SCHEMA, PlanReport, PlanRow, PlannedRun, Role};
+use forescale_core::run::{EvaluationConfig, PLAN_SCHEMA, PlanReport, PlanRow, PlannedRun, Role, RunConfig};
 use forescale_report::format;
 use forescale_report::{Alignment, Table};
+use forescale_sweep::Plan;
 
 use crate::args::PlanArgs;
 use crate::exit::Answer;
@@ -21,6 +22,7 @@ pub(crate) fn run(args: &PlanArgs) -> anyhow::Result<Answer> {
 }
 
 fn report(workplace: &Workplace) -> PlanReport {
+    let plan = &workplace.plan;
     let row = |run: &PlannedRun| PlanRow {
         id: workplace.corpus.is_some().then(|| run.id.clone()),
         name: run.name.clone(),
@@ -28,30 +30,55 @@ fn report(workplace: &Workplace) -> PlanReport {
         parameters: run.config.parameters(),
         tokens: run.config.tokens(),
         flops: run.config.flops(),
-        estimated_seconds: forescale_train::estimated_seconds(&run.config, 1),
+        trunk: run.config.trunk_id(),
+        saved_flops: plan.saved_flops(run),
+        estimated_seconds: own_seconds(plan, run),
         config: run.config.clone(),
     };
-    let plan = &workplace.plan;
     PlanReport { schema: PLAN_SCHEMA.to_owned(), runs: plan.runs.iter().map(row).collect(), notes: plan.notes.clone() }
 }
 
-fn words(report: &PlanReport) -> String {
-    let headers = ["run", "id", "role", "N total", "N matmul", "D", "steps", "exact", "6ND", "Kaplan", "time"];
-    let sides = headers.iter().enumerate().map(|(i, _)| if i < 3 { Alignment::Left } else { Alignment::Right });
-    let columns: Vec<(&str, Alignment)> = headers.into_iter().zip(sides).collect();
-    let mut table = Table::new(&columns);
-    report.runs.iter().for_each(|run| table.push(cells(run)));
-    let total: f64 = report.runs.iter().map(|run| run.flops.exact).sum();
-    let footer =
-        format!("{} runs, {} FLOPs in all; times are for one thread each", report.runs.len(), format::flops(total));
-    format!("{}\n{footer}", forescale_report::text::table(&table).trim_end())
+/// Estimated seconds on one thread of the steps that a run does not take over from a shorter branch of its trunk.
+pub(crate) fn own_seconds(plan: &Plan, run: &PlannedRun) -> f64 {
+    let shared = RunConfig { steps: plan.shared_steps(run), ..run.config.clone() };
+    let training_alone = EvaluationConfig { tokens: 0, curve_tokens: 0, curve_points: 0 };
+    let saved = RunConfig { evaluation: training_alone, ..shared };
+    forescale_train::estimated_seconds(&run.config, 1) - forescale_train::estimated_seconds(&saved, 1)
 }
 
-fn cells(run: &PlanRow) -> Vec<String> {
-    vec![
+fn words(report: &PlanReport) -> String {
+    let has_trunks = report.runs.iter().any(|run| run.trunk.is_some());
+    let left = ["run", "id", "role"].into_iter().chain(has_trunks.then_some("trunk"));
+    let right = ["N total", "N matmul", "D", "steps", "exact", "6ND", "Kaplan", "time"];
+    let columns: Vec<(&str, Alignment)> =
+        left.map(|name| (name, Alignment::Left)).chain(right.map(|name| (name, Alignment::Right))).collect();
+    let mut table = Table::new(&columns);
+    report.runs.iter().for_each(|run| table.push(cells(run, has_trunks)));
+    format!("{}\n{}", forescale_report::text::table(&table).trim_end(), footer(report))
+}
+
+fn footer(report: &PlanReport) -> String {
+    let total: f64 = report.runs.iter().map(|run| run.flops.exact).sum();
+    let saved: f64 = report.runs.iter().map(|run| run.saved_flops).sum();
+    let shared = if saved > 0.0 {
+        let seconds = report.runs.iter().map(|run| run.estimated_seconds).sum();
+        let time = clock(std::time::Duration::from_secs_f64(seconds));
+        format!(", {} of them taken over from shorter branches of a trunk; the rest takes {time}", format::flops(saved))
+    } else {
+        String::new()
+    };
+    let (runs, total) = (report.runs.len(), format::flops(total));
+    format!("{runs} runs, {total} FLOPs in all{shared}; times are for one thread each")
+}
+
+fn cells(run: &PlanRow, has_trunks: bool) -> Vec<String> {
+    let trunk = has_trunks.then(|| run.trunk.as_ref().map_or("–", |id| &id[..8]).to_owned());
+    let left = [
         run.name.clone(),
         run.id.as_ref().map_or_else(|| "–".to_owned(), ToString::to_string),
         role_words(run.role).to_owned(),
+    ];
+    let right = [
         format::count(run.parameters.total as f64),
         format::count(run.parameters.under(CountingRule::Matmul) as f64),
         format::count(run.tokens as f64),
@@ -60,7 +87,8 @@ fn cells(run: &PlanRow) -> Vec<String> {
         format::flops(run.flops.six_nd),
         format::flops(run.flops.kaplan),
         clock(std::time::Duration::from_secs_f64(run.estimated_seconds)),
-    ]
+    ];
+    left.into_iter().chain(trunk).chain(right).collect()
 }
 
 /// A role as a word in a table.

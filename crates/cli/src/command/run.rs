@@ -3,17 +3,14 @@
 //! Stages, in order: corpus, ladder, forecast, register, target, score, report. Each finds what is already done and
 //! goes on from there, so that "run the same command again" is how anything is resumed.
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::num::NonZeroUsize;
 use std::time::Instant;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use forescale_core::outcome::{ForecastStatus, Registration, Score};
-use forescale_core::run::{PlannedRun, RunId};
+use forescale_core::run::PlannedRun;
 use forescale_fit::Evidence;
 use forescale_report::format;
-use forescale_sweep::{LaunchEvent, Launcher as _, LocalLauncher, RunState, Store, Task};
+use forescale_sweep::RunState;
 use forescale_train::DeviceChoice;
 
 use super::register;
@@ -21,8 +18,9 @@ use crate::args::{LawArgs, RunArgs, Stage};
 use crate::evidence;
 use crate::exit::Answer;
 use crate::output;
-use crate::progress::{Progress, clock};
+use crate::progress::clock;
 use crate::source::Material;
+use crate::training::Training;
 use crate::workplace::{self, Workplace};
 
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Answer> {
@@ -39,7 +37,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Answer> {
         return Ok(Answer::Yes);
     }
     let ladder: Vec<PlannedRun> = workplace.plan.ladder().cloned().collect();
-    let failed = train(&workplace, "ladder", &ladder, args)?;
+    let failed = training(&workplace, args).train("ladder", &ladder)?;
     if failed > 0 {
         output::say(&format!("{failed} runs failed; `forescale run {}` tries them again", args.sweep.display()));
         return Ok(Answer::No);
@@ -47,6 +45,10 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Answer> {
     let answer = judge(&workplace, args)?;
     output::say(&format!("done in {}", clock(began.elapsed())));
     Ok(answer)
+}
+
+fn training<'a>(workplace: &'a Workplace, args: &'a RunArgs) -> Training<'a> {
+    Training { workplace, device: &args.device, jobs: args.jobs, probe: None }
 }
 
 /// Everything after the ladder.
@@ -68,7 +70,7 @@ fn judge(workplace: &Workplace, args: &RunArgs) -> anyhow::Result<Answer> {
         if args.stop_after == Stage::Register {
             return Ok(Answer::Yes);
         }
-        if train(workplace, "target", std::slice::from_ref(target), args)? > 0 {
+        if training(workplace, args).train("target", std::slice::from_ref(target))? > 0 {
             output::say(&format!("the target failed; `forescale run {}` tries it again", args.sweep.display()));
             return Ok(Answer::No);
         }
@@ -84,84 +86,6 @@ fn judge(workplace: &Workplace, args: &RunArgs) -> anyhow::Result<Answer> {
     }
     evidence::write_page(&material, &evidence, &workplace.out())?;
     Ok(Answer::Yes)
-}
-
-/// Trains the runs that have no sealed record; returns how many failed.
-fn train(workplace: &Workplace, label: &str, runs: &[PlannedRun], args: &RunArgs) -> anyhow::Result<usize> {
-    let mut missing = Vec::new();
-    for run in runs {
-        if !matches!(workplace.store.state(&run.id)?, RunState::Sealed(_)) {
-            missing.push(run.clone());
-        }
-    }
-    let sealed = runs.len() - missing.len();
-    if sealed > 0 {
-        output::say(&format!("{label}: {sealed} of {} runs are sealed already", runs.len()));
-    }
-    if missing.is_empty() {
-        return Ok(0);
-    }
-    let launcher = LocalLauncher {
-        executable: std::env::current_exe().context("this program does not know where it lies")?,
-        jobs: args.jobs.map(NonZeroUsize::get),
-    };
-    let work: f64 = missing.iter().map(|run| run.config.flops().exact).sum();
-    let mut progress = Progress::new(label, missing.len(), work);
-    let mut ledger = Ledger { store: &workplace.store, done: BTreeMap::new() };
-    let tasks = missing.iter().map(|run| task(workplace, run, args)).collect();
-    let summary = launcher.launch(&workplace.store, tasks, &mut |event| ledger.note(event, &mut progress))?;
-    Ok(summary.failed.len())
-}
-
-fn task(workplace: &Workplace, run: &PlannedRun, args: &RunArgs) -> Task {
-    let words = [OsString::from("exec"), workplace.spec.folder().into(), run.id.0.clone().into()];
-    let device = [OsString::from("--device"), args.device.clone().into()];
-    Task {
-        run: run.clone(),
-        arguments: words.into_iter().chain(device).collect(),
-        estimated_seconds: forescale_train::estimated_seconds(&run.config, 1),
-    }
-}
-
-/// Work done by run, so that the sweep's bar moves with FLOPs rather than with runs.
-struct Ledger<'a> {
-    store: &'a Store,
-    done: BTreeMap<RunId, f64>,
-}
-
-impl Ledger<'_> {
-    fn note(&mut self, event: LaunchEvent, progress: &mut Progress) {
-        match event {
-            LaunchEvent::Started { run, .. } => progress.started(&run.name, run.config.steps),
-            LaunchEvent::Progress { run, progress: log } => {
-                self.did(&run, log.step as f64 / run.config.steps as f64);
-                progress.moved(&run.name, log.step, log.loss);
-            }
-            LaunchEvent::Finished { run } => {
-                self.did(&run, 1.0);
-                progress.ended(&run.name, &self.result(&run));
-            }
-            LaunchEvent::Failed { run, exit, stderr_tail } => {
-                self.did(&run, 1.0);
-                progress.ended(&run.name, &format!("failed ({exit})\n{stderr_tail}"));
-            }
-            LaunchEvent::Tick { .. } => progress.worked(self.done.values().sum()),
-        }
-    }
-
-    fn did(&mut self, run: &PlannedRun, share: f64) {
-        self.done.insert(run.id.clone(), share * run.config.flops().exact);
-    }
-
-    /// What a sealed record says, in a few words.
-    fn result(&self, run: &PlannedRun) -> String {
-        let Ok(Some(record)) = self.store.record(&run.id) else { return "sealed".to_owned() };
-        let seconds = record.environment.wall_seconds;
-        match record.metric("loss") {
-            Some(metric) => format!("loss {:.4} in {seconds:.1} s", metric.value),
-            None => format!("{} after {seconds:.1} s", record.reason.as_deref().unwrap_or("no loss")),
-        }
-    }
 }
 
 fn say_forecast(evidence: &Evidence) {

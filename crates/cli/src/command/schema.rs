@@ -6,6 +6,7 @@ use anyhow::{Context as _, bail};
 use forescale_core::corpus::CorpusManifest;
 use forescale_core::outcome::{BacktestReport, FitReport, Forecast, Registration, Score, Verdict};
 use forescale_core::panel::ReportData;
+use forescale_core::probe::ProbeReport;
 use forescale_core::record::RunRecord;
 use forescale_core::run::PlanReport;
 use schemars::{Schema, schema_for};
@@ -27,6 +28,7 @@ fn documents() -> Vec<(&'static str, Schema)> {
         ("plan", schema_for!(PlanReport)),
         ("corpus", schema_for!(CorpusManifest)),
         ("report", schema_for!(ReportData)),
+        ("probe", schema_for!(ProbeReport)),
     ]
 }
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use forescale_core::run::{PlannedRun, Role};
 use forescale_report::{Alignment, Table};
-use forescale_sweep::RunState;
+use forescale_sweep::{RunState, SpikedRun};
 use serde::Serialize;
 
-use super::plan::role_words;
+use super::plan::{own_seconds, role_words};
 use crate::args::StatusArgs;
 use crate::exit::Answer;
 use crate::output;
@@ -25,6 +25,7 @@ struct Row {
     step: u64,
     steps: u64,
     loss: Option<f64>,
+    spikes: u64,
     seconds_left: Option<f64>,
 }
 
@@ -45,7 +46,8 @@ pub(crate) fn run(args: &StatusArgs) -> anyhow::Result<Answer> {
 
 fn row(workplace: &Workplace, run: &PlannedRun) -> anyhow::Result<Row> {
     let steps = run.config.steps;
-    let estimate = forescale_train::estimated_seconds(&run.config, 1);
+    let estimate = own_seconds(&workplace.plan, run);
+    let mut spikes = 0;
     let (state, step, loss, seconds_left) = match workplace.store.state(&run.id)? {
         RunState::Missing => ("waiting", 0, None, Some(estimate)),
         RunState::Started(progress) => {
@@ -55,6 +57,7 @@ fn row(workplace: &Workplace, run: &PlannedRun) -> anyhow::Result<Row> {
             (state, progress.step, progress.loss, Some(rate.map_or(estimate, |rate| left / rate)))
         }
         RunState::Sealed(record) => {
+            spikes = record.spikes;
             let state = match record.status {
                 forescale_core::record::RunStatus::Finished => "finished",
                 forescale_core::record::RunStatus::Diverged => "diverged",
@@ -63,7 +66,8 @@ fn row(workplace: &Workplace, run: &PlannedRun) -> anyhow::Result<Row> {
             (state, record.steps, record.metric("loss").map(|metric| metric.value), None)
         }
     };
-    Ok(Row { run_id: run.id.0.clone(), name: run.name.clone(), role: run.role, state, step, steps, loss, seconds_left })
+    let (run_id, name, role) = (run.id.0.clone(), run.name.clone(), run.role);
+    Ok(Row { run_id, name, role, state, step, steps, loss, spikes, seconds_left })
 }
 
 fn words(rows: &[Row]) -> String {
@@ -77,7 +81,9 @@ fn words(rows: &[Row]) -> String {
     let left: f64 = rows.iter().filter_map(|row| row.seconds_left).sum();
     let footer =
         format!("{done} of {} done, {} of one-thread work left", rows.len(), clock(Duration::from_secs_f64(left)));
-    format!("{}\n{footer}", forescale_report::text::table(&table).trim_end())
+    let spiking = rows.iter().filter(|row| row.spikes > 0);
+    let spikes = spiking.map(|row| format!("\nnote: {}", SpikedRun { name: row.name.clone(), spikes: row.spikes }));
+    format!("{}\n{footer}{}", forescale_report::text::table(&table).trim_end(), spikes.collect::<String>())
 }
 
 fn cells(row: &Row) -> Vec<String> {

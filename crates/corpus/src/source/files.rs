@@ -1,10 +1,9 @@
-//! `files`: text, JSONL and Parquet in folders and globs, one byte a token.
+//! `files`: text, JSONL and Parquet in folders and globs.
 //!
 //! A text file is one document; so is each line of a JSONL file and each row of a Parquet file. Documents come in the
 //! order of their paths, each ends with a zero byte, exact copies are dropped. Validation documents are the first by
 //! digest until their share of the bytes is reached, so that the split does not depend on names or order.
 
-mod gather;
 mod parse;
 
 use std::collections::HashSet;
@@ -15,13 +14,14 @@ use forescale_core::digest::{json_digest, sha256_hex};
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
-use self::gather::InputFile;
 use self::parse::Document;
 use super::Source;
+use super::gather::{self, InputFile};
 use super::left_out::Tally;
 use crate::build::{BuildRequest, Progress};
-use crate::content::{Content, Piece};
+use crate::content::{Content, Piece, Text};
 use crate::error::CorpusError;
+use crate::tokenizer;
 
 /// Raised whenever the same files would give other tokens.
 const READER_VERSION: u32 = 1;
@@ -42,7 +42,8 @@ impl Source for Files<'_> {
         self.check()?;
         let files = gather::files(&self.0.paths, request.spec_dir)?;
         let prints = files.par_iter().map(fingerprint).collect::<Result<Vec<_>, _>>()?;
-        Ok(json_digest(&(READER_VERSION, self.0.validation_share, prints)))
+        let text = json_digest(&(READER_VERSION, self.0.validation_share, prints));
+        tokenizer::key(text, &self.0.tokenizer, request.spec_dir)
     }
 
     fn read(&self, request: &BuildRequest, progress: &mut dyn FnMut(Progress)) -> Result<Content, CorpusError> {
@@ -52,7 +53,7 @@ impl Source for Files<'_> {
         let mut tally = Tally::default();
         let kept = screen(documents, &mut tally);
         let held_out = choose_validation(&kept, self.0.validation_share, &tally)?;
-        Ok(split(kept, &held_out, tally))
+        tokenizer::tokenise(split(kept, &held_out, tally), &self.0.tokenizer, request.spec_dir, progress)
     }
 }
 
@@ -157,7 +158,7 @@ fn choose_validation(kept: &[Kept], share: f64, tally: &Tally) -> Result<HashSet
     Ok(held_out)
 }
 
-fn split(kept: Vec<Kept>, held_out: &HashSet<usize>, tally: Tally) -> Content {
+fn split(kept: Vec<Kept>, held_out: &HashSet<usize>, tally: Tally) -> Text {
     let (mut train, mut validation) = (Vec::new(), Vec::new());
     for (index, Kept { name, bytes, .. }) in kept.into_iter().enumerate() {
         if held_out.contains(&index) {
@@ -166,7 +167,7 @@ fn split(kept: Vec<Kept>, held_out: &HashSet<usize>, tally: Tally) -> Content {
             train.push(bytes);
         }
     }
-    Content::text(train, validation, tally.finish())
+    Text { train, validation, left_out: tally.finish() }
 }
 
 #[cfg(test)]

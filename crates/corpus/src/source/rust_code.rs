@@ -27,8 +27,9 @@ pub use self::select::{LockRequest, lock_crates};
 use super::Source;
 use super::left_out::Tally;
 use crate::build::{BuildRequest, Progress};
-use crate::content::{Content, Piece};
+use crate::content::{Content, Piece, Text};
 use crate::error::CorpusError;
+use crate::tokenizer;
 
 /// Raised whenever the same lock would give other tokens.
 const READER_VERSION: u32 = 1;
@@ -46,7 +47,8 @@ impl Source for RustCode<'_> {
 
     fn key(&self, request: &BuildRequest) -> Result<String, CorpusError> {
         let lock = self.lock(request)?;
-        Ok(json_digest(&(READER_VERSION, lock.to_string(), self.0.max_train_bytes)))
+        let text = json_digest(&(READER_VERSION, lock.to_string(), self.0.max_train_bytes));
+        tokenizer::key(text, &self.0.tokenizer, request.spec_dir)
     }
 
     fn read(&self, request: &BuildRequest, progress: &mut dyn FnMut(Progress)) -> Result<Content, CorpusError> {
@@ -68,7 +70,8 @@ impl RustCode<'_> {
         let lock = self.lock(request)?;
         home.fetch(&lock, request.cache, progress)?;
         let crates = read_crates(&lock, home, progress)?;
-        Ok(assemble(crates, self.0.max_train_bytes.unwrap_or(u64::MAX)))
+        let text = assemble(crates, self.0.max_train_bytes.unwrap_or(u64::MAX));
+        tokenizer::tokenise(text, &self.0.tokenizer, request.spec_dir, progress)
     }
 }
 
@@ -100,7 +103,7 @@ fn read_crates<'a>(
 }
 
 /// Drops copies and joins what is left; validation is seen first, so that training never holds its text.
-fn assemble(crates: Vec<ReadCrate>, max_train_bytes: u64) -> Content {
+fn assemble(crates: Vec<ReadCrate>, max_train_bytes: u64) -> Text {
     let (validation, train): (Vec<_>, Vec<_>) =
         crates.into_iter().partition(|each| each.locked.split == Split::Validation);
     let mut sieve = Sieve::default();
@@ -112,7 +115,7 @@ fn assemble(crates: Vec<ReadCrate>, max_train_bytes: u64) -> Content {
     }
     held_out.retain(|piece| !piece.bytes.is_empty());
     let pieces = take_up_to(train, max_train_bytes, &mut sieve);
-    Content::text(pieces, held_out, sieve.tally.finish())
+    Text { train: pieces, validation: held_out, left_out: sieve.tally.finish() }
 }
 
 /// The files of the first crates that fit.

@@ -24,7 +24,7 @@ use self::generate::Sentences;
 use self::law::Law;
 use super::Source;
 use crate::build::{BuildRequest, Progress};
-use crate::content::{Content, Piece};
+use crate::content::{Content, Piece, TokenizerIdentity, TrainDocuments};
 use crate::error::CorpusError;
 
 /// Raised whenever the same spec would give other tokens.
@@ -64,11 +64,11 @@ fn generate_content(spec: &ZipfFactsSpec, progress: &mut dyn FnMut(Progress)) ->
     let named = blocks.into_iter().enumerate();
     Content {
         vocabulary: spec.vocabulary,
-        tokenizer: format!("symbols-{}", spec.vocabulary),
-        train,
+        tokenizer: TokenizerIdentity::named(format!("symbols-{}", spec.vocabulary)),
+        train: train.into(),
         validation: named.map(|(i, bytes)| Piece { cluster: format!("block-{i:02}"), bytes }).collect(),
         window_alignment: spec.key_digits + 1,
-        train_documents: spec.train_tokens / sentence,
+        train_documents: TrainDocuments::Counted(spec.train_tokens / sentence),
         left_out: Vec::new(),
         bytes_per_token: None,
         entropy_rate: Some(law.entropy_rate()),

@@ -4,6 +4,7 @@
 //! digest, and nothing else. Every text that came from outside is escaped by the template engine or by the drawing.
 
 mod policy;
+mod probe;
 mod typeset;
 
 use askama::Template;
@@ -15,6 +16,7 @@ use crate::headline::{Headline, Standing};
 use crate::plot::{self, Plot};
 use crate::table::Table;
 use crate::{ReportError, tables, validate};
+pub use probe::probe_html;
 use typeset::{Piece, Setting};
 
 const STYLE: &str = include_str!("../../templates/report.css");

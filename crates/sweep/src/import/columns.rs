@@ -7,7 +7,7 @@ use super::table::{TableError, TableOptions};
 use crate::nearest::{nearest, quoted_list};
 
 /// Our names for columns.
-const KNOWN: [&str; 22] = [
+const KNOWN: [&str; 23] = [
     "params",
     "tokens",
     "flops",
@@ -17,6 +17,7 @@ const KNOWN: [&str; 22] = [
     "group",
     "cluster",
     "loss_se",
+    "seed_sd",
     "weight",
     "status",
     "is_final",
@@ -45,6 +46,7 @@ pub(super) struct Columns {
     pub(super) group: Option<usize>,
     pub(super) cluster: Option<usize>,
     pub(super) loss_se: Option<usize>,
+    pub(super) seed_sd: Option<usize>,
     pub(super) weight: Option<usize>,
     pub(super) status: Option<usize>,
     pub(super) is_final: Option<usize>,
@@ -75,6 +77,7 @@ impl Columns {
             group: names.find("group")?,
             cluster: names.find("cluster")?,
             loss_se: names.find("loss_se")?,
+            seed_sd: names.find("seed_sd")?,
             weight: names.find("weight")?,
             status: names.find("status")?,
             is_final: names.find("is_final")?,

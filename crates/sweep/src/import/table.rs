@@ -230,6 +230,7 @@ impl Reader<'_> {
             flops,
             loss: self.positive(self.columns.loss, row)?,
             loss_se: self.not_negative(self.columns.loss_se, row)?,
+            seed_sd: self.not_negative(self.columns.seed_sd, row)?,
             weight: self.not_negative(self.columns.weight, row)?.unwrap_or(1.0),
             seed: seed.map(|seed| seed as u64),
             eval_set_digest: None,

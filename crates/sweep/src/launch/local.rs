@@ -3,12 +3,12 @@
 //! Children die with their parent: on Linux the kernel ends them even when the parent is killed outright, elsewhere
 //! they end when the parent returns or panics. What a child says goes to `stderr.log` in its run folder.
 
-use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use super::chain::{Chain, Waiting};
 use super::split::threads_for_next;
 use super::{LaunchError, LaunchEvent, LaunchSummary, Launcher, Task};
 use crate::store::{RunState, STDERR, Store, StoreError};
@@ -32,6 +32,8 @@ struct Running {
     task: Task,
     threads: usize,
     child: Child,
+    /// What may start when it has ended.
+    after: Option<Chain>,
 }
 
 impl Drop for Running {
@@ -46,23 +48,23 @@ impl Launcher for LocalLauncher {
     fn launch(
         &self,
         store: &Store,
-        mut tasks: Vec<Task>,
+        tasks: Vec<Task>,
         observer: &mut dyn FnMut(LaunchEvent),
     ) -> Result<LaunchSummary, LaunchError> {
         if self.jobs == Some(0) {
             return Err(LaunchError::NoJobs);
         }
-        tasks.sort_by(|one, two| two.estimated_seconds.total_cmp(&one.estimated_seconds));
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let jobs = self.jobs.unwrap_or(cores);
         let mut launch = Launch { store, observer, running: Vec::new(), summary: LaunchSummary::default() };
-        let mut waiting = VecDeque::from(tasks);
-        while !waiting.is_empty() || !launch.running.is_empty() {
+        let mut waiting = Waiting::of(tasks);
+        while waiting.ready() > 0 || !launch.running.is_empty() {
             self.start_what_fits(&mut launch, &mut waiting, Limits { cores, jobs })?;
             std::thread::sleep(INTERVAL);
-            launch.look()?;
+            launch.look()?.into_iter().for_each(|chain| waiting.put_back(chain));
             let running = launch.running.len();
-            (launch.observer)(LaunchEvent::Tick { waiting: waiting.len(), running });
+            let later: usize = launch.running.iter().filter_map(|one| one.after.as_ref()).map(Chain::len).sum();
+            (launch.observer)(LaunchEvent::Tick { waiting: waiting.tasks() + later, running });
         }
         Ok(launch.summary)
     }
@@ -78,7 +80,7 @@ impl LocalLauncher {
     fn start_what_fits(
         &self,
         launch: &mut Launch<'_>,
-        waiting: &mut VecDeque<Task>,
+        waiting: &mut Waiting,
         limits: Limits,
     ) -> Result<(), LaunchError> {
         loop {
@@ -86,11 +88,11 @@ impl LocalLauncher {
             // More jobs than cores may be asked for: each then has a thread of its own all the same.
             let free = limits.cores.max(limits.jobs).saturating_sub(used);
             let slots = limits.jobs.saturating_sub(launch.running.len());
-            let Some(threads) = threads_for_next(free, waiting.len(), slots) else { return Ok(()) };
-            let Some(task) = waiting.pop_front() else { return Ok(()) };
+            let Some(threads) = threads_for_next(free, waiting.ready(), slots) else { return Ok(()) };
+            let Some((task, after)) = waiting.pop() else { return Ok(()) };
             let child = self.start(launch.store, &task, threads)?;
             (launch.observer)(LaunchEvent::Started { run: task.run.clone(), threads });
-            launch.running.push(Running { task, threads, child });
+            launch.running.push(Running { task, threads, child, after: Some(after) });
         }
     }
 
@@ -144,9 +146,9 @@ struct Launch<'a> {
 }
 
 impl Launch<'_> {
-    /// Looks at each running process once.
-    fn look(&mut self) -> Result<(), LaunchError> {
-        let mut still = Vec::new();
+    /// Looks at each running process once; returns the chains whose task has ended.
+    fn look(&mut self) -> Result<Vec<Chain>, LaunchError> {
+        let (mut still, mut freed) = (Vec::new(), Vec::new());
         for mut one in std::mem::take(&mut self.running) {
             let status = one.child.try_wait();
             match status.map_err(|cause| LaunchError::Watch { run: one.task.run.name.clone(), cause })? {
@@ -154,11 +156,14 @@ impl Launch<'_> {
                     self.report_progress(&one);
                     still.push(one);
                 }
-                Some(status) => self.report_end(&one, status),
+                Some(status) => {
+                    self.report_end(&one, status);
+                    freed.extend(one.after.take());
+                }
             }
         }
         self.running = still;
-        Ok(())
+        Ok(freed)
     }
 
     fn report_progress(&mut self, one: &Running) {

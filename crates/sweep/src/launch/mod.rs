@@ -1,8 +1,9 @@
 //! How runs are started: one process a run, whatever starts it.
 //!
 //! A [`Launcher`] knows processes, not training: a task is the arguments of `forescale exec`, and only what the child
-//! leaves in its run folder counts. A new launcher is one new file and one line here.
+//! leaves in its run folder counts. Branches of one trunk are never started together. A new launcher is one new file and one line here.
 
+mod chain;
 mod local;
 mod split;
 
@@ -22,7 +23,8 @@ pub struct Task {
     pub run: PlannedRun,
     /// Arguments of the executable; the launcher appends `--threads N`.
     pub arguments: Vec<OsString>,
-    /// How long one thread is thought to take; only the order of tasks follows from it.
+    /// How long one thread is thought to take from the first step, shared steps of a trunk included; only the order of
+    /// tasks follows from it.
     pub estimated_seconds: f64,
 }
 

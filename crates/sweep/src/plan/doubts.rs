@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use forescale_core::run::{PlannedRun, Role};
 
+use super::trunks::{self, TrunkSavings};
 use crate::spec::SweepSpec;
 
 /// Budgets of compute within this factor count as one.
@@ -19,7 +20,8 @@ pub(super) fn notes(spec: &SweepSpec, runs: &[PlannedRun], provisional: bool) ->
     let rungs = rungs_note(spec);
     let spread = spread_note(spec, runs);
     let ids = provisional.then(|| "the corpus is not built yet, so run ids are not final".to_owned());
-    [reach, rungs, spread, ids].into_iter().flatten().collect()
+    let trunks = trunks_note(runs);
+    [reach, rungs, spread, trunks, ids].into_iter().flatten().collect()
 }
 
 fn target_note(spec: &SweepSpec, runs: &[PlannedRun]) -> Option<String> {
@@ -28,6 +30,18 @@ fn target_note(spec: &SweepSpec, runs: &[PlannedRun]) -> Option<String> {
     let others = runs.iter().filter(|run| run.role != Role::Target).filter_map(flops);
     let ratio = target / others.fold(f64::MIN_POSITIVE, f64::max);
     (ratio < 10.0).then(|| format!("the target has {ratio:.1} times the compute of the largest other run; a forecast is worth showing from 10 times"))
+}
+
+fn trunks_note(runs: &[PlannedRun]) -> Option<String> {
+    let TrunkSavings { trunks, branches, apart_flops, saved_flops } = trunks::savings(runs);
+    let plural = if trunks == 1 { ("trunk", "gives", "saves") } else { ("trunks", "give", "save") };
+    (trunks > 0).then(|| {
+        let share = 100.0 * saved_flops / apart_flops;
+        format!(
+            "{trunks} {} {} {branches} runs and {} {share:.0}% of {apart_flops:.1e} FLOPs",
+            plural.0, plural.1, plural.2
+        )
+    })
 }
 
 fn rungs_note(spec: &SweepSpec) -> Option<String> {

@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use forescale_core::corpus::{CORPUS_SCHEMA, LeftOut, TokenWidth};
+use forescale_core::count::Mlp;
 
 use super::*;
 
@@ -47,9 +48,9 @@ fn the_batch_rule_gives_the_measured_ladders_steps() {
     // A ladder of 0.36 √D bytes a step and T = 128, as measured: D, then steps × sequences.
     // From the recipe's table: d 24: 799k, 2080 × 3; d 48: 2.7M, 4224 × 5; d 128: 17M, 11093 × 12.
     let spec = spec(QUICKSTART);
-    let planner = Planner { spec: &spec, corpus: CorpusFacts::of(spec.corpus(), None) };
+    let planner = Planner::new(&spec, None);
     for (tokens, steps, sequences) in [(799e3, 2080.0, 3), (2.704e6, 4224.0, 5), (17.04e6, 11093.0, 12)] {
-        let config = planner.config(&Wanted { role: Role::Path, width: 24, tokens, seed: 0, tokens_per_param: None });
+        let config = planner.config(&Wanted { tokens, ..planner.wanted(24, 40.0, 0) });
         assert_eq!(config.sequences, sequences);
         assert!((config.steps as f64 / steps - 1.0).abs() < 2e-3, "{} against {steps}", config.steps);
     }
@@ -194,6 +195,47 @@ fn the_names_of_the_committed_sweeps_stay_as_they_are() {
             assert!(plan.find(name).is_some(), "{name} of {:?}", plan.runs.iter().map(|r| &r.name).collect::<Vec<_>>());
         }
     }
+}
+
+#[test]
+fn every_key_of_the_recipe_reaches_the_run() {
+    let keys = "learning_rate = 0.014\nhorizon_exponent = 0.5\nbase_tokens = 201216\nbeta2_base_batch_tokens = 192\n\
+                base_layers = 4\nbatch_exponent = 0.5";
+    let text = QUICKSTART.replacen("learning_rate = 0.014", keys, 1).replacen(
+        "mlp_ratio = 2.6667",
+        "mlp = \"relu_squared\"",
+        1,
+    );
+    let plan = planned(&text.replacen("curve_points", "curve_tokens = 4096\ncurve_points", 1));
+    let config = &plan.runs[0].config;
+    let rates = &config.optimizer;
+    // ReLU² at 4·24 = 96 has the parameters of SwiGLU at 64: d 24 still sees 804800 bytes in 3 sequences of 128.
+    assert_eq!((config.shape.mlp, config.shape.mlp_hidden), (Mlp::ReluSquared, 96));
+    assert_eq!((config.sequences, config.steps, config.evaluation.curve_tokens), (3, 2096, 4096));
+    // √(201200 / 804800) = 1/2 of the rate, were `base_tokens` 201200; with 201216 it is √1.0000795 times that.
+    assert!((rates.learning_rate / 0.007 - 1.000_039_76).abs() < 1e-8, "{}", rates.learning_rate);
+    // 384 tokens a step are twice the base: 0.99².
+    assert!((rates.beta2 - 0.9801).abs() < 1e-12);
+    assert_eq!((rates.base_layers, rates.decay_steps), (4, 0));
+}
+
+#[test]
+fn without_the_new_keys_rates_and_batches_are_the_specs_own() {
+    for run in planned(QUICKSTART).runs {
+        let rates = &run.config.optimizer;
+        assert!((rates.learning_rate - 0.014).abs() < 1e-15 && (rates.beta2 - 0.99).abs() < 1e-15);
+        assert_eq!((rates.base_layers, rates.decay_steps, run.config.branch), (2, 0, false));
+    }
+}
+
+#[test]
+fn a_run_of_its_own_cools_down_over_its_share_of_the_steps() {
+    let text = QUICKSTART.replace("schedule = \"linear\"", "schedule = \"warmup_stable_decay\"");
+    let usual = planned(&text);
+    // A fifth of 2096 steps is 419.2, a tenth 209.6.
+    assert_eq!(usual.find("d24-40x-s0").expect("a rung").config.optimizer.decay_steps, 419);
+    let short = planned(&text.replace("warmup = 0.1", "warmup = 0.1\ndecay = 0.1"));
+    assert_eq!(short.find("d24-40x-s0").expect("a rung").config.optimizer.decay_steps, 210);
 }
 
 #[test]

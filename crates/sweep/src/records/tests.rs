@@ -36,6 +36,7 @@ pub(crate) fn record(id: &str, loss: f64) -> RunRecord {
         reason: None,
         metrics: vec![metric(loss)],
         curve: Vec::new(),
+        spikes: 0,
         registration_sha256: None,
         result_digest: String::new(),
         environment: environment(),
@@ -101,6 +102,34 @@ fn a_record_changed_after_sealing_is_named() {
     write_records(&path, &[record]).expect("written");
     let error = read_records(&path).expect_err("refused").to_string();
     assert!(error.contains("`result_digest` of run `a`"), "{error}");
+}
+
+#[test]
+fn the_columns_have_the_noise_of_the_seed_and_the_spikes() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("records.parquet");
+    // Losses 2 and 2·e^0.02: s² = 0.02² / 2, so s = 0.0141421, times each loss.
+    let mut second = RunRecord { spikes: 3, ..record("b", 2.0 * 0.02_f64.exp()) };
+    second.config.seed = 1;
+    second.result_digest = second.compute_result_digest();
+    let target = RunRecord { role: Role::Target, ..record("c", 1.5) };
+    write_records(&path, &[record("a", 2.0), second, target]).expect("written");
+    let bytes = std::fs::read(&path).expect("read");
+    let frame = ParquetReader::new(Cursor::new(bytes)).finish().expect("a table");
+    let noise: Vec<Option<f64>> = frame.column("seed_sd").and_then(|c| c.f64()).expect("a column").iter().collect();
+    for (found, expected) in noise.iter().zip([0.028_284_27, 0.028_855_64]) {
+        assert!((found.expect("an estimate") / expected - 1.0).abs() < 1e-6, "{noise:?}");
+    }
+    assert_eq!(noise[2], None, "a fit may not see the target");
+    let spikes: Vec<Option<u64>> = frame.column("spikes").and_then(|c| c.u64()).expect("a column").iter().collect();
+    assert_eq!(spikes, [Some(0), Some(3), Some(0)]);
+}
+
+#[test]
+fn spikes_are_part_of_the_result() {
+    let quiet = record("a", 2.5);
+    let spiking = RunRecord { spikes: 1, ..quiet.clone() };
+    assert_ne!(spiking.compute_result_digest(), quiet.result_digest);
 }
 
 #[test]

@@ -1,15 +1,17 @@
 //! From what was typed to what is meant: each value is held against what is allowed, once.
 
-use forescale_core::corpus::{CorpusSpec, ZipfFactsSpec};
+use forescale_core::corpus::{CorpusSpec, ShardsSpec, TokenizerSpec, ZipfFactsSpec};
 use forescale_core::count::FlopsRule;
 use forescale_core::run::EvaluationConfig;
 
 use super::source::Source;
 use super::written::{
-    Numbers, WrittenEvaluation, WrittenForecast, WrittenLadder, WrittenModel, WrittenOffPath, WrittenSpec,
-    WrittenTarget, WrittenTraining,
+    Numbers, WrittenEvaluation, WrittenForecast, WrittenLadder, WrittenOffPath, WrittenSpec, WrittenTarget,
 };
-use super::{ForecastSpec, Horizon, ModelSpec, OffPath, Rung, SpecError, SweepSpec, Target, TrainingSpec};
+use super::{ForecastSpec, Horizon, OffPath, Rung, SpecError, SweepSpec, Target};
+
+mod training;
+mod trunk;
 
 /// Checks a whole spec.
 pub(super) fn check(source: &Source<'_>, written: WrittenSpec) -> Result<SweepSpec, SpecError> {
@@ -17,10 +19,11 @@ pub(super) fn check(source: &Source<'_>, written: WrittenSpec) -> Result<SweepSp
     checker.name(&written.name)?;
     checker.corpus(&written.corpus)?;
     let model = checker.model(&written.model)?;
-    let training = checker.training(&written.training)?;
+    let training = checker.training(&written.training, model.layers)?;
     let evaluation = checker.evaluation(&written.evaluation, model.context)?;
     let rungs = checker.ladder(&written.ladder)?;
     let off_path = checker.off_paths(&written.off_path, &rungs)?;
+    let trunks = checker.trunks(&written.trunk, training.schedule)?;
     let target = written.target.as_ref().map(|target| checker.target(target)).transpose()?;
     let forecast = checker.forecast(written.forecast)?;
     Ok(SweepSpec {
@@ -33,6 +36,7 @@ pub(super) fn check(source: &Source<'_>, written: WrittenSpec) -> Result<SweepSp
         evaluation,
         rungs,
         off_path,
+        trunks,
         target,
         forecast,
     })
@@ -104,11 +108,39 @@ impl Checker<'_> {
                 self.refuse(key, "is empty; at least one folder or glob is needed", "paths = [\"text/**/*.txt\"]")
             }
             CorpusSpec::Files(files) => {
-                self.share(Key { section: "corpus", name: "validation_share" }, files.validation_share).map(|_| ())
+                self.share(Key { section: "corpus", name: "validation_share" }, files.validation_share)?;
+                self.tokenizer(&files.tokenizer)
             }
-            CorpusSpec::RustCode(_) => Ok(()),
+            CorpusSpec::RustCode(code) => self.tokenizer(&code.tokenizer),
             CorpusSpec::ZipfFacts(zipf) => self.zipf(zipf),
+            CorpusSpec::Shards(shards) => self.shards(shards),
         }
+    }
+
+    fn tokenizer(&self, tokenizer: &TokenizerSpec) -> Result<(), SpecError> {
+        let key = Key { section: "corpus", name: "tokenizer" };
+        match tokenizer {
+            TokenizerSpec::Bpe(bpe) if !(257..=65_536).contains(&bpe.vocabulary) => {
+                let problem = format!("has a vocabulary of {}; 257 to 65536 is needed", bpe.vocabulary);
+                self.refuse(key, &problem, "tokenizer = { kind = \"bpe\", vocabulary = 4096 }")
+            }
+            TokenizerSpec::Bytes {} | TokenizerSpec::Bpe(_) | TokenizerSpec::File(_) => Ok(()),
+        }
+    }
+
+    fn shards(&self, shards: &ShardsSpec) -> Result<(), SpecError> {
+        let key = |name| Key { section: "corpus", name };
+        for (name, paths) in [("train", &shards.train), ("validation", &shards.validation)] {
+            if paths.is_empty() {
+                let problem = "is empty; at least one file, folder or glob is needed";
+                return self.refuse(key(name), problem, "train = [\"data/*_train_*.bin\"]");
+            }
+        }
+        if (2..=65_536).contains(&shards.vocabulary) {
+            return Ok(());
+        }
+        let problem = format!("is {}; 2 to 65536 is needed", shards.vocabulary);
+        self.refuse(key("vocabulary"), &problem, "50257 is GPT-2's")
     }
 
     fn zipf(&self, zipf: &ZipfFactsSpec) -> Result<(), SpecError> {
@@ -132,56 +164,25 @@ impl Checker<'_> {
         self.share(key("noise"), zipf.noise).map(|_| ())
     }
 
-    fn model(&self, model: &WrittenModel) -> Result<ModelSpec, SpecError> {
-        let key = |name| Key { section: "model", name };
-        if model.head_size < 2 || model.head_size % 2 == 1 {
-            let problem =
-                format!("is {}; an even number from 2 is needed, because positions rotate pairs", model.head_size);
-            return self.refuse(key("head_size"), &problem, "8 or 16 suits widths under 200");
-        }
-        if model.context < 2 {
-            return self.refuse(key("context"), &format!("is {}; at least 2 is needed", model.context), "128 is usual");
-        }
-        Ok(ModelSpec {
-            family: model.family,
-            layers: self.at_least_one(key("layers"), model.layers)?,
-            head_size: model.head_size,
-            context: model.context,
-            input_order: self.at_least_one(key("input_order"), model.input_order)?,
-            mlp_ratio: self.positive(key("mlp_ratio"), model.mlp_ratio)?,
-        })
-    }
-
-    fn training(&self, written: &WrittenTraining) -> Result<TrainingSpec, SpecError> {
-        let key = |name| Key { section: "training", name };
-        if !(written.weight_decay.is_finite() && written.weight_decay >= 0.0) {
-            let problem = format!("is {}; 0 or more is needed", written.weight_decay);
-            return self.refuse(key("weight_decay"), &problem, "0.0 turns it off");
-        }
-        Ok(TrainingSpec {
-            learning_rate: self.positive(key("learning_rate"), written.learning_rate)?,
-            embedding_learning_rate: self.positive(key("embedding_learning_rate"), written.embedding_learning_rate)?,
-            base_width: self.at_least_one(key("base_width"), written.base_width)?,
-            beta1: self.share(key("beta1"), written.beta1)?,
-            beta2: self.share(key("beta2"), written.beta2)?,
-            epsilon: self.positive(key("epsilon"), written.epsilon)?,
-            weight_decay: written.weight_decay,
-            clip_norm: self.positive(key("clip_norm"), written.clip_norm)?,
-            warmup: self.share(key("warmup"), written.warmup)?,
-            schedule: written.schedule,
-            parametrization: written.parametrization,
-            batch_coefficient: self.positive(key("batch_coefficient"), written.batch_coefficient)?,
-            allow_repeats: written.allow_repeats,
-        })
-    }
-
     fn evaluation(&self, written: &WrittenEvaluation, context: u32) -> Result<EvaluationConfig, SpecError> {
         if written.tokens < u64::from(context) {
             let key = Key { section: "evaluation", name: "tokens" };
             let problem = format!("is {}; at least one window of {context} is needed", written.tokens);
             return self.refuse(key, &problem, "131072 is usual");
         }
-        Ok(EvaluationConfig { tokens: written.tokens, curve_points: written.curve_points })
+        let key = Key { section: "evaluation", name: "curve_tokens" };
+        if written.curve_tokens != 0 && !(u64::from(context)..=written.tokens).contains(&written.curve_tokens) {
+            let problem = format!(
+                "is {}; 0, or from one window of {context} to `tokens` = {}, is needed",
+                written.curve_tokens, written.tokens
+            );
+            return self.refuse(key, &problem, "0 takes all of `tokens` in each evaluation");
+        }
+        Ok(EvaluationConfig {
+            tokens: written.tokens,
+            curve_tokens: written.curve_tokens,
+            curve_points: written.curve_points,
+        })
     }
 
     fn ladder(&self, written: &WrittenLadder) -> Result<Vec<Rung>, SpecError> {

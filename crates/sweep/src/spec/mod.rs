@@ -13,12 +13,12 @@ mod written;
 use std::path::{Path, PathBuf};
 
 use forescale_core::corpus::CorpusSpec;
-use forescale_core::count::{CountingRule, FlopsRule};
+use forescale_core::count::{CountingRule, FlopsRule, Mlp};
 use forescale_core::run::{EvaluationConfig, Family, Parametrization, ScheduleKind};
 use thiserror::Error;
 
 /// Version of the spec's form.
-pub const SWEEP_SCHEMA: &str = "forescale.sweep/1.0";
+pub const SWEEP_SCHEMA: &str = "forescale.sweep/1.1";
 
 /// File name of a spec in its sweep folder.
 pub const SPEC_FILE: &str = "sweep.toml";
@@ -47,6 +47,7 @@ pub struct SweepSpec {
     pub(crate) evaluation: EvaluationConfig,
     pub(crate) rungs: Vec<Rung>,
     pub(crate) off_path: Vec<OffPath>,
+    pub(crate) trunks: Vec<Trunk>,
     pub(crate) target: Option<Target>,
     pub(crate) forecast: ForecastSpec,
 }
@@ -64,23 +65,31 @@ pub struct ModelSpec {
     pub context: u32,
     /// How many of the last tokens are embedded into the input.
     pub input_order: u32,
+    /// Kind of MLP.
+    pub mlp: Mlp,
     /// Hidden width of the MLP over the width, before rounding up to a multiple of 8.
     pub mlp_ratio: f64,
 }
 
-/// How all runs of a sweep are trained.
+/// How all runs of a sweep are trained; the plan's recipe turns it into numbers for each run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainingSpec {
-    /// Peak rate of hidden matrices and readout at `base_width`.
+    /// Peak rate of hidden matrices and readout at `base_width`, before the correction for the horizon.
     pub learning_rate: f64,
-    /// Peak rate of embeddings and norm gains.
+    /// Peak rate of embeddings and norm gains, before the correction for the horizon.
     pub embedding_learning_rate: f64,
     /// Width at which the rates were tuned.
     pub base_width: u32,
+    /// Depth at which the rates were tuned.
+    pub base_layers: u32,
+    /// How the rates follow the training tokens; `None` where they do not.
+    pub horizon: Option<HorizonCorrection>,
     /// Decay of the first moment.
     pub beta1: f64,
-    /// Decay of the second moment.
+    /// Decay of the second moment, at `beta2_base_batch_tokens` where that is named.
     pub beta2: f64,
+    /// Tokens per step at which `beta2` holds; `None` where it holds for every batch.
+    pub beta2_base_batch_tokens: Option<f64>,
     /// Added to the root of the second moment.
     pub epsilon: f64,
     /// Decoupled weight decay.
@@ -91,12 +100,25 @@ pub struct TrainingSpec {
     pub warmup: f64,
     /// Shape of the schedule.
     pub schedule: ScheduleKind,
+    /// Share of the steps of the cooldown of warmup-stable-decay; 0 for the other shapes.
+    pub decay: f64,
     /// How rates and scales move with width.
     pub parametrization: Parametrization,
-    /// Tokens per step over the root of the training tokens.
+    /// Tokens per step over the training tokens to the power of `batch_exponent`.
     pub batch_coefficient: f64,
+    /// How tokens per step grow with the training tokens.
+    pub batch_exponent: f64,
     /// Whether a token may be seen twice.
     pub allow_repeats: bool,
+}
+
+/// Peak rates are multiplied by (`base_tokens` / D)^`exponent`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HorizonCorrection {
+    /// The exponent, not 0.
+    pub exponent: f64,
+    /// Training tokens at which the rates were tuned.
+    pub base_tokens: f64,
 }
 
 /// One width on the compute-optimal path.
@@ -128,6 +150,17 @@ pub struct OffPath {
     pub horizon: Horizon,
     /// Seeds 0 to this, not included.
     pub seeds: u64,
+}
+
+/// One trajectory with a cooldown branch for each of several horizons.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trunk {
+    /// Width.
+    pub width: u32,
+    /// D / N of each branch, two or more, rising.
+    pub tokens_per_param: Vec<f64>,
+    /// Seed.
+    pub seed: u64,
 }
 
 /// The run that is forecast first and trained afterwards.
@@ -221,6 +254,11 @@ impl SweepSpec {
         &self.training
     }
 
+    /// The same spec under another parametrisation.
+    pub(crate) fn with_parametrization(&self, parametrization: Parametrization) -> Self {
+        Self { training: TrainingSpec { parametrization, ..self.training.clone() }, ..self.clone() }
+    }
+
     /// What is measured.
     #[must_use]
     pub fn evaluation(&self) -> &EvaluationConfig {
@@ -237,6 +275,12 @@ impl SweepSpec {
     #[must_use]
     pub fn off_path(&self) -> &[OffPath] {
         &self.off_path
+    }
+
+    /// Trunks, in the order written.
+    #[must_use]
+    pub fn trunks(&self) -> &[Trunk] {
+        &self.trunks
     }
 
     /// The held-out target, if the sweep has one.

@@ -38,6 +38,26 @@ fn what_is_left_out_has_the_usual_value() {
     assert_eq!(spec.rungs()[0], Rung { width: 24, tokens_per_param: 40.0, seeds: 1 }, "rungs rise whatever the order");
 }
 
+/// The `files` template with these lines without their sign for a comment.
+fn uncommented(starts: &[&str]) -> String {
+    let line = |line: &str| match line.strip_prefix("# ") {
+        Some(key) if starts.iter().any(|start| key.starts_with(start)) => format!("{key}\n"),
+        _ => format!("{line}\n"),
+    };
+    crate::template("files", Path::new("short")).expect("a template").lines().map(line).collect()
+}
+
+#[test]
+fn the_template_shows_the_usual_values_and_its_comments_are_keys() {
+    let parsed = parse(&uncommented(&[])).expect("a good spec");
+    let full = parse(QUICKSTART).expect("a good spec");
+    assert_eq!((parsed.training(), parsed.evaluation()), (full.training(), full.evaluation()));
+    let keys = ["base_tokens", "beta2_base", "decay", "[[trunk]]", "width = 32", "tokens_per_param = [", "seed = 0"];
+    let text = uncommented(&keys).replace("schedule = \"linear\"", "schedule = \"warmup_stable_decay\"");
+    let spec = parse(&text).expect("a good spec");
+    assert_eq!((spec.trunks().len(), spec.training().beta2_base_batch_tokens), (1, Some(512.0)));
+}
+
 #[test]
 fn an_unknown_key_is_told_the_nearest_and_the_line() {
     let line = line_of(QUICKSTART, "tokens_per_param = 40");
@@ -117,11 +137,69 @@ fn values_that_cannot_be_are_refused_with_the_ones_that_can() {
         ("name = \"quickstart\"", "name = \"quick start\"", "`name` is `quick start`; letters, digits"),
         ("head_size = 8", "head_size = 5", "`model.head_size` is 5; an even number"),
         ("layers = 2", "layers = 0", "`model.layers` is 0; at least 1"),
+        ("warmup = 0.1", "base_layers = 0", "`training.base_layers` is 0; at least 1"),
+        ("warmup = 0.1", "horizon_exponent = 0.3", "`training.horizon_exponent` is 0.3, which needs `base_tokens`"),
+        ("warmup = 0.1", "horizon_exponent = 3", "`training.horizon_exponent` is 3; a number above -1 and below 1"),
+        ("warmup = 0.1", "base_tokens = 0", "`training.base_tokens` is 0; a number above 0"),
+        ("warmup = 0.1", "beta2_base_batch_tokens = -1", "`training.beta2_base_batch_tokens` is -1; a number above 0"),
+        ("warmup = 0.1", "batch_exponent = 1", "`training.batch_exponent` is 1; 0 or more and below 1"),
+        ("warmup = 0.1", "decay = 0.2", "`training.decay` is 0.2, and only `warmup_stable_decay` has a cooldown"),
+        ("curve_points = 3", "curve_tokens = 64", "`evaluation.curve_tokens` is 64; 0, or from one window of 128"),
+        ("curve_points = 3", "curve_tokens = 131073", "to `tokens` = 131072, is needed"),
+        ("mlp_ratio = 2.6667", "mlp = \"relu\"", "`relu` is not known here; did you mean `relu_squared`?"),
+        ("warmup = 0.1", "bach_exponent = 1", "`bach_exponent` is not known here; did you mean `batch_exponent`?"),
     ];
     for (from, to, words) in cases {
         let error = refusal(from, to);
         assert!(error.contains(words) && error.contains("\n\nhint: "), "{to}: {error}");
     }
+}
+
+/// The error of the quickstart with a cooldown and these lines at the end.
+fn trunk_refusal(lines: &str) -> String {
+    let text = QUICKSTART.replace("schedule = \"linear\"", "schedule = \"warmup_stable_decay\"");
+    parse(&format!("{text}\n{lines}")).expect_err(lines).to_string()
+}
+
+#[test]
+fn a_trunk_says_what_its_branches_are() {
+    let text = QUICKSTART.replace("schedule = \"linear\"", "schedule = \"warmup_stable_decay\"");
+    let spec =
+        parse(&format!("{text}\n[[trunk]]\nwidth = 32\ntokens_per_param = [40, 10.5]\nseed = 2\n")).expect("good");
+    assert_eq!(spec.trunks(), [Trunk { width: 32, tokens_per_param: vec![10.5, 40.0], seed: 2 }]);
+    assert!((spec.training().decay - 0.2).abs() < 1e-15);
+}
+
+#[test]
+fn a_trunk_that_cannot_be_is_refused() {
+    for (lines, words) in [
+        ("[[trunk]]\nwidth = 33\ntokens_per_param = [10, 40]", "`trunk.width` has 33; a multiple of `head_size` = 8"),
+        ("[[trunk]]\nwidth = 32\ntokens_per_param = [10]", "`trunk.tokens_per_param` has 1 horizons; at least 2"),
+        ("[[trunk]]\nwidth = 32\ntokens_per_param = [10, 0.1]", "`trunk.tokens_per_param` has 0.1; at least 1 token"),
+        ("[[trunk]]\nwidth = 32\ntokens_per_param = [10, 40, 10]", "`trunk.tokens_per_param` names 10 twice"),
+        ("[[trunk]]\nwidth = 32\ntokens_per_parm = [10, 40]", "did you mean `tokens_per_param`?"),
+    ] {
+        let error = trunk_refusal(lines);
+        assert!(error.contains(words) && error.contains("\n\nhint: "), "{lines}: {error}");
+    }
+    let linear = format!("{QUICKSTART}\n[[trunk]]\nwidth = 32\ntokens_per_param = [10, 40]\n");
+    let error = parse(&linear).expect_err("linear").to_string();
+    assert!(error.contains("`training.schedule` has to be `warmup_stable_decay`"), "{error}");
+}
+
+#[test]
+fn a_cooldown_that_begins_before_the_warmup_ends_is_refused() {
+    let text = QUICKSTART.replace("schedule = \"linear\"", "schedule = \"warmup_stable_decay\"\ndecay = 0.95");
+    let error = parse(&text).expect_err("too long").to_string();
+    assert!(error.contains("`training.decay` is 0.95 beside a `warmup` of 0.1; together at most 1"), "{error}");
+}
+
+#[test]
+fn the_first_and_the_present_version_are_read() {
+    let version =
+        |version: &str| QUICKSTART.replacen("schema = \"forescale.sweep/1.0\"", &format!("schema = \"{version}\""), 1);
+    assert_eq!(parse(&version("forescale.sweep/1.0")), parse(&version(SWEEP_SCHEMA)));
+    assert!(parse(&version("forescale.sweep/1.0")).is_ok());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `sweep.toml` as typed: keys and types are checked, nothing else.
 
 use forescale_core::corpus::CorpusSpec;
-use forescale_core::count::{CountingRule, FlopsRule};
+use forescale_core::count::{CountingRule, FlopsRule, Mlp};
 use forescale_core::run::{Family, Parametrization, ScheduleKind};
 use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess, Visitor};
@@ -29,6 +29,8 @@ pub(super) struct WrittenSpec {
     pub(super) ladder: WrittenLadder,
     #[serde(default)]
     pub(super) off_path: Vec<WrittenOffPath>,
+    #[serde(default)]
+    pub(super) trunk: Vec<WrittenTrunk>,
     pub(super) target: Option<WrittenTarget>,
     #[serde(default)]
     pub(super) forecast: WrittenForecast,
@@ -43,12 +45,21 @@ pub(super) struct WrittenModel {
     pub(super) head_size: u32,
     pub(super) context: u32,
     pub(super) input_order: u32,
-    pub(super) mlp_ratio: f64,
+    pub(super) mlp: Mlp,
+    pub(super) mlp_ratio: Option<f64>,
 }
 
 impl Default for WrittenModel {
     fn default() -> Self {
-        Self { family: Family::default(), layers: 2, head_size: 8, context: 128, input_order: 1, mlp_ratio: 8.0 / 3.0 }
+        Self {
+            family: Family::default(),
+            layers: 2,
+            head_size: 8,
+            context: 128,
+            input_order: 1,
+            mlp: Mlp::default(),
+            mlp_ratio: None,
+        }
     }
 }
 
@@ -59,15 +70,21 @@ pub(super) struct WrittenTraining {
     pub(super) learning_rate: f64,
     pub(super) embedding_learning_rate: f64,
     pub(super) base_width: u32,
+    pub(super) base_layers: Option<u32>,
+    pub(super) horizon_exponent: f64,
+    pub(super) base_tokens: Option<f64>,
     pub(super) beta1: f64,
     pub(super) beta2: f64,
+    pub(super) beta2_base_batch_tokens: Option<f64>,
     pub(super) epsilon: f64,
     pub(super) weight_decay: f64,
     pub(super) clip_norm: f64,
     pub(super) warmup: f64,
     pub(super) schedule: ScheduleKind,
+    pub(super) decay: Option<f64>,
     pub(super) parametrization: Parametrization,
     pub(super) batch_coefficient: f64,
+    pub(super) batch_exponent: f64,
     pub(super) allow_repeats: bool,
 }
 
@@ -78,15 +95,21 @@ impl Default for WrittenTraining {
             learning_rate: 0.014,
             embedding_learning_rate: 0.028,
             base_width: 32,
+            base_layers: None,
+            horizon_exponent: 0.0,
+            base_tokens: None,
             beta1: 0.9,
             beta2: 0.99,
+            beta2_base_batch_tokens: None,
             epsilon: 1e-10,
             weight_decay: 0.0,
             clip_norm: 1.0,
             warmup: 0.1,
             schedule: ScheduleKind::default(),
+            decay: None,
             parametrization: Parametrization::default(),
             batch_coefficient: 0.36,
+            batch_exponent: 0.5,
             allow_repeats: false,
         }
     }
@@ -97,12 +120,13 @@ impl Default for WrittenTraining {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct WrittenEvaluation {
     pub(super) tokens: u64,
+    pub(super) curve_tokens: u64,
     pub(super) curve_points: u32,
 }
 
 impl Default for WrittenEvaluation {
     fn default() -> Self {
-        Self { tokens: 131_072, curve_points: 3 }
+        Self { tokens: 131_072, curve_tokens: 0, curve_points: 3 }
     }
 }
 
@@ -125,6 +149,16 @@ pub(super) struct WrittenOffPath {
     pub(super) at_compute_of: Option<u32>,
     #[serde(default = "one_seed")]
     pub(super) seeds: Numbers,
+}
+
+/// `[[trunk]]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WrittenTrunk {
+    pub(super) width: u32,
+    pub(super) tokens_per_param: Vec<f64>,
+    #[serde(default)]
+    pub(super) seed: u64,
 }
 
 /// `[target]`.

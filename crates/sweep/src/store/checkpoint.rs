@@ -24,22 +24,34 @@ const MAGIC: &[u8; 8] = b"FORESCKP";
 const VERSION: u32 = 1;
 const HEADER: usize = 8 + 4 + 8 + 8 + 64;
 
-/// Replaces the checkpoint in one step.
+/// Replaces a run's checkpoint in one step.
 pub(super) fn save(folder: &Path, checkpoint: &Checkpoint) -> Result<(), StoreError> {
+    write(&folder.join(FILE), checkpoint)
+}
+
+/// A run's checkpoint, if there is one.
+pub(super) fn restore(folder: &Path) -> Result<Option<Checkpoint>, StoreError> {
+    let path = folder.join(FILE);
+    let hint =
+        || format!("`rm {}`, then give the same command again: this run starts anew, the others stay", path.display());
+    read(&path, hint)
+}
+
+/// Replaces a state in one step.
+pub(super) fn write(path: &Path, checkpoint: &Checkpoint) -> Result<(), StoreError> {
     let step = checkpoint.step.to_le_bytes();
     let length = (checkpoint.bytes.len() as u64).to_le_bytes();
     let sum = digest(step, length, &checkpoint.bytes);
     let parts: [&[u8]; 6] = [MAGIC, &VERSION.to_le_bytes(), &step, &length, sum.as_bytes(), &checkpoint.bytes];
-    write_parts_atomically(&folder.join(FILE), &parts)
+    write_parts_atomically(path, &parts)
 }
 
-/// The checkpoint, if there is one.
-pub(super) fn restore(folder: &Path) -> Result<Option<Checkpoint>, StoreError> {
-    let path = folder.join(FILE);
-    match fs::read(&path) {
-        Ok(bytes) => parse(bytes).map(Some).map_err(|problem| damaged(&path, problem)),
+/// The state in a file, if there is one; the hint says what to do about a damaged one.
+pub(super) fn read(path: &Path, hint: impl FnOnce() -> String) -> Result<Option<Checkpoint>, StoreError> {
+    match fs::read(path) {
+        Ok(bytes) => parse(bytes).map(Some).map_err(|problem| StoreError::new(path, problem, hint())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(StoreError::reading(&path, error)),
+        Err(error) => Err(StoreError::reading(path, error)),
     }
 }
 
@@ -79,12 +91,6 @@ fn parse(mut bytes: Vec<u8>) -> Result<Checkpoint, String> {
 
 fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
     bytes.try_into().expect("a slice of the header has its own length")
-}
-
-fn damaged(path: &Path, problem: String) -> StoreError {
-    let hint =
-        format!("`rm {}`, then give the same command again: this run starts anew, the others stay", path.display());
-    StoreError::new(path, problem, hint)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 //!                       record.json     sealed once, when the run is over
 //!                       stderr.log      what the process said
 //!                       lock            held while a process works on the run
+//! <sweep>/runs/trunks/<trunk id>/<step>.bin   a state that branches share; left there, for it is small
 //! <sweep>/out/                          everything that can be rebuilt from records
 //! ```
 //!
@@ -19,6 +20,7 @@ mod checkpoint;
 mod error;
 mod log;
 mod run_folder;
+mod trunk;
 mod version;
 
 use std::path::{Path, PathBuf};

@@ -8,7 +8,7 @@ use forescale_core::digest::json_digest;
 use forescale_core::record::{Checkpoint, LogLine, RECORD_SCHEMA, RunRecord, RunSink, SinkError};
 use forescale_core::run::{PlannedRun, RunId};
 
-use super::{Progress, StoreError, check_version, checkpoint, log, write_atomically};
+use super::{Progress, StoreError, check_version, checkpoint, log, trunk, write_atomically};
 
 const CONFIG: &str = "config.json";
 const RECORD: &str = "record.json";
@@ -20,6 +20,8 @@ pub(crate) const STDERR: &str = "stderr.log";
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
+    /// Where the states of its trunk lie, if it is a branch.
+    trunk: Option<PathBuf>,
     log: log::Log,
     /// Held until drop; the system lets go of it when the process dies.
     _lock: File,
@@ -32,7 +34,9 @@ impl RunFolder {
         let log_path = path.join(log::FILE);
         log::read(&log_path)?;
         write_or_check_config(path, run)?;
-        Ok(Self { path: path.to_owned(), log: log::Log::open(&log_path)?, _lock: lock })
+        let runs = path.parent().unwrap_or(path);
+        let trunk = run.config.trunk_id().map(|id| runs.join(trunk::FOLDER).join(id));
+        Ok(Self { path: path.to_owned(), trunk, log: log::Log::open(&log_path)?, _lock: lock })
     }
 
     /// The folder.
@@ -92,6 +96,15 @@ impl RunSink for RunFolder {
 
     fn restore(&mut self) -> Result<Option<Checkpoint>, SinkError> {
         Ok(checkpoint::restore(&self.path)?)
+    }
+
+    /// As the trait says; a run that is no branch keeps nothing.
+    fn save_trunk(&mut self, checkpoint: &Checkpoint) -> Result<(), SinkError> {
+        Ok(self.trunk.as_deref().map_or(Ok(()), |folder| trunk::save(folder, checkpoint))?)
+    }
+
+    fn restore_trunk(&mut self, at_most: u64) -> Result<Option<Checkpoint>, SinkError> {
+        Ok(self.trunk.as_deref().map_or(Ok(None), |folder| trunk::restore(folder, at_most))?)
     }
 }
 
@@ -166,7 +179,7 @@ pub(super) fn read_record(folder: &Path, expected: Option<&RunId>) -> Result<Opt
 pub(crate) fn parse_record(path: &Path, value: serde_json::Value) -> Result<RunRecord, StoreError> {
     let schema = value.get("schema").and_then(serde_json::Value::as_str).unwrap_or_default();
     check_version(schema, RECORD_SCHEMA).map_err(|(problem, hint)| StoreError::new(path, problem, hint))?;
-    let record: RunRecord = serde_json::from_value(value).map_err(|error| {
+    let mut record: RunRecord = serde_json::from_value(value).map_err(|error| {
         StoreError::new(
             path,
             format!("the record cannot be understood: {error}"),
@@ -174,6 +187,8 @@ pub(crate) fn parse_record(path: &Path, value: serde_json::Value) -> Result<RunR
         )
     })?;
     check_digest(path, &record)?;
+    // What an older form did not have has its default by now.
+    RECORD_SCHEMA.clone_into(&mut record.schema);
     Ok(record)
 }
 

@@ -126,6 +126,46 @@ fn a_checkpoint_survives_the_process() {
 }
 
 #[test]
+fn a_branch_finds_what_a_branch_of_its_trunk_has_kept() {
+    let sweep = sweep();
+    let branch = |steps: u64, seed: u64| {
+        let mut run = sweep.run.clone();
+        (run.config.branch, run.config.steps, run.config.seed) = (true, steps, seed);
+        run.config.optimizer.decay_steps = steps / 5;
+        PlannedRun { id: run.config.id(), ..run }
+    };
+    let state = Checkpoint { step: 248, bytes: vec![9; 100] };
+    let mut short = sweep.store.begin(&branch(310, 0)).expect("begun");
+    short.save_trunk(&state).expect("kept");
+    let mut long = sweep.store.begin(&branch(1240, 0)).expect("begun");
+    assert_eq!(long.restore_trunk(992).expect("restored"), Some(state));
+    assert_eq!(long.restore_trunk(247).expect("nothing so early"), None);
+    let mut other = sweep.store.begin(&branch(1240, 1)).expect("begun");
+    assert_eq!(other.restore_trunk(992).expect("another trunk's"), None);
+    let trunk = branch(310, 0).config.trunk_id().expect("a branch");
+    assert!(sweep.store.sweep_dir().join("runs/trunks").join(trunk).join("248.bin").is_file());
+}
+
+#[test]
+fn a_run_of_its_own_keeps_nothing_for_others() {
+    let sweep = sweep();
+    let mut folder = sweep.store.begin(&sweep.run).expect("begun");
+    folder.save_trunk(&Checkpoint { step: 5, bytes: vec![1] }).expect("forgotten");
+    assert_eq!(folder.restore_trunk(100).expect("no error"), None);
+    assert!(!sweep.store.sweep_dir().join("runs/trunks").exists());
+}
+
+#[test]
+fn a_record_of_the_first_form_still_reads_and_has_no_spikes() {
+    // As `exec` of 0.1.0 wrote it: no kind of MLP, no depth of tuning, no branches, no spikes.
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/formats/record-1.0.json");
+    let json = fs::read(&path).expect("the fixture");
+    let record = parse_record(&path, serde_json::from_slice(&json).expect("JSON")).expect("a record");
+    assert_eq!((record.spikes, record.config.branch, record.config.optimizer.base_layers), (0, false, 2));
+    assert_eq!(record.schema, forescale_core::record::RECORD_SCHEMA, "what is written again has the present form");
+}
+
+#[test]
 fn a_record_is_sealed_once() {
     let sweep = sweep();
     let mut folder = sweep.store.begin(&sweep.run).expect("begun");
@@ -154,10 +194,10 @@ fn a_record_from_a_newer_version_is_called_that() {
     let mut folder = sweep.store.begin(&sweep.run).expect("begun");
     folder.seal(&record(&sweep.run.id.0, 2.5)).expect("sealed");
     let text = fs::read_to_string(sweep.file("record.json")).expect("read");
-    fs::write(sweep.file("record.json"), text.replace("forescale.record/1.0", "forescale.record/2.0"))
+    fs::write(sweep.file("record.json"), text.replace("forescale.record/1.1", "forescale.record/2.0"))
         .expect("written");
     let error = sweep.store.record(&sweep.run.id).expect_err("too new").to_string();
-    assert!(error.contains("`forescale.record/2.0` is too new; this program reads `forescale.record/1.0`"), "{error}");
+    assert!(error.contains("`forescale.record/2.0` is too new; this program reads `forescale.record/1.1`"), "{error}");
 }
 
 #[test]

@@ -82,10 +82,11 @@ impl CustomOp3 for AttentionOp {
         packed: &Tensor,
         query_gain: &Tensor,
         key_gain: &Tensor,
-        _out: &Tensor,
+        mixed: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let [packed_view, query_view, key_view, gradient_view] = [packed, query_gain, key_gain, gradient].map(view);
+        let [packed_view, query_view, key_view] = [packed, query_gain, key_gain].map(view);
+        let [mixed_view, gradient_view] = [mixed, gradient].map(view);
         let Some(log_sums) = self.log_sums.get() else { bail!("attention: backward before forward") };
         let size = self.attention.shape.head_size;
         let input = Input {
@@ -95,7 +96,7 @@ impl CustomOp3 for AttentionOp {
         };
         let mut packed_gradient = vec![0.0; input.packed.len()];
         let mut gain_gradients = vec![0.0; 2 * size];
-        let given = Given { out: gradient_view.values()?, log_sums };
+        let given = Given { mixed: mixed_view.values()?, out: gradient_view.values()?, log_sums };
         backward(&input, given, &mut packed_gradient, &mut gain_gradients);
         let key_gains = gain_gradients.split_off(size);
         Ok((
@@ -115,6 +116,7 @@ struct Input<'a> {
 
 #[derive(Clone, Copy)]
 struct Given<'a> {
+    mixed: &'a [f32],
     out: &'a [f32],
     log_sums: &'a [f32],
 }
@@ -183,9 +185,11 @@ fn backward_body<const FUSED: bool>(
     for (sequence, gradient) in packed_gradient.chunks_exact_mut(shape.context * 3 * width).enumerate() {
         for head in 0..shape.heads {
             turn::<FUSED>(input, sequence, head, &mut scratch);
+            let first = sequence * shape.context * width + head * size;
             let head_gradient = HeadGradient {
                 values: input.rows(sequence, 2, head),
-                out: Rows { values: &given.out[sequence * shape.context * width + head * size..], stride: width },
+                mixed: Rows { values: &given.mixed[first..], stride: width },
+                out: Rows { values: &given.out[first..], stride: width },
                 log_sums: &given.log_sums[(sequence * shape.heads + head) * shape.context..][..shape.context],
             };
             let mut value_rows =

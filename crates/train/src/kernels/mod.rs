@@ -14,6 +14,7 @@ pub(crate) mod embedding;
 pub(crate) mod gradient_check;
 pub(crate) mod linear;
 pub(crate) mod product;
+pub(crate) mod relu_squared;
 pub(crate) mod rms_norm;
 pub(crate) mod simd;
 pub(crate) mod swiglu;

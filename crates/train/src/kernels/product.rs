@@ -36,7 +36,7 @@ pub(crate) struct Extent {
     pub(crate) depth: usize,
 }
 
-/// Rows of a tile.
+/// Rows of a tile. With eight, LLVM lays vectors along the rows and gathers B, which is seven times slower.
 const TILE_ROWS: usize = 4;
 
 /// C = A·B, or C += A·B; each sum runs over the depth in order.
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn equals_the_triple_loop_for_every_remainder() {
         // Whole numbers below 2²⁴, so that the order of the sums does not matter.
-        for rows in [1, 4, 7] {
+        for rows in [1, 4, 7, 8, 21] {
             for columns in [1, 8, 13, 16, 24, 32, 75] {
                 let extent = Extent { rows, columns, depth: 5 };
                 let (a_values, b_values) = (numbers(rows * 5), numbers(5 * columns));

@@ -108,6 +108,17 @@ impl Gradients {
         self.0.get(&tensor.id())
     }
 
+    /// Adds the gradients of another shard to these.
+    pub(crate) fn merge(&mut self, other: Self) -> Result<()> {
+        for (id, gradient) in other.0 {
+            match self.0.get(&id) {
+                Some(sum) => sum.inplace_op2(&gradient, &AddOp)?,
+                None => drop(self.0.insert(id, gradient)),
+            }
+        }
+        Ok(())
+    }
+
     fn add(&mut self, tensor: &Tensor, gradient: Option<Tensor>) -> Result<()> {
         let Some(gradient) = gradient else { return Ok(()) };
         match self.0.get(&tensor.id()) {

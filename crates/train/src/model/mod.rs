@@ -65,7 +65,27 @@ pub(crate) struct Inputs {
 /// A family, assembled from its weights.
 pub(crate) trait LanguageModel: Send + Sync {
     /// Logits of the next token, a row per input token.
-    fn logits(&self, tape: &Tape, inputs: &Inputs) -> Result<Tensor>;
+    fn logits(&self, tape: &Tape, inputs: &Inputs) -> Result<Tensor> {
+        self.logits_observed(tape, inputs, &mut |_, _| {})
+    }
+
+    /// The same, showing what is computed on the way: rows of model width, of the logits rows of the vocabulary.
+    fn logits_observed(&self, tape: &Tape, inputs: &Inputs, see: &mut dyn FnMut(Place, &Tensor)) -> Result<Tensor>;
+}
+
+/// A place in the forward pass. Blocks are counted from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// The residual stream as it begins.
+    Embedding,
+    /// The residual stream after a block's attention.
+    AfterAttention(usize),
+    /// The residual stream after a block's MLP.
+    AfterMlp(usize),
+    /// What the readout reads.
+    FinalNorm,
+    /// Logits.
+    Logits,
 }
 
 /// The weights of a run, and the family that they make.
@@ -107,7 +127,7 @@ fn assemble(family: Family, shape: &ModelShape, weights: Vec<Tensor>) -> Box<dyn
 }
 
 fn weight(spec: WeightSpec, config: &RunConfig) -> Result<Weight> {
-    let rule = spec.layer.rule(spec.fan_in(), config.shape.width, &config.optimizer);
+    let rule = spec.layer.rule(spec.fan_in(), &config.shape, &config.optimizer);
     let values = match rule.initial {
         Initial::Constant(value) => vec![value; spec.len()],
         Initial::Normal { standard_deviation } => normal(config.seed, &spec.name, spec.len(), standard_deviation),
@@ -155,6 +175,8 @@ fn check_shape(shape: &ModelShape) -> std::result::Result<(), TrainError> {
 
 #[cfg(test)]
 mod tests {
+    use forescale_core::count::Mlp;
+
     use super::*;
     use crate::fixture::config;
     use crate::kernels::cross_entropy::{cross_entropy, window_losses};
@@ -173,8 +195,9 @@ mod tests {
 
     #[test]
     fn every_weight_of_every_family_receives_a_gradient() {
-        for family in [Family::Qwen3] {
-            let model = Model::initialise(&RunConfig { family, ..config() }).expect("a model");
+        for (family, mlp) in [(Family::Qwen3, Mlp::Swiglu), (Family::Qwen3, Mlp::ReluSquared)] {
+            let shape = ModelShape { mlp, ..config().shape };
+            let model = Model::initialise(&RunConfig { family, shape, ..config() }).expect("a model");
             scatter(&model);
             let tape = Tape::recording();
             let logits = model.family.logits(&tape, &inputs(20)).expect("forward");
@@ -200,8 +223,10 @@ mod tests {
 
     #[test]
     fn the_tensors_hold_the_parameters_that_are_counted() {
-        for (layers, input_order, mlp_hidden) in [(1, 1, 24), (2, 3, 43), (4, 1, 8)] {
-            let shape = ModelShape { layers, input_order, mlp_hidden, ..config().shape };
+        for (layers, input_order, mlp_hidden, mlp) in
+            [(1, 1, 24, Mlp::Swiglu), (2, 3, 43, Mlp::Swiglu), (4, 1, 8, Mlp::ReluSquared)]
+        {
+            let shape = ModelShape { layers, input_order, mlp, mlp_hidden, ..config().shape };
             let model = Model::initialise(&RunConfig { shape: shape.clone(), ..config() }).expect("a model");
             assert_eq!(model.parameters, ParameterCounts::of(&shape));
         }

@@ -1,18 +1,19 @@
-//! The default family, Qwen3-shaped: pre-RMSNorm, SwiGLU, rotary embedding, weighted QK-norm, untied embedding and
-//! head, no biases.
+//! The default family, Qwen3-shaped: pre-RMSNorm, SwiGLU (or, where the shape says so, ReLU²), rotary embedding,
+//! weighted QK-norm, untied embedding and head, no biases.
 //!
 //! Queries, keys and values are one matrix, gate and up are one matrix; split by rows they are those of Qwen3
 //! (arXiv:2505.09388). With an input order n above 1 the input is a sum of n embeddings, of the last n tokens, which
 //! costs no matrix product; order 1 is the plain model.
 
 use candle_core::{Result, Tensor};
-use forescale_core::count::ModelShape;
+use forescale_core::count::{Mlp, ModelShape};
 
-use super::{Group, Inputs, LanguageModel, WeightSpec};
+use super::{Group, Inputs, LanguageModel, Place, WeightSpec};
 use crate::kernels::attention::Attention;
 use crate::kernels::attention_head::HeadShape;
 use crate::kernels::embedding::{Lookup, embedding};
 use crate::kernels::linear::{linear, linear_onto};
+use crate::kernels::relu_squared::relu_squared;
 use crate::kernels::rms_norm::rms_norm;
 use crate::kernels::swiglu::swiglu;
 use crate::kernels::tape::Tape;
@@ -38,7 +39,9 @@ struct Block {
     key_norm: Tensor,
     attention_output: Tensor,
     mlp_norm: Tensor,
-    gate_up: Tensor,
+    mlp: Mlp,
+    /// Gate and up of SwiGLU, up alone of ReLU².
+    up: Tensor,
     down: Tensor,
 }
 
@@ -63,11 +66,14 @@ pub(crate) fn specs(shape: &ModelShape) -> Vec<WeightSpec> {
             of_block("key_norm", &[h], Layer::NormGain, Group::Norm),
             of_block("attention_output", &[d, d], Layer::OutputProjection, Group::Attention),
             of_block("mlp_norm", &[d], Layer::NormGain, Group::Norm),
-            of_block("gate_up", &[2 * f, d], Layer::Hidden, Group::Mlp),
+            match shape.mlp {
+                Mlp::Swiglu => of_block("gate_up", &[2 * f, d], Layer::Hidden, Group::Mlp),
+                Mlp::ReluSquared => of_block("up", &[f, d], Layer::Hidden, Group::Mlp),
+            },
             of_block("down", &[d, f], Layer::OutputProjection, Group::Mlp),
         ]);
     }
-    specs.push(spec("norm", &[d], Layer::NormGain, Group::Norm));
+    specs.push(spec("norm", &[d], Layer::FinalNormGain, Group::Norm));
     specs.push(spec("head", &[v, d], Layer::Readout, Group::Head));
     specs
 }
@@ -85,7 +91,8 @@ impl Qwen3 {
             key_norm: next(),
             attention_output: next(),
             mlp_norm: next(),
-            gate_up: next(),
+            mlp: shape.mlp,
+            up: next(),
             down: next(),
         };
         let blocks = (0..shape.layers).map(|_| block(&mut next)).collect();
@@ -102,22 +109,39 @@ impl Qwen3 {
 }
 
 impl LanguageModel for Qwen3 {
-    fn logits(&self, tape: &Tape, inputs: &Inputs) -> Result<Tensor> {
+    fn logits_observed(&self, tape: &Tape, inputs: &Inputs, see: &mut dyn FnMut(Place, &Tensor)) -> Result<Tensor> {
         let lookup = Lookup { tokens: inputs.tokens.clone(), context: inputs.context, vocabulary: self.vocabulary };
         let mut x = embedding(tape, &self.embedding, lookup)?;
-        for block in &self.blocks {
-            x = block.forward(tape, &x, &self.attention)?;
+        see(Place::Embedding, &x);
+        for (index, block) in self.blocks.iter().enumerate() {
+            x = block.attend(tape, &x, &self.attention)?;
+            see(Place::AfterAttention(index), &x);
+            x = block.transform(tape, &x)?;
+            see(Place::AfterMlp(index), &x);
         }
-        linear(tape, &rms_norm(tape, &x, &self.norm)?, &self.head)
+        let normed = rms_norm(tape, &x, &self.norm)?;
+        see(Place::FinalNorm, &normed);
+        let logits = linear(tape, &normed, &self.head)?;
+        see(Place::Logits, &logits);
+        Ok(logits)
     }
 }
 
 impl Block {
-    fn forward(&self, tape: &Tape, x: &Tensor, attention: &Attention) -> Result<Tensor> {
+    /// The residual stream with the attention's output added.
+    fn attend(&self, tape: &Tape, x: &Tensor, attention: &Attention) -> Result<Tensor> {
         let packed = linear(tape, &rms_norm(tape, x, &self.attention_norm)?, &self.query_key_value)?;
         let mixed = attention.apply(tape, &packed, [&self.query_norm, &self.key_norm])?;
-        let x = linear_onto(tape, x, &mixed, &self.attention_output)?;
-        let packed = linear(tape, &rms_norm(tape, &x, &self.mlp_norm)?, &self.gate_up)?;
-        linear_onto(tape, &x, &swiglu(tape, &packed)?, &self.down)
+        linear_onto(tape, x, &mixed, &self.attention_output)
+    }
+
+    /// The residual stream with the MLP's output added.
+    fn transform(&self, tape: &Tape, x: &Tensor) -> Result<Tensor> {
+        let up = linear(tape, &rms_norm(tape, x, &self.mlp_norm)?, &self.up)?;
+        let hidden = match self.mlp {
+            Mlp::Swiglu => swiglu(tape, &up)?,
+            Mlp::ReluSquared => relu_squared(tape, &up)?,
+        };
+        linear_onto(tape, x, &hidden, &self.down)
     }
 }

@@ -1,7 +1,7 @@
 use std::sync::atomic::AtomicBool;
 
 use forescale_core::record::{Checkpoint, SinkError};
-use forescale_core::run::OptimizerConfig;
+use forescale_core::run::{EvaluationConfig, OptimizerConfig, ScheduleKind};
 
 use super::*;
 use crate::fixture::{config, manifest, token_file};
@@ -10,6 +10,8 @@ use crate::fixture::{config, manifest, token_file};
 #[derive(Default)]
 struct Memory {
     saved: Option<Checkpoint>,
+    /// States of the trunk, which may have come from another run.
+    trunk: Vec<Checkpoint>,
     log: Vec<LogLine>,
     /// Fails when asked to save at this step, before (`false`) or after (`true`) the checkpoint is stored.
     killed_at: Option<(u64, bool)>,
@@ -42,6 +44,15 @@ impl RunSink for Memory {
     fn restore(&mut self) -> Result<Option<Checkpoint>, SinkError> {
         Ok(self.saved.clone())
     }
+
+    fn save_trunk(&mut self, checkpoint: &Checkpoint) -> Result<(), SinkError> {
+        self.trunk.push(checkpoint.clone());
+        Ok(())
+    }
+
+    fn restore_trunk(&mut self, at_most: u64) -> Result<Option<Checkpoint>, SinkError> {
+        Ok(self.trunk.iter().filter(|state| state.step <= at_most).max_by_key(|state| state.step).cloned())
+    }
 }
 
 fn options(threads: usize) -> TrainOptions<'static> {
@@ -58,9 +69,31 @@ fn run(config: &RunConfig, sink: &mut Memory, threads: usize) -> Result<TrainOut
     train(config, &token_file(&manifest()), sink, &options(threads))
 }
 
-fn result(outcome: &TrainOutcome) -> (RunStatus, u64, u64, Vec<Metric>, Vec<CurvePoint>) {
-    let TrainOutcome { status, steps, unique_tokens, metrics, curve, .. } = outcome.clone();
-    (status, steps, unique_tokens, metrics, curve)
+/// What two equal runs have in common.
+#[derive(Debug, PartialEq)]
+struct Decided {
+    status: RunStatus,
+    steps: u64,
+    unique_tokens: u64,
+    metrics: Vec<Metric>,
+    curve: Vec<CurvePoint>,
+    spikes: u64,
+}
+
+fn result(outcome: &TrainOutcome) -> Decided {
+    let TrainOutcome { status, steps, unique_tokens, metrics, curve, spikes, .. } = outcome.clone();
+    Decided { status, steps, unique_tokens, metrics, curve, spikes }
+}
+
+/// A run of the trunk that all branches of the fixture share.
+fn branch(steps: u64, decay_steps: u64) -> RunConfig {
+    let optimizer = OptimizerConfig { schedule: ScheduleKind::WarmupStableDecay, decay_steps, ..config().optimizer };
+    RunConfig { steps, optimizer, branch: true, ..config() }
+}
+
+fn first_step(sink: &Memory) -> u64 {
+    let LogLine::Start { step, .. } = sink.log[0] else { panic!("{:?}", sink.log[0]) };
+    step
 }
 
 #[test]
@@ -122,8 +155,7 @@ fn the_curve_has_its_points_at_equal_steps_and_the_end() {
     assert_eq!(steps, [4, 8, 12, 16]);
     assert!((outcome.curve[3].loss - outcome.metrics[0].value).abs() < 1e-15);
     assert_eq!(outcome.curve[0].tokens, 4 * 9 * 20);
-    let none =
-        RunConfig { evaluation: forescale_core::run::EvaluationConfig { tokens: 400, curve_points: 0 }, ..config() };
+    let none = RunConfig { evaluation: EvaluationConfig { curve_points: 0, ..config().evaluation }, ..config() };
     assert_eq!(run(&none, &mut Memory::default(), 1).expect("a run").curve.len(), 1);
 }
 
@@ -172,17 +204,99 @@ fn a_checkpoint_cut_short_is_refused() {
 }
 
 #[test]
-fn a_change_of_vector_instructions_is_noted() {
-    let mut progress = fresh("avx2");
-    progress.step = 40;
-    let resumed = resumed(progress, "avx512");
-    assert!(resumed.notes[0].contains("from avx2 to avx512 at step 40"));
-    assert_eq!(resumed.simd, "avx512");
-}
-
-#[test]
 fn a_run_on_another_corpus_is_refused() {
     let other = RunConfig { corpus_digest: "another".to_owned(), ..config() };
     let error = run(&other, &mut Memory::default(), 1).expect_err("refused").to_string();
     assert!(error.contains("planned on corpus `another`"), "{error}");
+}
+
+#[test]
+fn a_branch_ends_the_same_whether_its_trunk_was_trained_or_taken_over() {
+    let long = branch(16, 5);
+    let whole = run(&long, &mut Memory::default(), 1).expect("a run");
+    let mut short = Memory::default();
+    run(&branch(10, 4), &mut short, 1).expect("a run");
+    assert_eq!(short.trunk.iter().map(|state| state.step).collect::<Vec<_>>(), [6]);
+
+    let mut after = Memory { trunk: short.trunk.clone(), ..Memory::default() };
+    let continued = run(&long, &mut after, 1).expect("a run");
+    assert_eq!(result(&continued), result(&whole));
+    assert_eq!(first_step(&after), 6);
+    assert_eq!(continued.environment.notes, ["steps 0 to 6 taken over from the trunk"]);
+    assert!(whole.environment.notes.is_empty());
+
+    // A third branch leaves the trunk where the second one did, and finds nothing to add to it.
+    let third = branch(20, 9);
+    let alone = run(&third, &mut Memory::default(), 1).expect("a run");
+    assert_eq!(after.trunk.iter().map(|state| state.step).collect::<Vec<_>>(), [6, 11]);
+    let mut last = Memory { trunk: after.trunk.clone(), ..Memory::default() };
+    let last_continued = run(&third, &mut last, 1).expect("a run");
+    assert_eq!((result(&last_continued), first_step(&last)), (result(&alone), 11));
+    assert_eq!(last_continued.environment.notes, ["steps 0 to 11 taken over from the trunk"]);
+    assert_eq!(last.trunk, after.trunk);
+}
+
+#[test]
+fn a_branch_killed_anywhere_after_its_trunk_ends_with_the_same_numbers() {
+    let long = branch(16, 5);
+    let whole = run(&long, &mut Memory::default(), 1).expect("a run");
+    let mut short = Memory::default();
+    run(&branch(10, 4), &mut short, 1).expect("a run");
+    for step in [6, 8, 11, 12, 15, 16] {
+        for stored in [false, true] {
+            let killed_at = Some((step, stored));
+            let mut sink = Memory { killed_at, trunk: short.trunk.clone(), ..Memory::default() };
+            run(&long, &mut sink, 1).expect_err("killed");
+            sink.killed_at = None;
+            let again = run(&long, &mut sink, 1).expect("a run");
+            assert_eq!(result(&again), result(&whole), "killed at {step}, stored {stored}");
+            assert!(again.environment.notes[0].contains("taken over from the trunk"));
+        }
+    }
+}
+
+#[test]
+fn branches_hand_on_the_same_trunk_whatever_they_are_measured_on() {
+    let mut sinks = [Memory::default(), Memory::default()];
+    run(&branch(10, 4), &mut sinks[0], 1).expect("a run");
+    let evaluation = EvaluationConfig { tokens: 200, curve_tokens: 40, curve_points: 1 };
+    run(&RunConfig { evaluation, ..branch(14, 8) }, &mut sinks[1], 1).expect("a run");
+    assert_eq!(sinks[0].trunk, sinks[1].trunk);
+}
+
+#[test]
+fn a_trunk_that_is_damaged_foreign_or_too_long_is_refused() {
+    let mut short = Memory::default();
+    run(&branch(10, 4), &mut short, 1).expect("a run");
+    let whole = short.trunk.remove(0);
+    let refused = |state: Checkpoint, config: &RunConfig| {
+        let error = run(config, &mut Memory { trunk: vec![state], ..Memory::default() }, 1).expect_err("refused");
+        error.to_string()
+    };
+    let cut = Checkpoint { bytes: whole.bytes[..whole.bytes.len() - 4].to_vec(), ..whole.clone() };
+    let error = refused(cut, &branch(16, 5));
+    assert!(error.contains("trunk checkpoint at step 6: it holds"), "{error}");
+    assert!(error.contains("hint: delete the trunk's checkpoint"), "{error}");
+    let error = refused(whole.clone(), &RunConfig { seed: 6, ..branch(16, 5) });
+    assert!(error.contains("it belongs to trunk"), "{error}");
+    let error = refused(Checkpoint { step: 5, ..whole }, &branch(16, 5));
+    assert!(error.contains("trunk checkpoint at step 5: it was taken at step 6"), "{error}");
+}
+
+#[test]
+fn a_run_that_is_no_branch_neither_takes_nor_leaves_a_trunk() {
+    let mut sink = Memory::default();
+    run(&RunConfig { branch: false, ..branch(10, 4) }, &mut sink, 1).expect("a run");
+    assert!(sink.trunk.is_empty());
+}
+
+#[test]
+fn a_curve_on_a_part_of_the_set_leaves_the_metric_alone() {
+    let evaluation = EvaluationConfig { curve_tokens: 100, ..config().evaluation };
+    let whole = run(&config(), &mut Memory::default(), 1).expect("a run");
+    let part = run(&RunConfig { evaluation, ..config() }, &mut Memory::default(), 1).expect("a run");
+    assert_eq!(part.metrics, whole.metrics);
+    let steps = |outcome: &TrainOutcome| outcome.curve.iter().map(|point| point.step).collect::<Vec<_>>();
+    assert_eq!(steps(&part), steps(&whole));
+    assert!(part.curve.iter().zip(&whole.curve).all(|(a, b)| (a.loss - b.loss).abs() > 1e-6));
 }

@@ -6,8 +6,8 @@ use std::path::Path;
 use polars::prelude::{DataFrame, ParquetReader, SerReader as _};
 use serde::Deserialize;
 
-use super::gather::InputFile;
 use crate::error::CorpusError;
+use crate::source::gather::InputFile;
 
 /// One text as it was found.
 pub(super) struct Document {

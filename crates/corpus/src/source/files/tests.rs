@@ -1,6 +1,6 @@
 use std::fs;
 
-use forescale_core::corpus::CorpusSpec;
+use forescale_core::corpus::{CorpusSpec, TokenizerSpec};
 use polars::prelude::{Column, DataFrame, ParquetWriter};
 
 use super::*;
@@ -34,7 +34,7 @@ impl Place {
 
     fn with_request<T>(&self, paths: &[&str], act: impl FnOnce(&BuildRequest) -> T) -> T {
         let paths = paths.iter().map(|path| (*path).to_owned()).collect();
-        let spec = CorpusSpec::Files(FilesSpec { paths, validation_share: 0.3 });
+        let spec = CorpusSpec::Files(FilesSpec { paths, validation_share: 0.3, tokenizer: TokenizerSpec::default() });
         act(&BuildRequest { spec: &spec, spec_dir: self.folder.path(), cache: self.cache.path() })
     }
 
@@ -187,7 +187,11 @@ fn a_cut_and_a_flipped_tokens_file_are_found_out() {
 #[test]
 fn a_cache_that_is_a_file_is_an_error_with_a_hint() {
     let place = Place::with(&[("a.txt", b"aa"), ("b.txt", b"bb")]);
-    let spec = CorpusSpec::Files(FilesSpec { paths: vec![".".into()], validation_share: 0.3 });
+    let spec = CorpusSpec::Files(FilesSpec {
+        paths: vec![".".into()],
+        validation_share: 0.3,
+        tokenizer: TokenizerSpec::default(),
+    });
     let blocked = place.folder.path().join("a.txt");
     let request = BuildRequest { spec: &spec, spec_dir: place.folder.path(), cache: &blocked };
     let message = build(&request, &mut |_| {}).expect_err("no folder").to_string();
@@ -197,7 +201,7 @@ fn a_cache_that_is_a_file_is_an_error_with_a_hint() {
 #[test]
 fn validation_shares_outside_zero_and_one_are_refused() {
     for share in [0.0, 1.0, f64::NAN] {
-        let spec = FilesSpec { paths: vec![".".into()], validation_share: share };
+        let spec = FilesSpec { paths: vec![".".into()], validation_share: share, tokenizer: TokenizerSpec::default() };
         let message = Files(&spec).check().expect_err("outside").to_string();
         assert!(message.starts_with(&format!("`validation_share` is {share}; more than 0")), "{message}");
     }
@@ -216,4 +220,29 @@ fn the_split_does_not_depend_on_names() {
         chosen.iter().map(|index| kept[*index].bytes.clone()).collect::<HashSet<_>>()
     };
     assert_eq!(held_out(&kept(false)), held_out(&kept(true)));
+}
+
+#[test]
+fn a_corpus_of_bytes_keeps_the_place_and_the_digest_that_it_had_before_there_were_tokenizers() {
+    // Python: sha256 over json.dumps(x, sort_keys=True, separators=(",", ":")), of [1, 0.3, [[name, 4, sha256(text)], …]]
+    // for the place, and of the manifest's tokens_sha256, tokenizer_digest, … with t/a.txt held out for the digest.
+    let place = Place::with(&[("t/a.txt", b"aaaa"), ("t/b.md", b"bbbb"), ("t/c.rs", b"cccc")]);
+    let built = place.build(&["t"]).expect("builds");
+    assert!(built.dir.ends_with("files-8fcfc1f314d9d4e6"), "{}", built.dir.display());
+    assert_eq!(built.manifest.digest, "444b219239236038c42b725190e7ca1e0335cdee02015ba70548dcc3413fa7fc");
+}
+
+#[test]
+fn a_manifest_of_the_form_before_this_one_still_reads_and_a_later_one_does_not() {
+    let place = Place::with(&[("a.txt", b"aa"), ("b.txt", b"bb")]);
+    let built = place.build(&["."]).expect("builds");
+    let path = built.dir.join("manifest.json");
+    let text = fs::read_to_string(&path).expect("manifest");
+    assert!(!text.contains("tokenizer\":"), "bytes are written as 1.0 wrote them");
+    fs::write(&path, text.replace("forescale.corpus/1.1", "forescale.corpus/1.0")).expect("written");
+    let old = place.with_request(&["."], locate).expect("reads").expect("found");
+    assert_eq!(old.manifest.digest, built.manifest.digest);
+    fs::write(&path, text.replace("forescale.corpus/1.1", "forescale.corpus/2.0")).expect("written");
+    let message = place.with_request(&["."], locate).expect_err("too new").to_string();
+    assert!(message.contains("its schema is `forescale.corpus/2.0`"), "{message}");
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use forescale_core::corpus::TokenizerSpec;
 use forescale_core::digest::sha256_hex;
 
 use super::*;
@@ -36,7 +37,7 @@ impl Fixture {
 
     fn read(&self, max_train_bytes: Option<u64>) -> Result<Content, CorpusError> {
         fs::write(self.folder.path().join("corpus.lock"), &self.lines).expect("lock");
-        let spec = RustCodeSpec { lock: "corpus.lock".into(), max_train_bytes };
+        let spec = RustCodeSpec { lock: "corpus.lock".into(), max_train_bytes, tokenizer: TokenizerSpec::default() };
         let whole = forescale_core::corpus::CorpusSpec::RustCode(spec.clone());
         let cache = self.folder.path().join("cache");
         let request = BuildRequest { spec: &whole, spec_dir: self.folder.path(), cache: &cache };
@@ -140,7 +141,7 @@ fn a_fetch_that_fails_shows_what_cargo_said_and_leaves_nothing_behind() {
 #[test]
 fn comments_in_a_lock_do_not_change_the_corpus_and_a_version_does() {
     let folder = tempfile::tempdir().expect("temporary folder");
-    let spec = RustCodeSpec { lock: "corpus.lock".into(), max_train_bytes: None };
+    let spec = RustCodeSpec { lock: "corpus.lock".into(), max_train_bytes: None, tokenizer: TokenizerSpec::default() };
     let whole = forescale_core::corpus::CorpusSpec::RustCode(spec.clone());
     let request = BuildRequest { spec: &whole, spec_dir: folder.path(), cache: folder.path() };
     let key = |text: &str| {

@@ -137,6 +137,19 @@ fn a_map_renames_and_a_wrong_one_is_told_so() {
 }
 
 #[test]
+fn the_noise_of_the_seed_is_read_under_its_own_name_or_another() {
+    let content = "params,tokens,loss,seed_sd,spread\n100,2000,3.5,0.02,0.03\n100,4000,3.4,,0.01\n";
+    let noise = |options: &TableOptions| -> Vec<Option<f64>> {
+        let table = read_as("csv", content, options).expect("read");
+        table.observations.iter().map(|one| one.seed_sd).collect()
+    };
+    assert_eq!(noise(&TableOptions::default()), [Some(0.02), None]);
+    assert_eq!(noise(&mapped("seed_sd=spread")), [Some(0.03), Some(0.01)]);
+    let error = refusal("params,tokens,loss,seed_sd\n100,2000,3.5,-0.1\n", &TableOptions::default());
+    assert!(error.contains("row 1: `seed_sd` is `-0.1`; 0 or more is needed"), "{error}");
+}
+
+#[test]
 fn an_empty_loss_is_an_exclusion_and_not_an_error() {
     let table = read("a,100,2000,1.2e6,\nb,100,2000,1.2e6,3.5\n").expect("read");
     assert_eq!(table.exclusions, [Exclusion { run_id: "a".to_owned(), reason: ExclusionReason::MissingMetric }]);

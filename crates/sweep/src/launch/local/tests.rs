@@ -32,14 +32,19 @@ impl Sweep {
 
     /// A task that leaves a sealed record, as `exec` does.
     fn good_task(&self, seed: u64, seconds: f64) -> Task {
-        let mut task = self.task(seed, seconds, "");
-        let source = self.folder.path().join(format!("record-{seed}.json"));
+        self.good(self.task(seed, seconds, ""))
+    }
+
+    /// The task, leaving a sealed record.
+    fn good(&self, mut task: Task) -> Task {
+        let name = task.run.name.clone();
+        let source = self.folder.path().join(format!("record-{name}.json"));
         let json = serde_json::to_vec(&record(&task.run.id.0, 2.5)).expect("json");
         fs::write(&source, json).expect("written");
         let target = self.store.run_dir(&task.run.id).join("record.json");
         let script = format!(
             "echo $1 $RAYON_NUM_THREADS > {}; cp {} {}",
-            self.threads_file(seed).display(),
+            self.threads_file(&name).display(),
             source.display(),
             target.display()
         );
@@ -47,8 +52,8 @@ impl Sweep {
         task
     }
 
-    fn threads_file(&self, seed: u64) -> PathBuf {
-        self.folder.path().join(format!("threads-{seed}"))
+    fn threads_file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(format!("threads-{name}"))
     }
 
     fn launch(&self, jobs: usize, tasks: Vec<Task>) -> (LaunchSummary, Vec<LaunchEvent>) {
@@ -89,12 +94,89 @@ fn the_longest_starts_first() {
     assert_eq!(started.collect::<Vec<_>>(), ["run-2", "run-3", "run-1"]);
 }
 
+/// The task as a branch of the one trunk there is.
+fn branch(steps: u64, mut task: Task) -> Task {
+    let config = &mut task.run.config;
+    (config.branch, config.seed, config.steps) = (true, 0, steps);
+    config.optimizer.decay_steps = steps / 5;
+    task.run.id = task.run.config.id();
+    task
+}
+
+/// Names in the order of their starts and ends: `+run-1`, `-run-1`.
+fn order(events: &[LaunchEvent]) -> Vec<String> {
+    let word = |event: &LaunchEvent| match event {
+        LaunchEvent::Started { run, .. } => Some(format!("+{}", run.name)),
+        LaunchEvent::Finished { run } | LaunchEvent::Failed { run, .. } => Some(format!("-{}", run.name)),
+        _ => None,
+    };
+    events.iter().filter_map(word).collect()
+}
+
+#[test]
+fn branches_of_a_trunk_run_one_after_another_and_the_shortest_first() {
+    let sweep = sweep();
+    let good = |number: u64| sweep.good(branch(300 * number, sweep.task(number, 1.0, "")));
+    let (summary, events) = sweep.launch(2, vec![good(3), good(1), good(2)]);
+    assert_eq!(order(&events), ["+run-1", "-run-1", "+run-2", "-run-2", "+run-3", "-run-3"]);
+    assert_eq!(summary.finished.len(), 3);
+    let waiting = events.iter().filter_map(|event| match event {
+        LaunchEvent::Tick { waiting, .. } => Some(*waiting),
+        _ => None,
+    });
+    assert_eq!(waiting.clone().next(), Some(2), "the later branches are waiting: {:?}", Vec::from_iter(waiting));
+}
+
+#[test]
+fn other_runs_go_beside_a_trunk() {
+    let sweep = sweep();
+    let gate = sweep.folder.path().join("gate");
+    let open = format!("touch {}; exit 3", gate.display());
+    let wait = format!("for i in $(seq 400); do test -e {} && exit 3; sleep 0.05; done; exit 4", gate.display());
+    // The first branch ends only when the run beside it has begun.
+    let first = branch(300, sweep.task(1, 50.0, &wait));
+    let second = branch(600, sweep.task(2, 50.0, "exit 3"));
+    let (_, events) = sweep.launch(2, vec![first, second, sweep.task(3, 1.0, &open)]);
+    assert_eq!(order(&events)[..2], ["+run-1", "+run-3"]);
+    let exits: Vec<&str> = events
+        .iter()
+        .filter_map(|event| match event {
+            LaunchEvent::Failed { exit, .. } => Some(exit.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(exits, ["exit status: 3"; 3]);
+}
+
+#[test]
+fn a_branch_that_fails_does_not_stop_the_later_ones() {
+    let sweep = sweep();
+    let bad = branch(300, sweep.task(1, 1.0, "exit 3"));
+    let good = sweep.good(branch(600, sweep.task(2, 1.0, "")));
+    let (summary, events) = sweep.launch(1, vec![good, bad]);
+    assert_eq!(summary, LaunchSummary { finished: vec!["run-2".to_owned()], failed: vec!["run-1".to_owned()] });
+    assert_eq!(order(&events), ["+run-1", "-run-1", "+run-2", "-run-2"]);
+}
+
+#[test]
+fn a_trunks_shared_steps_count_once_where_the_longest_starts_first() {
+    // Branches of 300 and 600 steps, 3 s and 6 s from the first step: the longer finds 240 of 600 done, so 3 + 3.6 s.
+    let sweep = sweep();
+    let first = |alone: f64| {
+        let short = branch(300, sweep.task(1, 3.0, "exit 0"));
+        let long = branch(600, sweep.task(2, 6.0, "exit 0"));
+        let (_, events) = sweep.launch(1, vec![sweep.task(3, alone, "exit 0"), short, long]);
+        order(&events).swap_remove(0)
+    };
+    assert_eq!([first(6.7), first(6.5)], ["+run-3", "+run-1"]);
+}
+
 #[test]
 fn a_task_alone_is_told_to_use_every_core() {
     let sweep = sweep();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     sweep.launch(cores, vec![sweep.good_task(1, 1.0)]);
-    let told = fs::read_to_string(sweep.threads_file(1)).expect("the child wrote it");
+    let told = fs::read_to_string(sweep.threads_file("run-1")).expect("the child wrote it");
     assert_eq!(told.trim(), format!("{cores} {cores}"));
 }
 

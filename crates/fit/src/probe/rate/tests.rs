@@ -1,0 +1,160 @@
+use super::*;
+use forescale_core::probe::ProbeVerdict;
+use forescale_core::run::Parametrization;
+
+fn trials(losses: &[(f64, f64)]) -> Vec<RateTrial> {
+    losses
+        .iter()
+        .map(|&(factor, loss)| RateTrial { factor, seed: 0, loss: Some(loss).filter(|l| l.is_finite()) })
+        .collect()
+}
+
+/// Runs of widths 8, 32, 128 whose loss is a parabola about a best log₂ factor that depends on width and horizon.
+fn grid(horizons: &[f64], best: impl Fn(f64, f64) -> f64) -> RateInput {
+    let mut runs = Vec::new();
+    for &tokens_per_param in horizons {
+        for width in [8_u32, 32, 128] {
+            let tokens = f64::from(width * width) * tokens_per_param;
+            for factor in [0.25, 0.5, 1.0, 2.0, 4.0] {
+                let away = math::log2(factor) - best(f64::from(width), tokens);
+                let loss = Some(2.0 + 0.05 * away * away);
+                runs.push(RateRun { width, tokens_per_param, tokens, rate: 0.01 * factor, factor, seed: 0, loss });
+            }
+        }
+    }
+    let subject = Subject { sweep: "s".to_owned(), parametrization: Parametrization::Mup };
+    RateInput { subject, runs }
+}
+
+fn finding(report: &ProbeReport) -> &RateFinding {
+    match &report.finding {
+        Finding::Lr(finding) => finding,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn codes(report: &ProbeReport) -> Vec<&str> {
+    report.diagnoses.iter().map(|diagnosis| diagnosis.code.as_str()).collect()
+}
+
+#[test]
+fn the_vertex_of_a_parabola_and_its_standard_error_are_those_worked_by_hand() {
+    // x −2..2, y = 1 + 0.1 (x − 0.4)² + r with r = 0.01 (−1, 2, 0, −2, 1), which is orthogonal to 1, x and x²:
+    // Σ r = 0, Σ r x = 2 − 2 − 2 + 2 = 0, Σ r x² = −4 + 2 − 2 + 4 = 0. So c₂ = 0.1, c₁ = −0.08, v = 0.4.
+    // s² = Σ r² / 2 = 0.001 / 2. (X′X)⁻¹ for x −2..2: var x = 1/10, var x² = 1/14, no covariance between the two.
+    // g = (−1/0.2, −0.08/0.02) = (−5, −4): g′Sg = 0.0005 (25/10 + 16/14) = 0.001821429, se = 0.0426782.
+    let r = [-1.0, 2.0, 0.0, -2.0, 1.0].map(|r| 0.01 * r);
+    let factors = [0.25, 0.5, 1.0, 2.0, 4.0];
+    let losses: Vec<(f64, f64)> = factors
+        .iter()
+        .zip(r)
+        .enumerate()
+        .map(|(i, (&factor, r))| (factor, 1.0 + 0.1 * (i as f64 - 2.4) * (i as f64 - 2.4) + r))
+        .collect();
+    let Best::Vertex { parabola, standard_error, degrees } = best(&trials(&losses)) else { panic!("{losses:?}") };
+    assert!((parabola.vertex - 0.4).abs() < 1e-12 && (parabola.curvature - 0.1).abs() < 1e-12);
+    assert!((parabola.minimum - 1.0).abs() < 1e-12 && (degrees - 2.0).abs() < 1e-12);
+    assert!((standard_error.expect("df 2") - 0.042_678_2).abs() < 1e-6, "{standard_error:?}");
+}
+
+#[test]
+fn a_minimum_at_the_edge_is_refused_and_says_on_which_side_the_best_rate_lies() {
+    let falling = trials(&[(0.5, 3.0), (1.0, 2.5), (2.0, 2.2)]);
+    assert_eq!(best(&falling), Best::Above(0.0));
+    let rising = trials(&[(0.5, 2.0), (1.0, 2.5), (2.0, 3.0)]);
+    assert_eq!(best(&rising), Best::Below(0.0));
+    let diverging = trials(&[(0.5, 3.0), (1.0, 2.5), (2.0, f64::NAN)]);
+    assert_eq!(best(&diverging), Best::Above(-1.0));
+    assert_eq!(best(&trials(&[(0.5, f64::NAN), (1.0, f64::NAN)])), Best::Nothing);
+}
+
+#[test]
+fn three_points_alone_have_a_vertex_and_no_standard_error() {
+    // Through (−1, 3), (0, 1), (1, 2): c₂ = 1.5, c₁ = −0.5, v = 1/6.
+    let Best::Vertex { parabola, standard_error, .. } = best(&trials(&[(0.5, 3.0), (1.0, 1.0), (2.0, 2.0)])) else {
+        panic!("a vertex")
+    };
+    assert!((parabola.vertex - 1.0 / 6.0).abs() < 1e-12 && standard_error.is_none());
+}
+
+#[test]
+fn a_far_point_that_shapes_the_parabola_is_left_out() {
+    // A cliff two steps above the lowest would pull the vertex to −0.69. Through the three nearest, (−1, 2.02), (0, 2),
+    // (1, 2.03): c₁ = 0.005, c₂ = 0.025, v = −0.1. The far point on the left rises by 0.05 where that parabola rises by
+    // 0.09 and stays: numpy.polyfit([-2, -1, 0, 1], [2.05, 2.02, 2, 2.03], 2) = (0.015, 0.007, 2.006), v = −0.2333.
+    let cliff = trials(&[(0.25, 2.05), (0.5, 2.02), (1.0, 2.0), (2.0, 2.03), (4.0, 9.0)]);
+    let Best::Vertex { parabola, .. } = best(&cliff) else { panic!("a vertex") };
+    assert!((parabola.vertex + 0.7 / 3.0).abs() < 1e-9, "{parabola:?}");
+    assert!((parabola.highest - 1.0).abs() < 1e-12);
+}
+
+#[test]
+fn equal_losses_and_a_parabola_that_opens_downward_have_no_best_rate() {
+    assert_eq!(best(&trials(&[(0.25, 2.0), (0.5, 2.0), (1.0, 2.0), (2.0, 2.0)])), Best::Flat);
+    // The lowest in the middle, and a parabola over all five that opens downward: 2 Σ y x² differences give
+    // c₂ = (2·1.1 − 1·2 − 2·1 − 1·2 + 2·1.1) / 14 = −0.114.
+    let noise = trials(&[(0.25, 1.1), (0.5, 2.0), (1.0, 1.0), (2.0, 2.0), (4.0, 1.1)]);
+    assert_eq!(best(&noise), Best::Flat);
+}
+
+#[test]
+fn one_factor_for_all_widths_transfers() {
+    let report = rate(&grid(&[10.0, 40.0], |_, _| 0.3)).expect("a grid");
+    assert_eq!(report.verdict, ProbeVerdict::Passes);
+    let best = finding(&report).cells[0].best_rate.expect("a best rate");
+    // 0.01 · 2^0.3 = 0.0123114.
+    assert!((best.estimate - 0.012_311_4).abs() < 1e-7);
+    assert!((finding(&report).horizons[0].spread.expect("all known") - 1.0).abs() < 1e-9);
+}
+
+#[test]
+fn a_best_rate_that_falls_with_width_does_not_transfer() {
+    // Best ∝ 1 / width over a factor of 16: from 2 at width 8 to 1/8 at width 128, below the grid there.
+    let report = rate(&grid(&[10.0], |width, _| 4.0 - math::log2(width))).expect("a grid");
+    assert_eq!(report.verdict, ProbeVerdict::Fails);
+    let horizon = finding(&report).horizons[0];
+    // At most 0.5 at width 128, as the lowest factor 0.25 was best there; 2 / 0.5 = 4 at least.
+    assert_eq!((horizon.spread, horizon.passes), (None, Some(false)));
+    assert!((horizon.spread_at_least.expect("bounded") - 4.0).abs() < 1e-9);
+    assert!(codes(&report).starts_with(&["rate_does_not_transfer"]), "{:?}", codes(&report));
+    assert!(codes(&report).contains(&"rate_at_edge"));
+}
+
+#[test]
+fn a_best_rate_beyond_the_grid_at_every_width_is_undecided() {
+    let report = rate(&grid(&[10.0], |_, _| -5.0)).expect("a grid");
+    assert_eq!(report.verdict, ProbeVerdict::Undecided);
+    assert_eq!(codes(&report).iter().filter(|code| **code == "rate_at_edge").count(), 3);
+}
+
+#[test]
+fn the_horizon_exponent_is_the_common_slope_of_all_widths() {
+    // Best rate 0.01 · (D / 2^14)^−0.25: at D = 640, 10240, … the factor stays inside the grid of 2^±2.
+    let report = rate(&grid(&[10.0, 40.0, 160.0], |_, tokens| -0.25 * (math::log2(tokens) - 14.0))).expect("a grid");
+    let law = finding(&report).horizon_law.expect("three horizons");
+    assert!((law.horizon_exponent.estimate - 0.25).abs() < 1e-9, "{law:?}");
+    assert!((law.learning_rate * math::pow(law.base_tokens / 16384.0, 0.25) - 0.01).abs() < 1e-9, "{law:?}");
+    assert!((law.spread_left - 1.0).abs() < 1e-9);
+    // At one D/N the widths' data differ by 256x, so the best factors differ by 4: not within 2 before the correction.
+    assert_eq!(report.verdict, ProbeVerdict::Fails);
+    let hint = &report.diagnoses[0].hint;
+    assert!(hint.contains("horizon_exponent = 0.25"), "{hint}");
+}
+
+#[test]
+fn too_few_widths_and_rates_are_refused() {
+    let mut two = grid(&[10.0], |_, _| 0.0);
+    two.runs.retain(|run| run.width != 8);
+    assert_eq!(rate(&two), Err(ProbeError::TooFewWidths { found: 2, needed: 3 }));
+    let mut rates = grid(&[10.0], |_, _| 0.0);
+    rates.runs.retain(|run| run.factor >= 2.0);
+    assert_eq!(rate(&rates), Err(ProbeError::TooFewRates { found: 2, needed: 3 }));
+}
+
+#[test]
+fn a_recipe_whose_rate_is_far_off_is_told_the_better_one() {
+    let report = rate(&grid(&[10.0], |_, _| 1.5)).expect("a grid");
+    assert_eq!(report.verdict, ProbeVerdict::Passes);
+    let doubt = report.diagnoses.iter().find(|d| d.code == "rate_off_centre").expect("a doubt");
+    assert!(doubt.message.contains("2.83"), "{}", doubt.message);
+}

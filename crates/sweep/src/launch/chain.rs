@@ -1,0 +1,100 @@
+//! Tasks in the order in which they may start.
+//!
+//! The branches of one trunk run one after another, the shortest first, so that each finds the steps it shares with the
+//! others done; other tasks run beside them. A chain goes on after a task that failed: its next branch then trains the
+//! steps itself.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use forescale_core::run::RunConfig;
+
+use super::Task;
+use crate::plan::shared_steps;
+
+/// Tasks that run one after another; a task of its own is a chain of one.
+#[derive(Debug)]
+pub(super) struct Chain {
+    links: VecDeque<Link>,
+}
+
+#[derive(Debug)]
+struct Link {
+    task: Task,
+    /// Seconds on one thread of the steps that no shorter task of the chain has done.
+    seconds: f64,
+}
+
+/// Chains of which no task is running, the one with most work first.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    chains: Vec<Chain>,
+}
+
+impl Chain {
+    /// The shortest task first.
+    fn of(mut tasks: Vec<Task>) -> Self {
+        tasks.sort_by_key(|task| task.run.config.steps);
+        let configs: Vec<RunConfig> = tasks.iter().map(|task| task.run.config.clone()).collect();
+        let link = |task: Task| Link { seconds: own_seconds(&task, &configs), task };
+        Self { links: tasks.into_iter().map(link).collect() }
+    }
+
+    fn seconds(&self) -> f64 {
+        self.links.iter().map(|link| link.seconds).sum()
+    }
+
+    /// Tasks not started yet.
+    pub(super) fn len(&self) -> usize {
+        self.links.len()
+    }
+}
+
+impl Waiting {
+    /// Sorts tasks into chains.
+    pub(super) fn of(tasks: Vec<Task>) -> Self {
+        let (mut alone, mut trunks) = (Vec::new(), BTreeMap::<String, Vec<Task>>::new());
+        for task in tasks {
+            match task.run.config.trunk_id() {
+                Some(trunk) => trunks.entry(trunk).or_default().push(task),
+                None => alone.push(Chain::of(vec![task])),
+            }
+        }
+        let mut waiting = Self { chains: trunks.into_values().map(Chain::of).chain(alone).collect() };
+        waiting.sort();
+        waiting
+    }
+
+    /// Chains that could start a task now.
+    pub(super) fn ready(&self) -> usize {
+        self.chains.len()
+    }
+
+    /// Tasks in them.
+    pub(super) fn tasks(&self) -> usize {
+        self.chains.iter().map(Chain::len).sum()
+    }
+
+    /// The next task and what comes after it in its chain.
+    pub(super) fn pop(&mut self) -> Option<(Task, Chain)> {
+        let mut chain = if self.chains.is_empty() { return None } else { self.chains.remove(0) };
+        let link = chain.links.pop_front()?;
+        Some((link.task, chain))
+    }
+
+    /// Takes back a chain whose last started task has ended.
+    pub(super) fn put_back(&mut self, chain: Chain) {
+        if chain.len() > 0 {
+            self.chains.push(chain);
+            self.sort();
+        }
+    }
+
+    fn sort(&mut self) {
+        self.chains.sort_by(|one, two| two.seconds().total_cmp(&one.seconds()));
+    }
+}
+
+fn own_seconds(task: &Task, chain: &[RunConfig]) -> f64 {
+    let shared = shared_steps(&task.run.config, chain) as f64;
+    task.estimated_seconds * (1.0 - shared / task.run.config.steps.max(1) as f64)
+}
