@@ -7,4 +7,5 @@ mod commands;
 mod export;
 mod formats;
 mod layering;
+mod probe;
 mod published;

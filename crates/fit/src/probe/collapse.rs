@@ -82,9 +82,16 @@ pub fn collapse(input: &CollapseInput) -> Result<ProbeReport, ProbeError> {
     let judged: Vec<CollapseRung> = (0..curves.len()).map(|index| judge(&curves, index, from, noise)).collect();
     let diverged = on_path.iter().filter(|record| record.status == RunStatus::Diverged).count();
     let doubts = doubts(&judged, noise, &floor, diverged);
-    let answer = verdict(judged.iter().map(|rung| Some(rung.passes)));
+    // Below a floor that the data do not place any curves fall together: a pass then says nothing.
+    let judge = |rung: &CollapseRung| if rung.passes && is_unplaced(&floor) { None } else { Some(rung.passes) };
+    let answer = verdict(judged.iter().map(judge));
     let finding = CollapseFinding { floor, from, seed_noise: noise, tolerance: TOLERANCE, rungs: judged };
     Ok(input.subject.report(answer, Finding::Collapse(finding), &doubts))
+}
+
+/// Whether the data set no lower end to the floor.
+fn is_unplaced(floor: &Estimate) -> bool {
+    floor.lower.is_none() || floor.estimate <= 0.0
 }
 
 /// Runs of one width and length, the smallest first.
@@ -168,7 +175,7 @@ impl Curves {
 fn normalised(record: &RunRecord, floor: f64) -> Result<Vec<(f64, f64)>, ProbeError> {
     let end = record.curve.last().map_or(f64::NAN, |point| point.loss);
     let lowest = record.curve.iter().map(|point| point.loss).fold(end, f64::min);
-    if !(lowest > floor) {
+    if lowest.is_nan() || lowest <= floor {
         return Err(ProbeError::FloorAbove { rung: record.name.clone(), loss: lowest, floor });
     }
     let value = |loss: f64| math::ln((loss - floor) / (end - floor));

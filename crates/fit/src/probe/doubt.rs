@@ -161,21 +161,7 @@ fn written(law: &HorizonLaw) -> String {
 impl fmt::Display for ProbeDoubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ScaleDrifts { along, drifts, of, steps } => {
-                let along = along.label();
-                let each: Vec<String> = drifts
-                    .iter()
-                    .take(SHOWN)
-                    .map(|drift| format!("`{}` as {along}^{}", drift.place, power(&drift.slope)))
-                    .collect();
-                let more = if drifts.len() > SHOWN { ", …" } else { "" };
-                write!(
-                    f,
-                    "after {steps} steps {} of {of} activations change their scale with {along}: {}{more}; the same rate is another recipe at every {along} where the power is beyond ±{SLOPE_LIMIT}",
-                    drifts.len(),
-                    each.join(", ")
-                )
-            }
+            Self::ScaleDrifts { along, drifts, of, steps } => f.write_str(&drifting(*along, drifts, *of, *steps)),
             Self::ScaleUnclear { along, places } => write!(
                 f,
                 "over {} the slopes of {} pass, but their 90% intervals reach past ±{SLOPE_LIMIT}",
@@ -185,18 +171,7 @@ impl fmt::Display for ProbeDoubt {
             Self::ScaleUndefined { along, places } => {
                 write!(f, "{} are zero at some {}: their scale has no slope", named(places), along.label())
             }
-            Self::RateDoesNotTransfer { horizon, falls, .. } => {
-                let (spread, least) = match (horizon.spread, horizon.spread_at_least) {
-                    (Some(spread), _) => (spread, ""),
-                    (None, least) => (least.unwrap_or(f64::INFINITY), "at least "),
-                };
-                let falling = if *falls { ", and the widest model wants the lowest" } else { "" };
-                write!(
-                    f,
-                    "at {} tokens per parameter the best rates of the widths differ by {least}{spread:.2}x{falling}; a rate tuned on a small model transfers within {ALLOWED_FACTOR}x",
-                    horizon.tokens_per_param
-                )
-            }
+            Self::RateDoesNotTransfer { horizon, falls, .. } => f.write_str(&apart(horizon, *falls)),
             Self::RateAtEdge { width, tokens_per_param, lowest } => {
                 let edge = if *lowest { "lowest" } else { "highest that trains" };
                 write!(
@@ -230,21 +205,7 @@ impl fmt::Display for ProbeDoubt {
                 write!(f, "the best rate goes with data as D^{:.2}{}", -exponent.estimate, interval(&exponent))
             }
             Self::OneHorizon => write!(f, "with one horizon it is not known how the best rate falls with data"),
-            Self::NoCollapse { rungs, of } => {
-                let each: Vec<String> = rungs
-                    .iter()
-                    .take(SHOWN)
-                    .map(|rung| {
-                        format!("`{}` by {:.1}% (limit {:.1}%)", rung.name, 100.0 * rung.deviation, 100.0 * rung.limit)
-                    })
-                    .collect();
-                write!(
-                    f,
-                    "{} of {of} rungs leave the common loss curve: {}; their recipe is in effect another, and their loss does not belong on one law",
-                    rungs.len(),
-                    each.join(", ")
-                )
-            }
+            Self::NoCollapse { rungs, of } => f.write_str(&leaving(rungs, *of)),
             Self::RungsDiverged { runs } => write!(f, "{runs} runs of the ladder diverged and have no curve"),
             Self::CollapseWithoutSeeds { tolerance } => write!(
                 f,
@@ -258,6 +219,42 @@ impl fmt::Display for ProbeDoubt {
             ),
         }
     }
+}
+
+fn drifting(along: Dimension, drifts: &[Drift], of: usize, steps: u64) -> String {
+    let along = along.label();
+    let of_place = |drift: &Drift| format!("`{}` as {along}^{}", drift.place, power(&drift.slope));
+    let each: Vec<String> = drifts.iter().take(SHOWN).map(of_place).collect();
+    let more = if drifts.len() > SHOWN { ", …" } else { "" };
+    format!(
+        "after {steps} steps {} of {of} activations change their scale with {along}: {}{more}; the same rate is another recipe at every {along} where the power is beyond ±{SLOPE_LIMIT}",
+        drifts.len(),
+        each.join(", ")
+    )
+}
+
+fn apart(horizon: &HorizonTransfer, falls: bool) -> String {
+    let (spread, least) = match (horizon.spread, horizon.spread_at_least) {
+        (Some(spread), _) => (spread, ""),
+        (None, least) => (least.unwrap_or(f64::INFINITY), "at least "),
+    };
+    let falling = if falls { ", and the widest model wants the lowest" } else { "" };
+    format!(
+        "at {} tokens per parameter the best rates of the widths differ by {least}{spread:.2}x{falling}; a rate tuned on a small model transfers within {ALLOWED_FACTOR}x",
+        horizon.tokens_per_param
+    )
+}
+
+fn leaving(rungs: &[CollapseRung], of: usize) -> String {
+    let of_rung = |rung: &CollapseRung| {
+        format!("`{}` by {:.1}% (limit {:.1}%)", rung.name, 100.0 * rung.deviation, 100.0 * rung.limit)
+    };
+    let each: Vec<String> = rungs.iter().take(SHOWN).map(of_rung).collect();
+    format!(
+        "{} of {of} rungs leave the common loss curve: {}; their recipe is in effect another, and their loss does not belong on one law",
+        rungs.len(),
+        each.join(", ")
+    )
 }
 
 fn cell(width: u32, tokens_per_param: f64) -> String {

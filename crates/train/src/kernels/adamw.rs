@@ -80,6 +80,30 @@ mod tests {
     }
 
     #[test]
+    fn equals_the_plain_formula_over_several_steps() {
+        // The formula above in f64, one value at a time; 37 values, so that there is a rest after whole vectors.
+        let gradient = |step: usize, index: usize| ((index * 7 + step * 5) % 11) as f32 * 0.1 - 0.5;
+        let start: Vec<f32> = (0..37).map(|index| index as f32 * 0.05 - 0.9).collect();
+        let (mut weights, mut moments) = (start.clone(), Moments { first: vec![0.0; 37], second: vec![0.0; 37] });
+        let mut plain: Vec<[f64; 3]> = start.iter().map(|weight| [f64::from(*weight), 0.0, 0.0]).collect();
+        for step in 1..=4 {
+            let (c1, c2) = (1.0 - 0.9f64.powi(step), 1.0 - 0.99f64.powi(step));
+            let update =
+                Update { first_correction: (1.0 / c1) as f32, second_correction: (1.0 / c2) as f32, ..update() };
+            let gradients: Vec<f32> = (0..37).map(|index| gradient(step as usize, index)).collect();
+            adamw(&update, &mut weights, &gradients, &mut moments);
+            for ([w, m, v], g) in plain.iter_mut().zip(gradients) {
+                let g = f64::from(g);
+                (*m, *v) = (0.9 * *m + 0.1 * g, 0.99 * *v + 0.01 * g * g);
+                *w = *w * (1.0 - 0.1 * 0.5) - 0.1 * (*m / c1) / ((*v / c2).sqrt() + 1e-8);
+            }
+        }
+        for (ours, [plain, ..]) in weights.iter().zip(plain) {
+            assert!((f64::from(*ours) - plain).abs() < 1e-5, "{ours} {plain}");
+        }
+    }
+
+    #[test]
     fn a_scaled_gradient_is_the_same_as_a_smaller_one() {
         let run = |gradient: f32, gradient_scale: f32| {
             let mut weights = vec![1.0];

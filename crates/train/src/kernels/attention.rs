@@ -18,7 +18,7 @@ use super::attention_head::{
 use super::product::{Rows, RowsMut};
 use super::simd::multiversion;
 use super::tape::Tape;
-use super::{operand, tensor, view};
+use super::{operand, pool, tensor, view};
 
 /// Everything about attention that does not change between steps.
 #[derive(Clone, Debug)]
@@ -69,7 +69,7 @@ impl CustomOp3 for AttentionOp {
             packed,
             gains: [operand(query_gain, query_layout)?, operand(key_gain, key_layout)?],
         };
-        let mut out = vec![0.0; tokens * shape.width()];
+        let mut out = pool::take(tokens * shape.width());
         let mut log_sums = vec![0.0; tokens * shape.heads];
         forward(&input, &mut out, &mut log_sums);
         // A fresh operation is made for each call, so nothing was set before.
@@ -94,7 +94,7 @@ impl CustomOp3 for AttentionOp {
             packed: packed_view.values()?,
             gains: [query_view.values()?, key_view.values()?],
         };
-        let mut packed_gradient = vec![0.0; input.packed.len()];
+        let mut packed_gradient = pool::zeros(input.packed.len());
         let mut gain_gradients = vec![0.0; 2 * size];
         let given = Given { mixed: mixed_view.values()?, out: gradient_view.values()?, log_sums };
         backward(&input, given, &mut packed_gradient, &mut gain_gradients);

@@ -11,7 +11,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
 use super::simd::{exp_in_place, largest, multiversion};
 use super::tape::Tape;
-use super::{operand, tensor, view};
+use super::{operand, pool, tensor, view};
 
 /// Weighted sum of losses over rows.
 pub(crate) fn cross_entropy(tape: &Tape, logits: &Tensor, targets: Arc<[u32]>, weight: f32) -> Result<Tensor> {
@@ -47,7 +47,9 @@ impl CustomOp1 for CrossEntropyOp {
         if rows != self.targets.len() {
             bail!("cross-entropy: {rows} rows against {} targets", self.targets.len());
         }
-        let mut gradient = operand(logits, layout)?.to_vec();
+        let logits = operand(logits, layout)?;
+        let mut gradient = pool::take(logits.len());
+        gradient.copy_from_slice(logits);
         let mut losses = vec![0.0; rows];
         losses_and_gradient(&self.targets, self.weight, &mut gradient, &mut losses);
         let loss = losses.iter().copied().map(f64::from).sum::<f64>() * f64::from(self.weight);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
 use super::tape::Tape;
-use super::{operand, tensor, view};
+use super::{operand, pool, tensor, view};
 
 /// Which rows are summed for which token.
 #[derive(Clone)]
@@ -54,7 +54,7 @@ impl CustomOp1 for EmbeddingOp {
         }
         let tables = operand(tables, layout)?;
         let tokens = self.lookup.tokens.len();
-        let mut out = vec![0.0; tokens * width];
+        let mut out = pool::zeros(tokens * width);
         for (row, from) in self.lookup.pairs(rows / self.lookup.vocabulary) {
             add(&tables[from * width..][..width], &mut out[row * width..][..width]);
         }
@@ -65,7 +65,7 @@ impl CustomOp1 for EmbeddingOp {
         let (rows, width) = tables.dims2()?;
         let held = view(gradient);
         let gradient = held.values()?;
-        let mut sums = vec![0.0; rows * width];
+        let mut sums = pool::zeros(rows * width);
         for (row, to) in self.lookup.pairs(rows / self.lookup.vocabulary) {
             add(&gradient[row * width..][..width], &mut sums[to * width..][..width]);
         }

@@ -5,7 +5,7 @@
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
 use super::tape::Tape;
-use super::{operand, tensor, view};
+use super::{operand, pool, tensor, view};
 
 /// x·Wᵀ.
 pub(crate) fn linear(tape: &Tape, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
@@ -65,7 +65,9 @@ impl CustomOp3 for LinearOntoOp {
         weight_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let extent = Extent::of(x_layout, weight_layout)?;
-        let mut out = operand(residual, residual_layout)?.to_vec();
+        let residual = operand(residual, residual_layout)?;
+        let mut out = pool::take(residual.len());
+        out.copy_from_slice(residual);
         if out.len() != extent.rows * extent.output {
             bail!("linear-onto: the residual has {} values, the product {}", out.len(), extent.rows * extent.output);
         }
@@ -147,12 +149,9 @@ struct Matrix<'a> {
 
 /// A fresh matrix of `[rows, columns]`, the product over `depth`.
 fn product([rows, columns, depth]: [usize; 3], a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
-    let mut out = Vec::with_capacity(rows * columns);
-    // SAFETY: the capacity is rows × columns; `multiply` without adding writes every one of these and reads none.
-    unsafe {
-        multiply([rows, columns, depth], a, b, out.as_mut_ptr(), false);
-        out.set_len(rows * columns);
-    }
+    let mut out = pool::take(rows * columns);
+    // SAFETY: `out` holds rows × columns values; `multiply` without adding writes every one of these and reads none.
+    unsafe { multiply([rows, columns, depth], a, b, out.as_mut_ptr(), false) };
     out
 }
 

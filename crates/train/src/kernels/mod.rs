@@ -13,6 +13,7 @@ pub(crate) mod embedding;
 #[cfg(test)]
 pub(crate) mod gradient_check;
 pub(crate) mod linear;
+pub(crate) mod pool;
 pub(crate) mod product;
 pub(crate) mod relu_squared;
 pub(crate) mod rms_norm;

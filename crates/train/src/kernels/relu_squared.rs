@@ -8,7 +8,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 use super::simd::multiversion;
 use super::tape::Tape;
-use super::{operand, tensor, view};
+use super::{operand, pool, tensor, view};
 
 /// max(0, x)² of each value.
 pub(crate) fn relu_squared(tape: &Tape, x: &Tensor) -> Result<Tensor> {
@@ -24,7 +24,7 @@ impl CustomOp1 for ReluSquaredOp {
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let x = operand(x, layout)?;
-        let mut out = vec![0.0; x.len()];
+        let mut out = pool::take(x.len());
         forward(x, &mut out);
         Ok((CpuStorage::F32(out), layout.shape().clone()))
     }
@@ -32,7 +32,7 @@ impl CustomOp1 for ReluSquaredOp {
     fn bwd(&self, x: &Tensor, _out: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         let [x_view, gradient_view] = [x, gradient].map(view);
         let values = x_view.values()?;
-        let mut x_gradient = vec![0.0; values.len()];
+        let mut x_gradient = pool::take(values.len());
         backward(values, gradient_view.values()?, &mut x_gradient);
         Ok(Some(tensor(x_gradient, x.shape())?))
     }

@@ -9,7 +9,7 @@ use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
 use super::simd::{dot, madd, multiversion};
 use super::tape::Tape;
-use super::{operand, tensor, view};
+use super::{operand, pool, tensor, view};
 
 /// Added to the mean square under the root, as in Qwen3.
 const EPSILON: f32 = 1e-6;
@@ -34,7 +34,7 @@ impl CustomOp2 for RmsNormOp {
         gain_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let x = operand(x, x_layout)?;
-        let mut out = vec![0.0; x.len()];
+        let mut out = pool::take(x.len());
         forward(x, operand(gain, gain_layout)?, &mut out);
         Ok((CpuStorage::F32(out), x_layout.shape().clone()))
     }
@@ -48,7 +48,7 @@ impl CustomOp2 for RmsNormOp {
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let [x_view, gain_view, gradient_view] = [x, gain, gradient].map(view);
         let (x_values, gain_values) = (x_view.values()?, gain_view.values()?);
-        let mut x_gradient = vec![0.0; x_values.len()];
+        let mut x_gradient = pool::take(x_values.len());
         let mut gain_gradient = vec![0.0; gain_values.len()];
         let given = Given { x: x_values, gain: gain_values, out: gradient_view.values()? };
         backward(given, &mut x_gradient, &mut gain_gradient);

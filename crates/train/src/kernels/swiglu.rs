@@ -8,7 +8,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 use super::simd::{exp, multiversion};
 use super::tape::Tape;
-use super::{operand, tensor, view};
+use super::{operand, pool, tensor, view};
 
 /// Gates rows of width 2f into rows of width f.
 pub(crate) fn swiglu(tape: &Tape, packed: &Tensor) -> Result<Tensor> {
@@ -24,7 +24,7 @@ impl CustomOp1 for SwigluOp {
 
     fn cpu_fwd(&self, packed: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (rows, width) = layout.shape().dims2()?;
-        let mut out = vec![0.0; rows * width / 2];
+        let mut out = pool::take(rows * width / 2);
         forward(operand(packed, layout)?, width / 2, &mut out);
         Ok((CpuStorage::F32(out), Shape::from((rows, width / 2))))
     }
@@ -32,7 +32,7 @@ impl CustomOp1 for SwigluOp {
     fn bwd(&self, packed: &Tensor, _out: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         let [packed_view, gradient_view] = [packed, gradient].map(view);
         let values = packed_view.values()?;
-        let mut packed_gradient = vec![0.0; values.len()];
+        let mut packed_gradient = pool::take(values.len());
         backward(values, gradient_view.values()?, gradient.dim(1)?, &mut packed_gradient);
         Ok(Some(tensor(packed_gradient, packed.shape())?))
     }

@@ -9,8 +9,8 @@ use std::collections::HashMap;
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, InplaceOp2, Layout, Result, Tensor, TensorId, bail};
 
-use super::operand;
 use super::simd::multiversion;
+use super::{operand, pool};
 
 /// Runs operations, and remembers them if it records.
 pub(crate) struct Tape {
@@ -72,10 +72,18 @@ impl Tape {
         while let Some(step) = recorded.pop() {
             if let Some(gradient) = gradients.0.remove(&step.output.id()) {
                 let of_inputs = step.backward(&gradient)?;
-                drop(gradient);
+                // A residual's gradient is the very tensor that came in.
+                let handed_on = of_inputs.iter().flatten().any(|of_input| of_input.id() == gradient.id());
                 for (input, gradient) in step.inputs.iter().zip(of_inputs) {
                     gradients.add(input, gradient)?;
                 }
+                if !handed_on && step.output.id() != output.id() {
+                    pool::give_tensor(&gradient)?;
+                }
+            }
+            // Everything that read this output has been walked already.
+            if step.output.id() != output.id() {
+                pool::give_tensor(&step.output)?;
             }
         }
         Ok(gradients)
@@ -112,7 +120,10 @@ impl Gradients {
     pub(crate) fn merge(&mut self, other: Self) -> Result<()> {
         for (id, gradient) in other.0 {
             match self.0.get(&id) {
-                Some(sum) => sum.inplace_op2(&gradient, &AddOp)?,
+                Some(sum) => {
+                    sum.inplace_op2(&gradient, &AddOp)?;
+                    pool::give_tensor(&gradient)?;
+                }
                 None => drop(self.0.insert(id, gradient)),
             }
         }
@@ -122,7 +133,10 @@ impl Gradients {
     fn add(&mut self, tensor: &Tensor, gradient: Option<Tensor>) -> Result<()> {
         let Some(gradient) = gradient else { return Ok(()) };
         match self.0.get(&tensor.id()) {
-            Some(sum) => sum.inplace_op2(&gradient, &AddOp),
+            Some(sum) => {
+                sum.inplace_op2(&gradient, &AddOp)?;
+                pool::give_tensor(&gradient)
+            }
             None => {
                 self.0.insert(tensor.id(), gradient);
                 Ok(())
