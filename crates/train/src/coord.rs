@@ -18,9 +18,9 @@ use crate::optim::Optimizer;
 use crate::shard::Workers;
 use crate::step::{forward_backward, read_batch};
 
-/// Sequences on which activations are measured. Chosen here: a thousand tokens make the mean of absolute values steady
-/// to a per cent.
-const PROBE_SEQUENCES: u32 = 8;
+/// Tokens on which activations are measured, whole windows of them. Chosen here: at a few hundred the windows that
+/// happen to come first decide the slope.
+const PROBE_TOKENS: u32 = 4096;
 
 /// Trains a run for some steps at its peak rate, without warmup, and measures activations before the first step and
 /// after each: the mean of absolute values over the windows that a run of seed 0 reads first.
@@ -49,7 +49,7 @@ pub fn activation_scales(
         let batch = read_batch(config, tokens, &mut order, step)?;
         let (_, gradients) = forward_backward(config, &model, &workers, &batch)?;
         optimizer.gather(&model.weights, &gradients)?;
-        let gradient_norm = optimizer.gradient_norm();
+        let gradient_norm = optimizer.gradient_norm(&model.weights);
         optimizer.step(&model.weights, step, 1.0, gradient_norm)?;
         found.extend(measure(&model, &probe, step + 1)?);
     }
@@ -58,7 +58,8 @@ pub fn activation_scales(
 
 /// The windows that a run of seed 0 reads first.
 fn probe(config: &RunConfig, tokens: &TokenFile) -> Result<Batch, TrainError> {
-    let first = RunConfig { seed: 0, sequences: PROBE_SEQUENCES, steps: 1, allow_repeats: true, ..config.clone() };
+    let sequences = PROBE_TOKENS.div_ceil(config.shape.context);
+    let first = RunConfig { seed: 0, sequences, steps: 1, allow_repeats: true, ..config.clone() };
     read_batch(&first, tokens, &mut BlockOrder::of(&first, tokens.manifest())?, 0)
 }
 

@@ -7,7 +7,7 @@ use forescale_core::run::OptimizerConfig;
 
 use crate::kernels::adamw::{Moments, Update, adamw};
 use crate::kernels::simd::{dot, multiversion};
-use crate::kernels::tape::{Gradients, add};
+use crate::kernels::tape::Gradients;
 use crate::kernels::view;
 use crate::model::Weight;
 
@@ -25,25 +25,23 @@ impl Optimizer {
         Self { config: config.clone(), moments, gradients: weights.iter().map(zeros).collect() }
     }
 
-    /// Adds up the gradients of all shards, in their order.
-    pub(crate) fn gather(&mut self, weights: &[Weight], shards: &[Gradients]) -> Result<()> {
-        for (sum, weight) in self.gradients.iter_mut().zip(weights) {
-            for (index, shard) in shards.iter().enumerate() {
-                let Some(gradient) = shard.get(&weight.variable) else {
-                    bail!("`{}` received no gradient", weight.spec.name)
-                };
-                let held = view(gradient);
-                if index == 0 { sum.copy_from_slice(held.values()?) } else { add(held.values()?, sum) }
-            }
+    /// Takes the gradients of a step.
+    pub(crate) fn gather(&mut self, weights: &[Weight], gradients: &Gradients) -> Result<()> {
+        for (kept, weight) in self.gradients.iter_mut().zip(weights) {
+            let Some(gradient) = gradients.get(&weight.variable) else {
+                bail!("`{}` received no gradient", weight.spec.name)
+            };
+            kept.copy_from_slice(view(gradient).values()?);
         }
         Ok(())
     }
 
-    /// The global norm of the gathered gradients.
-    pub(crate) fn gradient_norm(&self) -> f64 {
+    /// The global norm of the gathered gradients, each as it would be without the multiplier that its weight carries.
+    pub(crate) fn gradient_norm(&self, weights: &[Weight]) -> f64 {
         let mut squares = vec![0.0; self.gradients.len()];
         sums_of_squares(&self.gradients, &mut squares);
-        libm::sqrt(squares.iter().sum())
+        let without = |(square, weight): (f64, &Weight)| square * weight.rule.multiplier * weight.rule.multiplier;
+        libm::sqrt(squares.into_iter().zip(weights).map(without).sum())
     }
 
     /// Updates every weight from the gathered gradients. `step` counts from 0; `share` is the schedule's.

@@ -19,9 +19,8 @@
 //! factor 1 − η′·λ′ is W's for λ′ = l·λ. An initial V of 0 is W's. A test trains both and compares them. The readout
 //! carries its multiplier 1/m alike: ε / m becomes ε.
 //!
-//! **Doubt: clipping.** The global gradient norm sees V's gradient, l times W's, and the readout's, m times that of the
-//! form with a multiplier. Wide and deep models are therefore clipped more often than the written-out form would be;
-//! Adam undoes a factor that is the same at every step, but not one that comes and goes.
+//! **Clipping.** The global gradient norm is that of the written-out form: V's gradient counts 1/l, the readout's 1/m of
+//! what it is, so that width and depth alone do not change how often a model is clipped.
 //!
 //! **Doubt: attention.** Its scale is 1/√h. μP asks for 1/h, but the head size is the same at every width of a family,
 //! so that the two differ by a constant that QK-norm's gains absorb.
@@ -71,6 +70,8 @@ pub(crate) struct Rule {
     pub(crate) epsilon: f64,
     /// Decoupled decay, multiplied by the rate.
     pub(crate) weight_decay: f64,
+    /// The multiplier that the weight carries: the gradient is that of the written-out form times 1/multiplier.
+    pub(crate) multiplier: f64,
 }
 
 /// How many times wider and deeper a model is than the one whose rates were tuned; 1 and 1 where that is not to count.
@@ -100,14 +101,16 @@ impl Layer {
         let (epsilon, decay) = (optimizer.epsilon / m, optimizer.weight_decay * m);
         let normal = |standard_deviation| Initial::Normal { standard_deviation };
         let (zero, one) = (Initial::Constant(0.0), Initial::Constant(1.0));
-        let row = |initial, rate, epsilon, weight_decay| Rule { initial, rate, epsilon, weight_decay };
+        let row = |initial, rate, epsilon, weight_decay| Rule { initial, rate, epsilon, weight_decay, multiplier: 1.0 };
         match self {
             Self::Embedding => row(normal(1.0), vector_rate, epsilon, 0.0),
             Self::NormGain => row(one, vector_rate, epsilon / l, 0.0),
             Self::FinalNormGain => row(one, vector_rate, epsilon, 0.0),
             Self::Hidden => row(normal(1.0 / libm::sqrt(fan_in as f64)), matrix_rate, epsilon / l, decay),
-            Self::OutputProjection => row(zero, matrix_rate / l, epsilon, decay * l),
-            Self::Readout => row(zero, matrix_rate, optimizer.epsilon, 0.0),
+            Self::OutputProjection => {
+                Rule { multiplier: 1.0 / l, ..row(zero, matrix_rate / l, epsilon, decay * l) }
+            }
+            Self::Readout => Rule { multiplier: 1.0 / m, ..row(zero, matrix_rate, optimizer.epsilon, 0.0) },
         }
     }
 }

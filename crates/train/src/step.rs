@@ -45,7 +45,7 @@ pub(crate) fn forward_backward(
     model: &Model,
     workers: &Workers,
     batch: &Batch,
-) -> Result<(f64, Vec<Gradients>), TrainError> {
+) -> Result<(f64, Gradients), TrainError> {
     let weight = 1.0 / config.batch_tokens() as f32;
     let dealt = shards(config.sequences as usize);
     let of_shard = |range: &Range<usize>| -> Shard {
@@ -56,8 +56,7 @@ pub(crate) fn forward_backward(
         let loss = cross_entropy(&tape, &logits, Arc::from(&batch.targets[tokens]), weight)?;
         Ok((f64::from(loss.to_scalar::<f32>()?), tape.backward(&loss, tensor(vec![1.0], ())?)?))
     };
-    let (loss, gradients) = workers.sum(&dealt, of_shard, add_shard).expect("a batch has a shard")?;
-    Ok((loss, vec![gradients]))
+    Ok(workers.sum(&dealt, of_shard, add_shard).expect("a batch has a shard")?)
 }
 
 type Shard = candle_core::Result<(f64, Gradients)>;

@@ -167,7 +167,7 @@ pub fn train(
             break (RunStatus::Diverged, Some(format!("{reason} (step {})", step + 1)), None);
         }
         optimizer.gather(&model.weights, &gradients)?;
-        let gradient_norm = optimizer.gradient_norm();
+        let gradient_norm = optimizer.gradient_norm(&model.weights);
         if !gradient_norm.is_finite() {
             break (
                 RunStatus::Diverged,

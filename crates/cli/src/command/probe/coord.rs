@@ -39,6 +39,10 @@ struct Model {
     config: RunConfig,
 }
 
+/// Fewest tokens of a step. Chosen here: what the first steps learn from a single window is of that window, and its
+/// noise hides a slope of a tenth.
+const STEP_TOKENS: u32 = 4096;
+
 /// Models that differ in shape alone: batch, rate and data are those of the smallest, so that nothing but width or depth
 /// can move a scale.
 fn models(args: &CoordArgs, workplace: &Workplace, widths: &[u32]) -> anyhow::Result<Vec<Model>> {
@@ -46,7 +50,8 @@ fn models(args: &CoordArgs, workplace: &Workplace, widths: &[u32]) -> anyhow::Re
     if args.depths.contains(&0) {
         bail!("`--depths` names a model of 0 blocks; at least 1 is needed\n\nhint: --depths 2,4,8");
     }
-    let base = planned(args, workplace, smallest)?;
+    let mut base = planned(args, workplace, smallest)?;
+    base.sequences = base.sequences.max(STEP_TOKENS.div_ceil(base.shape.context));
     let mut models = Vec::new();
     for &width in widths {
         let shape = planned(args, workplace, width)?.shape;
