@@ -159,6 +159,36 @@ fn a_run_killed_at_any_moment_ends_with_the_same_result() {
     assert!(resumed > 0, "no attempt went on from a checkpoint");
 }
 
+/// The tiny sweep with one trunk of two horizons in place of its off-path runs and target.
+fn tiny_with_a_trunk() -> (TempDir, PathBuf) {
+    let (folder, sweep) = tiny();
+    let path = sweep.join("sweep.toml");
+    let text = fs::read_to_string(&path).expect("the spec").replacen("sweep/1.0", "sweep/1.1", 1);
+    let kept = &text[..text.find("[[off_path]]").expect("off-path runs")];
+    let trunk = "[training]\nschedule = \"warmup_stable_decay\"\n\n[[trunk]]\nwidth = 16\ntokens_per_param = [20, 40]\n";
+    fs::write(&path, format!("{kept}{trunk}")).expect("written");
+    (folder, sweep)
+}
+
+#[test]
+fn a_branch_has_the_same_result_whether_its_trunk_was_there_or_not() {
+    let (folder, sweep) = tiny_with_a_trunk();
+    let said = forescale(folder.path(), &["run", "tiny", "--stop-after", "ladder"]).expect_code(0);
+    assert!(said.stderr.contains("1 trunk gives 2 runs and saves"), "{}", said.whole());
+    let [short, long] = ["d16-20x-s0", "d16-40x-s0"].map(|name| record(&sweep, name));
+    assert_eq!(short["cluster"], long["cluster"], "branches of one trunk are one cluster");
+    assert_ne!(short["cluster"], short["run_id"]);
+    let log = fs::read_to_string(sweep.join(format!("runs/{}/log.jsonl", long["run_id"].as_str().expect("id"))));
+    let first: Value = serde_json::from_str(log.expect("a log").lines().next().expect("a line")).expect("JSON");
+    assert!(first["step"].as_u64() > Some(0), "the long branch goes on from where the short one left the trunk");
+
+    fs::remove_dir_all(sweep.join("runs")).expect("removed");
+    forescale(folder.path(), &["exec", "tiny", "d16-40x-s0"]).expect_code(0);
+    let alone = record(&sweep, "d16-40x-s0");
+    assert_eq!(alone["result_digest"], long["result_digest"]);
+    assert_eq!(alone["metrics"], long["metrics"]);
+}
+
 #[test]
 fn children_die_with_their_parent() {
     let (folder, _sweep) = tiny();

@@ -16,9 +16,9 @@ use crate::workplace;
 /// Fits the material's laws and forecasts its own target, where it has one.
 pub(crate) fn judge(material: &Material, laws: &LawArgs) -> anyhow::Result<Evidence> {
     let options = material.forecast_options(laws)?;
-    let fits = forescale_fit::fit(&material.observations, &material.exclusions, &options.fit)?;
+    let fits = material.fit(&options.fit)?;
     let targets = material.targets_or_own(Vec::new()).unwrap_or_default();
-    let forecast = forescale_fit::forecast(&material.observations, &targets, &options)?;
+    let forecast = material.forecast(&targets, &options)?;
     Ok(Evidence { fits, forecast })
 }
 

@@ -9,7 +9,7 @@ pub(crate) fn run(args: &FitArgs) -> anyhow::Result<Answer> {
     let material = Material::open(&args.source, &args.table)?;
     material.say_notes();
     let options = material.fit_options(&args.law)?;
-    let report = forescale_fit::fit(&material.observations, &material.exclusions, &options)?;
+    let report = material.fit(&options)?;
     output::either(args.json, &report, forescale_report::text::fits)?;
     Ok(Answer::Yes)
 }

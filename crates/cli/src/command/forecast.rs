@@ -17,7 +17,7 @@ pub(crate) fn run(args: &ForecastArgs) -> anyhow::Result<Answer> {
     let options = material.forecast_options(&args.law)?;
     let forecast = match &args.reach {
         Some(text) => forescale_fit::reach(&material.observations, parse_reach(text)?, &options)?,
-        None => forescale_fit::forecast(&material.observations, &material.targets_or_own(targets)?, &options)?,
+        None => material.forecast(&material.targets_or_own(targets)?, &options)?,
     };
     if let Some(text) = &args.reach {
         let budget = forecast.targets.first().map_or(0.0, |target| target.flops);

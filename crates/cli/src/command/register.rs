@@ -119,9 +119,9 @@ fn foreign(args: &RegisterArgs, target_file: &Path) -> anyhow::Result<(Registrat
     let material = Material::open(&args.source, &table)?;
     material.say_notes();
     let options = material.forecast_options(&LawArgs::default())?;
-    let fits = forescale_fit::fit(&material.observations, &material.exclusions, &options.fit)?;
+    let fits = material.fit(&options.fit)?;
     let asked = Target { flops: target.flops, params: target.params, tokens: target.tokens };
-    let forecast = forescale_fit::forecast(&material.observations, &[asked], &options)?;
+    let forecast = material.forecast(&[asked], &options)?;
     let first = forecast.targets.first().context("no forecast was made")?;
     if first.status == ForecastStatus::Refused {
         bail!("there is no forecast to register: {}", first.reason.as_deref().unwrap_or("it was refused"));

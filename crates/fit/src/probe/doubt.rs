@@ -33,7 +33,8 @@ pub(super) enum ProbeDoubt {
     RateOffCentre { factor: f64 },
     RateWithoutError,
     TrialsDiverged { runs: usize },
-    HorizonLawFound { law: HorizonLaw },
+    /// `spread` is the largest over all horizons as they are.
+    HorizonLawFound { law: HorizonLaw, spread: Option<f64> },
     OneHorizon,
     NoCollapse { rungs: Vec<CollapseRung>, of: usize },
     RungsDiverged { runs: usize },
@@ -122,7 +123,14 @@ impl ProbeDoubt {
             Self::TrialsDiverged { .. } => {
                 "nothing, where only the highest rates diverge: the parabola leaves them out"
             }
-            Self::HorizonLawFound { law } if is_placed(&law.horizon_exponent) => {
+            Self::HorizonLawFound { law, spread } if is_placed(&law.horizon_exponent) => {
+                if spread.is_some_and(|spread| law.spread_left > spread) {
+                    return format!(
+                        "leave `horizon_exponent` as it is: the best rate follows D / N rather than D, for with this \
+                         exponent the widths would lie {:.2}x apart",
+                        law.spread_left
+                    );
+                }
                 return format!("under `[training]`: {}", written(law));
             }
             Self::HorizonLawFound { .. } => {
@@ -145,9 +153,9 @@ fn explains(law: &HorizonLaw) -> bool {
     law.spread_left <= ALLOWED_FACTOR && is_placed(&law.horizon_exponent)
 }
 
-/// Whether an exponent is known to be above 0.
+/// Whether an exponent is known to be other than 0.
 fn is_placed(exponent: &Estimate) -> bool {
-    exponent.lower.is_some_and(|lower| lower > 0.0)
+    exponent.lower.is_some_and(|lower| lower > 0.0) || exponent.upper.is_some_and(|upper| upper < 0.0)
 }
 
 /// A law of the horizon as a spec has it.
@@ -200,7 +208,7 @@ impl fmt::Display for ProbeDoubt {
                 write!(f, "some best rates follow from three runs exactly, so that they have no standard error")
             }
             Self::TrialsDiverged { runs } => write!(f, "{runs} of the runs diverged"),
-            Self::HorizonLawFound { law } => {
+            Self::HorizonLawFound { law, .. } => {
                 let exponent = law.horizon_exponent;
                 write!(f, "the best rate goes with data as D^{:.2}{}", -exponent.estimate, interval(&exponent))
             }

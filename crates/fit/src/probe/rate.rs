@@ -325,6 +325,11 @@ fn horizon_law(cells: &[Cell]) -> Option<HorizonLaw> {
     })
 }
 
+/// The largest spread over horizons; `None` where one of them has none.
+fn largest_spread(horizons: &[HorizonTransfer]) -> Option<f64> {
+    horizons.iter().map(|horizon| horizon.spread).try_fold(1.0_f64, |most, spread| Some(most.max(spread?)))
+}
+
 fn doubts(cells: &[Cell], horizons: &[HorizonTransfer], law: Option<&HorizonLaw>) -> Vec<ProbeDoubt> {
     let mut doubts = Vec::new();
     for horizon in horizons.iter().filter(|horizon| horizon.passes == Some(false)) {
@@ -344,7 +349,7 @@ fn doubts(cells: &[Cell], horizons: &[HorizonTransfer], law: Option<&HorizonLaw>
     }
     doubts.extend(off_centre(cells));
     match law {
-        Some(law) => doubts.push(ProbeDoubt::HorizonLawFound { law: *law }),
+        Some(law) => doubts.push(ProbeDoubt::HorizonLawFound { law: *law, spread: largest_spread(horizons) }),
         None if horizons.len() < 2 => doubts.push(ProbeDoubt::OneHorizon),
         None => {}
     }

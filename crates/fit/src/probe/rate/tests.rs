@@ -158,3 +158,20 @@ fn a_recipe_whose_rate_is_far_off_is_told_the_better_one() {
     let doubt = report.diagnoses.iter().find(|d| d.code == "rate_off_centre").expect("a doubt");
     assert!(doubt.message.contains("2.83"), "{}", doubt.message);
 }
+
+#[test]
+fn a_rate_that_follows_tokens_per_parameter_is_not_told_to_follow_tokens() {
+    // Best factor (D / N)^0.25 at every width: 40/10 raises it by 2^0.5, while D at one ratio differs by 256.
+    let ratio = |width: f64, tokens: f64| tokens / (width * width);
+    let mut input = grid(&[10.0, 40.0], |width, tokens| 0.25 * math::log2(ratio(width, tokens) / 20.0));
+    // A little noise, so that the exponent has an interval.
+    for (index, run) in input.runs.iter_mut().enumerate() {
+        run.loss = run.loss.map(|loss| loss + 1e-5 * f64::from([1_i8, -1, 2, 0, -2][index % 5]));
+    }
+    let report = rate(&input).expect("a grid");
+    assert_eq!(report.verdict, ProbeVerdict::Passes);
+    let law = finding(&report).horizon_law.expect("two horizons");
+    assert!((law.horizon_exponent.estimate + 0.25).abs() < 0.01, "{law:?}");
+    let doubt = report.diagnoses.iter().find(|doubt| doubt.code == "horizon_law").expect("told");
+    assert!(doubt.hint.contains("leave `horizon_exponent` as it is"), "{}", doubt.hint);
+}
