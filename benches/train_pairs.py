@@ -67,12 +67,12 @@ class Shape:
 
 LARGE = [
     Shape(width, heads=4, layers=4, context=256, sequences=16, torch_steps=steps)
-    for width, steps in [(64, 60), (128, 30), (256, 16)]
+    for width, steps in [(64, 30), (128, 16), (256, 10)]
 ]
 # Heads of eight channels: the head size that the ladder's smallest rungs use.
 SMALL = [
     Shape(width, heads=width // 8, layers=2, context=128, sequences=sequences, torch_steps=steps)
-    for width, sequences, steps in [(16, 2, 800), (24, 3, 500), (32, 3, 400), (48, 5, 200)]
+    for width, sequences, steps in [(16, 2, 500), (24, 3, 300), (32, 3, 250), (48, 5, 120)]
 ]
 
 
@@ -233,7 +233,7 @@ def main():
     arguments = parser.parse_args()
     script = find_script()
     binary = arguments.binary or build()
-    pairs, seconds = (1, 3) if arguments.quick else (arguments.pairs, 8)
+    pairs, seconds = (1, 3) if arguments.quick else (arguments.pairs, 4)
     lines = [preface(pairs)]
     for name in arguments.part or PARTS:
         part = PARTS[name]

@@ -165,7 +165,8 @@ fn tiny_with_a_trunk() -> (TempDir, PathBuf) {
     let path = sweep.join("sweep.toml");
     let text = fs::read_to_string(&path).expect("the spec").replacen("sweep/1.0", "sweep/1.1", 1);
     let kept = &text[..text.find("[[off_path]]").expect("off-path runs")];
-    let trunk = "[training]\nschedule = \"warmup_stable_decay\"\n\n[[trunk]]\nwidth = 16\ntokens_per_param = [20, 40]\n";
+    let trunk =
+        "[training]\nschedule = \"warmup_stable_decay\"\n\n[[trunk]]\nwidth = 16\ntokens_per_param = [20, 40]\n";
     fs::write(&path, format!("{kept}{trunk}")).expect("written");
     (folder, sweep)
 }

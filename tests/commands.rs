@@ -29,6 +29,24 @@ fn plan_shows_every_run_under_every_rule() {
 }
 
 #[test]
+fn the_recipe_is_shown_with_its_sources_and_doubts() {
+    let (folder, _sweep) = tiny();
+    let table = forescale(folder.path(), &["plan", "tiny", "--recipe"]).expect_code(0).stdout;
+    let headers: Vec<&str> = table.lines().next().unwrap_or_default().split_whitespace().collect();
+    assert_eq!(headers, ["decides", "formula", "source", "doubt"]);
+    assert!(table.lines().all(|line| line.chars().count() <= 120 && line == line.trim_end()), "{table}");
+    let plan = forescale(folder.path(), &["plan", "tiny", "--json"]).expect_code(0).json();
+    let rules = plan["recipe"].as_array().expect("rules");
+    assert_eq!(rules[0]["decides"], "tokens per step");
+    for rule in rules {
+        for cell in ["decides", "formula", "source", "doubt"] {
+            let text = rule[cell].as_str().expect("text");
+            assert!(text.split_whitespace().all(|word| table.contains(word)) && !text.is_empty(), "{text}");
+        }
+    }
+}
+
+#[test]
 fn an_unknown_key_reads_like_this() {
     let (folder, sweep) = tiny();
     let path = sweep.join("sweep.toml");

@@ -114,6 +114,9 @@ pub(crate) enum CorpusCommand {
 pub(crate) struct PlanArgs {
     /// Sweep folder
     pub(crate) sweep: PathBuf,
+    /// Print the rules that the runs follow, each with its source and its doubt, in place of the runs
+    #[arg(long)]
+    pub(crate) recipe: bool,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -468,7 +471,7 @@ pub(crate) struct RateArgs {
     /// Widths, three or more [default: the ladder's smallest, and twice and four times it]
     #[arg(long, value_name = "WIDTH,…", value_delimiter = ',')]
     pub(crate) widths: Vec<u32>,
-    /// Horizons, tokens per parameter
+    /// Horizons, tokens per parameter; with fewer than two the answer stays open
     #[arg(long, value_name = "RATIO,…", value_delimiter = ',', default_value = "10,40", allow_negative_numbers = true)]
     pub(crate) horizons: Vec<f64>,
     /// Rates over the recipe's
@@ -480,8 +483,8 @@ pub(crate) struct RateArgs {
         allow_negative_numbers = true
     )]
     pub(crate) factors: Vec<f64>,
-    /// Seeds of each
-    #[arg(long, default_value = "1", value_name = "N")]
+    /// Seeds of each: with one, noise alone moves a best rate by a step
+    #[arg(long, default_value = "2", value_name = "N")]
     pub(crate) seeds: NonZeroU64,
 }
 

@@ -151,7 +151,8 @@ impl Material {
             code: "spiked".to_owned(),
             severity: Severity::Warning,
             message: format!("{}: a run that spiked may end above the curve", named.join(", ")),
-            hint: "train other seeds of these rungs, or lower `learning_rate` or `clip_norm` under `[training]`".to_owned(),
+            hint: "train other seeds of these rungs, or lower `learning_rate` or `clip_norm` under `[training]`"
+                .to_owned(),
         })
     }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use forescale_core::run::{PlannedRun, RunId};
-use forescale_sweep::{LaunchEvent, Launcher as _, LocalLauncher, RunState, Store, Task};
+use forescale_sweep::{LaunchEvent, Launcher as _, LocalLauncher, Plan, RunState, Store, Task};
 
 use crate::output;
 use crate::progress::Progress;
@@ -45,9 +45,10 @@ impl Training<'_> {
             executable: std::env::current_exe().context("this program does not know where it lies")?,
             jobs: self.jobs.map(NonZeroUsize::get),
         };
-        let work: f64 = missing.iter().map(|run| run.config.flops().exact).sum();
+        let plan = &self.workplace.plan;
+        let work: f64 = missing.iter().map(|run| own_flops(plan, run, 1.0)).sum();
         let mut progress = Progress::new(label, missing.len(), work);
-        let mut ledger = Ledger { store, done: BTreeMap::new() };
+        let mut ledger = Ledger { store, plan, done: BTreeMap::new() };
         let tasks = missing.iter().map(|run| self.task(run)).collect();
         let summary = launcher.launch(store, tasks, &mut |event| ledger.note(event, &mut progress))?;
         Ok(summary.failed.len())
@@ -65,9 +66,15 @@ impl Training<'_> {
     }
 }
 
+/// Exact FLOPs of the first share of a run's steps, without those that it takes over from a shorter branch of its trunk.
+fn own_flops(plan: &Plan, run: &PlannedRun, share: f64) -> f64 {
+    (share * run.config.flops().exact - plan.saved_flops(run)).max(0.0)
+}
+
 /// Work done by run, so that the sweep's bar moves with FLOPs rather than with runs.
 struct Ledger<'a> {
     store: &'a Store,
+    plan: &'a Plan,
     done: BTreeMap<RunId, f64>,
 }
 
@@ -92,7 +99,7 @@ impl Ledger<'_> {
     }
 
     fn did(&mut self, run: &PlannedRun, share: f64) {
-        self.done.insert(run.id.clone(), share * run.config.flops().exact);
+        self.done.insert(run.id.clone(), own_flops(self.plan, run, share));
     }
 
     /// What a sealed record says, in a few words.
@@ -103,5 +110,35 @@ impl Ledger<'_> {
             Some(metric) => format!("loss {:.4} in {seconds:.1} s", metric.value),
             None => format!("{} after {seconds:.1} s", record.reason.as_deref().unwrap_or("no loss")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use forescale_sweep::{SweepSpec, plan, template};
+
+    use super::*;
+
+    fn near(one: f64, other: f64) -> bool {
+        (one - other).abs() <= 1e-9 * other.abs()
+    }
+
+    /// Steps taken over from a trunk counted as work: the bar began part of the way, and the time left was too long.
+    #[test]
+    fn steps_taken_over_from_a_trunk_are_no_work() {
+        let text = template("zipf", Path::new("zipf")).expect("a template");
+        let spec = SweepSpec::parse(Path::new("zipf/sweep.toml"), &text).expect("a good spec");
+        let plan = plan(&spec, None).expect("a good plan");
+        let all: f64 = plan.runs.iter().map(|run| run.config.flops().exact).sum();
+        let own: f64 = plan.runs.iter().map(|run| own_flops(&plan, run, 1.0)).sum();
+        let saved = plan.trunk_savings().saved_flops;
+        assert!(saved > 0.0 && near(own, all - saved), "{own:e} of {all:e}, {saved:e} saved");
+        let branch = plan.find("d24-80x-s0").expect("the longest branch of a trunk");
+        let (steps, shared) = (branch.config.steps as f64, plan.shared_steps(branch) as f64);
+        let per_step = branch.config.flops().exact / steps;
+        assert!(own_flops(&plan, branch, shared / steps) < 1e-6 * per_step, "nothing is done where it sets out");
+        assert!(near(own_flops(&plan, branch, (shared + 10.0) / steps), 10.0 * per_step));
+        let alone = plan.find("d64-40x-s0").expect("a rung");
+        assert!(near(own_flops(&plan, alone, 0.5), 0.5 * alone.config.flops().exact));
     }
 }

@@ -35,6 +35,10 @@ pub struct Observation {
     /// Standard deviation of the loss over seeds at this run's size and data, estimated from the sweep's replicates.
     #[serde(default)]
     pub seed_sd: Option<f64>,
+    /// Degrees of freedom of `seed_sd` at this run's own rung: 0 where it is a rule's and no replicate stands behind it;
+    /// none where nothing is told. Not written where it is none, so that digests of tables without it stay as they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed_degrees: Option<f64>,
     /// Weight in the objective, 1 by default.
     pub weight: f64,
     /// Seed, where it is known.
@@ -134,4 +138,29 @@ pub struct Exclusion {
     pub run_id: String,
     /// Why.
     pub reason: ExclusionReason,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An observation as it was written before `seed_degrees` was told.
+    const OLD: &str = r#"{"run_id":"a","name":"a","group":null,"cluster":"a","role":null,"params":1.0,"tokens":2.0,
+        "flops":12.0,"loss":3.0,"loss_se":null,"seed_sd":0.1,"weight":1.0,"seed":0,"eval_set_digest":null}"#;
+
+    #[test]
+    fn an_observation_without_seed_degrees_reads_and_is_written_as_it_was() {
+        let read: Observation = serde_json::from_str(OLD).expect("an old observation");
+        assert_eq!(read.seed_degrees, None);
+        let written = serde_json::to_value(&read).expect("a JSON form");
+        assert_eq!(written, serde_json::from_str::<serde_json::Value>(OLD).expect("a JSON value"));
+    }
+
+    #[test]
+    fn seed_degrees_come_back_as_they_were_written() {
+        let old: Observation = serde_json::from_str(OLD).expect("an old observation");
+        let told = Observation { seed_degrees: Some(0.0), ..old };
+        let text = serde_json::to_string(&told).expect("a JSON form");
+        assert_eq!(serde_json::from_str::<Observation>(&text).expect("reads"), told);
+    }
 }

@@ -123,7 +123,7 @@ pub struct PlaceScale {
 pub struct StepSlope {
     /// Optimiser steps done.
     pub step: u64,
-    /// Slope of ln mean |x| against ln size; `None` where an activation is zero throughout.
+    /// Slope of ln mean |x| against ln size; `None` where an activation is zero or not finite at one of the sizes.
     pub slope: Option<Estimate>,
 }
 
@@ -135,7 +135,7 @@ pub struct ScalePoint {
     pub step: u64,
     /// Width or depth.
     pub size: u32,
-    /// Mean of absolute values, the geometric mean over seeds; `None` where it is zero.
+    /// Mean of absolute values, the geometric mean over seeds; `None` where it is zero or not finite.
     pub mean_abs: Option<f64>,
 }
 
@@ -149,6 +149,8 @@ pub struct RateFinding {
     pub cells: Vec<RateCell>,
     /// Agreement of the widths by horizon.
     pub horizons: Vec<HorizonTransfer>,
+    /// Agreement of all widths and horizons, each best rate over the one that the recipe gives there.
+    pub overall: RateTransfer,
     /// How the best rate falls with data; `None` where fewer than two horizons of a width have a best rate.
     pub horizon_law: Option<HorizonLaw>,
 }
@@ -217,6 +219,18 @@ pub struct HorizonTransfer {
     pub passes: Option<bool>,
 }
 
+/// Whether one factor over the recipe's rate is best at every width and horizon.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RateTransfer {
+    /// Largest best factor over the smallest; `None` where a cell has none.
+    pub spread: Option<f64>,
+    /// The spread is at least this, by the cells whose best rate lies beyond the rates tried as well.
+    pub spread_at_least: Option<f64>,
+    /// Whether they lie within the allowed factor; `None` where that cannot be told, and with a single horizon.
+    pub passes: Option<bool>,
+}
+
 /// Best rate ∝ D^−exponent, with one exponent for all widths: what goes under `[training]`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -227,6 +241,8 @@ pub struct HorizonLaw {
     pub base_tokens: f64,
     /// `learning_rate`: the best rate there, the geometric mean over widths.
     pub learning_rate: f64,
+    /// `embedding_learning_rate`: as many times `learning_rate` as in the recipe, for both were raised by one factor.
+    pub embedding_learning_rate: f64,
     /// Largest over smallest best rate of the widths with the horizon taken out: the spread that this exponent leaves.
     pub spread_left: f64,
 }
@@ -235,8 +251,13 @@ pub struct HorizonLaw {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CollapseFinding {
-    /// Irreducible loss Ê that was taken off, from the power law of the path.
+    /// Irreducible loss Ê of the evaluation set.
     pub floor: Estimate,
+    /// Where it comes from.
+    pub floor_source: FloorSource,
+    /// What was added to it, as curves may be measured on a part of the set: loss at the end on that part less loss on
+    /// the whole, the mean over rungs.
+    pub part_shift: f64,
     /// Curves are compared from this share of the run to its end.
     pub from: f64,
     /// Standard deviation of the log of a normalised curve over seeds; `None` where no rung has two.
@@ -245,6 +266,16 @@ pub struct CollapseFinding {
     pub tolerance: f64,
     /// Rungs, the smallest first.
     pub rungs: Vec<CollapseRung>,
+}
+
+/// Where an irreducible loss comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FloorSource {
+    /// The corpus knows its entropy rate.
+    Exact,
+    /// The power law of the path.
+    Fitted,
 }
 
 /// One rung's curve against the others'.

@@ -173,6 +173,23 @@ pub struct PlanReport {
     pub runs: Vec<PlanRow>,
     /// What is allowed and yet worth knowing before paying.
     pub notes: Vec<String>,
+    /// The rules by which the runs' numbers follow from their training tokens.
+    #[serde(default)]
+    pub recipe: Vec<RecipeRow>,
+}
+
+/// One rule of the recipe, with where it comes from and why it may be wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecipeRow {
+    /// What it decides.
+    pub decides: String,
+    /// How, in the keys of `sweep.toml`; D is the training tokens, B the tokens per step.
+    pub formula: String,
+    /// Where it comes from.
+    pub source: String,
+    /// Why it may be wrong.
+    pub doubt: String,
 }
 
 /// One run of a plan, with what it will cost.

@@ -398,7 +398,8 @@ fn half_slopes(points: &[Observation]) -> Option<(f64, f64)> {
 }
 
 fn seeds(fitted: &Fitted, runs: &[&Observation]) -> Option<Doubt> {
-    let repeated = noise::of_repeats(runs).is_some() || runs.iter().any(|o| o.seed_sd.is_some());
+    let repeated =
+        noise::of_repeats(runs).is_some() || runs.iter().any(|o| o.seed_sd.is_some() && noise::is_measured(o));
     (!repeated && !fitted.vertices).then(|| Doubt::FewSeeds { law: fitted.law.to_string() })
 }
 

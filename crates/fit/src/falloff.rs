@@ -3,11 +3,11 @@
 //! # Formula
 //!
 //! Rungs that carry `seed_sd` give a line ln(sd/L) = const − k ln C, each rung with the variance that ln s has on its
-//! degrees of freedom. A run then weighs (C/C_max)^k in the objective: Σ w ρ(r), 1 for the largest run.
+//! degrees of freedom. A rung without degrees carries a rule's value and is no point of the line. A run then weighs (C/C_max)^k in the objective: Σ w ρ(r), 1 for the largest run.
 //!
 //! # Where it holds
 //!
-//! Only where at least four rungs carry a deviation and the line falls by more than its own standard error; k is at most
+//! Only where at least four rungs carry a deviation of their own and the line falls by more than its own standard error; k is at most
 //! one half. Otherwise, and in every table without `seed_sd`, each run keeps its own weight to the bit.
 //!
 //! # Why the deviation, from a line
@@ -163,6 +163,37 @@ mod tests {
         let mut one_budget = stated(8, 0.4);
         one_budget.iter_mut().for_each(|run| run.flops = 1e18);
         assert_eq!(falloff(&one_budget), None);
+    }
+
+    #[test]
+    fn a_rules_values_are_no_points_of_the_line() {
+        let with = |measured: usize| {
+            let mut runs = stated(8, 0.45);
+            runs.iter_mut().for_each(|run| run.seed_degrees = Some(2.0));
+            for run in &mut runs[measured..] {
+                (run.seed_sd, run.seed_degrees) = (Some(0.5 * run.loss), Some(0.0));
+            }
+            falloff(&runs)
+        };
+        assert_eq!([with(0), with(3)], [None, None]);
+        assert!((with(4).expect("four rungs").power - 0.45).abs() < 1e-9);
+    }
+
+    #[test]
+    fn rungs_weigh_by_the_degrees_they_tell() {
+        // ln C = 0, 1, 2, 3 and ln s = −0.4 ln C, 0.3 higher at the last, less the bias that is added back: 0.2916667 on
+        // two degrees and 0.1354167 on the last's four. Precisions 8/3 and 6.4: mean 1.888889, Σ p (x − x̄)² = 19.555556,
+        // so that the slope is −0.4 + 0.3·6.4·1.111111/19.555556 = −0.2909091.
+        let (mut runs, bias) = (stated(4, 0.0), [0.291_666_666_7, 0.291_666_666_7, 0.291_666_666_7, 0.135_416_666_7]);
+        for (i, run) in runs.iter_mut().enumerate() {
+            let last = i == 3;
+            let log_deviation = -0.4 * i as f64 + if last { 0.3 } else { 0.0 } - bias[i] - 6.0;
+            run.flops = 1e18 * math::exp(i as f64);
+            run.seed_sd = Some(run.loss * math::exp(log_deviation));
+            run.seed_degrees = Some(if last { 4.0 } else { 2.0 });
+        }
+        let found = falloff(&runs).expect("a line");
+        assert!((found.power - 0.290_909_1).abs() < 1e-6, "{found:?}");
     }
 
     #[test]

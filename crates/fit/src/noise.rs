@@ -8,6 +8,10 @@
 //! deviation, repeats of all rungs are pooled alike, and without three degrees of those, the residuals' scatter of the
 //! law that fits best stands in.
 //!
+//! A rung's degrees are those its runs tell (`seed_degrees`), or runs less one, at least one, where they tell none. A rung
+//! with 0 carries the value of a rule drawn through the other rungs: no observation of noise, it adds neither degrees nor
+//! squares to a pool. Such a value at the largest run is a lower bound where degrees are too few.
+//!
 //! Nothing is counted twice: noise in the fitted runs widens the mean's interval through the residuals, noise of the one
 //! run at the target is added to it once.
 //!
@@ -63,7 +67,19 @@ pub(crate) fn seed_sigma(fitted: &[Fitted], runs: &[&Observation]) -> f64 {
     if let Some(noise) = of_rungs.or_else(|| of_repeats(runs)).filter(enough) {
         return noise.sigma;
     }
-    of_residuals(fitted).max(of_rungs.map_or(0.0, |noise| noise.sigma))
+    of_residuals(fitted).max(of_rungs.map_or(0.0, |noise| noise.sigma)).max(of_rule(runs))
+}
+
+/// Whether a run's `seed_sd` is an estimate from replicates or from elsewhere, and not a rule's value.
+pub(crate) fn is_measured(run: &Observation) -> bool {
+    run.seed_degrees.is_none_or(|degrees| degrees > 0.0 && degrees.is_finite())
+}
+
+/// The relative deviation that a rule gives the largest of the runs without replicates, 0 where there is none.
+fn of_rule(runs: &[&Observation]) -> f64 {
+    let ruled = runs.iter().filter(|run| !is_measured(run));
+    let largest = ruled.max_by(|a, b| a.flops.total_cmp(&b.flops));
+    largest.and_then(|run| run.seed_sd.map(|sd| sd / run.loss)).unwrap_or(0.0)
 }
 
 fn of_residuals(fitted: &[Fitted]) -> f64 {
@@ -124,12 +140,15 @@ pub(crate) fn stated_rungs(runs: &[&Observation]) -> Vec<(f64, SeedNoise)> {
     cells.iter().filter_map(|cell| stated(cell).map(|noise| (cell[0].flops, noise))).collect()
 }
 
-/// The deviation that a cell's runs carry, relative to their loss; one degree where it comes from elsewhere.
+/// The deviation that a cell's runs carry, relative to their loss, with the degrees they tell; where they tell none,
+/// runs less one, and one degree for a lone run whose deviation comes from elsewhere. A rule's value is no deviation.
 fn stated(cell: &[&Observation]) -> Option<SeedNoise> {
-    let carried = cell.iter().filter_map(|o| o.seed_sd.filter(|sd| *sd > 0.0).map(|sd| sd / o.loss));
+    let measured = || cell.iter().filter(|run| is_measured(run));
+    let carried = measured().filter_map(|o| o.seed_sd.filter(|sd| *sd > 0.0).map(|sd| sd / o.loss));
     let square: Vec<f64> = carried.map(|sd| sd * sd).collect();
     let sigma = (square.iter().sum::<f64>() / square.len() as f64).sqrt();
-    let degrees = (clusters(cell.iter().copied()).len() as f64 - 1.0).max(1.0);
+    let told = measured().filter_map(|run| run.seed_degrees).reduce(f64::max);
+    let degrees = told.unwrap_or_else(|| (clusters(cell.iter().copied()).len() as f64 - 1.0).max(1.0));
     (!square.is_empty()).then_some(SeedNoise { sigma, degrees })
 }
 
@@ -189,11 +208,16 @@ pub(crate) fn doubts(fitted: &Fitted) -> Vec<NoiseDoubt> {
     unknown(&points).into_iter().chain(lack_of_fit(fitted, &points)).collect()
 }
 
-/// Small rungs with one seed, in a table that tells seeds and has no other word on their noise.
+/// Small rungs with one seed, in a table that tells seeds and has no other word on their noise; a rule's value is such a
+/// word where the other rungs have degrees enough behind it.
 fn unknown(points: &[&Observation]) -> Option<NoiseDoubt> {
+    let is_rule_known = pooled(points, LEAST_DEGREES).is_some_and(|noise| noise.degrees >= LEAST_DEGREES);
+    let has_word = |cell: &[&Observation]| {
+        stated(cell).is_some() || is_rule_known && cell[0].seed_sd.is_some_and(|deviation| deviation > 0.0)
+    };
     let lone = |cell: &&Vec<&Observation>| {
         let is_single = clusters(cell.iter().copied()).len() == 1 && cell[0].seed.is_some();
-        is_single && cell[0].params < NOISY_PARAMS && stated(cell).is_none()
+        is_single && cell[0].params < NOISY_PARAMS && !has_word(cell)
     };
     let mut cells = cells(points);
     cells.sort_by(|a, b| a[0].flops.total_cmp(&b[0].flops));
@@ -261,6 +285,29 @@ mod tests {
         (0..2 * rungs).map(|i| run(i, &mut generator)).collect()
     }
 
+    /// Four rungs with `seeds = [2, 1, 1, 1]`, as a sweep's records state them: one real degree, the rest a rule's value.
+    fn one_pair(relative: f64) -> Vec<Observation> {
+        let mut runs = ladder(4, 0.003);
+        runs.retain(|run| run.seed == Some(0) || run.run_id == "run0001");
+        for run in &mut runs {
+            let pair = ["run0000", "run0001"].contains(&run.run_id.as_str());
+            (run.seed_sd, run.seed_degrees) = (Some(relative * run.loss), Some(f64::from(u8::from(pair))));
+        }
+        runs
+    }
+
+    fn unstated(runs: &[Observation]) -> Vec<Observation> {
+        runs.iter().map(|run| Observation { seed_sd: None, seed_degrees: None, ..run.clone() }).collect()
+    }
+
+    /// The 90% interval of one run a decade on.
+    fn interval(runs: &[Observation]) -> forescale_core::estimate::Interval {
+        let fit = FitOptions { laws: vec![LawName::POWER_LAW], ..FitOptions::default() };
+        let options = ForecastOptions { fit, backtest: false, ..ForecastOptions::default() };
+        let answer = forecast(runs, &[Target { flops: 1e16, params: None, tokens: None }], &options).expect("fits");
+        answer.targets[0].intervals[0]
+    }
+
     fn seeds_of_one(runs: &[Observation]) -> Vec<Observation> {
         runs.iter().filter(|run| run.seed == Some(0)).cloned().collect()
     }
@@ -320,6 +367,91 @@ mod tests {
         };
         assert!((stated(0.05) - 0.05).abs() < 1e-12);
         assert_eq!(stated(1e-6).to_bits(), residual.to_bits());
+    }
+
+    #[test]
+    fn one_pair_of_seeds_and_its_rule_never_narrow_a_forecast() {
+        let plain = unstated(&one_pair(1e-4));
+        let (stated, without) = (interval(&one_pair(1e-4)), interval(&plain));
+        assert_eq!(
+            (stated.lower.to_bits(), stated.upper.to_bits()),
+            (without.lower.to_bits(), without.upper.to_bits())
+        );
+        let wide = interval(&one_pair(0.05));
+        assert!(wide.lower < without.lower && wide.upper > without.upper, "{wide:?} {without:?}");
+    }
+
+    #[test]
+    fn one_pair_of_seeds_and_its_rule_raise_no_lack_of_fit() {
+        // A straight line through losses that flatten, held against a deviation that one pair stands behind.
+        let found = doubts(&one_pair(1e-4), LawName::LOG_LOG);
+        assert!(found.iter().all(|d| !d.message.contains("lack-of-fit")), "{found:?}");
+        // The same deviations with degrees of their own are evidence enough.
+        let mut told = one_pair(1e-4);
+        told.iter_mut().for_each(|run| run.seed_degrees = Some(1.0));
+        let found = doubts(&told, LawName::LOG_LOG);
+        assert!(found.iter().any(|d| d.message.contains("does not fit within noise")), "{found:?}");
+    }
+
+    #[test]
+    fn degrees_are_those_of_the_rungs_with_replicates() {
+        // Three seeds at 0.3%, two at 0.6%, one with a rule's 5%: 2 + 1 + 0 degrees, √((2·0.3² + 0.6²)/3)%.
+        let sizes = [(1e6, 0.003, 2.0), (1e6, 0.003, 2.0), (1e6, 0.003, 2.0), (2e6, 0.006, 1.0), (2e6, 0.006, 1.0)];
+        let run = |(i, (size, relative, degrees)): (usize, (f64, f64, f64))| {
+            let run = published::run(i, size, 2e7, 1.2e8 * size, 3.0);
+            Observation { seed_sd: Some(3.0 * relative), seed_degrees: Some(degrees), ..run }
+        };
+        let runs: Vec<Observation> = sizes.into_iter().chain([(4e6, 0.05, 0.0)]).enumerate().map(run).collect();
+        let refs: Vec<&Observation> = runs.iter().collect();
+        let noise = pooled(&refs, f64::INFINITY).expect("two rungs");
+        assert!((noise.degrees - 3.0).abs() < 1e-12, "{noise:?}");
+        assert!((noise.sigma - 0.01 * (0.54_f64 / 3.0).sqrt()).abs() < 1e-12, "{noise:?}");
+        assert_eq!(stated_rungs(&refs).len(), 2);
+    }
+
+    #[test]
+    fn a_row_that_stands_for_a_rung_has_the_degrees_it_tells() {
+        let row = published::run(0, 1e6, 2e7, 1.2e14, 3.0);
+        let degrees = |told| {
+            let row = Observation { seed_sd: Some(0.03), seed_degrees: told, ..row.clone() };
+            stated(&[&row]).map(|noise| noise.degrees)
+        };
+        assert_eq!([degrees(Some(4.0)), degrees(None), degrees(Some(0.0))], [Some(4.0), Some(1.0), None]);
+        assert_eq!([degrees(Some(f64::NAN)), degrees(Some(f64::INFINITY)), degrees(Some(-1.0))], [None; 3]);
+    }
+
+    #[test]
+    fn the_rule_at_the_largest_run_is_a_lower_bound_where_degrees_are_few() {
+        let mut runs = one_pair(1e-4);
+        let residual = sigma(&unstated(&runs));
+        let last = runs.len() - 1;
+        runs[last].seed_sd = Some(0.04 * runs[last].loss);
+        assert!(residual < 0.04 && (sigma(&runs) - 0.04).abs() < 1e-12);
+    }
+
+    #[test]
+    fn degrees_without_a_deviation_change_nothing() {
+        let mut runs = ladder(6, 0.003);
+        let plain = interval(&runs);
+        runs.iter_mut().for_each(|run| run.seed_degrees = Some(0.0));
+        let told = interval(&runs);
+        assert_eq!((told.lower.to_bits(), told.upper.to_bits()), (plain.lower.to_bits(), plain.upper.to_bits()));
+    }
+
+    #[test]
+    fn a_rules_value_does_not_make_the_noise_of_small_rungs_known() {
+        let mut runs = seeds_of_one(&ladder(8, 0.003));
+        runs.iter_mut().for_each(|run| (run.seed_sd, run.seed_degrees) = (Some(0.01), Some(0.0)));
+        let found = doubts(&runs, LawName::POWER_LAW);
+        assert!(found.len() == 1 && found[0].message.starts_with("seed noise unknown"), "{found:?}");
+        // Three degrees at other rungs make the rule a word on them.
+        let mut backed = runs.clone();
+        backed[7].seed_degrees = Some(3.0);
+        assert!(doubts(&backed, LawName::POWER_LAW).iter().all(|d| !d.message.starts_with("seed noise unknown")));
+        // Without seeds told, only the plainer note is left.
+        runs.iter_mut().for_each(|run| run.seed = None);
+        let notes = fit(&runs, &[], &FitOptions::default()).expect("fits").fits[0].diagnoses.clone();
+        assert!(notes.iter().any(|d| d.code == "few_seeds"), "{notes:?}");
     }
 
     #[test]

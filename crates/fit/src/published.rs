@@ -23,6 +23,7 @@ pub(crate) fn run(index: usize, params: f64, tokens: f64, flops: f64, loss: f64)
         loss,
         loss_se: None,
         seed_sd: None,
+        seed_degrees: None,
         weight: 1.0,
         seed: None,
         eval_set_digest: None,

@@ -75,6 +75,7 @@ mod tests {
                 loss: 1.7 + 60.0 * math::pow(flops, -0.1),
                 loss_se: None,
                 seed_sd: None,
+                seed_degrees: None,
                 weight: 1.0,
                 seed: None,
                 eval_set_digest: None,

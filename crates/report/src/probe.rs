@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use forescale_core::estimate::Estimate;
 use forescale_core::probe::{
-    CollapseFinding, CoordFinding, Finding, ProbeReport, ProbeVerdict, RateCell, RateFinding, ScaleCheck,
+    CollapseFinding, CoordFinding, Finding, FloorSource, HorizonTransfer, ProbeReport, ProbeVerdict, RateCell,
+    RateFinding, ScaleCheck,
 };
 
 use crate::format::{bounds, count, minus, number, percent, times};
@@ -82,28 +83,50 @@ fn coord_sentence(finding: &CoordFinding) -> String {
 }
 
 fn rate_sentence(finding: &RateFinding) -> String {
-    let of = |horizon: &forescale_core::probe::HorizonTransfer| {
-        let spread = match (horizon.spread, horizon.spread_at_least) {
-            (Some(spread), _) => format!("within {spread:.2}×"),
-            (None, Some(least)) if least > finding.allowed_factor => format!("at least {least:.2}× apart"),
-            _ => "not all placed".to_owned(),
-        };
+    let apart = |known: Option<f64>, least: Option<f64>| match (known, least) {
+        (Some(spread), _) => format!("within {spread:.2}×"),
+        (None, Some(least)) if least > finding.allowed_factor => format!("at least {least:.2}× apart"),
+        _ => "not all placed".to_owned(),
+    };
+    let of = |horizon: &HorizonTransfer| {
+        let spread = apart(horizon.spread, horizon.spread_at_least);
         format!("{spread} at {} tokens per parameter", horizon.tokens_per_param)
     };
-    let horizons: Vec<String> = finding.horizons.iter().map(of).collect();
+    let mut compared: Vec<String> = finding.horizons.iter().map(of).collect();
+    if compared.len() > 1 {
+        let overall = finding.overall;
+        compared.push(format!("{} over all horizons", apart(overall.spread, overall.spread_at_least)));
+    }
     let allowed = times(finding.allowed_factor);
     let law = finding.horizon_law.map(|law| {
         let exponent = &law.horizon_exponent;
         format!("; `horizon_exponent` {:.2} ({})", exponent.estimate, bounds(exponent, |x| minus(&format!("{x:.2}"))))
     });
-    format!("the best rates of the widths are {} ({allowed} passes){}", horizons.join(", "), law.unwrap_or_default())
+    format!("the best rates of the widths are {} ({allowed} passes){}", compared.join(", "), law.unwrap_or_default())
 }
 
 fn collapse_sentence(finding: &CollapseFinding) -> String {
     let held = finding.rungs.iter().filter(|rung| rung.passes).count();
     let worst = finding.rungs.iter().map(|rung| rung.deviation).fold(0.0, f64::max);
     let of = plural(finding.rungs.len(), "rung");
-    format!("the loss curves of {held} of {of} fall together; the furthest lies {} from the others", fine(worst))
+    let floor = floor_word(finding.floor_source);
+    let furthest = fine(worst);
+    format!(
+        "the loss curves of {held} of {of} fall together above the {floor} irreducible loss; the furthest lies {furthest} from the others"
+    )
+}
+
+fn floor_word(source: FloorSource) -> &'static str {
+    match source {
+        FloorSource::Exact => "exact",
+        FloorSource::Fitted => "fitted",
+    }
+}
+
+/// What a floor was moved by, where curves are measured on a part of the set.
+fn shifted(shift: f64) -> String {
+    let moved = minus(&format!("{shift:+.4}"));
+    if shift.abs() < 5e-5 { String::new() } else { format!(" ({moved} on the part of the curves)") }
 }
 
 /// A deviation, to a tenth of a per cent.
@@ -115,7 +138,9 @@ fn fine(share: f64) -> String {
 pub(crate) fn tables(report: &ProbeReport) -> Vec<Named> {
     match &report.finding {
         Finding::Coord(finding) => finding.checks.iter().map(slopes).collect(),
-        Finding::Lr(finding) => [Some(best_rates(finding)), horizon_law(finding)].into_iter().flatten().collect(),
+        Finding::Lr(finding) => {
+            [Some(transfers(finding)), Some(best_rates(finding)), horizon_law(finding)].into_iter().flatten().collect()
+        }
         Finding::Collapse(finding) => vec![deviations(finding)],
     }
 }
@@ -151,6 +176,25 @@ fn held(passes: Option<bool>) -> &'static str {
         Some(false) => "FAILS",
         None => "undefined",
     }
+}
+
+fn transfers(finding: &RateFinding) -> Named {
+    let mut table =
+        Table::new(&[("tokens per parameter", Left), ("largest best over smallest", Right), ("verdict", Left)]);
+    let mut row = |name: String, known: Option<f64>, least: Option<f64>, passes: Option<bool>| {
+        let least = || least.map_or_else(|| NONE.to_owned(), |least| format!("≥ {least:.2}×"));
+        table.push([name, known.map_or_else(least, |spread| format!("{spread:.2}×")), decided(passes).to_owned()]);
+    };
+    for horizon in &finding.horizons {
+        row(horizon.tokens_per_param.to_string(), horizon.spread, horizon.spread_at_least, horizon.passes);
+    }
+    let overall = finding.overall;
+    row("all together".to_owned(), overall.spread, overall.spread_at_least, overall.passes);
+    Named { name: "How far the best rates lie apart, each over the recipe's own".to_owned(), table }
+}
+
+fn decided(passes: Option<bool>) -> &'static str {
+    if passes.is_none() { word(ProbeVerdict::Undecided) } else { held(passes) }
 }
 
 fn best_rates(finding: &RateFinding) -> Named {
@@ -197,6 +241,7 @@ fn horizon_law(finding: &RateFinding) -> Option<Named> {
     table.push(["horizon_exponent".to_owned(), number(exponent.estimate), bounds(exponent, number)]);
     table.push(["base_tokens".to_owned(), number(law.base_tokens), NONE.to_owned()]);
     table.push(["learning_rate".to_owned(), number(law.learning_rate), NONE.to_owned()]);
+    table.push(["embedding_learning_rate".to_owned(), number(law.embedding_learning_rate), NONE.to_owned()]);
     Some(Named { name: "How the best rate falls with data".to_owned(), table })
 }
 
@@ -215,7 +260,9 @@ fn deviations(finding: &CollapseFinding) -> Named {
     let noise = finding.seed_noise.map_or_else(|| "unknown".to_owned(), fine);
     let (from, floor) = (percent(finding.from), crate::format::loss(finding.floor.estimate));
     let name = format!(
-        "Distance from the other rungs' curve, from {from} of the run on; irreducible loss {floor}, seed noise {noise}"
+        "Distance from the other rungs' curve, from {from} of the run on; {} irreducible loss {floor}{}, seed noise {noise}",
+        floor_word(finding.floor_source),
+        shifted(finding.part_shift)
     );
     Named { name, table }
 }

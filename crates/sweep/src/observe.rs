@@ -17,7 +17,8 @@ use crate::seed_noise::seed_noise;
 ///
 /// Under [`FlopsRule::Column`] a record's own count is the exact one. A metric in nats is turned into bits per token
 /// and back where the selection asks for it; any other change of unit needs the text and is a missing metric.
-/// Each observation has the noise of its seed as [`seed_noise`] estimates it from all of these records.
+/// Each observation has the noise of its seed as [`seed_noise`] estimates it from all of these records, with the degrees
+/// of freedom of its own rung: 0 for a run without replicates, whose noise is the rule's alone.
 #[must_use]
 pub fn observe(records: &[RunRecord], selection: &Selection) -> (Vec<Observation>, Vec<Exclusion>) {
     let (mut seen, mut left_out) = (Vec::new(), Vec::new());
@@ -26,7 +27,8 @@ pub fn observe(records: &[RunRecord], selection: &Selection) -> (Vec<Observation
         match observation(record, selection) {
             Ok(one) => {
                 let seed_sd = noise.as_ref().map(|noise| noise.sd_of(record) * one.loss);
-                seen.push(Observation { seed_sd, ..one });
+                let seed_degrees = noise.as_ref().map(|noise| f64::from(noise.degrees_of(record)));
+                seen.push(Observation { seed_sd, seed_degrees, ..one });
             }
             Err(reason) => left_out.push(Exclusion { run_id: record.run_id.0.clone(), reason }),
         }
@@ -54,6 +56,7 @@ fn observation(record: &RunRecord, selection: &Selection) -> Result<Observation,
         loss,
         loss_se: metric.se.map(|se| se * scale),
         seed_sd: None,
+        seed_degrees: None,
         weight: 1.0,
         seed: Some(record.config.seed),
         eval_set_digest: Some(metric.eval_set_digest.clone()),

@@ -1,9 +1,9 @@
 //! The runs that a spec comes to: pure arithmetic, no disk, no clock.
 //!
 //! N follows from the width under the spec's counting rule, D from N, the batch from D, the steps from both; the rules
-//! stand in [`RECIPE`], with their sources. What can
-//! only be judged with these in hand is refused here, before any training: a rung too short to be on the curve, a
-//! budget that buys too little data, more tokens than the corpus has, two runs that are one.
+//! stand in [`RECIPE`], with their sources. What can only be judged with these in hand is refused here, before any
+//! training: a rung too short to be on the curve, a budget that buys too little data, more tokens than the corpus has,
+//! two runs that are one.
 
 use std::collections::BTreeMap;
 
@@ -24,10 +24,14 @@ pub use recipe::{RECIPE, RecipeRule};
 pub use trunks::TrunkSavings;
 pub(crate) use trunks::shared_steps;
 
-/// Fewest steps of a run: under this a run is still in its early phase and lies off the curve.
+/// Fewest steps of a run, be it of the ladder, off the path or of a probe: under this a run is still in its early phase
+/// and lies off the curve.
 ///
 /// METHODS of the field drop horizons below about 500 steps; 300 is the least that a plan accepts.
 pub const MIN_STEPS: u64 = 300;
+
+/// Symbols that a tokenizer counts as while nobody has said how many it has.
+const UNKNOWN_VOCABULARY: u32 = 256;
 
 /// The runs of a sweep.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,7 +96,7 @@ pub struct PlanError {
 /// Works out the runs of a spec.
 ///
 /// Without a manifest the corpus digest is empty and ids are provisional; a `tokenizer.json` whose vocabulary the
-/// spec does not say then counts as 256 symbols.
+/// spec does not say then counts as 256 symbols, and a note says so.
 ///
 /// # Errors
 ///
@@ -159,7 +163,7 @@ impl CorpusFacts {
             },
             (None, CorpusSpec::Files(_) | CorpusSpec::RustCode(_) | CorpusSpec::Shards(_)) => Self {
                 digest: String::new(),
-                vocabulary: spec.vocabulary().unwrap_or(256),
+                vocabulary: spec.vocabulary().unwrap_or(UNKNOWN_VOCABULARY),
                 train_tokens: None,
                 validation_tokens: None,
                 window_alignment: 1,

@@ -162,6 +162,10 @@ fn outcome(records: &[RunRecord]) -> Vec<Column> {
         let loss = record.metric("loss").filter(|_| admissible(record).is_ok())?.value;
         noise.as_ref().map(|noise| noise.sd_of(record) * loss)
     };
+    let seed_degrees = |record: &RunRecord| {
+        record.metric("loss").filter(|_| admissible(record).is_ok())?;
+        noise.as_ref().map(|noise| f64::from(noise.degrees_of(record)))
+    };
     vec![
         text("status", records, |r| status_name(r.status).to_owned()),
         Column::new("reason".into(), reasons),
@@ -169,6 +173,7 @@ fn outcome(records: &[RunRecord]) -> Vec<Column> {
         number("loss", records, |r| r.metric("loss").map(|metric| metric.value)),
         number("loss_se", records, |r| r.metric("loss").and_then(|metric| metric.se)),
         number("seed_sd", records, seed_sd),
+        number("seed_degrees", records, seed_degrees),
         count("spikes", records, |r| r.spikes),
         Column::new("eval_set_digest".into(), evaluated),
     ]

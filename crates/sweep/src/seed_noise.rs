@@ -63,8 +63,8 @@ pub struct SeedNoise {
     level: f64,
     /// ln C where x is 0.
     centre: f64,
-    /// σᵢ by the config of the rung, seed left out.
-    by_config: BTreeMap<String, f64>,
+    /// Places in `rungs` by the config of the rung, seed left out.
+    by_config: BTreeMap<String, usize>,
 }
 
 impl SeedNoise {
@@ -79,7 +79,17 @@ impl SeedNoise {
     /// σ of a run relative to the loss: its rung's, or else the rule's.
     #[must_use]
     pub fn sd_of(&self, record: &RunRecord) -> f64 {
-        self.by_config.get(&seedless_digest(record)).copied().unwrap_or_else(|| self.sd_at(record.flops.exact))
+        self.rung_of(record).map_or_else(|| self.sd_at(record.flops.exact), |rung| rung.sd)
+    }
+
+    /// Degrees of freedom νᵢ of a run's own rung; 0 where it has no replicates, so that its σ is the rule's alone.
+    #[must_use]
+    pub fn degrees_of(&self, record: &RunRecord) -> u32 {
+        self.rung_of(record).map_or(0, |rung| rung.degrees)
+    }
+
+    fn rung_of(&self, record: &RunRecord) -> Option<&RungNoise> {
+        self.by_config.get(&seedless_digest(record)).and_then(|&place| self.rungs.get(place))
     }
 }
 
@@ -158,7 +168,7 @@ impl Rule {
         for rung in rungs {
             let rule = math::exp(self.level + self.slope * (rung.log_flops - self.centre));
             let variance = (RULE_DEGREES * rule + rung.degrees * rung.variance) / (RULE_DEGREES + rung.degrees);
-            by_config.insert(rung.config, variance.sqrt());
+            by_config.insert(rung.config, out.len());
             out.push(RungNoise {
                 runs: rung.runs.iter().map(|run| run.record.name.clone()).collect(),
                 flops: rung.runs[0].record.flops.exact,

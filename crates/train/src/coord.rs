@@ -48,7 +48,7 @@ pub fn activation_scales(
     for step in 0..steps {
         let batch = read_batch(config, tokens, &mut order, step)?;
         let (_, gradients) = forward_backward(config, &model, &workers, &batch)?;
-        optimizer.gather(&model.weights, &gradients)?;
+        optimizer.gather(&model.weights, gradients)?;
         let gradient_norm = optimizer.gradient_norm(&model.weights);
         optimizer.step(&model.weights, step, 1.0, gradient_norm)?;
         found.extend(measure(&model, &probe, step + 1)?);

@@ -130,6 +130,12 @@ pub(crate) fn mean_loss(windows: &[Window], window_sums: &[f64], context: u64) -
 }
 
 /// The metrics of a finished run: the loss, and bits per byte where the corpus knows its bytes.
+///
+/// # Formula
+///
+/// bits per byte = l̄ / (ln 2 · r), with l̄ the loss of the evaluation windows in nats per token and r the bytes per token
+/// of the whole validation split. Where a token is a byte r is 1 and this is exact. For BPE the windows' own ratio is not
+/// r, and how far the two are apart by chance is not in `se`: it is the loss's own error, divided by ln 2 · r.
 pub(crate) fn metrics(loss: MeanLoss, eval_set: &str, manifest: &CorpusManifest) -> Vec<Metric> {
     let metric = |name: &str, unit: &str, factor: f64| Metric {
         name: name.to_owned(),

@@ -25,15 +25,15 @@ impl Optimizer {
         Self { config: config.clone(), moments, gradients: weights.iter().map(zeros).collect() }
     }
 
-    /// Takes the gradients of a step.
-    pub(crate) fn gather(&mut self, weights: &[Weight], gradients: &Gradients) -> Result<()> {
+    /// Copies the gradients of a step; their buffers are free for the next one.
+    pub(crate) fn gather(&mut self, weights: &[Weight], gradients: Gradients) -> Result<()> {
         for (kept, weight) in self.gradients.iter_mut().zip(weights) {
             let Some(gradient) = gradients.get(&weight.variable) else {
                 bail!("`{}` received no gradient", weight.spec.name)
             };
             kept.copy_from_slice(view(gradient).values()?);
         }
-        Ok(())
+        gradients.give_back()
     }
 
     /// The global norm of the gathered gradients, each as it would be without the multiplier that its weight carries.
@@ -99,5 +99,32 @@ fn squares_body<const FUSED: bool>(gradients: &[Vec<f32>], squares: &mut [f64]) 
         for piece in gradient.chunks(1024) {
             *square += f64::from(dot::<FUSED>(piece, piece));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::config;
+    use crate::kernels::gradient_check::variable;
+    use crate::kernels::linear::linear;
+    use crate::kernels::pool;
+    use crate::kernels::tape::Tape;
+    use crate::model::Model;
+
+    /// Gradients of weights were the only buffers of a step that were allocated anew each time.
+    #[test]
+    fn gathered_gradients_go_back_to_the_pool() {
+        // 103 · 97 = 9991 values: a length that no other test uses, the buffers being those of the whole process.
+        let mut weight = Model::initialise(&config()).expect("a model").weights.swap_remove(0);
+        (weight.spec.dims, weight.variable) = (vec![103, 97], variable("weight", &[103, 97]));
+        let weights = [weight];
+        let mut optimizer = Optimizer::new(&config().optimizer, &weights);
+        let tape = Tape::recording();
+        let out = linear(&tape, &variable("x", &[2, 97]), &weights[0].variable).expect("forward");
+        let gradients = tape.backward(&out, out.clone()).expect("backward");
+        optimizer.gather(&weights, gradients).expect("every weight has a gradient");
+        assert!(optimizer.gradients[0].iter().any(|value| *value != 0.0));
+        assert_eq!(pool::take(9991), optimizer.gradients[0]);
     }
 }

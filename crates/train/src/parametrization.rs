@@ -107,9 +107,7 @@ impl Layer {
             Self::NormGain => row(one, vector_rate, epsilon / l, 0.0),
             Self::FinalNormGain => row(one, vector_rate, epsilon, 0.0),
             Self::Hidden => row(normal(1.0 / libm::sqrt(fan_in as f64)), matrix_rate, epsilon / l, decay),
-            Self::OutputProjection => {
-                Rule { multiplier: 1.0 / l, ..row(zero, matrix_rate / l, epsilon, decay * l) }
-            }
+            Self::OutputProjection => Rule { multiplier: 1.0 / l, ..row(zero, matrix_rate / l, epsilon, decay * l) },
             Self::Readout => Rule { multiplier: 1.0 / m, ..row(zero, matrix_rate, optimizer.epsilon, 0.0) },
         }
     }

@@ -166,7 +166,7 @@ pub fn train(
         if let Some(reason) = progress.watch.take_in(loss, step >= config.optimizer.warmup_steps) {
             break (RunStatus::Diverged, Some(format!("{reason} (step {})", step + 1)), None);
         }
-        optimizer.gather(&model.weights, &gradients)?;
+        optimizer.gather(&model.weights, gradients)?;
         let gradient_norm = optimizer.gradient_norm(&model.weights);
         if !gradient_norm.is_finite() {
             break (

@@ -1,5 +1,7 @@
 //! `forescale plan`: the runs of a sweep, before anything is trained.
 
+mod recipe;
+
 use forescale_core::count::CountingRule;
 use forescale_core::run::{EvaluationConfig, PLAN_SCHEMA, PlanReport, PlanRow, PlannedRun, Role, RunConfig};
 use forescale_report::format;
@@ -17,7 +19,7 @@ pub(crate) fn run(args: &PlanArgs) -> anyhow::Result<Answer> {
     for note in &workplace.plan.notes {
         output::say(&format!("note: {note}"));
     }
-    output::either(args.json, &report(&workplace), words)?;
+    output::either(args.json, &report(&workplace), if args.recipe { recipe::words } else { words })?;
     Ok(Answer::Yes)
 }
 
@@ -35,7 +37,12 @@ fn report(workplace: &Workplace) -> PlanReport {
         estimated_seconds: own_seconds(plan, run),
         config: run.config.clone(),
     };
-    PlanReport { schema: PLAN_SCHEMA.to_owned(), runs: plan.runs.iter().map(row).collect(), notes: plan.notes.clone() }
+    PlanReport {
+        schema: PLAN_SCHEMA.to_owned(),
+        runs: plan.runs.iter().map(row).collect(),
+        notes: plan.notes.clone(),
+        recipe: recipe::rows(),
+    }
 }
 
 /// Estimated seconds on one thread of the steps that a run does not take over from a shorter branch of its trunk.

@@ -3,6 +3,10 @@
 //! A recipe whose updates are scaled right moves every activation by the same amount at every width (Yang et al.,
 //! arXiv:2203.03466, appendix D.1). After a few steps at a rate that is large on purpose, mean |x| of each place is held
 //! against size: a slope of ln mean |x| on ln size other than 0 is an update that grows or vanishes with size.
+//!
+//! Slopes of every step are shown, and the last step's alone is judged: places that start at zero (the readout, the
+//! blocks' outputs) pass through a transient in their first steps, in which their scale is that of a few updates and goes
+//! as another power of size than that which it settles at.
 
 use forescale_core::math;
 use forescale_core::probe::{
@@ -77,30 +81,45 @@ pub fn coord(input: &CoordInput) -> Result<ProbeReport, ProbeError> {
         input.models.iter().filter(|model| model.along == along).map(|model| model.size).collect()
     };
     check_sizes(&sizes(Dimension::Width), &sizes(Dimension::Depth), input.steps)?;
-    let mut checks = Vec::new();
+    let mut checked = Vec::new();
     for along in [Dimension::Width, Dimension::Depth] {
         let models: Vec<&ScaledModel> = input.models.iter().filter(|model| model.along == along).collect();
         if !models.is_empty() {
-            checks.push(check(along, &models, input.steps));
+            checked.push(check(along, &models, input.steps));
         }
     }
-    let doubts: Vec<ProbeDoubt> = checks.iter().flat_map(|check| doubts(check, input.steps)).collect();
-    // A place that is zero throughout is nothing to judge.
-    let judged = checks.iter().flat_map(|check| &check.places).map(|place| place.passes);
-    let answer = verdict(judged.filter(Option::is_some));
+    let doubts: Vec<ProbeDoubt> = checked.iter().flat_map(|check| doubts(check, input.steps)).collect();
+    let answer = verdict(checked.iter().flat_map(Checked::answers));
+    let checks = checked.into_iter().map(|check| check.shown).collect();
     let CoordInput { rate_factor, steps, .. } = *input;
     let finding = CoordFinding { rate_factor, steps, limit: SLOPE_LIMIT, checks };
     Ok(input.subject.report(answer, Finding::Coord(finding), &doubts))
 }
 
-fn check(along: Dimension, models: &[&ScaledModel], steps: u64) -> ScaleCheck {
+/// A check, and which of its places are zero throughout.
+struct Checked {
+    shown: ScaleCheck,
+    silent: Vec<String>,
+}
+
+impl Checked {
+    /// What each place says; one that is zero in every model after every step is nothing to judge, and one that is zero
+    /// in some of them is open.
+    fn answers(&self) -> impl Iterator<Item = Option<bool>> {
+        self.shown.places.iter().filter(|place| !self.silent.contains(&place.place)).map(|place| place.passes)
+    }
+}
+
+fn check(along: Dimension, models: &[&ScaledModel], steps: u64) -> Checked {
     let mut sizes: Vec<u32> = models.iter().map(|model| model.size).collect();
     sizes.sort_unstable();
     sizes.dedup();
     let measured: Vec<Measured> = models.iter().flat_map(|model| Measured::of(model)).collect();
     let scales = Scales { sizes: &sizes, measured: &measured, steps };
-    let places = scales.places().into_iter().map(|place| scales.place(&place)).collect();
-    ScaleCheck { along, sizes, places }
+    let names = scales.places();
+    let places = names.iter().map(|place| scales.place(place)).collect();
+    let silent = names.into_iter().filter(|place| scales.is_silent(place)).collect();
+    Checked { shown: ScaleCheck { along, sizes, places }, silent }
 }
 
 /// One activation of one model, under a name that models of every size have.
@@ -155,6 +174,10 @@ impl Scales<'_> {
         places
     }
 
+    fn is_silent(&self, place: &str) -> bool {
+        self.measured.iter().filter(|one| one.place == place).all(|one| one.mean_abs <= 0.0)
+    }
+
     fn place(&self, place: &str) -> PlaceScale {
         let mut points = Vec::new();
         let mut slopes = Vec::new();
@@ -177,13 +200,13 @@ impl Scales<'_> {
     }
 }
 
-/// Slope of ln mean |x| on ln size; `None` where one of them is zero or missing.
+/// Slope of ln mean |x| on ln size; `None` where one of them is zero, not finite or missing.
 fn slope(points: &[ScalePoint]) -> Option<forescale_core::estimate::Estimate> {
     let logs = |point: &ScalePoint| point.mean_abs.map(|x| (math::ln(f64::from(point.size)), math::ln(x)));
     common_slope(&[points.iter().map(logs).collect::<Option<Vec<_>>>()?])
 }
 
-fn doubts(check: &ScaleCheck, steps: u64) -> Vec<ProbeDoubt> {
+fn doubts(Checked { shown: check, silent }: &Checked, steps: u64) -> Vec<ProbeDoubt> {
     let along = check.along;
     let last = |place: &PlaceScale| place.slopes.last().and_then(|last| last.slope);
     let mut failing: Vec<Drift> = Vec::new();
@@ -191,7 +214,7 @@ fn doubts(check: &ScaleCheck, steps: u64) -> Vec<ProbeDoubt> {
     for place in &check.places {
         match (place.passes, last(place)) {
             (Some(false), Some(slope)) => failing.push(Drift { place: place.place.clone(), slope }),
-            (None, _) => undefined.push(place.place.clone()),
+            (None, _) if !silent.contains(&place.place) => undefined.push(place.place.clone()),
             (Some(true), Some(slope)) if reaches_past(&slope) => unclear.push(place.place.clone()),
             _ => {}
         }
@@ -205,6 +228,7 @@ fn doubts(check: &ScaleCheck, steps: u64) -> Vec<ProbeDoubt> {
     let others = [
         named(unclear, |along, places| ProbeDoubt::ScaleUnclear { along, places }),
         named(undefined, |along, places| ProbeDoubt::ScaleUndefined { along, places }),
+        named(silent.clone(), |along, places| ProbeDoubt::ScaleSilent { along, places }),
     ];
     drifts.into_iter().chain(others.into_iter().flatten()).collect()
 }
@@ -273,6 +297,35 @@ mod tests {
             assert_eq!(report.diagnoses[0].code, "scale_undefined");
             assert!(found.points.iter().all(|point| point.mean_abs.is_none() == (point.size == 128)));
         }
+    }
+
+    /// Models of one place with this scale beside another that keeps its own.
+    fn beside_a_steady_place(scale: impl Fn(f64) -> f64) -> CoordInput {
+        let mut both = over_widths(scale);
+        for model in &mut both.models {
+            let steady = |step| Activation { step, place: "embedding".to_owned(), mean_abs: 0.8 };
+            model.activations.extend([steady(0), steady(1), steady(2)]);
+        }
+        both
+    }
+
+    #[test]
+    fn a_place_that_is_zero_at_some_widths_leaves_the_check_open_whatever_the_others_say() {
+        for bad in [0.0, f64::INFINITY] {
+            let report = coord(&beside_a_steady_place(|d| if d > 100.0 { bad } else { 1.0 })).expect("four widths");
+            assert_eq!((report.verdict, place(&report).passes), (ProbeVerdict::Undecided, None), "{bad}");
+            assert_eq!(report.diagnoses[0].code, "scale_undefined");
+        }
+        let nowhere_finite = coord(&beside_a_steady_place(|_| f64::NAN)).expect("four widths");
+        assert_eq!(nowhere_finite.verdict, ProbeVerdict::Undecided);
+    }
+
+    #[test]
+    fn a_place_that_is_zero_throughout_is_left_out_with_a_note() {
+        let report = coord(&beside_a_steady_place(|_| 0.0)).expect("four widths");
+        assert_eq!((report.verdict, place(&report).passes), (ProbeVerdict::Passes, None));
+        assert_eq!(report.diagnoses.iter().map(|d| d.code.as_str()).collect::<Vec<_>>(), ["scale_silent"]);
+        assert_eq!(coord(&over_widths(|_| 0.0)).expect("four widths").verdict, ProbeVerdict::Undecided);
     }
 
     #[test]

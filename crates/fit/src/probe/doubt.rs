@@ -4,7 +4,7 @@ use core::fmt;
 
 use forescale_core::estimate::Estimate;
 use forescale_core::outcome::{Diagnosis, Severity};
-use forescale_core::probe::{CollapseRung, Dimension, HorizonLaw, HorizonTransfer};
+use forescale_core::probe::{CollapseRung, Dimension, HorizonLaw, HorizonTransfer, RateTransfer};
 use forescale_core::run::Parametrization;
 
 use super::coord::SLOPE_LIMIT;
@@ -23,23 +23,78 @@ pub(super) struct Drift {
 /// Something that can be doubted about a recipe.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum ProbeDoubt {
-    ScaleDrifts { along: Dimension, drifts: Vec<Drift>, of: usize, steps: u64 },
-    ScaleUnclear { along: Dimension, places: Vec<String> },
-    ScaleUndefined { along: Dimension, places: Vec<String> },
-    RateDoesNotTransfer { horizon: HorizonTransfer, law: Option<HorizonLaw>, falls: bool },
-    RateAtEdge { width: u32, tokens_per_param: f64, lowest: bool },
-    RateFlat { width: u32, tokens_per_param: f64 },
-    RateAllDiverged { width: u32, tokens_per_param: f64 },
-    RateOffCentre { factor: f64 },
+    ScaleDrifts {
+        along: Dimension,
+        drifts: Vec<Drift>,
+        of: usize,
+        steps: u64,
+    },
+    ScaleUnclear {
+        along: Dimension,
+        places: Vec<String>,
+    },
+    ScaleUndefined {
+        along: Dimension,
+        places: Vec<String>,
+    },
+    ScaleSilent {
+        along: Dimension,
+        places: Vec<String>,
+    },
+    RateDoesNotTransfer {
+        horizon: HorizonTransfer,
+        law: Option<HorizonLaw>,
+        falls: bool,
+    },
+    /// Widths agree at each horizon, and the horizons do not.
+    RateMovesWithHorizon {
+        overall: RateTransfer,
+        law: Option<HorizonLaw>,
+    },
+    /// Intervals leave the answer open at these horizons, and over all of them.
+    RateUnclear {
+        horizons: Vec<f64>,
+        overall: bool,
+    },
+    RateAtEdge {
+        width: u32,
+        tokens_per_param: f64,
+        lowest: bool,
+    },
+    RateFlat {
+        width: u32,
+        tokens_per_param: f64,
+    },
+    RateAllDiverged {
+        width: u32,
+        tokens_per_param: f64,
+    },
+    RateOffCentre {
+        factor: f64,
+    },
     RateWithoutError,
-    TrialsDiverged { runs: usize },
+    TrialsDiverged {
+        runs: usize,
+    },
     /// `spread` is the largest over all horizons as they are.
-    HorizonLawFound { law: HorizonLaw, spread: Option<f64> },
+    HorizonLawFound {
+        law: HorizonLaw,
+        spread: Option<f64>,
+    },
     OneHorizon,
-    NoCollapse { rungs: Vec<CollapseRung>, of: usize },
-    RungsDiverged { runs: usize },
-    CollapseWithoutSeeds { tolerance: f64 },
-    FloorUnplaced { floor: Estimate },
+    NoCollapse {
+        rungs: Vec<CollapseRung>,
+        of: usize,
+    },
+    RungsDiverged {
+        runs: usize,
+    },
+    CollapseWithoutSeeds {
+        tolerance: f64,
+    },
+    FloorUnplaced {
+        floor: Estimate,
+    },
 }
 
 impl ProbeDoubt {
@@ -58,7 +113,10 @@ impl ProbeDoubt {
             Self::ScaleDrifts { .. } => "scale_drifts",
             Self::ScaleUnclear { .. } => "scale_unclear",
             Self::ScaleUndefined { .. } => "scale_undefined",
+            Self::ScaleSilent { .. } => "scale_silent",
             Self::RateDoesNotTransfer { .. } => "rate_does_not_transfer",
+            Self::RateMovesWithHorizon { .. } => "rate_moves_with_horizon",
+            Self::RateUnclear { .. } => "rate_unclear",
             Self::RateAtEdge { .. } => "rate_at_edge",
             Self::RateFlat { .. } => "rate_flat",
             Self::RateAllDiverged { .. } => "rate_all_diverged",
@@ -76,11 +134,16 @@ impl ProbeDoubt {
 
     fn severity(&self) -> Severity {
         match self {
-            Self::ScaleDrifts { .. } | Self::RateDoesNotTransfer { .. } | Self::NoCollapse { .. } => Severity::Error,
-            Self::RateAtEdge { .. }
+            Self::ScaleDrifts { .. }
+            | Self::RateDoesNotTransfer { .. }
+            | Self::RateMovesWithHorizon { .. }
+            | Self::NoCollapse { .. } => Severity::Error,
+            Self::ScaleUndefined { .. }
+            | Self::RateAtEdge { .. }
             | Self::RateFlat { .. }
             | Self::RateAllDiverged { .. }
             | Self::RateOffCentre { .. }
+            | Self::OneHorizon
             | Self::RungsDiverged { .. }
             | Self::FloorUnplaced { .. } => Severity::Warning,
             _ => Severity::Note,
@@ -93,7 +156,9 @@ impl ProbeDoubt {
             Self::ScaleDrifts { .. } | Self::NoCollapse { .. } if standard => {
                 "`parametrization = \"mup\"` under `[training]`, which scales rates and initial weights with size"
             }
-            Self::RateDoesNotTransfer { law: Some(law), .. } if explains(law) => {
+            Self::RateDoesNotTransfer { law: Some(law), .. } | Self::RateMovesWithHorizon { law: Some(law), .. }
+                if explains(law) =>
+            {
                 return format!(
                     "the data explain it: {}, which leaves a spread of {:.2}x",
                     written(law),
@@ -107,12 +172,17 @@ impl ProbeDoubt {
                 "look at the initial weights and the rate of that layer against its row of the parametrisation's table"
             }
             Self::ScaleUnclear { .. } => "--seeds 4, or widths over a longer range",
-            Self::ScaleUndefined { .. } => {
+            Self::ScaleUndefined { .. } => "--steps 10, so that all have left zero; or a lower --rate-factor",
+            Self::ScaleSilent { .. } => {
                 "nothing, where a layer starts at zero and its gradient is zero; else --steps 10"
             }
             Self::RateDoesNotTransfer { .. } => {
                 "train more seeds and a finer grid of rates first; then look at what else changes with width: batch, warmup, steps"
             }
+            Self::RateMovesWithHorizon { .. } => {
+                "`horizon_exponent` under `[training]` is what carries the rate to other horizons; --seeds 4 first, to place it"
+            }
+            Self::RateUnclear { .. } => "--seeds 4, or more factors about the best ones",
             Self::RateAtEdge { lowest: true, .. } | Self::RateAllDiverged { .. } => "--factors with lower ones added",
             Self::RateAtEdge { lowest: false, .. } => "--factors with higher ones added, if those do not diverge",
             Self::RateFlat { .. } => "--seeds 3, so that noise does not hide the minimum, or factors further apart",
@@ -161,8 +231,8 @@ fn is_placed(exponent: &Estimate) -> bool {
 /// A law of the horizon as a spec has it.
 fn written(law: &HorizonLaw) -> String {
     format!(
-        "`horizon_exponent = {:.2}`, `base_tokens = {:.3e}`, `learning_rate = {:.3e}`",
-        law.horizon_exponent.estimate, law.base_tokens, law.learning_rate
+        "`horizon_exponent = {:.2}`, `base_tokens = {:.3e}`, `learning_rate = {:.3e}`, `embedding_learning_rate = {:.3e}`",
+        law.horizon_exponent.estimate, law.base_tokens, law.learning_rate, law.embedding_learning_rate
     )
 }
 
@@ -177,9 +247,27 @@ impl fmt::Display for ProbeDoubt {
                 named(places)
             ),
             Self::ScaleUndefined { along, places } => {
-                write!(f, "{} are zero at some {}: their scale has no slope", named(places), along.label())
+                let at = along.label();
+                write!(
+                    f,
+                    "after the last step {} are zero or not finite at some {at}: their scale has no slope",
+                    named(places)
+                )
+            }
+            Self::ScaleSilent { along, places } => {
+                write!(f, "{} are zero at every {}, and left out", named(places), along.label())
             }
             Self::RateDoesNotTransfer { horizon, falls, .. } => f.write_str(&apart(horizon, *falls)),
+            Self::RateMovesWithHorizon { overall, .. } => write!(
+                f,
+                "the widths agree at each horizon, but over all horizons the best rates, each over the recipe's own, differ by {}; a rate transfers within {ALLOWED_FACTOR}x",
+                spread(overall.spread, overall.spread_at_least)
+            ),
+            Self::RateUnclear { horizons, overall } => write!(
+                f,
+                "{}: the 90% intervals of the best rates allow more than {ALLOWED_FACTOR}x between them as well as less",
+                compared(horizons, *overall)
+            ),
             Self::RateAtEdge { width, tokens_per_param, lowest } => {
                 let edge = if *lowest { "lowest" } else { "highest that trains" };
                 write!(
@@ -212,7 +300,10 @@ impl fmt::Display for ProbeDoubt {
                 let exponent = law.horizon_exponent;
                 write!(f, "the best rate goes with data as D^{:.2}{}", -exponent.estimate, interval(&exponent))
             }
-            Self::OneHorizon => write!(f, "with one horizon it is not known how the best rate falls with data"),
+            Self::OneHorizon => write!(
+                f,
+                "with one horizon it is not known whether the rate transfers to another, and how the best one falls with data"
+            ),
             Self::NoCollapse { rungs, of } => f.write_str(&leaving(rungs, *of)),
             Self::RungsDiverged { runs } => write!(f, "{runs} runs of the ladder diverged and have no curve"),
             Self::CollapseWithoutSeeds { tolerance } => write!(
@@ -242,15 +333,25 @@ fn drifting(along: Dimension, drifts: &[Drift], of: usize, steps: u64) -> String
 }
 
 fn apart(horizon: &HorizonTransfer, falls: bool) -> String {
-    let (spread, least) = match (horizon.spread, horizon.spread_at_least) {
-        (Some(spread), _) => (spread, ""),
-        (None, least) => (least.unwrap_or(f64::INFINITY), "at least "),
-    };
     let falling = if falls { ", and the widest model wants the lowest" } else { "" };
     format!(
-        "at {} tokens per parameter the best rates of the widths differ by {least}{spread:.2}x{falling}; a rate tuned on a small model transfers within {ALLOWED_FACTOR}x",
-        horizon.tokens_per_param
+        "at {} tokens per parameter the best rates of the widths differ by {}{falling}; a rate tuned on a small model transfers within {ALLOWED_FACTOR}x",
+        horizon.tokens_per_param,
+        spread(horizon.spread, horizon.spread_at_least)
     )
+}
+
+/// A spread, or what it is at least.
+fn spread(known: Option<f64>, least: Option<f64>) -> String {
+    known.map_or_else(|| format!("at least {:.2}x", least.unwrap_or(f64::INFINITY)), |spread| format!("{spread:.2}x"))
+}
+
+/// What was compared: some horizons each, and all together.
+fn compared(horizons: &[f64], overall: bool) -> String {
+    let ratios: Vec<String> = horizons.iter().map(f64::to_string).collect();
+    let each = (!ratios.is_empty()).then(|| format!("at {} tokens per parameter", ratios.join(" and ")));
+    let all = overall.then(|| "over all widths and horizons".to_owned());
+    each.into_iter().chain(all).collect::<Vec<_>>().join(", and ")
 }
 
 fn leaving(rungs: &[CollapseRung], of: usize) -> String {

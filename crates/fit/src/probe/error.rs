@@ -45,6 +45,20 @@ pub enum ProbeError {
         /// Rates needed.
         needed: usize,
     },
+    /// One width and horizon with too few rates.
+    #[error(
+        "`d{width}` at {tokens_per_param} tokens per parameter has {found} rates; a best rate needs at least {needed}\n\nhint: train the same --factors at every width and horizon"
+    )]
+    CellWithFewRates {
+        /// Its width.
+        width: u32,
+        /// Its horizon, D / N.
+        tokens_per_param: f64,
+        /// Rates found.
+        found: usize,
+        /// Rates needed.
+        needed: usize,
+    },
     /// Too few rungs with a curve.
     #[error(
         "collapse needs the curves of at least {needed} rungs; there are {found}\n\nhint: `forescale run SWEEP --stop-after ladder` trains the rungs of the spec"
@@ -69,14 +83,14 @@ pub enum ProbeError {
     },
     /// The irreducible loss cannot be taken off.
     #[error(
-        "`{rung}` reaches a loss of {loss:.4}, which is not above the fitted irreducible loss {floor:.4}\n\nhint: add larger rungs, so that the floor is placed below every run"
+        "`{rung}` reaches a loss of {loss:.4}, which is not above the irreducible loss {floor:.4}\n\nhint: add larger rungs, so that a fitted floor is placed below every run; below an exact one, raise `curve_tokens`, for that part is too easy"
     )]
     FloorAbove {
         /// The rung.
         rung: String,
         /// Its loss.
         loss: f64,
-        /// The floor.
+        /// The floor on the part that the curves are measured on.
         floor: f64,
     },
     /// The path carries no power law.

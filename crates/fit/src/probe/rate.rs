@@ -4,11 +4,14 @@
 //! vertex of a local parabola in log₂ of the factor, never the lowest run: the minimum over noisy runs is drawn to a
 //! grid point and biased downwards by the noise. Rates are those at base width, so that under muP, which carries the
 //! rate to other widths, one factor is best everywhere; and how the best rate falls with data is a law of its own.
+//!
+//! Widths are compared at each horizon, and then all widths and horizons at once: a factor is on the recipe's rate, which
+//! carries its rule for the horizon already, so that where that rule is right one factor is best at every horizon too.
 
 use forescale_core::estimate::Estimate;
 use forescale_core::math;
 use forescale_core::probe::{
-    Finding, HorizonLaw, HorizonTransfer, ProbeReport, RateCell, RateFinding, RateParabola, RateTrial,
+    Finding, HorizonLaw, HorizonTransfer, ProbeReport, RateCell, RateFinding, RateParabola, RateTransfer, RateTrial,
 };
 
 use super::doubt::ProbeDoubt;
@@ -22,6 +25,8 @@ pub(crate) const ALLOWED_FACTOR: f64 = 2.0;
 const MIN_WIDTHS: usize = 3;
 /// Fewest rates: a parabola has three coefficients.
 const MIN_RATES: usize = 3;
+/// Fewest horizons for the whole to transfer; with one there is a measurement, and no answer.
+const MIN_HORIZONS: usize = 2;
 /// A best factor further from 1 than this says that the recipe's rate should be another.
 const OFF_CENTRE: f64 = 2.0;
 /// Rates on each side of the lowest that the parabola is fitted to, at most: further out loss is no parabola.
@@ -41,7 +46,9 @@ pub struct RateRun {
     pub tokens: f64,
     /// Rate at base width.
     pub rate: f64,
-    /// The same over the recipe's.
+    /// Rate of embeddings, raised by the same factor.
+    pub embedding_rate: f64,
+    /// Either over the recipe's.
     pub factor: f64,
     /// Seed.
     pub seed: u64,
@@ -75,19 +82,19 @@ pub fn check_grid(widths: &[u32], factors: &[f64]) -> Result<(), ProbeError> {
 ///
 /// # Errors
 ///
-/// As [`check_grid`].
+/// As [`check_grid`], and [`ProbeError::CellWithFewRates`] where one width and horizon has fewer than three rates.
 pub fn rate(input: &RateInput) -> Result<ProbeReport, ProbeError> {
     let widths: Vec<u32> = input.runs.iter().map(|run| run.width).collect();
     let factors: Vec<f64> = input.runs.iter().map(|run| run.factor).collect();
     check_grid(&widths, &factors)?;
-    let cells: Vec<Cell> = cells(&input.runs);
-    let horizons = distinct(cells.iter().map(|cell| cell.shown.tokens_per_param));
-    let horizons: Vec<HorizonTransfer> = horizons.into_iter().map(|horizon| transfer(horizon, &cells)).collect();
+    let cells = cells(&input.runs)?;
+    let horizons: Vec<HorizonTransfer> = horizons_of(&cells).into_iter().map(|at| at_horizon(at, &cells)).collect();
+    let overall = overall(&cells, horizons.len());
     let horizon_law = horizon_law(&cells);
-    let doubts = doubts(&cells, &horizons, horizon_law.as_ref());
-    let answer = verdict(horizons.iter().map(|horizon| horizon.passes));
+    let doubts = doubts(&cells, &Transfers { horizons: &horizons, overall }, horizon_law.as_ref());
+    let answer = verdict(horizons.iter().map(|horizon| horizon.passes).chain([overall.passes]));
     let cells = cells.into_iter().map(|cell| cell.shown).collect();
-    let finding = RateFinding { allowed_factor: ALLOWED_FACTOR, cells, horizons, horizon_law };
+    let finding = RateFinding { allowed_factor: ALLOWED_FACTOR, cells, horizons, overall, horizon_law };
     Ok(input.subject.report(answer, Finding::Lr(finding), &doubts))
 }
 
@@ -100,7 +107,8 @@ enum Best {
     Below(f64),
     /// The highest rate that did not diverge is best: the vertex is above this.
     Above(f64),
-    /// No minimum: the parabola opens downward, or its vertex lies outside.
+    /// No minimum: the parabola opens downward, or the rate below the lowest loss diverged, which says nothing of where
+    /// the best one lies.
     Flat,
     /// Every run diverged.
     Nothing,
@@ -109,6 +117,8 @@ enum Best {
 struct Cell {
     shown: RateCell,
     best: Best,
+    /// Rate of embeddings over that of the rest.
+    embedding_ratio: f64,
 }
 
 /// One rate with the mean of its runs.
@@ -126,7 +136,7 @@ fn distinct(values: impl Iterator<Item = f64>) -> Vec<f64> {
     sorted
 }
 
-fn cells(runs: &[RateRun]) -> Vec<Cell> {
+fn cells(runs: &[RateRun]) -> Result<Vec<Cell>, ProbeError> {
     let mut sorted: Vec<&RateRun> = runs.iter().collect();
     let place =
         |a: &RateRun, b: &RateRun| a.tokens_per_param.total_cmp(&b.tokens_per_param).then(a.width.cmp(&b.width));
@@ -134,12 +144,18 @@ fn cells(runs: &[RateRun]) -> Vec<Cell> {
     sorted.chunk_by(|a, b| place(a, b).is_eq()).map(cell).collect()
 }
 
-fn cell(runs: &[&RateRun]) -> Cell {
+/// Runs of one width and horizon, by factor.
+fn cell(runs: &[&RateRun]) -> Result<Cell, ProbeError> {
+    let first = runs[0];
+    let found = distinct(runs.iter().map(|run| run.factor)).len();
+    if found < MIN_RATES {
+        let (width, tokens_per_param) = (first.width, first.tokens_per_param);
+        return Err(ProbeError::CellWithFewRates { width, tokens_per_param, found, needed: MIN_RATES });
+    }
     let finite = |loss: Option<f64>| loss.filter(|loss| loss.is_finite());
     let trial = |run: &&RateRun| RateTrial { factor: run.factor, seed: run.seed, loss: finite(run.loss) };
     let trials: Vec<RateTrial> = runs.iter().map(trial).collect();
     let best = best(&trials);
-    let first = runs[0];
     let factor = best_factor(&best);
     let recipe_rate = first.rate / first.factor;
     let shown = RateCell {
@@ -155,7 +171,7 @@ fn cell(runs: &[&RateRun]) -> Cell {
             _ => None,
         },
     };
-    Cell { shown, best }
+    Ok(Cell { shown, best, embedding_ratio: first.embedding_rate / first.rate })
 }
 
 fn best_factor(best: &Best) -> Option<Estimate> {
@@ -189,11 +205,14 @@ fn best(trials: &[RateTrial]) -> Best {
     let means = rates.iter().enumerate().filter_map(|(i, rate)| Some((i, rate.mean?)));
     let Some((lowest, _)) = means.min_by(|a, b| a.1.total_cmp(&b.1)) else { return Best::Nothing };
     let finite = |i: usize| rates.get(i).is_some_and(|rate| rate.mean.is_some());
-    let worse = |i: usize| rates[i].mean.is_none_or(|mean| Some(mean) > rates[lowest].mean);
+    let worse = |rate: &&Rate| rate.mean.is_none_or(|mean| Some(mean) > rates[lowest].mean);
     if lowest == 0 {
-        return if worse(1) { Best::Below(rates[1].log_factor) } else { Best::Flat };
+        return rates.get(1).filter(worse).map_or(Best::Flat, |next| Best::Below(next.log_factor));
     }
-    if !finite(lowest - 1) || !finite(lowest + 1) {
+    if !finite(lowest - 1) {
+        return Best::Flat;
+    }
+    if !finite(lowest + 1) {
         return Best::Above(rates[lowest - 1].log_factor);
     }
     let near = vertex(trials, (rates[lowest - 1], rates[lowest + 1]));
@@ -274,25 +293,68 @@ impl Cell {
         }
     }
 
+    /// The same, of the interval of a vertex that has one.
+    fn interval(&self) -> (f64, f64) {
+        let ends = self.shown.best_factor.and_then(|factor| Some((factor.lower?, factor.upper?)));
+        ends.map_or_else(|| self.bounds(), |(lower, upper)| (math::log2(lower), math::log2(upper)))
+    }
+
     /// log₂ D and log₂ of the best rate.
     fn point(&self) -> Option<(f64, f64)> {
         Some((math::log2(self.shown.tokens), math::log2(self.shown.best_rate?.estimate)))
     }
 }
 
-/// Whether the widths agree at one horizon. A best rate beyond the rates tried still bounds the spread from below.
-fn transfer(tokens_per_param: f64, cells: &[Cell]) -> HorizonTransfer {
-    let here = || cells.iter().filter(|cell| cell.shown.tokens_per_param.total_cmp(&tokens_per_param).is_eq());
-    let (low, high) = here()
-        .map(Cell::bounds)
-        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), (from, to)| (low.min(to), high.max(from)));
+/// What was compared with what.
+struct Transfers<'a> {
+    horizons: &'a [HorizonTransfer],
+    overall: RateTransfer,
+}
+
+fn horizons_of(cells: &[Cell]) -> Vec<f64> {
+    distinct(cells.iter().map(|cell| cell.shown.tokens_per_param))
+}
+
+fn at(tokens_per_param: f64, cells: &[Cell]) -> Vec<&Cell> {
+    cells.iter().filter(|cell| cell.shown.tokens_per_param.total_cmp(&tokens_per_param).is_eq()).collect()
+}
+
+fn at_horizon(tokens_per_param: f64, cells: &[Cell]) -> HorizonTransfer {
+    let RateTransfer { spread, spread_at_least, passes } = transfer(&at(tokens_per_param, cells));
+    HorizonTransfer { tokens_per_param, spread, spread_at_least, passes }
+}
+
+/// Whether all widths and horizons agree; with one horizon a failure is one, and a pass is not known.
+fn overall(cells: &[Cell], horizons: usize) -> RateTransfer {
+    let all = transfer(&cells.iter().collect::<Vec<_>>());
+    RateTransfer { passes: all.passes.filter(|passes| !passes || horizons >= MIN_HORIZONS), ..all }
+}
+
+/// Whether cells agree. A best rate beyond the rates tried still bounds the spread from below.
+fn transfer(cells: &[&Cell]) -> RateTransfer {
+    let ends = cells.iter().map(|cell| cell.bounds());
+    let (low, high) =
+        ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), (from, to)| (low.min(to), high.max(from)));
     let least = (high - low).max(0.0);
-    let known = here().all(|cell| cell.shown.best_factor.is_some());
+    let known = cells.iter().all(|cell| cell.shown.best_factor.is_some());
     let allowed = math::log2(ALLOWED_FACTOR);
     let spread_at_least = least.is_finite().then(|| math::pow(2.0, least));
     let passes =
         if known { Some(least <= allowed) } else { (spread_at_least.is_some() && least > allowed).then_some(false) };
-    HorizonTransfer { tokens_per_param, spread: spread_at_least.filter(|_| known), spread_at_least, passes }
+    RateTransfer { spread: spread_at_least.filter(|_| known), spread_at_least, passes }
+}
+
+/// Whether the intervals of cells allow the other answer too: a pair of them that passes may lie further apart than
+/// allowed, or none of those that fail must.
+fn is_unclear(cells: &[&Cell], passes: bool) -> bool {
+    let allowed = math::log2(ALLOWED_FACTOR);
+    let ends: Vec<(f64, f64)> = cells.iter().map(|cell| cell.interval()).collect();
+    let pairs = || (0..ends.len()).flat_map(|i| (0..ends.len()).filter(move |j| *j != i).map(move |j| (i, j)));
+    if passes {
+        pairs().any(|(i, j)| ends[i].1 - ends[j].0 > allowed)
+    } else {
+        pairs().all(|(i, j)| ends[i].0 - ends[j].1 <= allowed)
+    }
 }
 
 fn horizon_law(cells: &[Cell]) -> Option<HorizonLaw> {
@@ -312,6 +374,7 @@ fn horizon_law(cells: &[Cell]) -> Option<HorizonLaw> {
         groups.iter().map(|group| means(group)).map(|(x, y)| y - slope.estimate * (x - base)).collect();
     let (low, high) = heights.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &y| (l.min(y), h.max(y)));
     let negative = |end: Option<f64>| end.map(|end| -end);
+    let learning_rate = math::pow(2.0, heights.iter().sum::<f64>() / heights.len() as f64);
     Some(HorizonLaw {
         horizon_exponent: Estimate {
             estimate: -slope.estimate,
@@ -320,7 +383,8 @@ fn horizon_law(cells: &[Cell]) -> Option<HorizonLaw> {
             ..slope
         },
         base_tokens: math::pow(2.0, base),
-        learning_rate: math::pow(2.0, heights.iter().sum::<f64>() / heights.len() as f64),
+        learning_rate,
+        embedding_learning_rate: learning_rate * cells.first()?.embedding_ratio,
         spread_left: math::pow(2.0, high - low),
     })
 }
@@ -330,15 +394,10 @@ fn largest_spread(horizons: &[HorizonTransfer]) -> Option<f64> {
     horizons.iter().map(|horizon| horizon.spread).try_fold(1.0_f64, |most, spread| Some(most.max(spread?)))
 }
 
-fn doubts(cells: &[Cell], horizons: &[HorizonTransfer], law: Option<&HorizonLaw>) -> Vec<ProbeDoubt> {
-    let mut doubts = Vec::new();
-    for horizon in horizons.iter().filter(|horizon| horizon.passes == Some(false)) {
-        doubts.push(ProbeDoubt::RateDoesNotTransfer {
-            horizon: *horizon,
-            law: law.copied(),
-            falls: falls(horizon, cells),
-        });
-    }
+fn doubts(cells: &[Cell], transfers: &Transfers<'_>, law: Option<&HorizonLaw>) -> Vec<ProbeDoubt> {
+    let horizons = transfers.horizons;
+    let mut doubts = apart(cells, transfers, law);
+    doubts.extend(unclear(cells, transfers));
     doubts.extend(cells.iter().filter_map(unplaced));
     let diverged = cells.iter().flat_map(|cell| &cell.shown.trials).filter(|trial| trial.loss.is_none()).count();
     if diverged > 0 {
@@ -348,18 +407,41 @@ fn doubts(cells: &[Cell], horizons: &[HorizonTransfer], law: Option<&HorizonLaw>
         doubts.push(ProbeDoubt::RateWithoutError);
     }
     doubts.extend(off_centre(cells));
-    match law {
-        Some(law) => doubts.push(ProbeDoubt::HorizonLawFound { law: *law, spread: largest_spread(horizons) }),
-        None if horizons.len() < 2 => doubts.push(ProbeDoubt::OneHorizon),
-        None => {}
+    doubts.extend(law.map(|law| ProbeDoubt::HorizonLawFound { law: *law, spread: largest_spread(horizons) }));
+    doubts.extend((horizons.len() < MIN_HORIZONS).then_some(ProbeDoubt::OneHorizon));
+    doubts
+}
+
+/// Horizons at which the widths differ; and where they agree at each, horizons that differ.
+fn apart(cells: &[Cell], transfers: &Transfers<'_>, law: Option<&HorizonLaw>) -> Vec<ProbeDoubt> {
+    let failed = transfers.horizons.iter().filter(|horizon| horizon.passes == Some(false));
+    let doubt = |horizon: &HorizonTransfer| {
+        let falls = falls(&at(horizon.tokens_per_param, cells));
+        ProbeDoubt::RateDoesNotTransfer { horizon: *horizon, law: law.copied(), falls }
+    };
+    let doubts: Vec<ProbeDoubt> = failed.map(doubt).collect();
+    let overall = transfers.overall;
+    if doubts.is_empty() && overall.passes == Some(false) {
+        return vec![ProbeDoubt::RateMovesWithHorizon { overall, law: law.copied() }];
     }
     doubts
 }
 
+/// Answers that the intervals of the best rates leave open.
+fn unclear(cells: &[Cell], transfers: &Transfers<'_>) -> Option<ProbeDoubt> {
+    let of_horizon = |horizon: &&HorizonTransfer| {
+        horizon.passes.is_some_and(|passes| is_unclear(&at(horizon.tokens_per_param, cells), passes))
+    };
+    let horizons: Vec<f64> =
+        transfers.horizons.iter().filter(of_horizon).map(|horizon| horizon.tokens_per_param).collect();
+    let all: Vec<&Cell> = cells.iter().collect();
+    let overall = transfers.overall.passes.is_some_and(|passes| is_unclear(&all, passes));
+    (overall || !horizons.is_empty()).then_some(ProbeDoubt::RateUnclear { horizons, overall })
+}
+
 /// Whether the best factor falls with width at a horizon: the mark of rates that are not scaled with width.
-fn falls(horizon: &HorizonTransfer, cells: &[Cell]) -> bool {
-    let mut here = cells.iter().filter(|cell| cell.shown.tokens_per_param.total_cmp(&horizon.tokens_per_param).is_eq());
-    let (Some(first), Some(last)) = (here.next(), here.next_back()) else { return false };
+fn falls(here: &[&Cell]) -> bool {
+    let (Some(first), Some(last)) = (here.first(), here.last()) else { return false };
     last.bounds().1 < first.bounds().0
 }
 

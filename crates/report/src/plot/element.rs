@@ -27,6 +27,11 @@ pub(crate) enum Marker {
 pub(crate) const MARKERS: [Marker; 6] =
     [Marker::Circle, Marker::Square, Marker::Triangle, Marker::Diamond, Marker::Cross, Marker::Plus];
 
+/// The shape of a series; from the seventh on shapes move against colours, so that no two series look alike.
+pub(crate) fn marker_of(index: usize) -> Marker {
+    MARKERS[(index + index / MARKERS.len()) % MARKERS.len()]
+}
+
 /// How the points of an element become a drawing.
 #[derive(Clone)]
 pub(crate) enum Shape {
@@ -153,5 +158,20 @@ impl Label {
         let (across, down) = self.anchor;
         let style = TextStyle::from(("sans-serif", TEXT).into_font()).pos(Pos::new(across, down));
         backend.draw_text(&self.text, &style, (x + self.offset.0 * SUBUNITS, y + self.offset.1 * SUBUNITS))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_of_many_series_share_both_colour_and_shape() {
+        let looks: Vec<String> =
+            (0..36).map(|index| format!("{} {:?}", index % MARKERS.len(), marker_of(index))).collect();
+        let mut distinct = looks.clone();
+        distinct.sort();
+        distinct.dedup();
+        assert_eq!(distinct.len(), looks.len());
     }
 }

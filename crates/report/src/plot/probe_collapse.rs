@@ -4,7 +4,7 @@ use forescale_core::math;
 use forescale_core::probe::{CollapseFinding, CollapseRung};
 
 use super::axis::{Axis, range};
-use super::element::{Element, MARKERS};
+use super::element::{Element, MARKERS, marker_of};
 use super::key;
 use super::sketch::Sketch;
 use crate::headline::plural;
@@ -27,7 +27,7 @@ pub(super) fn curves(finding: &CollapseFinding) -> Option<Sketch> {
     let legend = finding.rungs.iter().enumerate().map(|(index, rung)| {
         let failed = if rung.passes { "" } else { ", beyond its limit" };
         let words = format!("{}: {:.1}%{failed}", rung.name, 100.0 * rung.deviation);
-        key(&Element::mark(&class("mark", index), MARKERS[index % MARKERS.len()], (0.0, 0.0)), words)
+        key(&Element::mark(&class("mark", index), marker_of(index), (0.0, 0.0)), words)
     });
     Some(Sketch {
         caption:
@@ -49,8 +49,6 @@ fn class(kind: &str, index: usize) -> String {
 fn series(index: usize, rung: &CollapseRung, line: &[(f64, f64)]) -> Vec<Element> {
     let title = format!("{}: {:.1}% from the others", rung.name, 100.0 * rung.deviation);
     let trend = Element::line(&class("trend", index), line.to_vec()).titled(title.clone());
-    let mark = |at: &(f64, f64)| {
-        Element::mark(&class("mark", index), MARKERS[index % MARKERS.len()], *at).titled(title.clone())
-    };
+    let mark = |at: &(f64, f64)| Element::mark(&class("mark", index), marker_of(index), *at).titled(title.clone());
     std::iter::once(trend).chain(line.iter().map(mark)).collect()
 }

@@ -4,7 +4,7 @@ use forescale_core::math;
 use forescale_core::probe::{RateCell, RateFinding};
 
 use super::axis::{Axis, range};
-use super::element::{Element, MARKERS, Marker};
+use super::element::{Element, MARKERS, Marker, marker_of};
 use super::key;
 use super::sketch::{Key, Sketch, across};
 use crate::format::{loss, times};
@@ -58,7 +58,7 @@ struct Series<'a> {
 
 impl Series<'_> {
     fn marker(&self) -> Marker {
-        MARKERS[self.index % MARKERS.len()]
+        marker_of(self.index)
     }
 
     fn class(&self, kind: &str) -> String {

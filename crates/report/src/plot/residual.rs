@@ -6,7 +6,7 @@ use forescale_core::math;
 use forescale_core::panel::{ReportData, ResidualPoint};
 
 use super::axis::{Axis, range};
-use super::element::{Element, MARKERS, Marker};
+use super::element::{Element, MARKERS, Marker, marker_of};
 use super::key;
 use super::sketch::{Key, Sketch, across};
 use crate::format::signed_percent;
@@ -50,7 +50,7 @@ struct Series<'a> {
 
 impl Series<'_> {
     fn marker(&self) -> Marker {
-        MARKERS[self.index % MARKERS.len()]
+        marker_of(self.index)
     }
 
     fn class(&self) -> String {

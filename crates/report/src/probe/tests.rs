@@ -3,7 +3,7 @@ use crate::text;
 use forescale_core::outcome::{Diagnosis, Severity};
 use forescale_core::probe::{
     CollapsePoint, CollapseRung, Dimension, HorizonLaw, HorizonTransfer, PROBE_SCHEMA, PlaceScale, RateParabola,
-    RateTrial, ScalePoint, StepSlope,
+    RateTransfer, RateTrial, ScalePoint, StepSlope,
 };
 use forescale_core::run::Parametrization;
 
@@ -65,11 +65,18 @@ pub(crate) fn lr() -> ProbeReport {
         }),
     };
     let horizon = HorizonTransfer { tokens_per_param: 10.0, spread: None, spread_at_least: Some(1.2), passes: None };
-    let law = HorizonLaw { horizon_exponent: estimate(0.31), base_tokens: 2e6, learning_rate: 0.013, spread_left: 1.1 };
+    let law = HorizonLaw {
+        horizon_exponent: estimate(0.31),
+        base_tokens: 2e6,
+        learning_rate: 0.013,
+        embedding_learning_rate: 0.0261,
+        spread_left: 1.1,
+    };
     let finding = RateFinding {
         allowed_factor: 2.0,
         cells: vec![cell(16, Some(1.2)), cell(32, Some(1.0)), cell(64, None)],
-        horizons: vec![horizon],
+        horizons: vec![horizon, HorizonTransfer { tokens_per_param: 40.0, ..horizon }],
+        overall: RateTransfer { spread: None, spread_at_least: Some(1.3), passes: None },
         horizon_law: Some(law),
     };
     report(ProbeVerdict::Undecided, Finding::Lr(finding))
@@ -90,6 +97,8 @@ pub(crate) fn collapse() -> ProbeReport {
     };
     let finding = CollapseFinding {
         floor: estimate(1.25),
+        floor_source: FloorSource::Exact,
+        part_shift: -0.0321,
         from: 0.2,
         seed_noise: Some(0.012),
         tolerance: 0.05,
@@ -115,9 +124,32 @@ fn each_probe_opens_with_its_verdict_and_shows_every_number_in_a_table() {
         ),
         (
             lr(),
-            &["undecided under", "d16-10x", "1.20×", "1.15 to 1.25", "horizon_exponent", "0.3100", "not all placed"],
+            &[
+                "undecided under",
+                "not all placed over all horizons",
+                "all together",
+                "≥ 1.30×",
+                "d16-10x",
+                "1.20×",
+                "1.15 to 1.25",
+                "horizon_exponent",
+                "0.3100",
+                "embedding_learning_rate",
+                "0.02610",
+                "not all placed",
+            ],
         ),
-        (collapse(), &["FAILS", "2 of 3 rungs fall together", "17.4%", "5.0%", "seed noise 1.2%", "1.2500"]),
+        (
+            collapse(),
+            &[
+                "FAILS",
+                "2 of 3 rungs fall together above the exact irreducible loss",
+                "17.4%",
+                "5.0%",
+                "seed noise 1.2%",
+                "exact irreducible loss 1.2500 (−0.0321 on the part of the curves)",
+            ],
+        ),
     ];
     for (report, words) in cases {
         let text = text::probe(&report);

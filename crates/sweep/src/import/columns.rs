@@ -7,7 +7,7 @@ use super::table::{TableError, TableOptions};
 use crate::nearest::{nearest, quoted_list};
 
 /// Our names for columns.
-const KNOWN: [&str; 23] = [
+const KNOWN: [&str; 24] = [
     "params",
     "tokens",
     "flops",
@@ -18,6 +18,7 @@ const KNOWN: [&str; 23] = [
     "cluster",
     "loss_se",
     "seed_sd",
+    "seed_degrees",
     "weight",
     "status",
     "is_final",
@@ -47,6 +48,7 @@ pub(super) struct Columns {
     pub(super) cluster: Option<usize>,
     pub(super) loss_se: Option<usize>,
     pub(super) seed_sd: Option<usize>,
+    pub(super) seed_degrees: Option<usize>,
     pub(super) weight: Option<usize>,
     pub(super) status: Option<usize>,
     pub(super) is_final: Option<usize>,
@@ -78,6 +80,7 @@ impl Columns {
             cluster: names.find("cluster")?,
             loss_se: names.find("loss_se")?,
             seed_sd: names.find("seed_sd")?,
+            seed_degrees: names.find("seed_degrees")?,
             weight: names.find("weight")?,
             status: names.find("status")?,
             is_final: names.find("is_final")?,

@@ -231,6 +231,7 @@ impl Reader<'_> {
             loss: self.positive(self.columns.loss, row)?,
             loss_se: self.not_negative(self.columns.loss_se, row)?,
             seed_sd: self.not_negative(self.columns.seed_sd, row)?,
+            seed_degrees: self.not_negative(self.columns.seed_degrees, row)?,
             weight: self.not_negative(self.columns.weight, row)?.unwrap_or(1.0),
             seed: seed.map(|seed| seed as u64),
             eval_set_digest: None,

@@ -1,9 +1,12 @@
 //! What is allowed and yet worth knowing before paying for it.
+//!
+//! What is not allowed is refused by the plan itself: fewer than [`super::MIN_STEPS`] steps, of a probe's run as well.
 
 use std::collections::BTreeSet;
 
 use forescale_core::run::{PlannedRun, Role};
 
+use super::UNKNOWN_VOCABULARY;
 use super::trunks::{self, TrunkSavings};
 use crate::spec::SweepSpec;
 
@@ -20,8 +23,18 @@ pub(super) fn notes(spec: &SweepSpec, runs: &[PlannedRun], provisional: bool) ->
     let rungs = rungs_note(spec);
     let spread = spread_note(spec, runs);
     let ids = provisional.then(|| "the corpus is not built yet, so run ids are not final".to_owned());
+    let symbols = if provisional { vocabulary_note(spec) } else { None };
     let trunks = trunks_note(runs);
-    [reach, rungs, spread, trunks, ids].into_iter().flatten().collect()
+    [reach, rungs, spread, trunks, symbols, ids].into_iter().flatten().collect()
+}
+
+fn vocabulary_note(spec: &SweepSpec) -> Option<String> {
+    spec.corpus().vocabulary().is_none().then(|| {
+        format!(
+            "the tokenizer's vocabulary is not known yet: N, D and FLOPs are for {UNKNOWN_VOCABULARY} symbols; say \
+             `vocabulary` under `[corpus.tokenizer]`"
+        )
+    })
 }
 
 fn target_note(spec: &SweepSpec, runs: &[PlannedRun]) -> Option<String> {

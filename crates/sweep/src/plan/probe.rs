@@ -1,4 +1,7 @@
 //! Runs that measure the best rate: each width and horizon at several multiples of the recipe's rates.
+//!
+//! They are bound by [`super::MIN_STEPS`] as every run is: the best rate of a run in its early phase is no rate of the
+//! ladder.
 
 use forescale_core::corpus::CorpusManifest;
 use forescale_core::run::{Parametrization, PlannedRun, Role};
@@ -27,7 +30,7 @@ pub struct RateProbe {
 /// # Errors
 ///
 /// [`PlanError`] when the probe names no run or two that are one, a factor or a horizon cannot be, or a run is one that
-/// [`super::plan()`] refuses.
+/// [`super::plan()`] refuses, such as one of fewer than [`super::MIN_STEPS`] steps.
 pub fn probe_rates(spec: &SweepSpec, manifest: Option<&CorpusManifest>, wanted: &RateProbe) -> Result<Plan, PlanError> {
     let spec = spec.with_parametrization(wanted.parametrization);
     let planner = Planner::new(&spec, manifest);

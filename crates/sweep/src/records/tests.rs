@@ -121,6 +121,8 @@ fn the_columns_have_the_noise_of_the_seed_and_the_spikes() {
         assert!((found.expect("an estimate") / expected - 1.0).abs() < 1e-6, "{noise:?}");
     }
     assert_eq!(noise[2], None, "a fit may not see the target");
+    let degrees = frame.column("seed_degrees").and_then(|c| c.f64()).expect("a column");
+    assert_eq!(degrees.iter().collect::<Vec<_>>(), [Some(1.0), Some(1.0), None]);
     let spikes: Vec<Option<u64>> = frame.column("spikes").and_then(|c| c.u64()).expect("a column").iter().collect();
     assert_eq!(spikes, [Some(0), Some(3), Some(0)]);
 }

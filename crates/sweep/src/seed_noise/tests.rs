@@ -124,6 +124,26 @@ fn runs_that_a_fit_may_not_see_are_no_replicates() {
 }
 
 #[test]
+fn lone_runs_beside_one_pair_have_the_rules_noise_and_no_degrees() {
+    // `seeds = [2, 1, 1, 1]`: one real degree, at the first rung.
+    let lone = [(600, 2e9), (1200, 4e9), (2400, 8e9)].map(|(steps, flops)| run(steps, flops, 0, 1.9));
+    let records = [pair(300, 1e9, 0.02), lone.to_vec()].concat();
+    let (seen, _) = crate::observe(&records, &Selection::default());
+    let degrees: Vec<Option<f64>> = seen.iter().map(|one| one.seed_degrees).collect();
+    assert_eq!(degrees, [Some(1.0), Some(1.0), Some(0.0), Some(0.0), Some(0.0)]);
+    assert!(seen.iter().all(|one| one.seed_sd.is_some()));
+}
+
+#[test]
+fn degrees_are_those_of_each_runs_own_rung() {
+    let records = [triple(300, 1e9, 0.02), pair(3000, 1e10, 0.01), vec![run(600, 2e9, 0, 1.9)]].concat();
+    let noise = seed_noise(&records, "loss").expect("two rungs");
+    let degrees: Vec<u32> = records.iter().map(|record| noise.degrees_of(record)).collect();
+    assert_eq!(degrees, [2, 2, 2, 1, 1, 0]);
+    assert!(near(noise.sd_of(&records[3]), noise.rungs[1].sd) && near(noise.sd_of(&records[0]), noise.rungs[0].sd));
+}
+
+#[test]
 fn observations_carry_the_noise_in_the_unit_of_their_loss() {
     // One rung with s² = 2e-4; at a loss of 2 nats that is 2·0.0141421356 nats, and 1/ln 2 times that in bits.
     let records = [pair(300, 1e9, 0.02), vec![run(600, 2e9, 0, 1.9)]].concat();
@@ -134,5 +154,5 @@ fn observations_carry_the_noise_in_the_unit_of_their_loss() {
     let (seen, _) = crate::observe(&records, &bits);
     assert!(near(seen[0].seed_sd.expect("an estimate"), 2.0 * 2e-4_f64.sqrt() / std::f64::consts::LN_2));
     let (seen, _) = crate::observe(&records[2..], &Selection::default());
-    assert_eq!(seen[0].seed_sd, None);
+    assert_eq!((seen[0].seed_sd, seen[0].seed_degrees), (None, None));
 }

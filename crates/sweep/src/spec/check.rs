@@ -168,21 +168,18 @@ impl Checker<'_> {
         if written.tokens < u64::from(context) {
             let key = Key { section: "evaluation", name: "tokens" };
             let problem = format!("is {}; at least one window of {context} is needed", written.tokens);
-            return self.refuse(key, &problem, "131072 is usual");
+            return self.refuse(key, &problem, "40960 is usual");
         }
         let key = Key { section: "evaluation", name: "curve_tokens" };
-        if written.curve_tokens != 0 && !(u64::from(context)..=written.tokens).contains(&written.curve_tokens) {
+        let curve_tokens = written.curve_tokens(context);
+        if curve_tokens != 0 && !(u64::from(context)..=written.tokens).contains(&curve_tokens) {
             let problem = format!(
-                "is {}; 0, or from one window of {context} to `tokens` = {}, is needed",
-                written.curve_tokens, written.tokens
+                "is {curve_tokens}; 0, or from one window of {context} to `tokens` = {}, is needed",
+                written.tokens
             );
             return self.refuse(key, &problem, "0 takes all of `tokens` in each evaluation");
         }
-        Ok(EvaluationConfig {
-            tokens: written.tokens,
-            curve_tokens: written.curve_tokens,
-            curve_points: written.curve_points,
-        })
+        Ok(EvaluationConfig { tokens: written.tokens, curve_tokens, curve_points: written.curve_points })
     }
 
     fn ladder(&self, written: &WrittenLadder) -> Result<Vec<Rung>, SpecError> {

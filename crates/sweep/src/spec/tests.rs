@@ -1,6 +1,8 @@
+use forescale_core::corpus::ShardFormat;
+
 use super::*;
 
-const QUICKSTART: &str = include_str!("../../../../sweeps/quickstart/sweep.toml");
+const LADDER: &str = include_str!("tests/ladder.toml");
 
 fn parse(text: &str) -> Result<SweepSpec, SpecError> {
     SweepSpec::parse(Path::new("sweeps/q/sweep.toml"), text)
@@ -12,14 +14,14 @@ fn line_of(text: &str, start: &str) -> usize {
 
 /// The error after one change to a good spec.
 fn refusal(from: &str, to: &str) -> String {
-    assert!(QUICKSTART.contains(from), "{from}");
-    parse(&QUICKSTART.replacen(from, to, 1)).expect_err(to).to_string()
+    assert!(LADDER.contains(from), "{from}");
+    parse(&LADDER.replacen(from, to, 1)).expect_err(to).to_string()
 }
 
 #[test]
-fn the_quickstart_says_what_it_says() {
-    let spec = parse(QUICKSTART).expect("a good spec");
-    assert_eq!((spec.name(), spec.folder()), ("quickstart", Path::new("sweeps/q")));
+fn a_spec_says_what_it_says() {
+    let spec = parse(LADDER).expect("a good spec");
+    assert_eq!((spec.name(), spec.folder()), ("measured", Path::new("sweeps/q")));
     assert_eq!(spec.rungs()[0], Rung { width: 24, tokens_per_param: 40.0, seeds: 3 });
     assert_eq!(spec.off_path()[0].horizon, Horizon::ComputeOf(40));
     assert_eq!(spec.forecast().flops_rule, FlopsRule::Exact);
@@ -31,7 +33,7 @@ fn what_is_left_out_has_the_usual_value() {
     let short = "schema = \"forescale.sweep/1.0\"\nname = \"short\"\n[corpus]\nsource = \"files\"\npaths = [\"text\"]\n\
                  [ladder]\nwidths = [32, 24]\ntokens_per_param = [20, 40]\n";
     let spec = parse(short).expect("a good spec");
-    let full = parse(QUICKSTART).expect("a good spec");
+    let full = parse(LADDER).expect("a good spec");
     assert_eq!(spec.training(), full.training());
     assert_eq!(spec.evaluation(), full.evaluation());
     assert_eq!(spec.target(), None);
@@ -50,7 +52,7 @@ fn uncommented(starts: &[&str]) -> String {
 #[test]
 fn the_template_shows_the_usual_values_and_its_comments_are_keys() {
     let parsed = parse(&uncommented(&[])).expect("a good spec");
-    let full = parse(QUICKSTART).expect("a good spec");
+    let full = parse(LADDER).expect("a good spec");
     assert_eq!((parsed.training(), parsed.evaluation()), (full.training(), full.evaluation()));
     let keys = ["base_tokens", "beta2_base", "decay", "[[trunk]]", "width = 32", "tokens_per_param = [", "seed = 0"];
     let text = uncommented(&keys).replace("schedule = \"linear\"", "schedule = \"warmup_stable_decay\"");
@@ -58,9 +60,49 @@ fn the_template_shows_the_usual_values_and_its_comments_are_keys() {
     assert_eq!((spec.trunks().len(), spec.training().beta2_base_batch_tokens), (1, Some(512.0)));
 }
 
+/// Line 13 said that every byte is a token, when a corpus could have a tokenizer or be shards.
+#[test]
+fn the_template_shows_every_tokenizer_and_shards() {
+    let vocabulary = |text: &str| parse(text).expect("a good spec").corpus().vocabulary();
+    assert_eq!(vocabulary(&uncommented(&[])), Some(256));
+    assert_eq!(vocabulary(&uncommented(&["tokenizer = { kind = \"bpe\""])), Some(4096));
+    assert_eq!(vocabulary(&uncommented(&["tokenizer = { kind = \"file\""])), Some(50_257));
+    let keys = ["source", "train =", "validation =", "vocabulary", "format", "bytes_per", "tokenizer = \"", "end_of"];
+    let of_files = ["source = \"files\"", "paths", "validation_share"];
+    let kept = |line: &&str| !of_files.iter().any(|key| line.starts_with(key));
+    let text: Vec<_> = uncommented(&keys).lines().filter(kept).map(str::to_owned).collect();
+    let spec = parse(&text.join("\n")).expect("a good spec");
+    let CorpusSpec::Shards(shards) = spec.corpus() else { panic!("{:?}", spec.corpus()) };
+    assert_eq!((shards.vocabulary, shards.format, shards.end_of_text), (50_257, Some(ShardFormat::Llmc), Some(50_256)));
+}
+
+/// The usual evaluation cost a sixth of the smallest rung, and its curve had too few points for `probe collapse`.
+#[test]
+fn the_usual_evaluation_is_cheap_and_its_curve_long_enough() {
+    let spec = parse(&uncommented(&[])).expect("a good spec");
+    let evaluation = spec.evaluation();
+    assert_eq!((evaluation.tokens, evaluation.curve_tokens, evaluation.curve_points), (40_960, 2048, 5));
+    // A forward pass has a third of a step's FLOPs: (40960 + 5·2048) / 3 = 17067 of the smallest rung's 804864 tokens.
+    let smallest = crate::plan(&spec, None).expect("a good plan").runs[0].config.tokens();
+    let measured = evaluation.tokens + u64::from(evaluation.curve_points) * evaluation.curve_tokens;
+    assert!((measured as f64 / 3.0) < 0.03 * smallest as f64, "{measured} beside {smallest}");
+    assert!(evaluation.curve_points >= 4, "as many as `probe collapse` needs");
+}
+
+#[test]
+fn the_usual_curve_is_a_window_at_least_and_the_evaluation_at_most() {
+    let of = |from: &str, to: &str| {
+        let text = LADDER.replacen("curve_tokens = 2048\n", "", 1).replacen(from, to, 1);
+        parse(&text).expect("a good spec").evaluation().curve_tokens
+    };
+    assert_eq!(of("context = 128", "context = 128"), 2048);
+    assert_eq!(of("context = 128", "context = 4096"), 4096);
+    assert_eq!(of("tokens = 40960", "tokens = 1024"), 1024);
+}
+
 #[test]
 fn an_unknown_key_is_told_the_nearest_and_the_line() {
-    let line = line_of(QUICKSTART, "tokens_per_param = 40");
+    let line = line_of(LADDER, "tokens_per_param = 40");
     let error = refusal("tokens_per_param = 40", "tokens_per_parm = 40");
     let start = format!(
         "`sweeps/q/sweep.toml` line {line}: `tokens_per_parm` is not known here; did you mean `tokens_per_param`?"
@@ -72,7 +114,7 @@ fn an_unknown_key_is_told_the_nearest_and_the_line() {
 #[test]
 fn an_unknown_section_and_an_unknown_corpus_key_are_told_the_nearest() {
     assert!(refusal("[evaluation]", "[evaluaton]").contains("did you mean `evaluation`?"));
-    let line = line_of(QUICKSTART, "lock = ");
+    let line = line_of(LADDER, "lock = ");
     assert!(
         refusal("lock = ", "lok = ").contains(&format!("line {line}: `lok` is not known here; did you mean `lock`?"))
     );
@@ -82,8 +124,8 @@ fn an_unknown_section_and_an_unknown_corpus_key_are_told_the_nearest() {
 
 #[test]
 fn a_unit_in_a_number_names_line_and_key() {
-    let line = line_of(QUICKSTART, "tokens = 131072");
-    let error = refusal("tokens = 131072", "tokens = \"262k\"");
+    let line = line_of(LADDER, "tokens = 40960");
+    let error = refusal("tokens = 40960", "tokens = \"262k\"");
     assert!(error.starts_with(&format!("`sweeps/q/sweep.toml` line {line}: `tokens`: ")), "{error}");
     assert!(
         error.contains("expected a whole number, 0 or more") && error.contains("hint: numbers are written without"),
@@ -100,7 +142,7 @@ fn a_missing_key_is_named() {
 #[test]
 fn what_is_not_toml_names_the_line() {
     let error = refusal("context = 128", "context = ");
-    let line = line_of(QUICKSTART, "context = 128");
+    let line = line_of(LADDER, "context = 128");
     assert!(error.starts_with(&format!("`sweeps/q/sweep.toml` line {line}: ")), "{error}");
 }
 
@@ -134,7 +176,7 @@ fn values_that_cannot_be_are_refused_with_the_ones_that_can() {
             "flops_rule = \"column\"",
             "`forecast.flops_rule` is `column`, which only a table has",
         ),
-        ("name = \"quickstart\"", "name = \"quick start\"", "`name` is `quick start`; letters, digits"),
+        ("name = \"measured\"", "name = \"quick start\"", "`name` is `quick start`; letters, digits"),
         ("head_size = 8", "head_size = 5", "`model.head_size` is 5; an even number"),
         ("layers = 2", "layers = 0", "`model.layers` is 0; at least 1"),
         ("warmup = 0.1", "base_layers = 0", "`training.base_layers` is 0; at least 1"),
@@ -144,8 +186,8 @@ fn values_that_cannot_be_are_refused_with_the_ones_that_can() {
         ("warmup = 0.1", "beta2_base_batch_tokens = -1", "`training.beta2_base_batch_tokens` is -1; a number above 0"),
         ("warmup = 0.1", "batch_exponent = 1", "`training.batch_exponent` is 1; 0 or more and below 1"),
         ("warmup = 0.1", "decay = 0.2", "`training.decay` is 0.2, and only `warmup_stable_decay` has a cooldown"),
-        ("curve_points = 3", "curve_tokens = 64", "`evaluation.curve_tokens` is 64; 0, or from one window of 128"),
-        ("curve_points = 3", "curve_tokens = 131073", "to `tokens` = 131072, is needed"),
+        ("curve_tokens = 2048", "curve_tokens = 64", "`evaluation.curve_tokens` is 64; 0, or from one window of 128"),
+        ("curve_tokens = 2048", "curve_tokens = 40961", "to `tokens` = 40960, is needed"),
         ("mlp_ratio = 2.6667", "mlp = \"relu\"", "`relu` is not known here; did you mean `relu_squared`?"),
         ("warmup = 0.1", "bach_exponent = 1", "`bach_exponent` is not known here; did you mean `batch_exponent`?"),
     ];
@@ -155,15 +197,15 @@ fn values_that_cannot_be_are_refused_with_the_ones_that_can() {
     }
 }
 
-/// The error of the quickstart with a cooldown and these lines at the end.
+/// The error of the ladder with a cooldown and these lines at the end.
 fn trunk_refusal(lines: &str) -> String {
-    let text = QUICKSTART.replace("schedule = \"linear\"", "schedule = \"warmup_stable_decay\"");
+    let text = LADDER.replace("schedule = \"linear\"", "schedule = \"warmup_stable_decay\"");
     parse(&format!("{text}\n{lines}")).expect_err(lines).to_string()
 }
 
 #[test]
 fn a_trunk_says_what_its_branches_are() {
-    let text = QUICKSTART.replace("schedule = \"linear\"", "schedule = \"warmup_stable_decay\"");
+    let text = LADDER.replace("schedule = \"linear\"", "schedule = \"warmup_stable_decay\"");
     let spec =
         parse(&format!("{text}\n[[trunk]]\nwidth = 32\ntokens_per_param = [40, 10.5]\nseed = 2\n")).expect("good");
     assert_eq!(spec.trunks(), [Trunk { width: 32, tokens_per_param: vec![10.5, 40.0], seed: 2 }]);
@@ -182,14 +224,14 @@ fn a_trunk_that_cannot_be_is_refused() {
         let error = trunk_refusal(lines);
         assert!(error.contains(words) && error.contains("\n\nhint: "), "{lines}: {error}");
     }
-    let linear = format!("{QUICKSTART}\n[[trunk]]\nwidth = 32\ntokens_per_param = [10, 40]\n");
+    let linear = format!("{LADDER}\n[[trunk]]\nwidth = 32\ntokens_per_param = [10, 40]\n");
     let error = parse(&linear).expect_err("linear").to_string();
     assert!(error.contains("`training.schedule` has to be `warmup_stable_decay`"), "{error}");
 }
 
 #[test]
 fn a_cooldown_that_begins_before_the_warmup_ends_is_refused() {
-    let text = QUICKSTART.replace("schedule = \"linear\"", "schedule = \"warmup_stable_decay\"\ndecay = 0.95");
+    let text = LADDER.replace("schedule = \"linear\"", "schedule = \"warmup_stable_decay\"\ndecay = 0.95");
     let error = parse(&text).expect_err("too long").to_string();
     assert!(error.contains("`training.decay` is 0.95 beside a `warmup` of 0.1; together at most 1"), "{error}");
 }
@@ -197,14 +239,14 @@ fn a_cooldown_that_begins_before_the_warmup_ends_is_refused() {
 #[test]
 fn the_first_and_the_present_version_are_read() {
     let version =
-        |version: &str| QUICKSTART.replacen("schema = \"forescale.sweep/1.0\"", &format!("schema = \"{version}\""), 1);
+        |version: &str| LADDER.replacen("schema = \"forescale.sweep/1.0\"", &format!("schema = \"{version}\""), 1);
     assert_eq!(parse(&version("forescale.sweep/1.0")), parse(&version(SWEEP_SCHEMA)));
     assert!(parse(&version("forescale.sweep/1.0")).is_ok());
 }
 
 #[test]
 fn a_refused_value_names_its_line() {
-    let line = line_of(QUICKSTART, "warmup = ");
+    let line = line_of(LADDER, "warmup = ");
     assert!(refusal("warmup = 0.1", "warmup = 10").starts_with(&format!("`sweeps/q/sweep.toml` line {line}: ")));
 }
 

@@ -130,6 +130,11 @@ impl Gradients {
         Ok(())
     }
 
+    /// Gives every buffer back, once all have been read.
+    pub(crate) fn give_back(self) -> Result<()> {
+        self.0.values().try_for_each(pool::give_tensor)
+    }
+
     fn add(&mut self, tensor: &Tensor, gradient: Option<Tensor>) -> Result<()> {
         let Some(gradient) = gradient else { return Ok(()) };
         match self.0.get(&tensor.id()) {

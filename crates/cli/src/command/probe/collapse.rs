@@ -22,7 +22,8 @@ pub(super) fn run(args: &CollapseArgs) -> anyhow::Result<Answer> {
     let selection =
         Selection { params_rule: forecast.params_rule, flops_rule: forecast.flops_rule, ..Selection::default() };
     let (observations, _) = forescale_sweep::observe(&records, &selection);
-    let input = CollapseInput { subject: args.probe.subject(&workplace), records, observations };
+    let known_floor = workplace.built().manifest.entropy_rate;
+    let input = CollapseInput { subject: args.probe.subject(&workplace), records, observations, known_floor };
     args.probe.conclude(&workplace, &forescale_fit::probe::collapse(&input)?)
 }
 

@@ -1,5 +1,6 @@
 //! `forescale probe lr`: the best rate by width and horizon, trained through the launcher.
 
+use anyhow::anyhow;
 use forescale_core::run::PlannedRun;
 use forescale_fit::probe::{RateInput, RateRun};
 use forescale_sweep::{RateProbe, SweepSpec, probe_rates};
@@ -16,7 +17,7 @@ pub(super) fn run(args: &RateArgs) -> anyhow::Result<Answer> {
     let workplace = Workplace::building(spec)?;
     let grid = Grid { args, workplace: &workplace };
     // The whole grid is planned once, so that what cannot be is refused before any of it is trained.
-    let all = grid.plan(&args.horizons, &args.factors)?;
+    let all = grid.whole()?;
     super::train(&workplace, &args.training, &all)?;
     let report =
         forescale_fit::probe::rate(&RateInput { subject: args.probe.subject(&workplace), runs: grid.runs()? })?;
@@ -38,7 +39,24 @@ struct Grid<'a> {
     workplace: &'a Workplace,
 }
 
+/// Tried in this order on every horizon of a grid that cannot be planned.
+const OTHER_LENGTHS: [f64; 6] = [2.0, 4.0, 8.0, 16.0, 0.5, 0.25];
+
 impl Grid<'_> {
+    /// Every run. Where other horizons would do, a refusal names those in place of the keys of the spec, which the
+    /// probe's user did not come to change.
+    fn whole(&self) -> anyhow::Result<Vec<PlannedRun>> {
+        let RateArgs { horizons, factors, .. } = self.args;
+        self.plan(horizons, factors).map_err(|error| {
+            let scaled = OTHER_LENGTHS.map(|by| horizons.iter().map(|horizon| by * horizon).collect::<Vec<f64>>());
+            let Some(fitting) = scaled.iter().find(|other| self.plan(other, factors).is_ok()) else { return error };
+            let list: Vec<String> = fitting.iter().map(f64::to_string).collect();
+            let text = error.to_string();
+            let problem = text.split_once("\n\nhint: ").map_or(text.as_str(), |(problem, _)| problem);
+            anyhow!("{problem}\n\nhint: --horizons {}", list.join(","))
+        })
+    }
+
     fn plan(&self, horizons: &[f64], factors: &[f64]) -> anyhow::Result<Vec<PlannedRun>> {
         let probe = RateProbe {
             widths: widths(self.args, &self.workplace.spec),
@@ -63,6 +81,7 @@ impl Grid<'_> {
                         tokens_per_param: horizon,
                         tokens: run.config.tokens() as f64,
                         rate: run.config.optimizer.learning_rate,
+                        embedding_rate: run.config.optimizer.embedding_learning_rate,
                         factor,
                         seed: run.config.seed,
                         loss,

@@ -10,7 +10,8 @@
 //! version 1 has ids of two bytes (GPT-2), magic 20240801 with version 7 ids of four (Llama 3).
 //!
 //! A file of nanoGPT has no mark of its own: without a stated format whatever starts with neither magic is taken for
-//! one, so that a file of llm.c with a damaged magic is only found out when the format is stated, or by its ids.
+//! one, so that a file of llm.c with a damaged magic is only found out when the format is stated, or by its ids. A file
+//! that is said to be nanoGPT's and starts with a magic of llm.c is refused: its header would be read as 512 tokens.
 
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -60,10 +61,13 @@ impl Shard {
         let path = file.path.clone();
         let length = fs::metadata(&path).map_err(CorpusError::io("read", &path))?.len();
         let header = read_at(&path, 0, length.min(HEADER_BYTES))?;
-        let known = integer(&header, 0).is_some_and(|magic| KINDS.iter().any(|kind| kind.magic == magic));
+        let known = integer(&header, 0).filter(|magic| KINDS.iter().any(|kind| kind.magic == *magic));
+        if let (Some(magic), Some(ShardFormat::Nanogpt)) = (known, format) {
+            return Err(header_of_llmc(path, magic));
+        }
         let shard = match format {
             Some(ShardFormat::Nanogpt) => plain(file, length),
-            None if !known => plain(file, length),
+            None if known.is_none() => plain(file, length),
             Some(ShardFormat::Llmc) | None => with_header(file, length, &header),
         };
         shard.map_err(|reason| CorpusError::BadShard {
@@ -142,6 +146,14 @@ fn plain(file: InputFile, length: u64) -> Result<Shard, String> {
         return Err(format!("has {length} bytes; ids take 2 bytes each, so an even number is needed"));
     }
     Ok(Shard { file, start: 0, id_bytes: 2, tokens: length / 2 })
+}
+
+fn header_of_llmc(path: PathBuf, magic: i32) -> CorpusError {
+    CorpusError::BadShard {
+        path,
+        reason: format!("starts with the magic of llm.c, {magic} at byte 0, and `format` says `nanogpt`"),
+        hint: "say `format = \"llmc\"`, or leave `format` out: the first bytes tell".into(),
+    }
 }
 
 fn with_header(file: InputFile, length: u64, header: &[u8]) -> Result<Shard, String> {

@@ -160,8 +160,22 @@ fn a_stated_format_finds_a_damaged_magic_that_a_guess_does_not() {
     let place = Place::with(&[("train.bin", llmc(20_240_521, 1, 1, &[1, 0])), ("val.bin", gpt2(&[1]))]);
     let message = place.message(&ShardsSpec { format: Some(ShardFormat::Llmc), ..spec() });
     assert!(message.starts_with("`DIR/train.bin` starts with 20240521 at byte 0; a magic of 20240520"), "{message}");
+    fs::write(place.path("val.bin"), nanogpt(&[1])).expect("written");
     let plain = ShardsSpec { format: Some(ShardFormat::Nanogpt), vocabulary: 65_536, ..spec() };
     assert_eq!(place.build(&plain).expect("as stated").manifest.train_tokens, 513);
+}
+
+/// A header of llm.c passed for 512 tokens where the vocabulary allowed all of its numbers.
+#[test]
+fn a_file_of_llm_c_is_not_read_as_one_of_nanogpt() {
+    for (file, magic) in [(gpt2(&[1, 2]), 20_240_520), (llama3(&[1, 2]), 20_240_801)] {
+        let place = Place::with(&[("train.bin", file), ("val.bin", nanogpt(&[2]))]);
+        let stated = ShardsSpec { format: Some(ShardFormat::Nanogpt), vocabulary: 65_536, ..spec() };
+        let message = place.message(&stated);
+        let expected = format!("`DIR/train.bin` starts with the magic of llm.c, {magic} at byte 0, and `format` says");
+        assert!(message.starts_with(&expected) && message.contains("hint: say `format = \"llmc\"`"), "{message}");
+        assert!(place.build(&ShardsSpec { format: None, ..stated }).is_ok());
+    }
 }
 
 #[test]

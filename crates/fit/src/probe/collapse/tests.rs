@@ -23,7 +23,14 @@ fn record(width: u32, seed: u64, shape: impl Fn(f64) -> f64) -> RunRecord {
     (record.steps, record.name) = (steps, format!("d{width}-20x-s{seed}"));
     (record.config.shape.width, record.config.seed) = (width, seed);
     record.curve = (1..=10).map(point).collect();
+    set_loss(&mut record, end_loss(width));
     record
+}
+
+/// Loss on the whole evaluation set.
+fn set_loss(record: &mut RunRecord, loss: f64) {
+    let metric = record.metrics.iter_mut().find(|metric| metric.name == "loss").expect("the fixture has a loss");
+    metric.value = loss;
 }
 
 /// L(C) = 1 + 2 (C / 1e12)^−0.2 at C = 1e8 · width⁴, without noise: the fit finds the floor of 1.
@@ -45,7 +52,7 @@ fn input(records: Vec<RunRecord>) -> CollapseInput {
     };
     let observations = records.iter().enumerate().map(observe).collect();
     let subject = Subject { sweep: "s".to_owned(), parametrization: Parametrization::Mup };
-    CollapseInput { subject, records, observations }
+    CollapseInput { subject, records, observations, known_floor: None }
 }
 
 const WIDTHS: [u32; 4] = [8, 16, 32, 64];
@@ -105,6 +112,43 @@ fn the_limit_grows_with_the_noise_between_seeds() {
 }
 
 #[test]
+fn a_known_floor_takes_the_place_of_the_fitted_one() {
+    // The fit finds 1; 0.9 is said to be exact, so the end of `d64` is at an excess of 2 (1e8 · 64⁴ / 1e12)^−0.2 + 0.1 =
+    // 2 · 1677.7216^−0.2 + 0.1 = 0.452987 + 0.1, and at the half of its run at 0.452987 · 0.5^−0.6 + 0.1 = 0.786600.
+    let input = input(WIDTHS.map(|width| record(width, 0, shape)).to_vec());
+    let report = collapse(&CollapseInput { known_floor: Some(0.9), ..input }).expect("four rungs");
+    let found = finding(&report);
+    assert_eq!((found.floor.estimate.to_bits(), found.floor_source), (0.9_f64.to_bits(), FloorSource::Exact));
+    assert_eq!((found.floor.lower, found.floor.upper), (Some(0.9), Some(0.9)));
+    let half = found.rungs[3].points[4].value;
+    assert!((half - 0.786_600 / 0.552_987).abs() < 1e-4, "{half}");
+}
+
+#[test]
+fn a_floor_of_the_whole_set_is_carried_to_the_part_that_curves_are_measured_on() {
+    // Curves on a part that is easier by 0.2 at every point: the floor there is 1 − 0.2, and the curves are as before.
+    let mut records = WIDTHS.map(|width| record(width, 0, shape)).to_vec();
+    for point in records.iter_mut().flat_map(|record| &mut record.curve) {
+        point.loss -= 0.2;
+    }
+    let report = collapse(&CollapseInput { known_floor: Some(1.0), ..input(records) }).expect("four rungs");
+    let found = finding(&report);
+    assert!((found.part_shift + 0.2).abs() < 1e-12, "{}", found.part_shift);
+    assert!((found.rungs[2].points[4].value - 1.515_717).abs() < 1e-6, "{:?}", found.rungs[2].points[4]);
+    assert_eq!(report.verdict, ProbeVerdict::Passes);
+}
+
+#[test]
+fn the_shift_of_the_floor_is_the_mean_over_rungs_whatever_their_seeds() {
+    // Three seeds of the first rung at −0.4 and one of each of three others at 0: −0.4 / 4.
+    let mut records: Vec<RunRecord> = (0..3).map(|seed| record(8, seed, shape)).collect();
+    records.iter_mut().for_each(|record| set_loss(record, end_loss(8) + 0.4));
+    records.extend([16, 32, 64].map(|width| record(width, 0, shape)));
+    let report = collapse(&CollapseInput { known_floor: Some(0.5), ..input(records) }).expect("four rungs");
+    assert!((finding(&report).part_shift + 0.1).abs() < 1e-12, "{}", finding(&report).part_shift);
+}
+
+#[test]
 fn few_rungs_and_few_points_are_refused() {
     let two: Vec<RunRecord> = [8, 16].map(|width| record(width, 0, shape)).to_vec();
     assert_eq!(collapse(&input(two)), Err(ProbeError::TooFewRungs { found: 2, needed: 3 }));
@@ -141,6 +185,6 @@ fn diverged_runs_are_counted_and_others_than_the_path_left_aside() {
 #[test]
 fn a_run_at_the_floor_has_no_excess_to_normalise() {
     let mut records = WIDTHS.map(|width| record(width, 0, shape)).to_vec();
-    records[3].curve[9].loss = 0.9;
+    records[3].curve[4].loss = 0.9;
     assert!(matches!(collapse(&input(records)), Err(ProbeError::FloorAbove { .. })));
 }

@@ -18,7 +18,8 @@ fn grid(horizons: &[f64], best: impl Fn(f64, f64) -> f64) -> RateInput {
             for factor in [0.25, 0.5, 1.0, 2.0, 4.0] {
                 let away = math::log2(factor) - best(f64::from(width), tokens);
                 let loss = Some(2.0 + 0.05 * away * away);
-                runs.push(RateRun { width, tokens_per_param, tokens, rate: 0.01 * factor, factor, seed: 0, loss });
+                let (rate, embedding_rate) = (0.01 * factor, 0.03 * factor);
+                runs.push(RateRun { width, tokens_per_param, tokens, rate, embedding_rate, factor, seed: 0, loss });
             }
         }
     }
@@ -122,9 +123,9 @@ fn a_best_rate_that_falls_with_width_does_not_transfer() {
 
 #[test]
 fn a_best_rate_beyond_the_grid_at_every_width_is_undecided() {
-    let report = rate(&grid(&[10.0], |_, _| -5.0)).expect("a grid");
+    let report = rate(&grid(&[10.0, 40.0], |_, _| -5.0)).expect("a grid");
     assert_eq!(report.verdict, ProbeVerdict::Undecided);
-    assert_eq!(codes(&report).iter().filter(|code| **code == "rate_at_edge").count(), 3);
+    assert_eq!(codes(&report).iter().filter(|code| **code == "rate_at_edge").count(), 6);
 }
 
 #[test]
@@ -139,6 +140,81 @@ fn the_horizon_exponent_is_the_common_slope_of_all_widths() {
     assert_eq!(report.verdict, ProbeVerdict::Fails);
     let hint = &report.diagnoses[0].hint;
     assert!(hint.contains("horizon_exponent = 0.25"), "{hint}");
+    // The recipe's embeddings have three times the rate of the rest, and keep it.
+    assert!((law.embedding_learning_rate / law.learning_rate - 3.0).abs() < 1e-12);
+    let written = |rate: f64| format!("`embedding_learning_rate = {rate:.3e}`");
+    assert!(hint.contains(&written(3.0 * law.learning_rate)), "{hint}");
+}
+
+#[test]
+fn horizons_that_want_rates_apart_fail_though_the_widths_agree_at_each() {
+    // Best factors of 2^−0.75 at 10 and 2^0.75 at 40 tokens per parameter: 2^1.5 = 2.828427 apart.
+    let ratio = |width: f64, tokens: f64| tokens / (width * width);
+    let input = grid(&[10.0, 40.0], |width, tokens| if ratio(width, tokens) > 20.0 { 0.75 } else { -0.75 });
+    let report = rate(&input).expect("a grid");
+    assert!(finding(&report).horizons.iter().all(|horizon| horizon.passes == Some(true)));
+    let overall = finding(&report).overall;
+    assert_eq!((report.verdict, overall.passes), (ProbeVerdict::Fails, Some(false)));
+    assert!((overall.spread.expect("all known") - 2.828_427).abs() < 1e-5, "{overall:?}");
+    assert_eq!(codes(&report)[0], "rate_moves_with_horizon");
+    assert!(report.diagnoses[0].message.contains("differ by 2.83x"), "{}", report.diagnoses[0].message);
+}
+
+#[test]
+fn one_horizon_is_no_pass_and_may_be_a_failure() {
+    let report = rate(&grid(&[10.0], |_, _| 0.3)).expect("a grid");
+    assert_eq!((report.verdict, finding(&report).overall.passes), (ProbeVerdict::Undecided, None));
+    assert_eq!(finding(&report).horizons[0].passes, Some(true));
+    assert_eq!(codes(&report).first(), Some(&"one_horizon"));
+    let failed = rate(&grid(&[10.0], |width, _| 4.0 - math::log2(width))).expect("a grid");
+    assert_eq!((failed.verdict, finding(&failed).overall.passes), (ProbeVerdict::Fails, Some(false)));
+}
+
+/// Two horizons whose widths 8 and 128 want factors this many doublings apart, each rate with a rest that moves no
+/// vertex and gives it a standard error: the orthogonal one of the first test, at this size.
+fn noisy(doublings: f64, size: f64) -> RateInput {
+    let mut input = grid(&[10.0, 40.0], |width, _| doublings * (math::log2(width) - 5.0) / 4.0);
+    for (index, run) in input.runs.iter_mut().enumerate() {
+        run.loss = run.loss.map(|loss| loss + size * f64::from([-1_i8, 2, 0, -2, 1][index % 5]));
+    }
+    input
+}
+
+#[test]
+fn intervals_that_allow_both_answers_are_said() {
+    // Curvature 0.05, so a vertex near 0 has se² = 10² · s² (1/10 + v²/14 · 4) over five rates, s² = 10 size² / 2: 0.0041 at
+    // size 0.0005 and v = 0.5, ±0.012 with t(0.95; 2) = 2.92. Where four rates are in reach, s² = 1.25 size² with one
+    // degree of freedom, se² = 10² · s² / 5 = 0.0025², ±0.016 with t(0.95; 1) = 6.31. Two such vertices are known to
+    // less than 0.04 of each other, and to more than 0.02.
+    let unclear = |doublings, size| {
+        let report = rate(&noisy(doublings, size)).expect("a grid");
+        (report.verdict, codes(&report).contains(&"rate_unclear"))
+    };
+    assert_eq!(unclear(0.99, 0.0005), (ProbeVerdict::Passes, true));
+    assert_eq!(unclear(1.01, 0.0005), (ProbeVerdict::Fails, true));
+    assert_eq!(unclear(0.9, 0.0005), (ProbeVerdict::Passes, false));
+    assert_eq!(unclear(1.1, 0.0005), (ProbeVerdict::Fails, false));
+    let report = rate(&noisy(0.99, 0.0005)).expect("a grid");
+    let said = &report.diagnoses.iter().find(|d| d.code == "rate_unclear").expect("said").message;
+    assert!(said.starts_with("at 10 and 40 tokens per parameter, and over all widths and horizons: "), "{said}");
+}
+
+#[test]
+fn a_lower_rate_that_diverged_bounds_nothing() {
+    let odd = trials(&[(0.25, f64::NAN), (0.5, 2.0), (1.0, 2.5)]);
+    assert_eq!(best(&odd), Best::Flat);
+    assert_eq!(best(&trials(&[(0.25, 3.0), (0.5, f64::NAN), (1.0, 2.0), (2.0, 2.5)])), Best::Flat);
+    // Both sides diverged: not even that says that the best rate is above the lower one.
+    assert_eq!(best(&trials(&[(0.25, f64::NAN), (0.5, 2.0), (1.0, f64::NAN)])), Best::Flat);
+}
+
+#[test]
+fn a_cell_with_fewer_than_three_rates_is_refused_by_name() {
+    assert_eq!(best(&trials(&[(1.0, 2.0)])), Best::Flat);
+    let mut ragged = grid(&[10.0, 40.0], |_, _| 0.0);
+    ragged.runs.retain(|run| run.width != 32 || run.tokens_per_param < 20.0 || run.factor <= 0.25);
+    let error = rate(&ragged).expect_err("refused").to_string();
+    assert!(error.starts_with("`d32` at 40 tokens per parameter has 1 rates; a best rate needs at least 3"), "{error}");
 }
 
 #[test]
@@ -153,7 +229,7 @@ fn too_few_widths_and_rates_are_refused() {
 
 #[test]
 fn a_recipe_whose_rate_is_far_off_is_told_the_better_one() {
-    let report = rate(&grid(&[10.0], |_, _| 1.5)).expect("a grid");
+    let report = rate(&grid(&[10.0, 40.0], |_, _| 1.5)).expect("a grid");
     assert_eq!(report.verdict, ProbeVerdict::Passes);
     let doubt = report.diagnoses.iter().find(|d| d.code == "rate_off_centre").expect("a doubt");
     assert!(doubt.message.contains("2.83"), "{}", doubt.message);

@@ -150,6 +150,19 @@ fn the_noise_of_the_seed_is_read_under_its_own_name_or_another() {
 }
 
 #[test]
+fn the_degrees_of_the_noise_are_read_under_their_own_name_or_another() {
+    let content = "params,tokens,loss,seed_sd,seed_degrees,df\n100,2000,3.5,0.02,0,2\n100,4000,3.4,0.02,,1\n";
+    let degrees = |options: &TableOptions| -> Vec<Option<f64>> {
+        let table = read_as("csv", content, options).expect("read");
+        table.observations.iter().map(|one| one.seed_degrees).collect()
+    };
+    assert_eq!(degrees(&TableOptions::default()), [Some(0.0), None]);
+    assert_eq!(degrees(&mapped("seed_degrees=df")), [Some(2.0), Some(1.0)]);
+    let error = refusal("params,tokens,loss,seed_degrees\n100,2000,3.5,-1\n", &TableOptions::default());
+    assert!(error.contains("row 1: `seed_degrees` is `-1`; 0 or more is needed"), "{error}");
+}
+
+#[test]
 fn an_empty_loss_is_an_exclusion_and_not_an_error() {
     let table = read("a,100,2000,1.2e6,\nb,100,2000,1.2e6,3.5\n").expect("read");
     assert_eq!(table.exclusions, [Exclusion { run_id: "a".to_owned(), reason: ExclusionReason::MissingMetric }]);

@@ -3,10 +3,10 @@ use std::path::Path;
 use super::*;
 use crate::plan::{MIN_STEPS, plan_with};
 
-const ZIPF: &str = include_str!("../../../../../sweeps/zipf/sweep.toml");
+const LADDER: &str = include_str!("../../spec/tests/ladder.toml");
 
 fn spec() -> SweepSpec {
-    SweepSpec::parse(Path::new("sweeps/x/sweep.toml"), ZIPF).expect("a good spec")
+    SweepSpec::parse(Path::new("sweeps/x/sweep.toml"), LADDER).expect("a good spec")
 }
 
 fn probe() -> RateProbe {
