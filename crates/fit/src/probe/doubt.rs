@@ -153,7 +153,7 @@ impl ProbeDoubt {
     fn hint(&self, parametrization: Parametrization) -> String {
         let standard = parametrization == Parametrization::Standard;
         let text = match self {
-            Self::ScaleDrifts { .. } | Self::NoCollapse { .. } if standard => {
+            Self::ScaleDrifts { .. } if standard => {
                 "`parametrization = \"mup\"` under `[training]`, which scales rates and initial weights with size"
             }
             Self::RateDoesNotTransfer { law: Some(law), .. } | Self::RateMovesWithHorizon { law: Some(law), .. }
@@ -360,7 +360,7 @@ fn leaving(rungs: &[CollapseRung], of: usize) -> String {
     };
     let each: Vec<String> = rungs.iter().take(SHOWN).map(of_rung).collect();
     format!(
-        "{} of {of} rungs leave the common loss curve: {}; their recipe is in effect another, and their loss does not belong on one law",
+        "{} of {of} rungs leave the common loss curve: {}; as trained they are not small versions of each other, and one law for their losses is in doubt",
         rungs.len(),
         each.join(", ")
     )
