@@ -20,12 +20,8 @@ use forescale_core::count::{Mlp, ModelShape};
 use serde_json::{Value, json};
 
 use super::{ExportError, save, unwritten};
-use crate::model::Weight;
-
-/// Base of the rotary angles, that of our family; a test holds the two against each other.
-const ROPE_THETA: f64 = 10_000.0;
-/// Added under the root of every norm, block norms and QK-norm alike; a test holds it against the family.
-const RMS_NORM_EPS: f64 = 1e-6;
+use crate::kernels::rms_norm::EPSILON;
+use crate::model::{ROTARY_BASE, Weight};
 
 /// Names of a weight outside the blocks.
 const OUTER: [(&str, &[&str]); 3] =
@@ -87,9 +83,9 @@ fn config(shape: &ModelShape) -> Value {
         "head_dim": shape.head_size,
         "max_position_embeddings": shape.context,
         "hidden_act": "silu",
-        "rms_norm_eps": RMS_NORM_EPS,
-        "rope_theta": ROPE_THETA,
-        "rope_parameters": { "rope_type": "default", "rope_theta": ROPE_THETA },
+        "rms_norm_eps": EPSILON,
+        "rope_theta": ROTARY_BASE,
+        "rope_parameters": { "rope_type": "default", "rope_theta": ROTARY_BASE },
         "attention_bias": false,
         "attention_dropout": 0.0,
         "use_sliding_window": false,

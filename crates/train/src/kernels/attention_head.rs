@@ -5,14 +5,12 @@
 //! columns, and keys after the block are never touched.
 
 use super::product::{Extent, Rows, RowsMut, Strided, product};
+use super::rms_norm::EPSILON;
 use super::simd::{dot, exp, madd};
 use super::transpose::transpose;
 
 /// Queries of a block. Chosen here: 32 fills two vectors of AVX-512 and wastes at most 16 keys per query.
 pub(crate) const QUERIES: usize = 32;
-
-/// Added to the mean square under the root, as in Qwen3.
-const EPSILON: f32 = 1e-6;
 
 /// Lengths that do not change between calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,7 +142,7 @@ pub(crate) fn rotate<const FUSED: bool>(
     }
     let inverse_size = 1.0 / shape.head_size as f32;
     for sum in &mut out.inverse_rms {
-        *sum = 1.0 / (*sum * inverse_size + EPSILON).sqrt();
+        *sum = 1.0 / (*sum * inverse_size + EPSILON as f32).sqrt();
     }
     let (low, high) = out.turned.split_at_mut(half * padded);
     let (raw_low, raw_high) = out.raw.split_at(half * padded);

@@ -11,8 +11,8 @@ use super::simd::{dot, madd, multiversion};
 use super::tape::Tape;
 use super::{operand, pool, tensor, view};
 
-/// Added to the mean square under the root, as in Qwen3.
-const EPSILON: f32 = 1e-6;
+/// Added to the mean square under the root of every norm, block norms and QK-norm alike, as in Qwen3.
+pub(crate) const EPSILON: f64 = 1e-6;
 
 /// Normalises each row of `x` and multiplies it by `gain`.
 pub(crate) fn rms_norm(tape: &Tape, x: &Tensor, gain: &Tensor) -> Result<Tensor> {
@@ -70,7 +70,7 @@ multiversion! {
 
 #[inline(always)]
 fn inverse_rms<const FUSED: bool>(row: &[f32]) -> f32 {
-    1.0 / (dot::<FUSED>(row, row) / row.len() as f32 + EPSILON).sqrt()
+    1.0 / (dot::<FUSED>(row, row) / row.len() as f32 + EPSILON as f32).sqrt()
 }
 
 #[inline(always)]

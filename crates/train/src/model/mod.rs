@@ -6,6 +6,8 @@
 
 mod qwen3;
 
+pub(crate) use qwen3::ROTARY_BASE;
+
 use std::sync::Arc;
 
 use candle_core::{Result, Tensor, Var};

@@ -21,7 +21,7 @@ use crate::parametrization::Layer;
 
 /// Base of the rotary angles. Chosen here: the usual 10,000 suits contexts of a few hundred tokens; Qwen3's 1,000,000
 /// is for 32,768.
-const ROTARY_BASE: f64 = 10_000.0;
+pub(crate) const ROTARY_BASE: f64 = 10_000.0;
 
 pub(crate) struct Qwen3 {
     vocabulary: usize,
