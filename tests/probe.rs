@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::binary::{Said, forescale, repository};
+use crate::bad_input;
+use crate::binary::{forescale, repository};
 
 /// A folder with a copy of the sweep that is made for probes.
 fn sweep() -> (TempDir, PathBuf) {
@@ -137,13 +138,8 @@ fn refuses(arguments: &[&str], words: &[&str]) {
 }
 
 #[track_caller]
-fn refuses_in(folder: &TempDir, arguments: &[&str], words: &[&str]) -> Said {
-    let said = forescale(folder.path(), &[&["probe"], arguments].concat()).expect_code(2);
-    assert_eq!(said.stderr.matches("error: ").count(), 1, "{}", said.whole());
-    for word in words {
-        assert!(said.stderr.contains(word), "`{word}` is not in:\n{}", said.whole());
-    }
-    said
+fn refuses_in(folder: &TempDir, arguments: &[&str], words: &[&str]) {
+    bad_input::refuses(forescale(folder.path(), &[&["probe"], arguments].concat()), words);
 }
 
 #[test]
@@ -169,8 +165,7 @@ fn a_ladder_without_curve_points_is_refused_with_the_key_to_set() {
     let path = sweep.join("sweep.toml");
     let text = fs::read_to_string(&path).expect("the fixture");
     fs::write(&path, text.replace("curve_points = 9", "curve_points = 2")).expect("written");
-    let said = refuses_in(&folder, &["collapse", "probed"], &["2 points", "at least 4", "curve_points"]);
-    assert!(said.stdout.is_empty(), "{}", said.whole());
+    refuses_in(&folder, &["collapse", "probed"], &["2 points", "at least 4", "curve_points"]);
 }
 
 #[test]
