@@ -8,6 +8,41 @@ use crate::quantity::LossUnit;
 use crate::record::RunStatus;
 use crate::run::Role;
 
+/// How a run was trained and counted, as far as it is known: what diagnoses look at. No fit reads it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Training {
+    /// Peak learning rate.
+    pub learning_rate: Option<f64>,
+    /// Tokens per optimiser step.
+    pub batch_tokens: Option<f64>,
+    /// Optimiser steps.
+    pub steps: Option<f64>,
+    /// Steps over which the rate rose from zero.
+    pub warmup_steps: Option<f64>,
+    /// Name of the learning-rate schedule.
+    pub schedule: Option<String>,
+    /// Whether the point is the end of its schedule, its rate decayed.
+    pub is_final: Option<bool>,
+    /// Whether the loss spiked on the way.
+    pub spiked: Option<bool>,
+    /// Digest of the tokeniser the loss is measured under.
+    pub tokenizer_digest: Option<String>,
+    /// Tokens of the evaluation set.
+    pub eval_tokens: Option<f64>,
+    /// Parameters of the embedding.
+    pub embedding_params: Option<f64>,
+    /// Parameters of the head (unembedding).
+    pub head_params: Option<f64>,
+    /// Parameters, all counted.
+    pub total_params: Option<f64>,
+    /// FLOPs by 6ND over all parameters.
+    pub flops_6nd: Option<f64>,
+    /// FLOPs by Kaplan's count: 6 x non-embedding parameters x tokens.
+    pub flops_kaplan: Option<f64>,
+    /// FLOPs by the exact count.
+    pub flops_exact: Option<f64>,
+}
+
 /// One run as a point: size, data, compute, loss.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -45,6 +80,12 @@ pub struct Observation {
     pub seed: Option<u64>,
     /// Digest of the evaluation set, where it is known.
     pub eval_set_digest: Option<String>,
+    /// Distinct tokens U, where fewer than D: the run saw its data D/U times.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unique_tokens: Option<f64>,
+    /// How it was trained, for diagnoses. Never written and no part of a digest: it changes no number.
+    #[serde(skip)]
+    pub training: Training,
 }
 
 /// Which runs become observations, and under which conventions.

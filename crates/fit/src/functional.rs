@@ -1,6 +1,6 @@
 //! Functions of a law's parameters that an interval is wanted for.
 
-use forescale_core::law::{Position, Scale, Theta};
+use forescale_core::law::{Position, Scale, Theta, padded};
 use forescale_core::math;
 
 use crate::problem::FitProblem;
@@ -49,14 +49,14 @@ fn parameter(problem: &FitProblem, theta: &Theta, index: usize) -> (f64, Theta) 
 
 /// ln N* = [ln(αA) − ln(βB) + β ln(C/k)] / (α + β).
 fn log_optimal_params(problem: &FitProblem, theta: &Theta, log_product: f64) -> (f64, Theta) {
-    let [a, b, _, alpha, beta] = *theta;
+    let [a, b, _, alpha, beta, _] = *theta;
     let (n0, d0) = (problem.centre.log_params, problem.centre.log_tokens);
     let sum = alpha + beta;
     let top = math::ln(alpha / beta) + a + alpha * n0 - b - beta * d0 + beta * log_product;
     let value = top / sum;
     let by_alpha = (1.0 / alpha + n0 - value) / sum;
     let by_beta = (-1.0 / beta - d0 + log_product - value) / sum;
-    (value, [1.0 / sum, -1.0 / sum, 0.0, by_alpha, by_beta])
+    (value, padded([1.0 / sum, -1.0 / sum, 0.0, by_alpha, by_beta]))
 }
 
 /// By the envelope theorem the optimum's own movement does not change the loss to first order.
@@ -82,7 +82,7 @@ mod tests {
         let centre = Centre { log_params: 20.0, log_tokens: 23.0, log_flops: 45.0 };
         let (form, cost) = (LawName::CHINCHILLA.form(), Cost::of(crate::Objective::LeastSquares));
         let problem = FitProblem { form, centre, samples: Vec::new(), cost, tether: None };
-        let theta = [-0.5, -0.3, 1.8, 0.34, 0.37];
+        let theta = padded([-0.5, -0.3, 1.8, 0.34, 0.37]);
         let at = Position { log_params: 2.0, log_tokens: 3.0, log_flops: 5.0 };
         let all = [
             Functional::Parameter(0),

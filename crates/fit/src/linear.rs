@@ -110,6 +110,7 @@ fn rotate(m: &mut Matrix, p: usize, q: usize, count: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use forescale_core::law::padded;
 
     fn hilbert() -> Matrix {
         let mut m = Matrix::default();
@@ -124,7 +125,7 @@ mod tests {
     #[test]
     fn solves_the_hilbert_matrix_whose_inverse_is_known() {
         // The first column of the inverse of the 3 x 3 Hilbert matrix is (9, -36, 30).
-        let x = solve(&hilbert(), &[1.0, 0.0, 0.0, 0.0, 0.0], &[0, 1, 2]).expect("positive definite");
+        let x = solve(&hilbert(), &padded([1.0]), &[0, 1, 2]).expect("positive definite");
         for (value, expected) in x.iter().zip([9.0, -36.0, 30.0]) {
             assert!((value - expected).abs() < 1e-10, "{value}");
         }
@@ -134,7 +135,7 @@ mod tests {
     fn refuses_a_singular_matrix() {
         let mut m = Matrix::default();
         (m[0][0], m[0][1], m[1][0], m[1][1]) = (1.0, 1.0, 1.0, 1.0);
-        assert_eq!(solve(&m, &[1.0; 5], &[0, 1]), None);
+        assert_eq!(solve(&m, &[1.0; MAX_PARAMETERS], &[0, 1]), None);
     }
 
     #[test]

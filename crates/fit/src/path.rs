@@ -186,7 +186,7 @@ fn distinct(values: impl Iterator<Item = f64>) -> usize {
 
 /// Least-squares parabola: constant, linear and square coefficients.
 pub(crate) fn parabola(points: &[(f64, f64)]) -> Option<[f64; 3]> {
-    let (mut matrix, mut vector) = (crate::linear::Matrix::default(), [0.0; 5]);
+    let (mut matrix, mut vector) = (crate::linear::Matrix::default(), forescale_core::law::Theta::default());
     for &(x, y) in points {
         let row = [1.0, x, x * x];
         for i in 0..3 {
@@ -237,7 +237,7 @@ mod tests {
         assert_eq!(found.len(), 5);
         for vertex in found {
             let best = forescale_core::law::chinchilla::Chinchilla::optimum(
-                &[406.4, 410.7, 1.69, 0.34, 0.28],
+                &forescale_core::law::padded([406.4, 410.7, 1.69, 0.34, 0.28]),
                 vertex.flops,
                 6.0,
             );

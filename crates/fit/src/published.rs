@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use forescale_core::law::{Centre, LawForm as _, chinchilla::Chinchilla};
+use forescale_core::law::{Centre, LawForm as _, chinchilla::Chinchilla, padded};
 use forescale_core::math;
 use forescale_core::observation::Observation;
 use rand::{Rng as _, SeedableRng as _};
@@ -27,6 +27,8 @@ pub(crate) fn run(index: usize, params: f64, tokens: f64, flops: f64, loss: f64)
         weight: 1.0,
         seed: None,
         eval_set_digest: None,
+        unique_tokens: None,
+        training: forescale_core::observation::Training::default(),
     }
 }
 
@@ -95,6 +97,7 @@ pub(crate) fn isoflop(experiment: &str) -> Option<Vec<Observation>> {
 /// Five budgets from 1e18 to 1e22 FLOPs, each at seven sizes around the optimum, with losses from coefficients
 /// A, B, E, alpha, beta.
 pub(crate) fn grid(natural: [f64; 5]) -> Vec<Observation> {
+    let natural = padded(natural);
     let theta = Chinchilla.internal(&natural, &Centre::ONE);
     let mut runs = Vec::new();
     for budget in 0..5 {

@@ -79,6 +79,8 @@ mod tests {
                 weight: 1.0,
                 seed: None,
                 eval_set_digest: None,
+                unique_tokens: None,
+                training: forescale_core::observation::Training::default(),
             }
         };
         (0..8).map(run).collect()

@@ -235,7 +235,7 @@ mod tests {
     use crate::Objective;
     use crate::published;
     use crate::start::starts;
-    use forescale_core::law::{Centre, LawName};
+    use forescale_core::law::{Centre, LawName, padded};
     use forescale_core::math;
     use forescale_core::observation::Observation;
 
@@ -358,7 +358,7 @@ mod tests {
                         for b in 0..6 {
                             let [a, b] = [a, b].map(|i| math::exp(5.0 * f64::from(i)));
                             let natural = [a, b, math::exp(e), alpha, beta];
-                            starts.push(problem.form.internal(&natural, &problem.centre));
+                            starts.push(problem.form.internal(&padded(natural), &problem.centre));
                         }
                     }
                 }
@@ -384,7 +384,7 @@ mod tests {
     #[test]
     fn a_floor_of_zero_is_found_exactly_and_named() {
         let form = LawName::POWER_LAW.form();
-        let theta = form.internal(&[30.0, 0.05, 0.0, 0.0, 0.0], &Centre::ONE);
+        let theta = form.internal(&padded([30.0, 0.05]), &Centre::ONE);
         let runs: Vec<Observation> = (0..6)
             .map(|i| {
                 let flops = math::pow(10.0, 17.0 + 0.5 * f64::from(i));

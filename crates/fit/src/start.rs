@@ -3,7 +3,7 @@
 //! For fixed exponents each law is linear in its floor and amplitudes, so that only exponents need a grid (variable
 //! projection, Golub and Pereyra 1973). The least-squares answer on relative loss is close to the optimum on log loss.
 
-use forescale_core::law::Theta;
+use forescale_core::law::{MAX_PARAMETERS, Theta};
 use forescale_core::math;
 
 use crate::linear::{Matrix, solve};
@@ -29,7 +29,7 @@ fn project(problem: &FitProblem, exponents: [f64; 2]) -> Theta {
     let solution = with
         .filter(|x| x[terms] >= 0.0)
         .or_else(|| solve(&matrix, &vector, &with_floor[..terms]))
-        .unwrap_or([0.3 * typical; 5]);
+        .unwrap_or([0.3 * typical; MAX_PARAMETERS]);
     let log_amplitudes = [solution[0], solution[1]].map(|amplitude| math::ln(amplitude.max(0.02 * typical)));
     let floor = if problem.form.has_floor() { solution[terms].clamp(0.0, 0.98 * typical) } else { 0.0 };
     problem.form.start(exponents, log_amplitudes, floor)

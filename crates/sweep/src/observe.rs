@@ -4,7 +4,7 @@
 //! a strange one goes through, for the fit to say so.
 
 use forescale_core::count::FlopsRule;
-use forescale_core::observation::{Exclusion, ExclusionReason, Observation, Selection};
+use forescale_core::observation::{Exclusion, ExclusionReason, Observation, Selection, Training};
 use forescale_core::quantity::LossUnit;
 use forescale_core::record::{Metric, RunRecord};
 use forescale_core::run::Role;
@@ -60,6 +60,8 @@ fn observation(record: &RunRecord, selection: &Selection) -> Result<Observation,
         weight: 1.0,
         seed: Some(record.config.seed),
         eval_set_digest: Some(metric.eval_set_digest.clone()),
+        unique_tokens: None,
+        training: Training::default(),
     })
 }
 

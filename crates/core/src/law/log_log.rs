@@ -1,7 +1,7 @@
 //! L(C) = a·C^−b: a straight line in log–log, without a floor.
 
 use super::{
-    Centre, Domain, LawForm, Parameter, Position, Response, Term, Theta, amplitude, exponent, response_of_sum,
+    Centre, Domain, LawForm, Parameter, Position, Response, Term, Theta, amplitude, exponent, padded, response_of_sum,
 };
 use crate::math;
 
@@ -59,11 +59,11 @@ impl LawForm for LogLog {
     }
 
     fn natural(&self, theta: &Theta, centre: &Centre) -> Theta {
-        [math::exp(theta[0] + theta[1] * centre.log_flops), theta[1], 0.0, 0.0, 0.0]
+        padded([math::exp(theta[0] + theta[1] * centre.log_flops), theta[1]])
     }
 
     fn internal(&self, natural: &Theta, centre: &Centre) -> Theta {
-        [math::ln(natural[0]) - natural[1] * centre.log_flops, natural[1], 0.0, 0.0, 0.0]
+        padded([math::ln(natural[0]) - natural[1] * centre.log_flops, natural[1]])
     }
 
     fn natural_gradient(&self, index: usize, centre: &Centre) -> Theta {
@@ -80,7 +80,7 @@ impl LawForm for LogLog {
     }
 
     fn start(&self, exponents: [f64; 2], log_amplitudes: [f64; 2], _floor: f64) -> Theta {
-        [log_amplitudes[0], exponents[0], 0.0, 0.0, 0.0]
+        padded([log_amplitudes[0], exponents[0]])
     }
 
     fn terms(&self) -> usize {
@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn a_thousandfold_compute_at_kaplans_exponent_takes_off_29_percent() {
         // 1000^-0.050 = 0.70795.
-        let theta = LogLog.internal(&[3.0, 0.05, 0.0, 0.0, 0.0], &Centre::ONE);
+        let theta = LogLog.internal(&padded([3.0, 0.05]), &Centre::ONE);
         let [small, large] = [1e18, 1e21].map(|flops| LogLog.log_loss(&theta, &Centre::ONE.position(1.0, 1.0, flops)));
         assert!((math::exp(large - small) - 0.707_945_784_384_137_9).abs() < 1e-13);
     }

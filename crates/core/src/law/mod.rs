@@ -14,10 +14,22 @@ use core::str::FromStr;
 use crate::math;
 
 /// Parameters of the widest form.
-pub const MAX_PARAMETERS: usize = 5;
+pub const MAX_PARAMETERS: usize = 6;
 
 /// Values of θ, or a gradient; entries past the form's own count are zero.
 pub type Theta = [f64; MAX_PARAMETERS];
+
+/// θ from a form's own parameters, zeros after them.
+#[must_use]
+pub const fn padded<const COUNT: usize>(values: [f64; COUNT]) -> Theta {
+    let mut theta = [0.0; MAX_PARAMETERS];
+    let mut i = 0;
+    while i < COUNT {
+        theta[i] = values[i];
+        i += 1;
+    }
+    theta
+}
 
 /// Where a law is evaluated: logarithms of N, D and C, less those of a centre.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,7 +1,7 @@
 //! L(C) = a·C^−b + c: loss against compute, with a floor.
 
 use super::{
-    Centre, Domain, LawForm, Parameter, Position, Response, Term, Theta, amplitude, exponent, floor, response_of_sum,
+    Centre, Domain, LawForm, Parameter, Position, Response, Term, Theta, amplitude, exponent, floor, padded, response_of_sum,
 };
 use crate::math;
 
@@ -60,11 +60,11 @@ impl LawForm for PowerLaw {
     }
 
     fn natural(&self, theta: &Theta, centre: &Centre) -> Theta {
-        [math::exp(theta[0] + theta[1] * centre.log_flops), theta[1], theta[2], 0.0, 0.0]
+        padded([math::exp(theta[0] + theta[1] * centre.log_flops), theta[1], theta[2]])
     }
 
     fn internal(&self, natural: &Theta, centre: &Centre) -> Theta {
-        [math::ln(natural[0]) - natural[1] * centre.log_flops, natural[1], natural[2], 0.0, 0.0]
+        padded([math::ln(natural[0]) - natural[1] * centre.log_flops, natural[1], natural[2]])
     }
 
     fn natural_gradient(&self, index: usize, centre: &Centre) -> Theta {
@@ -81,7 +81,7 @@ impl LawForm for PowerLaw {
     }
 
     fn start(&self, exponents: [f64; 2], log_amplitudes: [f64; 2], floor: f64) -> Theta {
-        [log_amplitudes[0], exponents[0], floor, 0.0, 0.0]
+        padded([log_amplitudes[0], exponents[0], floor])
     }
 
     fn terms(&self) -> usize {
@@ -96,14 +96,14 @@ mod tests {
     #[test]
     fn a_case_worked_by_hand() {
         // a = 2, b = 0.5, c = 1 at C = 16: 2 / 4 + 1 = 1.5.
-        let theta = PowerLaw.internal(&[2.0, 0.5, 1.0, 0.0, 0.0], &Centre::ONE);
+        let theta = PowerLaw.internal(&padded([2.0, 0.5, 1.0]), &Centre::ONE);
         let at = Centre::ONE.position(1.0, 1.0, 16.0);
         assert!((math::exp(PowerLaw.log_loss(&theta, &at)) - 1.5).abs() < 1e-14);
     }
 
     #[test]
     fn the_centre_does_not_change_the_law() {
-        let natural = [2571.0, 0.0482, 1.69, 0.0, 0.0];
+        let natural = padded([2571.0, 0.0482, 1.69]);
         let far = Centre { log_params: 0.0, log_tokens: 0.0, log_flops: 49.0 };
         let [here, there] = [Centre::ONE, far]
             .map(|centre| PowerLaw.log_loss(&PowerLaw.internal(&natural, &centre), &centre.position(1.0, 1.0, 1e21)));

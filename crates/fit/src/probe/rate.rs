@@ -279,7 +279,7 @@ fn quadratic_form(points: &[(f64, f64)], gradient: &[f64; 3]) -> Option<f64> {
         }
     }
     let [a, b, c] = *gradient;
-    crate::linear::quadratic_inverse(&matrix, &[a, b, c, 0.0, 0.0], &[0, 1, 2])
+    crate::linear::quadratic_inverse(&matrix, &forescale_core::law::padded([a, b, c]), &[0, 1, 2])
 }
 
 impl Cell {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use forescale_core::count::{CountingRule, FlopsRule};
-use forescale_core::observation::{Exclusion, ExclusionReason, Observation, Selection};
+use forescale_core::observation::{Exclusion, ExclusionReason, Observation, Selection, Training};
 use forescale_core::quantity::LossUnit;
 use forescale_core::run::Role;
 use thiserror::Error;
@@ -235,6 +235,8 @@ impl Reader<'_> {
             weight: self.not_negative(self.columns.weight, row)?.unwrap_or(1.0),
             seed: seed.map(|seed| seed as u64),
             eval_set_digest: None,
+            unique_tokens: None,
+            training: Training::default(),
             run_id,
         })
     }
