@@ -108,7 +108,7 @@ pub struct LawOptimum {
     pub chosen: Choice,
     /// The optimum of training alone, without any cap.
     pub unconstrained: Choice,
-    /// The caps that the unconstrained optimum would break: `max_tokens`, `max_params`, `params`, `serving`.
+    /// The caps that hold it where it is: `max_tokens`, `max_params`, `params`, `serving`.
     pub binding: Vec<String>,
     /// Loss over that of the unconstrained optimum at the same budget, 1.02 for 2% more; where a budget is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
