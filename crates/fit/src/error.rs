@@ -152,6 +152,14 @@ pub enum FitError {
         /// Starts tried.
         starts: usize,
     },
+    /// There is no forecast to answer from.
+    #[error("{reason}\n\nhint: {hint}")]
+    NoForecast {
+        /// Why.
+        reason: String,
+        /// What can be done.
+        hint: String,
+    },
     /// No budget that was sought has this loss.
     #[error(
         "no budget reaches a loss of {loss}: the forecast runs from {highest:.4} at the smallest run to {lowest:.4} at a million times the largest\n\nhint: ask for a loss between the two"

@@ -64,7 +64,16 @@ pub fn forecast(
 ) -> Result<Forecast, FitError> {
     validate(observations, &options.fit)?;
     targets.iter().try_for_each(validate_target)?;
-    let (prepared, backtest) = prepare(observations, options);
+    Ok(assemble(observations, targets, options, prepare(observations, options)))
+}
+
+/// The forecast of each target by a forecaster that is ready, or its refusal.
+pub(crate) fn assemble(
+    observations: &[Observation],
+    targets: &[Target],
+    options: &ForecastOptions,
+    (prepared, backtest): (Prepared, Option<BacktestReport>),
+) -> Forecast {
     let (entries, diagnoses) = match prepared {
         Ok((forecaster, mut diagnoses)) => {
             let outlooks = targets.iter().map(|target| forecast_one(&forecaster, target, options));
@@ -80,7 +89,7 @@ pub fn forecast(
         }
     };
     let schema = FORECAST_SCHEMA.to_owned();
-    Ok(Forecast { schema, targets: entries, backtest, diagnoses, inputs: inputs(observations) })
+    Forecast { schema, targets: entries, reach: None, backtest, diagnoses, inputs: inputs(observations) }
 }
 
 fn validate_target(target: &Target) -> Result<(), FitError> {
@@ -94,12 +103,12 @@ fn validate_target(target: &Target) -> Result<(), FitError> {
     }
 }
 
-type Prepared = Result<(Forecaster, Vec<Diagnosis>), Refusal>;
+pub(crate) type Prepared = Result<(Forecaster, Vec<Diagnosis>), Refusal>;
 
 /// Why there is no forecast, and what can be done.
 pub(crate) struct Refusal {
-    reason: String,
-    hint: String,
+    pub(crate) reason: String,
+    pub(crate) hint: String,
 }
 
 /// A calibrated forecaster, or the reason why there is none; and the backtest that calibrated it.

@@ -9,6 +9,7 @@
 //! The only crate that knows argmin. No file, clock, environment or printing; random numbers only from a seed it was
 //! given; sums in fixed order, so that the number of threads changes nothing.
 
+mod allocation;
 mod backtest;
 mod check;
 mod cluster;
@@ -22,9 +23,11 @@ mod forecast;
 mod forecaster;
 mod form_error;
 mod functional;
+mod hyperparameters;
 mod linear;
 mod noise;
 mod objective;
+mod optimum;
 mod options;
 mod panels;
 mod path;
@@ -39,12 +42,15 @@ mod seal;
 mod session;
 mod solve;
 mod start;
+mod vertex;
 
 pub use backtest::{BacktestMode, BacktestOptions, backtest};
 pub use check::{Evidence, check};
 pub use error::FitError;
 pub use forecast::{ForecastOptions, Target, forecast};
 pub use forescale_core::law::LawName;
+pub use hyperparameters::recommend;
+pub use optimum::{OptimumError, optimum};
 pub use options::{FitOptions, Objective};
 pub use panels::{PanelInput, panels};
 pub use reach::reach;

@@ -224,6 +224,7 @@ mod tests {
         let answer = Forecast {
             schema: FORECAST_SCHEMA.to_owned(),
             targets: data.forecast.into_iter().collect(),
+            reach: None,
             backtest: data.backtest,
             diagnoses: data.diagnoses,
             inputs: inputs(),
@@ -246,6 +247,7 @@ mod tests {
         let answer = Forecast {
             schema: FORECAST_SCHEMA.to_owned(),
             targets: target,
+            reach: None,
             backtest: None,
             diagnoses: Vec::new(),
             inputs: inputs(),
