@@ -74,6 +74,19 @@ pub enum FitError {
         /// Budgets needed.
         needed: usize,
     },
+    /// Too few compute-optimal points for a line in logarithms.
+    #[error(
+        "approach {approach} found {} with smaller and larger sizes beside it; a power of compute needs at least {needed}\n\nhint: add sizes to more budgets until the loss rises on both sides of its lowest point",
+        counted(*.found, "optimum")
+    )]
+    TooFewOptima {
+        /// Number of the approach.
+        approach: u8,
+        /// Optima found.
+        found: usize,
+        /// Optima needed.
+        needed: usize,
+    },
     /// One group of several cannot be fitted.
     #[error("group `{group}`: {error}")]
     InGroup {
@@ -134,7 +147,8 @@ pub enum FitError {
 
 /// `1 run`, `2 runs`.
 fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+    let plural = noun.strip_suffix("um").map_or_else(|| format!("{noun}s"), |stem| format!("{stem}a"));
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {plural}") }
 }
 
 impl FitError {

@@ -9,6 +9,7 @@
 //! The only crate that knows argmin. No file, clock, environment or printing; random numbers only from a seed it was
 //! given; sums in fixed order, so that the number of threads changes nothing.
 
+mod approach;
 mod backtest;
 mod check;
 mod cluster;
@@ -40,6 +41,7 @@ mod session;
 mod solve;
 mod start;
 
+pub use approach::{ApproachOptions, CurvePoint, TrainingCurve, approaches};
 pub use backtest::{BacktestMode, BacktestOptions, backtest};
 pub use check::{Evidence, check};
 pub use error::FitError;
