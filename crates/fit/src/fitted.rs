@@ -69,6 +69,9 @@ fn validate_options(options: &FitOptions) -> Result<(), FitError> {
     if options.laws.is_empty() {
         return bad("laws", 0.0, "a list of at least 1 law");
     }
+    if let Some(start) = options.start_level.filter(|start| !(start.is_finite() && *start > 0.0)) {
+        return bad("start_level", start, "a finite number above 0");
+    }
     match options.objective {
         Objective::Huber { delta } | Objective::Asymmetric { delta, .. } if !(delta.is_finite() && delta > 0.0) => {
             bad("delta", delta, "a finite number above 0")
@@ -83,6 +86,7 @@ fn validate_options(options: &FitOptions) -> Result<(), FitError> {
 /// The observations a law is fitted to, or why it cannot be.
 fn points_for(law: LawName, observations: &[&Observation]) -> Result<(Vec<Observation>, bool), FitError> {
     let form = law.form();
+    let needs = form.needs();
     let (points, vertices) = match form.domain() {
         Domain::Compute => {
             let path = path::path_of(observations, form)?;
@@ -90,32 +94,47 @@ fn points_for(law: LawName, observations: &[&Observation]) -> Result<(Vec<Observ
         }
         Domain::SizeAndData => (observations.iter().map(|o| (*o).clone()).collect(), false),
     };
-    let (name, parameters, needed) = (form.name().to_owned(), form.parameters().len(), form.least_observations());
-    if points.len() < needed {
-        return Err(FitError::TooFew { law: name, found: points.len(), parameters, needed });
+    let (law, parameters) = (form.name().to_owned(), form.parameters().len());
+    if points.len() < needs.observations {
+        return Err(FitError::TooFew { law, found: points.len(), parameters, needed: needs.observations });
     }
     let budgets = path::distinct_budgets(&points);
-    let (wide, widest) = path::budgets_with_spread(observations);
-    match form.domain() {
-        Domain::Compute if budgets < parameters => {
-            Err(FitError::TooFewBudgets { law: name, found: budgets, needed: parameters })
-        }
-        Domain::SizeAndData if wide < 2 => {
-            Err(FitError::NoSpread { law: name, found: wide, needed_spread: NEEDED_SPREAD, widest })
-        }
-        _ => Ok((points, vertices)),
+    if budgets < needs.budgets {
+        return Err(FitError::TooFewBudgets { law, found: budgets, needed: needs.budgets });
     }
+    let (wide, widest) = path::budgets_with_spread(observations);
+    if wide < needs.spread_budgets {
+        let (needed, needed_spread) = (needs.spread_budgets, NEEDED_SPREAD);
+        return Err(FitError::NoSpread { law, found: wide, needed, needed_spread, widest });
+    }
+    let decades = path::decades(&points);
+    if decades < needs.decades {
+        return Err(FitError::TooFewDecades { law, found: decades, needed: needs.decades });
+    }
+    Ok((points, vertices))
+}
+
+/// The loss that learning starts from, where a law needs it: known, and above every loss.
+fn check_start(law: LawName, points: &[Observation], start_level: Option<f64>) -> Result<(), FitError> {
+    if !law.form().needs().start_level {
+        return Ok(());
+    }
+    let law = law.to_string();
+    let start = start_level.ok_or_else(|| FitError::NoStartLevel { law: law.clone() })?;
+    let highest = points.iter().map(|o| o.loss).fold(0.0, f64::max);
+    if highest < start { Ok(()) } else { Err(FitError::AboveStart { law, highest, start }) }
 }
 
 /// Fits one law to one group.
-pub(crate) fn fit_law(law: LawName, observations: &[&Observation], objective: Objective) -> Result<Fitted, FitError> {
+pub(crate) fn fit_law(law: LawName, observations: &[&Observation], options: &FitOptions) -> Result<Fitted, FitError> {
     let (mut points, vertices) = points_for(law, observations)?;
+    check_start(law, &points, options.start_level)?;
     let falloff = Falloff::of(observations);
     if let Some(falloff) = &falloff {
         points.iter_mut().for_each(|point| point.weight *= falloff.weight(point.flops));
     }
     let refs: Vec<&Observation> = points.iter().collect();
-    let problem = FitProblem::new(law.form(), &refs, Cost::of(objective));
+    let problem = FitProblem::from_start(law.form(), &refs, Cost::of(options.objective), options.start_level);
     let starts = starts(&problem);
     let found = solve_all(&problem, &starts);
     let Some(optimum) = best_of(&found) else {

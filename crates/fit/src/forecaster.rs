@@ -1,7 +1,7 @@
 //! The laws fitted to one group, ready to say what a run at any size, data and compute would come to.
 
 use forescale_core::estimate::Estimate;
-use forescale_core::law::{Domain, LawName, Position};
+use forescale_core::law::{Domain, Position};
 use forescale_core::math;
 use forescale_core::observation::Observation;
 use forescale_core::outcome::{Diagnosis, LawPrediction, Optimum};
@@ -91,6 +91,17 @@ impl FittedMember {
         self.fitted.problem.centre.position(params, tokens, flops)
     }
 
+    /// 1 for a law whose word counts beyond the data.
+    fn rank(&self) -> usize {
+        usize::from(self.fitted.law.form().extrapolates())
+    }
+
+    /// Whether the law has a best split of a budget.
+    fn has_optimum(&self) -> bool {
+        let Fitted { problem, optimum, .. } = &self.fitted;
+        problem.form.log_optimal_params(&optimum.theta, &problem.centre, 0.0).is_some()
+    }
+
     fn is_path_law(&self) -> bool {
         self.fitted.problem.is_path_law()
     }
@@ -137,11 +148,9 @@ impl Forecaster {
         Outlook { members: weighted, laws, predictive, decades_beyond, doubts }
     }
 
-    /// Equal weights; none for a law without a floor or off its path, unless nothing else is left.
+    /// Equal weights; none for a law that does not extrapolate or off its path, unless nothing else is left.
     fn weights(&self, target: &Target) -> Vec<f64> {
-        let rank = |member: &FittedMember| {
-            2 * usize::from(member.fitted.law != LawName::LOG_LOG) + usize::from(!member.is_off_path(target))
-        };
+        let rank = |member: &FittedMember| 2 * member.rank() + usize::from(!member.is_off_path(target));
         let ranks: Vec<usize> = self.members.iter().map(rank).collect();
         let best = ranks.iter().copied().max().unwrap_or(0);
         let count = ranks.iter().filter(|&&rank| rank == best).count() as f64;
@@ -177,9 +186,10 @@ impl Forecaster {
         (!agrees(6.0) && !by_the_runs).then_some(doubt)
     }
 
-    /// Compute-optimal N and D at a budget, where a law of size and data was fitted.
+    /// Compute-optimal N and D at a budget, by the first law of those with an optimum that extrapolates best.
     pub(crate) fn optimum(&self, flops: f64) -> Option<Optimum> {
-        let member = self.members.iter().find(|m| m.fitted.law == LawName::CHINCHILLA)?;
+        let able = self.members.iter().filter(|member| member.has_optimum());
+        let member = able.reduce(|best, next| if next.rank() > best.rank() { next } else { best })?;
         let fitted = &member.fitted;
         let product = flops / fitted.flops_per_product();
         let profile = fitted.profile(Functional::LogOptimalParams(math::ln(product)), self.level);

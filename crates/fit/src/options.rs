@@ -43,6 +43,9 @@ pub struct FitOptions {
     pub level: f64,
     /// Conventions the observations were made under; stated, not used.
     pub rules: Rules,
+    /// Loss an untrained model starts from, in the unit of the losses, where it is known (the corpus's unigram entropy):
+    /// laws that end there use it, and runs that are still near it are doubted.
+    pub start_level: Option<f64>,
 }
 
 impl Default for FitOptions {
@@ -52,6 +55,7 @@ impl Default for FitOptions {
             objective: Objective::default(),
             level: 0.9,
             rules: Rules { params: "matmul".to_owned(), flops: "exact".to_owned() },
+            start_level: None,
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::{FitError, FitOptions, objective, path};
 
 /// Fits each law asked for to each group of runs.
 ///
-/// Each law starts from 6 exponents per falling term (36 starts for Chinchilla), floor and amplitudes projected out, and
+/// Each law proposes its own starts (Chinchilla 36: 6 exponents per falling term, floor and amplitudes projected out), and
 /// every start is polished. Groups are fitted apart. A law that a group's runs cannot carry is an error only when no law
 /// asked for can be fitted to that group; otherwise its refusal is a diagnosis on the group's other fits.
 ///
@@ -71,7 +71,7 @@ pub(crate) fn fit_group(
 ) -> Result<(Vec<Fitted>, Vec<Diagnosis>), FitError> {
     let (mut fitted, mut refusals, mut first) = (Vec::new(), Vec::new(), None);
     for &law in &options.laws {
-        match fit_law(law, runs, options.objective) {
+        match fit_law(law, runs, options) {
             Ok(found) => fitted.push(found),
             Err(error) => {
                 refusals.push(Doubt::LawRefused { law: law.to_string(), error: error.clone() }.diagnosis());

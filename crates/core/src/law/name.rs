@@ -1,0 +1,79 @@
+//! Names of laws, as typed: always of one that exists.
+
+use core::fmt;
+use core::str::FromStr;
+
+use super::{LAWS, LawForm, chinchilla, log_log, power_law};
+
+/// The name of a law in the list: always one that exists.
+#[derive(Clone, Copy)]
+pub struct LawName(&'static dyn LawForm);
+
+impl LawName {
+    /// L(C) = aC^-b + c.
+    pub const POWER_LAW: Self = Self(&power_law::PowerLaw);
+    /// L(C) = aC^-b, for comparison.
+    pub const LOG_LOG: Self = Self(&log_log::LogLog);
+    /// L(N, D) = E + AN^-α + BD^-β.
+    pub const CHINCHILLA: Self = Self(&chinchilla::Chinchilla);
+
+    /// All laws.
+    #[must_use]
+    pub fn all() -> Vec<Self> {
+        LAWS.iter().copied().map(Self).collect()
+    }
+
+    /// The law's shape.
+    #[must_use]
+    pub fn form(self) -> &'static dyn LawForm {
+        self.0
+    }
+
+    /// The name as typed.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.0.name()
+    }
+}
+
+impl PartialEq for LawName {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for LawName {}
+
+impl fmt::Debug for LawName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for LawName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A law was asked for that is not in the list.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("`{name}` is not a law\n\nhint: use one of {known}")]
+pub struct UnknownLaw {
+    /// What was asked for.
+    pub name: String,
+    /// The names there are.
+    pub known: String,
+}
+
+impl FromStr for LawName {
+    type Err = UnknownLaw;
+
+    fn from_str(name: &str) -> Result<Self, UnknownLaw> {
+        let has = |law: &Self| law.as_str() == name || law.form().aliases().contains(&name);
+        Self::all().into_iter().find(has).ok_or_else(|| UnknownLaw {
+            name: name.to_owned(),
+            known: LAWS.iter().map(|law| format!("`{}`", law.name())).collect::<Vec<_>>().join(", "),
+        })
+    }
+}
