@@ -144,6 +144,26 @@ pub enum FitError {
         /// Where learning starts.
         start: f64,
     },
+    /// D/N hardly varies over the whole table.
+    #[error(
+        "`{law}` was given D/N over a factor of {widest:.2}; it needs at least {needed}\n\nhint: add one small run trained on many more tokens"
+    )]
+    OneRatio {
+        /// The law.
+        law: String,
+        /// The spread needed.
+        needed: f64,
+        /// The spread there is.
+        widest: f64,
+    },
+    /// No run saw data more than once.
+    #[error(
+        "`{law}` was given 0 runs that repeat data; it needs at least 1\n\nhint: name the distinct tokens of each run in a `unique_tokens` column, or ask for `--law chinchilla`"
+    )]
+    NoRepeats {
+        /// The law.
+        law: String,
+    },
     /// An option that means nothing.
     #[error("{option} is {value}; it must be {allowed}\n\nhint: leave `{option}` out for its default")]
     BadOption {

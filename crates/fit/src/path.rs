@@ -82,6 +82,11 @@ pub(crate) fn budgets_with_spread(observations: &[&Observation]) -> (usize, f64)
     (found, widest)
 }
 
+/// How far D/N reaches over all observations.
+pub(crate) fn overall_ratio_spread(observations: &[Observation]) -> f64 {
+    ratio_spread(&observations.iter().collect::<Vec<_>>()) * (1.0 + 1e-6)
+}
+
 fn ratio_spread(runs: &[&Observation]) -> f64 {
     let ratios = runs.iter().map(|o| o.tokens / o.params);
     let (low, high) = ratios.fold((f64::INFINITY, 0.0_f64), |(l, h), r| (l.min(r), h.max(r)));

@@ -3,7 +3,7 @@
 use core::fmt;
 use core::str::FromStr;
 
-use super::{LAWS, LawForm, chinchilla, log_log, power_law};
+use super::{LAWS, LawForm, chinchilla, data_constrained, gadre, log_log, power_law};
 
 /// The name of a law in the list: always one that exists.
 #[derive(Clone, Copy)]
@@ -16,6 +16,10 @@ impl LawName {
     pub const LOG_LOG: Self = Self(&log_log::LogLog);
     /// L(N, D) = E + AN^-α + BD^-β.
     pub const CHINCHILLA: Self = Self(&chinchilla::Chinchilla);
+    /// L(C, M) = E + (aM^η + bM^-η)C^-η.
+    pub const GADRE: Self = Self(&gadre::Gadre);
+    /// L(N, D, U) = E + AN′^-α + BD′^-α.
+    pub const DATA_CONSTRAINED: Self = Self(&data_constrained::DataConstrained);
 
     /// All laws.
     #[must_use]

@@ -118,8 +118,7 @@ pub fn approaches(observations: &[Observation], options: &ApproachOptions) -> Re
 }
 
 fn check(observations: &[Observation], options: &ApproachOptions) -> Result<(), FitError> {
-    let base = FitOptions { laws: vec![LawName::CHINCHILLA], objective: options.objective, ..FitOptions::default() };
-    validate(observations, &FitOptions { level: options.level, ..base })?;
+    validate(observations, &fit_options(options))?;
     let bad = |option, value, allowed| Err(FitError::BadOption { option, value, allowed });
     if options.approaches.is_empty() {
         return bad("approach", 0.0, "a list of 1, 2 and 3");
@@ -138,6 +137,12 @@ fn check(observations: &[Observation], options: &ApproachOptions) -> Result<(), 
         }
     }
     Ok(())
+}
+
+/// What approach 3 asks of the surface.
+fn fit_options(options: &ApproachOptions) -> FitOptions {
+    let (objective, level) = (options.objective, options.level);
+    FitOptions { laws: vec![LawName::CHINCHILLA], objective, level, ..FitOptions::default() }
 }
 
 fn refused(approach: Approach, error: &FitError) -> ApproachFit {

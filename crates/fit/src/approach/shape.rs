@@ -202,7 +202,7 @@ fn golden_section(of: &impl Fn(f64) -> f64, (mut low, mut high): (f64, f64), bes
 mod tests {
     use super::*;
     use crate::published;
-    use forescale_core::law::{chinchilla::Chinchilla, padded};
+    use forescale_core::law::{LawForm as _, chinchilla::Chinchilla, padded};
 
     #[test]
     fn the_lowest_points_of_a_chinchilla_law_are_its_optima() {
@@ -213,7 +213,7 @@ mod tests {
         let cut = crate::path::budgets(&all, 1.5);
         let slices: Vec<Slice> = cut.iter().map(|runs| Slice::new(runs, math::ln(runs[0].flops))).collect();
         for (found, budget) in lowest_points(&slices.iter().collect::<Vec<_>>()).expect("runs to spare").iter().zip(&cut) {
-            let best = Chinchilla::optimum(&padded(natural), budget[0].flops, 6.0);
+            let best = Chinchilla.optimum(&padded(natural), budget[0].flops, 6.0).expect("an optimum");
             let found = found.expect("a lowest point");
             assert!((math::exp(found.log_params) / best.params - 1.0).abs() < 1e-4, "{found:?}");
             assert!((found.loss / best.loss - 1.0).abs() < 1e-8, "{found:?}");

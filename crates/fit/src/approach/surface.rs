@@ -5,12 +5,12 @@
 
 use forescale_core::approach::{Approach, ApproachFit, OptimalPowers, OptimumAt};
 use forescale_core::estimate::Estimate;
-use forescale_core::law::{chinchilla::Chinchilla, padded};
+use forescale_core::law::padded;
 use forescale_core::math;
 use forescale_core::observation::Observation;
 
 use super::regression::bounded;
-use super::{ApproachOptions, empty};
+use super::{ApproachOptions, empty, fit_options};
 use crate::diagnose::{Doubt, doubts_of_fit};
 use crate::fitted::{Fitted, fit_law};
 use crate::functional::Functional;
@@ -19,7 +19,7 @@ use crate::{FitError, LawName};
 
 /// The surface's answer for one group.
 pub(super) fn fit(runs: &[&Observation], at: &[f64], options: &ApproachOptions) -> Result<ApproachFit, FitError> {
-    let fitted = fit_law(LawName::CHINCHILLA, runs, options.objective)?;
+    let fitted = fit_law(LawName::CHINCHILLA, runs, &fit_options(options))?;
     let doubts = doubts_of_fit(&fitted, runs, &[]);
     Ok(ApproachFit {
         powers: Some(powers(&fitted, options.level)),
@@ -33,7 +33,8 @@ pub(super) fn fit(runs: &[&Observation], at: &[f64], options: &ApproachOptions) 
 fn powers(fitted: &Fitted, level: f64) -> OptimalPowers {
     let natural = fitted.natural();
     let per_product = fitted.flops_per_product();
-    let one = Chinchilla::optimum(&natural, 1.0, per_product);
+    let one = fitted.problem.form.optimum(&natural, 1.0, per_product);
+    let [params_coefficient, tokens_coefficient] = one.map_or([f64::NAN; 2], |one| [one.params, one.tokens]);
     let params_exponent = exponent(fitted, level);
     let left = |end: Option<f64>| end.map(|end| 1.0 - end);
     let tokens_exponent = Estimate {
@@ -42,7 +43,7 @@ fn powers(fitted: &Fitted, level: f64) -> OptimalPowers {
         upper: left(params_exponent.lower),
         ..params_exponent
     };
-    OptimalPowers { params_exponent, params_coefficient: one.params, tokens_exponent, tokens_coefficient: one.tokens }
+    OptimalPowers { params_exponent, params_coefficient, tokens_exponent, tokens_coefficient }
 }
 
 /// a = β/(α+β), with the interval its gradient (−β, α)/(α+β)² gives.

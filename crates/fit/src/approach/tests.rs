@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::published;
-use forescale_core::law::{chinchilla::Chinchilla, padded};
+use forescale_core::law::{LawForm as _, chinchilla::Chinchilla, padded};
 use forescale_core::math;
 
 const HOFFMANN: [f64; 5] = [406.4, 410.7, 1.69, 0.34, 0.28];
@@ -17,7 +17,7 @@ fn budgets(natural: [f64; 5], reach: f64) -> Vec<Observation> {
     let mut runs = Vec::new();
     for budget in 0..5 {
         let flops = math::pow(10.0, 17.0 + f64::from(budget));
-        let best = Chinchilla::optimum(&padded(natural), flops, 6.0).params;
+        let best = Chinchilla.optimum(&padded(natural), flops, 6.0).expect("an optimum").params;
         for size in -3..=3 {
             let params = best * math::pow(reach, f64::from(size) / 3.0);
             let tokens = flops / (6.0 * params);
@@ -41,7 +41,7 @@ fn the_parabola_is_biased_as_published_and_the_correction_takes_the_bias_out() {
             let options = ApproachOptions { at: vec![1e24], reach: 20.0, ..only(Approach::Isoflop) };
             let report = approaches(&budgets(natural, reach), &options).expect("an answer");
             let found = report.fits[0].optima[0];
-            let truth = Chinchilla::optimum(&padded(natural), 1e24, 6.0);
+            let truth = Chinchilla.optimum(&padded(natural), 1e24, 6.0).expect("an optimum");
             let parabola = found.params.estimate * (1.0 + found.parabola_bias.expect("a bias"));
             let raw = 100.0 * (parabola / truth.params - 1.0);
             assert!((raw - expected).abs() <= 0.051, "{natural:?} {reach}: {raw}");
@@ -55,7 +55,7 @@ fn the_parabola_is_biased_as_published_and_the_correction_takes_the_bias_out() {
 fn with_noise_the_correction_still_leaves_less_than_the_parabola_does() {
     // The ladder of METHODS 8: bias below .01. Forty draws of .3% noise on +-4x at Hoffmann's constants; the mean error of
     // ln N* at 1e24 against its own standard error over draws.
-    let truth = Chinchilla::optimum(&padded(HOFFMANN), 1e24, 6.0).params;
+    let truth = Chinchilla.optimum(&padded(HOFFMANN), 1e24, 6.0).expect("an optimum").params;
     let (mut corrected, mut plain) = (Vec::new(), Vec::new());
     for seed in 0..40 {
         let runs = published::with_noise(&budgets(HOFFMANN, 4.0), 0.001, seed);
