@@ -4,6 +4,7 @@
 //! file, clock, thread, environment or random number, so that the same input gives the same bytes on every machine.
 
 pub mod answer;
+pub mod approach;
 pub mod corpus;
 pub mod cost;
 pub mod count;

@@ -74,6 +74,19 @@ pub enum FitError {
         /// Budgets needed.
         needed: usize,
     },
+    /// Too few compute-optimal points for a line in logarithms.
+    #[error(
+        "approach {approach} found {} with smaller and larger sizes beside it; a power of compute needs at least {needed}\n\nhint: add sizes to more budgets until the loss rises on both sides of its lowest point",
+        counted(*.found, "optimum")
+    )]
+    TooFewOptima {
+        /// Number of the approach.
+        approach: u8,
+        /// Optima found.
+        found: usize,
+        /// Optima needed.
+        needed: usize,
+    },
     /// One group of several cannot be fitted.
     #[error("group `{group}`: {error}")]
     InGroup {
@@ -131,6 +144,26 @@ pub enum FitError {
         /// Where learning starts.
         start: f64,
     },
+    /// D/N hardly varies over the whole table.
+    #[error(
+        "`{law}` was given D/N over a factor of {widest:.2}; it needs at least {needed}\n\nhint: add one small run trained on many more tokens"
+    )]
+    OneRatio {
+        /// The law.
+        law: String,
+        /// The spread needed.
+        needed: f64,
+        /// The spread there is.
+        widest: f64,
+    },
+    /// No run saw data more than once.
+    #[error(
+        "`{law}` was given 0 runs that repeat data; it needs at least 1\n\nhint: name the distinct tokens of each run in a `unique_tokens` column, or ask for `--law chinchilla`"
+    )]
+    NoRepeats {
+        /// The law.
+        law: String,
+    },
     /// An option that means nothing.
     #[error("{option} is {value}; it must be {allowed}\n\nhint: leave `{option}` out for its default")]
     BadOption {
@@ -176,7 +209,8 @@ pub enum FitError {
 
 /// `1 run`, `2 runs`.
 fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+    let plural = noun.strip_suffix("um").map_or_else(|| format!("{noun}s"), |stem| format!("{stem}a"));
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {plural}") }
 }
 
 impl FitError {

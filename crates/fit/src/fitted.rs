@@ -107,6 +107,13 @@ fn points_for(law: LawName, observations: &[&Observation]) -> Result<(Vec<Observ
         let (needed, needed_spread) = (needs.spread_budgets, NEEDED_SPREAD);
         return Err(FitError::NoSpread { law, found: wide, needed, needed_spread, widest });
     }
+    let widest = path::overall_ratio_spread(&points);
+    if widest < needs.ratio_spread {
+        return Err(FitError::OneRatio { law, needed: needs.ratio_spread, widest });
+    }
+    if needs.repeats && !points.iter().any(|o| o.unique_tokens.is_some_and(|unique| unique < o.tokens)) {
+        return Err(FitError::NoRepeats { law });
+    }
     let decades = path::decades(&points);
     if decades < needs.decades {
         return Err(FitError::TooFewDecades { law, found: decades, needed: needs.decades });

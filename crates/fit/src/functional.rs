@@ -74,7 +74,7 @@ mod tests {
         let (form, cost) = (LawName::CHINCHILLA.form(), Cost::of(crate::Objective::LeastSquares));
         let problem = FitProblem { form, centre, samples: Vec::new(), cost, tether: None };
         let theta = padded([-0.5, -0.3, 1.8, 0.34, 0.37]);
-        let at = Position { log_params: 2.0, log_tokens: 3.0, log_flops: 5.0, log_start: None };
+        let at = Position { log_params: 2.0, log_tokens: 3.0, log_flops: 5.0, ..Position::default() };
         let all = [
             Functional::Parameter(0),
             Functional::Prediction(at),

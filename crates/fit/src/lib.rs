@@ -10,6 +10,7 @@
 //! given; sums in fixed order, so that the number of threads changes nothing.
 
 mod allocation;
+mod approach;
 mod backtest;
 mod check;
 mod cluster;
@@ -44,6 +45,7 @@ mod solve;
 mod start;
 mod vertex;
 
+pub use approach::{ApproachOptions, CurvePoint, TrainingCurve, approaches};
 pub use backtest::{BacktestMode, BacktestOptions, backtest};
 pub use check::{Evidence, check};
 pub use error::FitError;

@@ -73,7 +73,7 @@ impl FitProblem {
             log_start: start_level.map(math::ln),
         };
         let sample = |o: &&Observation| Sample {
-            at: centre.position(o.params, o.tokens, o.flops),
+            at: centre.position(o.params, o.tokens, o.flops).repeated(o.tokens, o.unique_tokens),
             log_loss: math::ln(o.loss),
             weight: o.weight,
         };

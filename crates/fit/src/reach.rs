@@ -289,7 +289,7 @@ mod tests {
     fn a_law_of_size_and_data_gives_its_own_optimum() {
         // Hoffmann et al.'s rounded constants: at C = 1e21 the frontier's loss, by the formula of its page.
         let natural = forescale_core::law::padded([406.4, 410.7, 1.69, 0.34, 0.28]);
-        let best = forescale_core::law::chinchilla::Chinchilla::optimum(&natural, 1e21, 6.0);
+        let best = LawName::CHINCHILLA.form().optimum(&natural, 1e21, 6.0).expect("it has one");
         let runs = published::grid([406.4, 410.7, 1.69, 0.34, 0.28]);
         let answer = reach(&runs, best.loss, &only(LawName::CHINCHILLA)).expect("within reach");
         let found = reached(&answer);

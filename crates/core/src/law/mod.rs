@@ -48,6 +48,17 @@ pub struct Position {
     pub log_flops: f64,
     /// Logarithm of the loss that learning starts from, where it was measured.
     pub log_start: Option<f64>,
+    /// ln(D/U): how often the data were seen, 0 where each token was seen once.
+    pub log_repeats: f64,
+}
+
+impl Position {
+    /// The same position of a run of D tokens, `unique` of them distinct; none stands for all.
+    #[must_use]
+    pub fn repeated(self, tokens: f64, unique: Option<f64>) -> Self {
+        let log_repeats = unique.map_or(0.0, |unique| math::ln(tokens / unique).max(0.0));
+        Self { log_repeats, ..self }
+    }
 }
 
 /// The point that positions are measured from, and what all positions of a family share.
@@ -72,6 +83,7 @@ impl Centre {
             log_tokens: math::ln(tokens) - self.log_tokens,
             log_flops: math::ln(flops) - self.log_flops,
             log_start: self.log_start,
+            log_repeats: 0.0,
         }
     }
 
@@ -143,6 +155,10 @@ pub struct Needs {
     pub budgets: usize,
     /// Budgets within which D/N varies enough to tell N from D.
     pub spread_budgets: usize,
+    /// How far D/N must reach over all observations, as a factor; 0 where it does not matter.
+    pub ratio_spread: f64,
+    /// Whether some observations must have seen data more than once.
+    pub repeats: bool,
     /// Decades of compute.
     pub decades: f64,
     /// Whether the loss that learning starts from must be known.
@@ -158,7 +174,15 @@ impl Needs {
             Domain::Compute => (parameters, 0),
             Domain::SizeAndData => (0, 2),
         };
-        Self { observations: parameters + 1, budgets, spread_budgets, decades: 0.0, start_level: false }
+        Self {
+            observations: parameters + 1,
+            budgets,
+            spread_budgets,
+            ratio_spread: 0.0,
+            repeats: false,
+            decades: 0.0,
+            start_level: false,
+        }
     }
 }
 
@@ -285,6 +309,8 @@ laws! {
     chinchilla::Chinchilla,
     coupled::Coupled,
     kaplan::Kaplan,
+    gadre::Gadre,
+    data_constrained::DataConstrained,
 }
 
 #[cfg(test)]
@@ -292,14 +318,15 @@ mod tests {
     use super::*;
 
     const START: Option<f64> = Some(1.3);
-    const HERE: Position = Position { log_params: 0.7, log_tokens: -1.3, log_flops: 2.1, log_start: START };
+    const HERE: Position =
+        Position { log_params: 0.7, log_tokens: -1.3, log_flops: 2.1, log_start: START, log_repeats: 0.8 };
     const CENTRE: Centre = Centre { log_params: 11.0, log_tokens: 14.0, log_flops: 27.0, log_start: START };
 
     /// Ten runs of a law with every kind of bend, to start from.
     fn samples() -> Vec<Sample> {
         let sample = |i: i32| {
             let [x, y] = [0.9 * f64::from(i - 5), if i % 3 == 0 { 1.1 } else { -0.4 * f64::from(i - 4) }];
-            let at = Position { log_params: x, log_tokens: y, log_flops: x + y, log_start: START };
+            let at = Position { log_params: x, log_tokens: y, log_flops: x + y, log_start: START, log_repeats: 0.0 };
             Sample { at, log_loss: math::ln(1.1 + 0.6 * math::exp(-0.3 * x) + 0.4 * math::exp(-0.4 * y)), weight: 1.0 }
         };
         (0..10).map(sample).collect()
