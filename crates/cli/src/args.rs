@@ -293,6 +293,9 @@ pub(crate) struct FitArgs {
     pub(crate) source: PathBuf,
     #[command(flatten)]
     pub(crate) law: LawArgs,
+    /// Also fit the held-out target, once it is trained: for the law's parameters, never for a forecast of that target
+    #[arg(long)]
+    pub(crate) with_target: bool,
     #[command(flatten)]
     pub(crate) table: TableArgs,
     /// Print JSON

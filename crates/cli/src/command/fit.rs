@@ -6,7 +6,10 @@ use crate::output;
 use crate::source::Material;
 
 pub(crate) fn run(args: &FitArgs) -> anyhow::Result<Answer> {
-    let material = Material::open(&args.source, &args.table)?;
+    let mut material = Material::open(&args.source, &args.table)?;
+    if args.with_target {
+        material.let_target_in()?;
+    }
     material.say_notes();
     let options = material.fit_options(&args.law)?;
     let report = material.fit(&options)?;
