@@ -13,6 +13,8 @@ mod backtest;
 mod check;
 mod cluster;
 mod crps;
+#[cfg(test)]
+mod curves;
 mod diagnose;
 mod ensemble;
 mod error;
@@ -34,6 +36,8 @@ mod profile;
 #[cfg(test)]
 mod published;
 mod reach;
+#[cfg(test)]
+mod recovery;
 mod scale;
 mod seal;
 mod session;
