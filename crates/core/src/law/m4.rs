@@ -241,7 +241,7 @@ mod tests {
             for x in [-30.0, -8.0, -0.1, 0.0, 0.4, 6.0, 25.0] {
                 let natural = [1.7, 0.3, a, 0.62, 3.38, 0.0];
                 let loss = math::exp(M4.log_loss(&M4.internal(&natural, &Centre::ONE), &at(x)));
-                assert!(0.62 <= loss && loss <= 3.38, "{a} {x} {loss}");
+                assert!((0.62..=3.38).contains(&loss), "{a} {x} {loss}");
                 // Next to either level the difference in the formula has no digits left.
                 if (0.63..3.37).contains(&loss) {
                     let side = math::ln(loss - 0.62) - a * math::ln(3.38 - loss) - math::ln(1.7) + 0.3 * x;
