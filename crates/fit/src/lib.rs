@@ -15,6 +15,8 @@ mod backtest;
 mod check;
 mod cluster;
 mod crps;
+#[cfg(test)]
+mod curves;
 mod diagnose;
 mod ensemble;
 mod error;
@@ -38,6 +40,8 @@ mod profile;
 #[cfg(test)]
 mod published;
 mod reach;
+#[cfg(test)]
+mod recovery;
 mod scale;
 mod seal;
 mod session;

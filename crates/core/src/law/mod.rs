@@ -414,6 +414,15 @@ mod tests {
     }
 
     #[test]
+    fn a_law_has_an_optimum_when_it_is_of_size_and_data() {
+        // A forecast at a budget alone stands on it.
+        for law in LawName::all() {
+            let best = law.form().log_optimal_params(&examples(law)[0], &CENTRE, 30.0);
+            assert_eq!(best.is_some(), law.form().domain() == Domain::SizeAndData, "{law}");
+        }
+    }
+
+    #[test]
     fn the_optimum_moves_with_theta_as_its_gradient_says() {
         for law in LawName::all() {
             for theta in examples(law) {

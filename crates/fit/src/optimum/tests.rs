@@ -44,7 +44,7 @@ fn a_cap_on_tokens_costs_what_the_true_law_says() {
     assert!((law.chosen.params.estimate / (1e23 / 3e11) - 1.0).abs() < 1e-6, "{law:?}");
     assert_eq!(law.chosen.tokens.lower, law.chosen.tokens.upper);
     let natural = forescale_core::law::padded(HOFFMANN);
-    let best = forescale_core::law::chinchilla::Chinchilla::optimum(&natural, 1e23, 6.0);
+    let best = LawName::CHINCHILLA.form().optimum(&natural, 1e23, 6.0).expect("it has one");
     let capped = 1.69 + 406.4 * math::pow(1e23 / 3e11, -0.34) + 410.7 * math::pow(5e10, -0.28);
     let ratio = law.loss_ratio.expect("a budget was given");
     assert!(holds(&law.chosen.loss, capped), "{:?} {capped}", law.chosen.loss);
