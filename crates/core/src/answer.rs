@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::cost::CostRange;
 use crate::estimate::Estimate;
 use crate::outcome::{Diagnosis, Inputs};
 
@@ -31,6 +32,21 @@ pub struct Reach {
     pub params: Option<Estimate>,
     /// D at that budget.
     pub tokens: Option<Estimate>,
+}
+
+/// What else was asked at a target, each where it was.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Answers {
+    /// The best size and data under caps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub optimum: Option<OptimumUnderCap>,
+    /// The learning rate and batch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recommendations: Option<Recommendations>,
+    /// What the compute costs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<CostRange>,
 }
 
 /// What an optimum is sought for: exactly one of the two is given.

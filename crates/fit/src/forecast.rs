@@ -89,7 +89,7 @@ pub(crate) fn assemble(
         }
     };
     let schema = FORECAST_SCHEMA.to_owned();
-    Forecast { schema, targets: entries, reach: None, backtest, diagnoses, inputs: inputs(observations) }
+    Forecast { schema, targets: entries, reach: None, answers: None, backtest, diagnoses, inputs: inputs(observations) }
 }
 
 fn validate_target(target: &Target) -> Result<(), FitError> {
