@@ -7,7 +7,7 @@ use forescale_core::run::Role;
 
 use crate::fitted::{Fitted, fit_law};
 use crate::published::{self, ZipfLearner};
-use crate::{FitError, FitOptions, Objective};
+use crate::{FitError, FitOptions, ForecastOptions, Objective, Target, forecast};
 
 /// Where learning starts in the S-shaped truth: the unigram entropy of the tiny ladder's corpus.
 const START: f64 = 3.38;
@@ -144,6 +144,41 @@ fn a_law_refuses_runs_that_cannot_tell_its_parameters() {
         all.iter().enumerate().filter(|(i, _)| *i < 14 || i % 7 == 3).map(|(_, o)| o.clone()).collect();
     assert!(fitted(LawName::CHINCHILLA, &thin, None).is_ok());
     assert!(matches!(refusal(LawName::COUPLED, &thin, None), FitError::NoSpread { found: 2, needed: 3, .. }));
+}
+
+#[test]
+fn the_optimum_at_a_budget_is_the_coupled_laws_where_no_other_was_fitted() {
+    // N* and D* of the truth itself; the law is fitted to runs without noise.
+    let natural = truths()[7].1;
+    let runs = surface(LawName::COUPLED, &natural);
+    let fit = FitOptions { laws: vec![LawName::KAPLAN, LawName::COUPLED], ..options(None) };
+    let asked = ForecastOptions { fit, backtest: false, ..ForecastOptions::default() };
+    let target = Target { flops: 1e24, params: None, tokens: None };
+    let answer = forecast(&runs, &[target], &asked).expect("fits");
+    let truth = LawName::COUPLED.form().optimum(&natural, 1e24, 6.0).expect("an optimum");
+    let found = answer.targets[0].optimum.as_ref().expect("an optimum");
+    assert!((found.params.estimate / truth.params - 1.0).abs() < 1e-4, "{found:?}");
+    assert!((found.tokens.estimate / truth.tokens - 1.0).abs() < 1e-4, "{found:?}");
+    assert!((answer.targets[0].median.expect("a median") / truth.loss - 1.0).abs() < 1e-4);
+    let weights: Vec<f64> = answer.targets[0].laws.iter().map(|law| law.weight).collect();
+    assert_eq!(weights, vec![0.0, 1.0], "a law without a floor has no say beside one with");
+}
+
+#[test]
+fn intervals_of_an_s_with_noise_hold_its_truth() {
+    // 21 runs with 0.2% noise, one seed; 99% intervals.
+    let (_, natural, decades) = truths()[3];
+    let runs = published::with_noise(&path(LawName::M4, &natural, decades, 21), 0.002, 7);
+    let laws = vec![LawName::M4, LawName::M4_PINNED, LawName::BNSL, LawName::M3];
+    let report = crate::fit(&runs, &[], &FitOptions { laws, level: 0.99, ..options(Some(START)) }).expect("fits");
+    assert_eq!(report.fits.len(), 4);
+    for fit in &report.fits[..2] {
+        for (symbol, truth) in [("c", 0.105), ("a", 0.55), ("E", 0.62)] {
+            let found = &fit.parameters[symbol];
+            let [lower, upper] = [found.lower, found.upper].map(|end| end.expect("bounded"));
+            assert!((lower..=upper).contains(&truth), "{} {symbol}: {found:?}", fit.law);
+        }
+    }
 }
 
 #[test]

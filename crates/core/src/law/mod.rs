@@ -263,7 +263,7 @@ pub trait LawForm: Sync {
     }
 }
 
-/// A published value that is θ[index] plus `factor` times θ[other]: an amplitude moved back from the centre.
+/// A published value that is one coordinate plus `factor` times another: an amplitude moved back from the centre.
 fn moved(theta: &Theta, index: usize, other: usize, factor: f64) -> (f64, Theta) {
     let mut gradient = Theta::default();
     gradient[other] = factor;
