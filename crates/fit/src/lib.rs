@@ -24,6 +24,7 @@ mod forecaster;
 mod form_error;
 mod functional;
 mod linear;
+mod multi_power;
 mod noise;
 mod objective;
 mod options;
@@ -34,6 +35,8 @@ mod problem;
 mod profile;
 #[cfg(test)]
 mod published;
+#[cfg(test)]
+mod published_fits;
 mod reach;
 mod scale;
 mod seal;
@@ -47,6 +50,7 @@ pub use check::{Evidence, check};
 pub use error::FitError;
 pub use forecast::{ForecastOptions, Target, forecast};
 pub use forescale_core::law::LawName;
+pub use multi_power::{CurveScore, LossCurve, ScheduleFit, ScheduleOptions, StepLoss, fit_schedule};
 pub use options::{FitOptions, Objective};
 pub use panels::{PanelInput, panels};
 pub use reach::reach;

@@ -8,6 +8,7 @@
 //!
 //! Adding a law is one new file and one line in the list at the end of this module.
 
+pub mod multi_power;
 mod name;
 mod optimum;
 mod projection;
@@ -311,7 +312,8 @@ mod tests {
     use super::*;
 
     const START: Option<f64> = Some(1.3);
-    const HERE: Position = Position { log_params: 0.7, log_tokens: -1.3, log_flops: 2.1, log_start: START, log_repeats: 0.8 };
+    const HERE: Position =
+        Position { log_params: 0.7, log_tokens: -1.3, log_flops: 2.1, log_start: START, log_repeats: 0.8 };
     const CENTRE: Centre = Centre { log_params: 11.0, log_tokens: 14.0, log_flops: 27.0, log_start: START };
 
     /// Ten runs of a law with every kind of bend, to start from.

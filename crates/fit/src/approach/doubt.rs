@@ -42,11 +42,21 @@ impl Doubt {
 
     fn hint(&self) -> &'static str {
         match self {
-            Self::RawMinimum { .. } => "prefer approach 2 or 3; where only curves exist, repeat the smallest sizes with other seeds",
-            Self::BudgetsRefused { .. } => "add sizes to those budgets until the loss rises on both sides of its lowest point",
-            Self::ParabolaBias { .. } => "quote the corrected size; the plain parabola's is given for comparison with papers that used it",
-            Self::Uncorrected => "add sizes: each budget needs one more than four, or there must be three budgets of four",
-            Self::ApproachesDisagree { .. } => "ask whether the smallest runs were tuned and fully decayed; a recipe that drifts with size moves the approaches apart",
+            Self::RawMinimum { .. } => {
+                "prefer approach 2 or 3; where only curves exist, repeat the smallest sizes with other seeds"
+            }
+            Self::BudgetsRefused { .. } => {
+                "add sizes to those budgets until the loss rises on both sides of its lowest point"
+            }
+            Self::ParabolaBias { .. } => {
+                "quote the corrected size; the plain parabola's is given for comparison with papers that used it"
+            }
+            Self::Uncorrected => {
+                "add sizes: each budget needs one more than four, or there must be three budgets of four"
+            }
+            Self::ApproachesDisagree { .. } => {
+                "ask whether the smallest runs were tuned and fully decayed; a recipe that drifts with size moves the approaches apart"
+            }
         }
     }
 }

@@ -16,9 +16,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use forescale_core::approach::{
-    APPROACHES_SCHEMA, Approach, ApproachFit, ApproachReport, OptimalPowers, OptimumAt,
-};
+use forescale_core::approach::{APPROACHES_SCHEMA, Approach, ApproachFit, ApproachReport, OptimalPowers, OptimumAt};
 use forescale_core::observation::Observation;
 
 use crate::fitted::validate;
@@ -177,7 +175,8 @@ impl<'a> Asked<'a> {
     fn new(runs: &'a [&'a Observation], group: Option<&str>, options: &'a ApproachOptions) -> Self {
         let curves: Vec<_> = options.curves.iter().filter(|curve| curve.group.as_deref() == group).collect();
         let largest = runs.iter().map(|o| o.flops).fold(0.0, f64::max);
-        let at = if options.at.is_empty() { vec![largest, 10.0 * largest, 100.0 * largest] } else { options.at.clone() };
+        let at =
+            if options.at.is_empty() { vec![largest, 10.0 * largest, 100.0 * largest] } else { options.at.clone() };
         Self { runs, curves, at, options }
     }
 
@@ -214,7 +213,8 @@ impl<'a> Asked<'a> {
         let lines = Lines::through(&corrected).unwrap_or(parabolas);
         let mut optima = lines.optima(&self.at, level);
         for optimum in &mut optima {
-            optimum.parabola_bias = Some(parabolas.params.at(optimum.flops, level).estimate / optimum.params.estimate - 1.0);
+            optimum.parabola_bias =
+                Some(parabolas.params.at(optimum.flops, level).estimate / optimum.params.estimate - 1.0);
         }
         Ok(ApproachFit {
             powers: Some(lines.powers(level)),
@@ -258,9 +258,8 @@ struct Lines {
 
 impl Lines {
     fn through(optima: &[Optimum]) -> Option<Self> {
-        let line = |of: fn(&Optimum) -> f64| {
-            Power::through(&optima.iter().map(|o| (o.log_flops, of(o))).collect::<Vec<_>>())
-        };
+        let line =
+            |of: fn(&Optimum) -> f64| Power::through(&optima.iter().map(|o| (o.log_flops, of(o))).collect::<Vec<_>>());
         Some(Self {
             params: line(|o| o.log_params)?,
             tokens: line(|o| o.log_tokens)?,
@@ -287,6 +286,12 @@ impl Lines {
         };
         at.iter().map(one).collect()
     }
+}
+
+/// The lowest point of each budget that has one, as an observation; with the parabola's bias corrected or as it is.
+#[cfg(test)]
+pub(crate) fn vertices_of(runs: &[&Observation], reach: f64, corrected: bool) -> Vec<Observation> {
+    isoflop::budgets_of(runs, reach).iter().filter_map(|budget| budget.as_observation(corrected)).collect()
 }
 
 /// Fits of one group, in the order they were made.

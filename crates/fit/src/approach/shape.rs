@@ -54,9 +54,8 @@ pub(crate) struct Lowest {
 impl Slice {
     /// The runs of a budget of e^`log_flops` FLOPs.
     pub(crate) fn new(runs: &[&Observation], log_flops: f64) -> Self {
-        let mean = |of: fn(&Observation) -> f64| {
-            runs.iter().map(|o| math::ln(of(o))).sum::<f64>() / runs.len().max(1) as f64
-        };
+        let mean =
+            |of: fn(&Observation) -> f64| runs.iter().map(|o| math::ln(of(o))).sum::<f64>() / runs.len().max(1) as f64;
         let (log_params, log_tokens) = (mean(|o| o.params), mean(|o| o.tokens));
         let point = |o: &&Observation| Point {
             log_params: math::ln(o.params) - log_params,
@@ -212,7 +211,9 @@ mod tests {
         let all: Vec<&Observation> = runs.iter().collect();
         let cut = crate::path::budgets(&all, 1.5);
         let slices: Vec<Slice> = cut.iter().map(|runs| Slice::new(runs, math::ln(runs[0].flops))).collect();
-        for (found, budget) in lowest_points(&slices.iter().collect::<Vec<_>>()).expect("runs to spare").iter().zip(&cut) {
+        for (found, budget) in
+            lowest_points(&slices.iter().collect::<Vec<_>>()).expect("runs to spare").iter().zip(&cut)
+        {
             let best = Chinchilla.optimum(&padded(natural), budget[0].flops, 6.0).expect("an optimum");
             let found = found.expect("a lowest point");
             assert!((math::exp(found.log_params) / best.params - 1.0).abs() < 1e-4, "{found:?}");
