@@ -156,6 +156,19 @@ pub enum FitError {
         /// The spread there is.
         widest: f64,
     },
+    /// Too few learning-rate schedules, or none whose rate falls.
+    #[error(
+        "`multi_power` was given {}, {falling} of which lets the rate fall; it needs at least {needed}, and 1 that falls\n\nhint: add a run under another schedule",
+        counted(*.found, "schedule")
+    )]
+    TooFewSchedules {
+        /// Schedules given.
+        found: usize,
+        /// Of them, those whose rate falls.
+        falling: usize,
+        /// Schedules needed.
+        needed: usize,
+    },
     /// No run saw data more than once.
     #[error(
         "`{law}` was given 0 runs that repeat data; it needs at least 1\n\nhint: name the distinct tokens of each run in a `unique_tokens` column, or ask for `--law chinchilla`"

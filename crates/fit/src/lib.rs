@@ -28,6 +28,7 @@ mod form_error;
 mod functional;
 mod hyperparameters;
 mod linear;
+mod multi_power;
 mod noise;
 mod objective;
 mod optimum;
@@ -39,6 +40,8 @@ mod problem;
 mod profile;
 #[cfg(test)]
 mod published;
+#[cfg(test)]
+mod published_fits;
 mod reach;
 #[cfg(test)]
 mod recovery;
@@ -57,6 +60,7 @@ pub use forecast::{ForecastOptions, Target, forecast};
 pub use forescale_core::law::LawName;
 pub use hyperparameters::recommend;
 pub use optimum::{OptimumError, optimum};
+pub use multi_power::{CurveScore, LossCurve, ScheduleFit, ScheduleOptions, StepLoss, fit_schedule};
 pub use options::{FitOptions, Objective};
 pub use panels::{PanelInput, panels};
 pub use reach::reach;

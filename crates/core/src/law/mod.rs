@@ -9,6 +9,7 @@
 //! Adding a law is one new file and one line in the list at the end of this module.
 
 mod join;
+pub mod multi_power;
 mod name;
 mod optimum;
 mod projection;

@@ -26,6 +26,9 @@ pub(crate) struct Budget<'a> {
     slice: Slice,
     /// ln N of the parabola's vertex.
     parabola: Option<f64>,
+    /// L there.
+    #[cfg_attr(not(test), allow(dead_code, reason = "only a forecast through vertices needs it"))]
+    parabola_loss: Option<f64>,
     /// The lowest point with the bias corrected.
     pub(crate) lowest: Option<Lowest>,
     refused: Option<BudgetRefusal>,
@@ -34,6 +37,7 @@ pub(crate) struct Budget<'a> {
 /// Vertex of a parabola through (ln N, L).
 struct Vertex {
     at: f64,
+    loss: f64,
     opens_upward: bool,
 }
 
@@ -52,9 +56,10 @@ impl<'a> Budget<'a> {
         let level = |o: &Observation| math::exp(path::level(o, slope, log_flops));
         let (near, vertex) = window(&runs, &level, reach);
         let refused = refusal(&near, vertex.as_ref());
-        let parabola = vertex.filter(|v| v.opens_upward && refused.is_none()).map(|v| v.at);
+        let vertex = vertex.filter(|v| v.opens_upward && refused.is_none());
+        let (parabola, parabola_loss) = (vertex.as_ref().map(|v| v.at), vertex.as_ref().map(|v| v.loss));
         let slice = Slice::new(&near, log_flops);
-        Self { runs, near, log_flops, slice, parabola, lowest: None, refused }
+        Self { runs, near, log_flops, slice, parabola, parabola_loss, lowest: None, refused }
     }
 
     /// The plain parabola's optimum.
@@ -67,6 +72,16 @@ impl<'a> Budget<'a> {
     pub(crate) fn corrected(&self) -> Option<Optimum> {
         let Lowest { log_params, log_tokens, .. } = self.lowest?;
         Some(Optimum { log_flops: self.log_flops, log_params, log_tokens })
+    }
+
+    /// Its lowest point as a run that was never trained.
+    #[cfg(test)]
+    pub(crate) fn as_observation(&self, corrected: bool) -> Option<Observation> {
+        let optimum = if corrected { self.corrected()? } else { self.plain()? };
+        let loss = if corrected { self.lowest?.loss } else { self.parabola_loss? };
+        let [flops, params, tokens] = [optimum.log_flops, optimum.log_params, optimum.log_tokens].map(math::exp);
+        let one = (*self.near.first()?).clone();
+        Some(Observation { flops, params, tokens, loss, ..one })
     }
 
     /// The budget as a reader sees it.
@@ -129,8 +144,9 @@ fn vertex_of(near: &[&Observation], level: &impl Fn(&Observation) -> f64) -> Opt
     }
     let middle = near.iter().map(|o| math::ln(o.params)).sum::<f64>() / near.len() as f64;
     let points: Vec<(f64, f64)> = near.iter().map(|o| (math::ln(o.params) - middle, level(o))).collect();
-    let [_, linear, square] = path::parabola(&points)?;
-    Some(Vertex { at: middle - 0.5 * linear / square, opens_upward: square > 0.0 })
+    let [constant, linear, square] = path::parabola(&points)?;
+    let away = -0.5 * linear / square;
+    Some(Vertex { at: middle + away, loss: constant + 0.5 * linear * away, opens_upward: square > 0.0 })
 }
 
 fn refusal(near: &[&Observation], vertex: Option<&Vertex>) -> Option<BudgetRefusal> {

@@ -288,6 +288,12 @@ impl Lines {
     }
 }
 
+/// The lowest point of each budget that has one, as an observation; with the parabola's bias corrected or as it is.
+#[cfg(test)]
+pub(crate) fn vertices_of(runs: &[&Observation], reach: f64, corrected: bool) -> Vec<Observation> {
+    isoflop::budgets_of(runs, reach).iter().filter_map(|budget| budget.as_observation(corrected)).collect()
+}
+
 /// Fits of one group, in the order they were made.
 fn by_group(fits: &mut [ApproachFit]) -> BTreeMap<Option<String>, Vec<&mut ApproachFit>> {
     let mut groups: BTreeMap<Option<String>, Vec<&mut ApproachFit>> = BTreeMap::new();
