@@ -101,8 +101,8 @@ type Prepared = Result<(Forecaster, Vec<Diagnosis>), Refusal>;
 
 /// Why there is no forecast, and what can be done.
 pub(crate) struct Refusal {
-    reason: String,
-    hint: String,
+    pub(crate) reason: String,
+    pub(crate) hint: String,
 }
 
 /// A calibrated forecaster, or the reason why there is none; and the backtest that calibrated it.

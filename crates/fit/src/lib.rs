@@ -10,9 +10,12 @@
 //! given; sums in fixed order, so that the number of threads changes nothing.
 
 mod backtest;
+mod best_of;
 mod check;
 mod cluster;
+mod compare;
 mod crps;
+mod design;
 mod diagnose;
 mod ensemble;
 mod error;
@@ -21,6 +24,7 @@ mod fitted;
 mod forecast;
 mod forecaster;
 mod form_error;
+mod frontier;
 mod functional;
 mod linear;
 mod noise;
@@ -41,7 +45,10 @@ mod solve;
 mod start;
 
 pub use backtest::{BacktestMode, BacktestOptions, backtest};
+pub use best_of::{BestOfError, Reduced, best_of};
 pub use check::{Evidence, check};
+pub use compare::{CompareError, Recipe, compare};
+pub use design::{Candidate, CandidateGrid, DesignError, DesignOptions, candidate_grid, design};
 pub use error::FitError;
 pub use forecast::{ForecastOptions, Target, forecast};
 pub use forescale_core::law::LawName;
