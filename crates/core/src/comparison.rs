@@ -6,7 +6,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::estimate::{Estimate, Interval};
+use crate::estimate::Estimate;
 use crate::outcome::{Diagnosis, Inputs};
 use crate::quantity::LossUnit;
 
@@ -43,7 +43,7 @@ pub struct LawComparison {
     pub loss_a: f64,
     /// Loss of B.
     pub loss_b: f64,
-    /// Compute multiplier, absent where B does not reach A's loss.
+    /// Compute multiplier, absent where no budget of B gives A's loss.
     pub multiplier: Option<f64>,
 }
 
@@ -64,7 +64,7 @@ pub struct BudgetComparison {
     /// B's loss less A's, median and interval: negative where B is better.
     pub difference: Estimate,
     /// Compute multiplier: A's budget over the budget with which B reaches A's loss. Above 1 B needs less compute. Absent
-    /// where B is not expected to reach that loss at all.
+    /// where no budget of B within a factor of a million is expected to give that loss.
     pub multiplier: Option<f64>,
     /// Its interval: an end is absent where the data set none.
     pub multiplier_lower: Option<f64>,
@@ -76,6 +76,16 @@ pub struct BudgetComparison {
     pub level: f64,
     /// Law by law.
     pub laws: Vec<LawComparison>,
+}
+
+/// Budgets from the least to the most.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ComputeRange {
+    /// The least, FLOPs.
+    pub least: f64,
+    /// The most, FLOPs.
+    pub most: f64,
 }
 
 /// Where the two curves meet.
@@ -106,8 +116,8 @@ pub struct Comparison {
     pub budgets: Vec<BudgetComparison>,
     /// Where the curves cross, in rising order of compute; empty where they do not within `searched`.
     pub crossings: Vec<Crossing>,
-    /// Budgets between which crossings were sought, as the smallest and the largest.
-    pub searched: Interval,
+    /// Budgets between which crossings were sought.
+    pub searched: ComputeRange,
     /// What was seen, in one sentence.
     pub verdict: String,
     /// Whether noise of the evaluation set is left out because both were measured on one set.

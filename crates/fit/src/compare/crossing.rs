@@ -1,7 +1,7 @@
 //! Where two curves meet, and between which budgets they may.
 
-use forescale_core::comparison::Crossing;
-use forescale_core::estimate::{Estimate, Interval};
+use forescale_core::comparison::{ComputeRange, Crossing};
+use forescale_core::estimate::Estimate;
 use forescale_core::math;
 
 use super::pair::Pairs;
@@ -15,8 +15,8 @@ const HALVINGS: usize = 12;
 const SAME: f64 = 1e-9;
 
 /// All crossings between two budgets.
-pub(super) fn crossings(pairs: &Pairs, searched: Interval, level: f64) -> Vec<Crossing> {
-    let (low, high) = (math::ln(searched.lower), math::ln(searched.upper));
+pub(super) fn crossings(pairs: &Pairs, searched: ComputeRange, level: f64) -> Vec<Crossing> {
+    let (low, high) = (math::ln(searched.least), math::ln(searched.most));
     let steps = ((high - low) / core::f64::consts::LN_10 * PER_DECADE).ceil().max(1.0) as usize;
     let grid: Vec<f64> = (0..=steps).map(|i| low + (high - low) * i as f64 / steps as f64).collect();
     let difference: Vec<f64> = grid.iter().map(|&at| pairs.mean_difference(math::exp(at))).collect();

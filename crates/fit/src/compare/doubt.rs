@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use forescale_core::comparison::{BudgetComparison, ComparedRecipe, Crossing};
-use forescale_core::estimate::Interval;
+use forescale_core::comparison::{BudgetComparison, ComparedRecipe, ComputeRange, Crossing};
 use forescale_core::math;
 use forescale_core::observation::Observation;
 use forescale_core::outcome::{Diagnosis, Severity};
@@ -109,7 +108,7 @@ fn extrapolated(budget: &BudgetComparison) -> Option<Diagnosis> {
 
 fn unreached(budget: &BudgetComparison, b: &ComparedRecipe) -> Diagnosis {
     let message = format!(
-        "`{}` is not expected to reach the loss that the other has at {:.2e} FLOPs, whatever its budget: there is no multiplier",
+        "no budget of `{}` within a factor of a million of {:.2e} FLOPs is expected to give the loss that the other has there: there is no multiplier",
         b.name, budget.flops
     );
     diagnosis("loss_not_reached", Severity::Warning, message, "read the difference in loss instead")
@@ -125,10 +124,10 @@ pub(super) fn verdict(
     b: &ComparedRecipe,
     common: &BudgetComparison,
     crossings: &[Crossing],
-    searched: Interval,
+    searched: ComputeRange,
 ) -> String {
     let saved = common.multiplier.map_or_else(
-        || format!("`{}` is not expected to reach the loss of `{}`", b.name, a.name),
+        || format!("no budget of `{}` is expected to give the loss of `{}`", b.name, a.name),
         |multiplier| {
             let end = |end: Option<f64>| end.map_or("no end".to_owned(), |m| format!("{m:.3}"));
             format!(
@@ -143,7 +142,7 @@ pub(super) fn verdict(
         },
     );
     let meet = match crossings {
-        [] => format!("the curves do not cross within {:.2e} to {:.2e} FLOPs", searched.lower, searched.upper),
+        [] => format!("the curves do not cross within {:.2e} to {:.2e} FLOPs", searched.least, searched.most),
         [first, ..] => format!("the curves cross at {:.2e} FLOPs", first.flops.estimate),
     };
     format!("at {:.2e} FLOPs: {saved}; {meet}", common.flops)

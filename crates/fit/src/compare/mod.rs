@@ -22,8 +22,10 @@ mod crossing;
 mod doubt;
 mod pair;
 
-use forescale_core::comparison::{BudgetComparison, COMPARISON_SCHEMA, ComparedRecipe, Comparison, LawComparison};
-use forescale_core::estimate::{Estimate, Interval};
+use forescale_core::comparison::{
+    BudgetComparison, COMPARISON_SCHEMA, ComparedRecipe, Comparison, ComputeRange, LawComparison,
+};
+use forescale_core::estimate::Estimate;
 use forescale_core::math;
 use forescale_core::observation::Observation;
 use forescale_core::outcome::Diagnosis;
@@ -137,7 +139,7 @@ pub fn compare(a: &Recipe, b: &Recipe, budgets: &[f64], options: &FitOptions) ->
     let mut asked = vec![common];
     asked.extend(budgets.iter().filter(|flops| math::ln(**flops / common).abs() > 1e-9));
     let compared: Vec<BudgetComparison> = asked.iter().map(|&flops| at_budget(&pairs, flops, options.level)).collect();
-    let searched = searched(&recipe_a, &recipe_b, &asked, options.level);
+    let searched = searched(&recipe_a, &recipe_b, &asked);
     let crossings = crossing::crossings(&pairs, searched, options.level);
     diagnoses.extend(doubt::diagnoses(&recipe_a, &recipe_b, &compared, &evaluation));
     Ok(Comparison {
@@ -183,9 +185,9 @@ fn describe(recipe: &Recipe, fitted: &[Fitted]) -> ComparedRecipe {
 
 /// Crossings are sought from where both have runs to a decade past the largest run or budget (chosen here: further out
 /// no crossing of two extrapolations is news).
-fn searched(a: &ComparedRecipe, b: &ComparedRecipe, asked: &[f64], level: f64) -> Interval {
+fn searched(a: &ComparedRecipe, b: &ComparedRecipe, asked: &[f64]) -> ComputeRange {
     let largest = asked.iter().copied().fold(a.max_flops.max(b.max_flops), f64::max);
-    Interval { level, lower: a.min_flops.max(b.min_flops), upper: 10.0 * largest }
+    ComputeRange { least: a.min_flops.max(b.min_flops), most: 10.0 * largest }
 }
 
 fn at_budget(pairs: &Pairs, flops: f64, level: f64) -> BudgetComparison {
@@ -194,7 +196,7 @@ fn at_budget(pairs: &Pairs, flops: f64, level: f64) -> BudgetComparison {
     let (loss_a, loss_b) = pairs.losses(flops);
     let apart = |log_ratio: f64| loss_a * math::exp_m1(log_ratio);
     let [lower, upper] = [tail, 1.0 - tail].map(|p| Some(apart(difference.quantile(p))));
-    let end = |probability| pairs.multiplier_quantile(flops, probability);
+    let end = |probability| pairs.multiplier_end(flops, probability);
     BudgetComparison {
         flops,
         decades_beyond_a: math::log10(flops / pairs.max_a),

@@ -12,9 +12,12 @@ use crate::frontier::frontier;
 const TRACED_LEVEL: f64 = 0.99;
 /// How far the budget of B may lie from that of A, as a logarithm. Chosen here: a multiplier past a million is none.
 const REACH: f64 = 6.0 * core::f64::consts::LN_10;
-/// Halvings of a bracket of twice [`REACH`]: to 1e-12 without profiles, 1e-4 with.
+/// Halvings of a bracket of twice [`REACH`], to 1e-12.
 const EXACT_HALVINGS: usize = 45;
-const HALVINGS: usize = 18;
+/// Halvings of a stride, to a thousandth of it: far below what an end is known to.
+const HALVINGS: usize = 10;
+/// First stride from the estimate, as a logarithm: 2% of compute.
+const FIRST_STRIDE: f64 = 0.02;
 /// Below this a blur is none: rounding in ln L.
 const SHARP: f64 = 1e-12;
 
@@ -138,23 +141,40 @@ impl Pairs {
         equal(flops, |flops_b| self.apart(flops, flops_b))
     }
 
-    /// The quantile of the multiplier; `None` where the probability is not reached within a factor of a million.
-    pub(super) fn multiplier_quantile(&self, flops: f64, probability: f64) -> Option<f64> {
+    /// The end of an interval for the multiplier: on the way up or down from the estimate, the first multiplier whose
+    /// probability of not being exceeded is this. `None` where there is none within a factor of a million.
+    ///
+    /// The way goes outwards because far from all data the error of form swamps every difference: there both ends of the
+    /// scale look alike again, and a search from outside would end in what nobody knows.
+    pub(super) fn multiplier_end(&self, flops: f64, probability: f64) -> Option<f64> {
         let of_a: Vec<Vec<f64>> = self.pairs.iter().map(|pair| pair.a.atoms(flops)).collect();
         // P(m ≤ m₀) = P(ln L_B(C/m₀) − ln L_A(C) ≥ 0).
         let below = |log_multiplier: f64| {
             let flops_b = flops * math::exp(-log_multiplier);
             1.0 - self.difference_from(&of_a, flops, flops_b).probability(0.0)
         };
-        let (mut low, mut high) = (-REACH, REACH);
-        if below(low) > probability || below(high) < probability {
-            return None;
+        let is_upper = probability > 0.5;
+        let sign = if is_upper { 1.0 } else { -1.0 };
+        let passed = |at: f64| (below(at) - probability) * sign >= 0.0;
+        let mut inside = match self.multiplier(flops) {
+            Some(multiplier) => math::ln(multiplier),
+            None if is_upper => -REACH,
+            None => return None,
+        };
+        let (mut stride, mut outside) = (FIRST_STRIDE, inside + sign * FIRST_STRIDE);
+        while !passed(outside) {
+            inside = outside;
+            stride *= 1.5;
+            outside += sign * stride;
+            if outside.abs() > REACH {
+                return None;
+            }
         }
         for _ in 0..HALVINGS {
-            let middle = 0.5 * (low + high);
-            if below(middle) < probability { low = middle } else { high = middle }
+            let middle = 0.5 * (inside + outside);
+            if passed(middle) { outside = middle } else { inside = middle }
         }
-        Some(math::exp(0.5 * (low + high)))
+        Some(math::exp(0.5 * (inside + outside)))
     }
 
     /// The distribution of ln L_B(C_B) − ln L_A(C_A).

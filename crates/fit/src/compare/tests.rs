@@ -144,7 +144,7 @@ fn what_a_recipe_never_reaches_has_no_multiplier() {
     assert_eq!(found.budgets.len(), 1);
     assert_eq!((found.budgets[0].multiplier, found.budgets[0].multiplier_lower), (None, None));
     assert!(codes(&found.diagnoses).contains(&"loss_not_reached"), "{:?}", found.diagnoses);
-    assert!(found.verdict.contains("is not expected to reach"), "{}", found.verdict);
+    assert!(found.verdict.contains("no budget of `b` is expected to give the loss of `a`"), "{}", found.verdict);
 }
 
 #[test]

@@ -5,12 +5,15 @@
 //! exchanged one for one as long as V falls, and what is left over is spent. The best of all these ways is kept.
 //!
 //! **Guard.** At least 30% of the spend lies within a decade of the largest run, known or bought: V trusts the laws, and a
-//! law that breaks does so at the top. Its share is bought first.
+//! law that breaks does so at the top. Its share is bought first. A run larger than all known ones may cost at most half
+//! of the budget: the error of form alone would have everything spent on one run, and one run has no repeat.
 
 use super::value::Value;
 
 /// Share of the spend near the top.
 pub(super) const NEAR_SHARE: f64 = 0.3;
+/// Share of the budget that one run above the largest known may cost. Chosen here.
+const LARGEST_SHARE: f64 = 0.5;
 /// Powers of a run's cost that a fall of V is held against.
 const COST_POWERS: [f64; 3] = [1.0, 0.5, 0.0];
 /// Largest runs that are tried as the cap, above the largest known.
@@ -33,7 +36,8 @@ pub(super) fn choose(start: &Value, flops: &[f64], limits: Limits) -> Value {
     let mut best = start.clone();
     for cap in caps(start.top(), flops, limits.budget) {
         for power in COST_POWERS {
-            let chooser = Chooser { flops, limits, cap, power };
+            let is_near = |f: &f64| *f >= 0.1 * cap && *f <= limits.budget && *f <= cap * (1.0 + 1e-9);
+            let chooser = Chooser { flops, limits, cap, power, must_guard: flops.iter().any(is_near) };
             let bought = chooser.buy(start.clone());
             let is_first = best.spent().0 <= 0.0;
             let (holds, held) = (is_guarded(&bought), is_guarded(&best) && !is_first);
@@ -47,7 +51,7 @@ pub(super) fn choose(start: &Value, flops: &[f64], limits: Limits) -> Value {
 
 /// The largest known run, and the largest affordable candidates above it.
 fn caps(known: f64, flops: &[f64], budget: f64) -> Vec<f64> {
-    let mut above: Vec<f64> = flops.iter().copied().filter(|f| *f > known && *f <= budget).collect();
+    let mut above: Vec<f64> = flops.iter().copied().filter(|f| *f > known && *f <= LARGEST_SHARE * budget).collect();
     above.sort_by(|a, b| b.total_cmp(a));
     above.dedup_by(|a, b| *a > *b / 1.1);
     above.truncate(CAPS);
@@ -66,6 +70,8 @@ struct Chooser<'a> {
     limits: Limits,
     cap: f64,
     power: f64,
+    /// Whether any run near the top is to be had at all.
+    must_guard: bool,
 }
 
 impl Chooser<'_> {
@@ -86,6 +92,10 @@ impl Chooser<'_> {
         value
     }
 
+    fn allows(&self, value: &Value) -> bool {
+        !self.must_guard || is_guarded(value)
+    }
+
     /// Buys the best run of at least so much compute; false where there is none.
     fn step(&self, value: &mut Value, least: f64) -> bool {
         if value.counts.iter().sum::<usize>() >= self.limits.most_runs {
@@ -100,7 +110,7 @@ impl Chooser<'_> {
         ranked.sort_by(|&a, &b| merit(b).total_cmp(&merit(a)));
         for index in ranked {
             value.change(index, 1);
-            if least > 0.0 || is_guarded(value) {
+            if least > 0.0 || self.allows(value) {
                 return true;
             }
             value.change(index, -1);
@@ -138,7 +148,7 @@ impl Chooser<'_> {
         ranked.sort_by(|&a, &b| drops[b].total_cmp(&drops[a]));
         ranked.into_iter().find(|&index| {
             value.change(index, 1);
-            let holds = is_guarded(value);
+            let holds = self.allows(value);
             value.change(index, -1);
             holds
         })

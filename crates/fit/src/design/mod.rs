@@ -106,7 +106,8 @@ pub fn design(
     validate(observations, &options.forecast.fit)?;
     let candidates = affordable(observations, target, budget_flops, options)?;
     let (prepared, _) = prepare(observations, &options.forecast);
-    let (now, _) = prepared.map_err(|refusal| DesignError::NoLaw { reason: refusal.reason, hint: refusal.hint })?;
+    let (now, mut diagnoses) =
+        prepared.map_err(|refusal| DesignError::NoLaw { reason: refusal.reason, hint: refusal.hint })?;
     let laws = weighted_laws(&now, target);
     if laws.iter().all(|(law, _)| law.dispersion.variance <= 0.0) {
         return Err(DesignError::Noiseless);
@@ -124,7 +125,7 @@ pub fn design(
     let after = simulation.expect(&bought, &before);
     let (spent, near) = chosen.spent();
     let ladder = ladder(&now, &laws, target, spent, known_max);
-    let diagnoses = doubts(&start, &chosen, (budget_flops, known_max, target));
+    diagnoses.extend(doubts(&start, &chosen, (budget_flops, known_max, target)));
     Ok(Design {
         schema: DESIGN_SCHEMA.to_owned(),
         target: DesignTarget { flops: target.flops, params: target.params, tokens: target.tokens },
