@@ -6,7 +6,7 @@ use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
 use super::{Candidate, CandidateGrid, DesignError, DesignOptions, candidate_grid, design};
-use crate::{FitOptions, ForecastOptions, LawName, Target, published};
+use crate::{FitOptions, ForecastOptions, LawName, Objective, Target, published};
 
 /// Hoffmann et al., section D.3.
 const LAW: [f64; 5] = [406.4, 410.7, 1.69, 0.34, 0.28];
@@ -34,9 +34,14 @@ fn pilot(generator: &mut ChaCha8Rng) -> Vec<Observation> {
     runs
 }
 
+/// One law by least squares, which is efficient for the normal noise of these tests.
+fn least_squares(law: LawName) -> ForecastOptions {
+    let fit = FitOptions { laws: vec![law], objective: Objective::LeastSquares, ..FitOptions::default() };
+    ForecastOptions { fit, backtest: false, ..ForecastOptions::default() }
+}
+
 fn options(observations: &[Observation], growth: f64) -> DesignOptions {
-    let fit = FitOptions { laws: vec![LawName::CHINCHILLA], ..FitOptions::default() };
-    let forecast = ForecastOptions { fit, backtest: false, ..ForecastOptions::default() };
+    let forecast = least_squares(LawName::CHINCHILLA);
     let grid = CandidateGrid { growth, tokens_per_param: Some((2.0, 240.0)) };
     DesignOptions { forecast, candidates: candidate_grid(observations, &grid), ..DesignOptions::default() }
 }
@@ -63,9 +68,9 @@ fn assert_sound(found: &Design) {
 
 #[test]
 fn a_design_spends_as_worked_out_elsewhere_and_beats_the_same_money_on_the_path() {
-    // Worked out elsewhere for this law, noise, largest run and target, from nothing: greedily 1.05% for 0.83 of the
-    // largest run. Here a pilot helps and half
-    // of the spend may go to one run above all known ones.
+    // Worked out elsewhere for this law, noise, largest run and target: greedily 1.05% for 0.83 of the largest run. An
+    // independent greedy choice (NumPy, the true law, this pilot, at most half of the spend on one run) leaves 1.13% for all
+    // of it, and the ladder beside the pilot 1.56%; here the noise is estimated from the pilot's fifteen runs.
     let (_, found) = large(1);
     assert_sound(&found);
     let ladder = found.ladder.expect("a path");
@@ -112,8 +117,7 @@ fn forecasts_from_a_design_err_by_less_than_half_of_those_from_a_ladder_of_equal
     let (runs, found) = large(1);
     let spend = found.flops + runs.iter().map(|o| o.flops).sum::<f64>();
     let actual = Chinchilla::optimum(&padded(LAW), 1e22, 6.0).loss;
-    let fit = FitOptions { laws: vec![LawName::POWER_LAW], ..FitOptions::default() };
-    let of_path = ForecastOptions { fit, backtest: false, ..ForecastOptions::default() };
+    let of_path = least_squares(LawName::POWER_LAW);
     let of_surface = options(&runs, 100.0).forecast;
     let mut generator = ChaCha8Rng::seed_from_u64(40);
     let mut squares = [0.0, 0.0];
