@@ -136,26 +136,35 @@ fn forecasts_from_a_design_err_by_less_than_half_of_those_from_a_ladder_of_equal
     assert!(2.0 * design <= ladder, "{design} {ladder}");
 }
 
-#[test]
-fn the_width_promised_is_the_width_that_real_draws_give() {
-    let (runs, found) = large(2);
+/// ln of the width promised over that of real draws: of the mean's interval, and of one run's.
+fn promised_over_real(seed: u64) -> [f64; 2] {
+    let (runs, found) = large(seed);
     let width = |i: forescale_core::estimate::Interval| math::ln(i.upper / i.lower);
     let forecast_options = options(&runs, 100.0).forecast;
-    let mut generator = ChaCha8Rng::seed_from_u64(77);
+    let mut generator = ChaCha8Rng::seed_from_u64(1000 + seed);
     let mut widths: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
-    for _ in 0..15 {
+    for _ in 0..5 {
         let all = trained(&found, &runs, &mut generator);
         let entry = crate::forecast(&all, &[at(1e22)], &forecast_options).expect("fits").targets[0].clone();
         widths[0].push(width(entry.mean_intervals[0]));
         widths[1].push(width(entry.intervals[0]));
     }
+    assert!(width(found.after.mean_interval) < width(found.before.mean_interval));
     let promised = [width(found.after.mean_interval), width(found.after.interval)];
     let real = widths.map(|widths| math::median(&widths).expect("draws"));
-    println!("mean interval {promised:?} promised, {real:?} real, {:.4} before", width(found.before.mean_interval));
-    for (promised, real) in promised.iter().zip(real) {
-        assert!((promised / real - 1.0).abs() < 0.25, "{promised} {real}");
+    [0, 1].map(|i| math::ln(promised[i] / real[i]))
+}
+
+#[test]
+fn the_width_promised_is_the_width_that_real_draws_give() {
+    // One pilot's own noise, on ten degrees of freedom, is off by 22% (rms), and the promise with it: the median of five.
+    let ratios: Vec<[f64; 2]> = (2..7).map(promised_over_real).collect();
+    println!("ln promised/real {ratios:.3?}");
+    for i in 0..2 {
+        let middle = math::median(&ratios.iter().map(|ratio| ratio[i]).collect::<Vec<_>>()).expect("pilots");
+        assert!((math::exp(middle) - 1.0).abs() < 0.25, "{middle}");
+        assert!(ratios.iter().all(|ratio| ratio[i].abs() < 2.5 * 0.22), "{ratios:?}");
     }
-    assert!(promised[0] < width(found.before.mean_interval));
 }
 
 #[test]
