@@ -46,7 +46,7 @@ fn the_raw_minimum_is_biased_downwards_and_the_vertex_is_not() {
     // three to five normal numbers lies 0.85 to 1.16 deviations below their mean (Tippett 1925), which itself lies above
     // the minimum by what the rates miss it: measured −0.28% for the lowest run, −0.01% for the vertex.
     let mut generator = ChaCha8Rng::seed_from_u64(5);
-    let (mut raw, mut vertex, mut covered) = (0.0, 0.0, 0);
+    let (mut raw, mut vertex, mut covered, mut told) = (0.0, 0.0, 0, 0);
     let simulations = 400;
     for _ in 0..simulations {
         let noisy = |i: i32| {
@@ -58,16 +58,19 @@ fn the_raw_minimum_is_biased_downwards_and_the_vertex_is_not() {
         let error = math::ln(reduction.loss / 3.0);
         raw += math::ln(reduction.raw_minimum / 3.0) / f64::from(simulations);
         vertex += error / f64::from(simulations);
-        covered += i32::from(error.abs() <= 2.0 * reduction.standard_error.expect("scatter") / 3.0);
+        told += i32::from(reduction.standard_error.is_some());
+        covered += i32::from(reduction.standard_error.is_some_and(|se| error.abs() <= 2.0 * se / 3.0));
     }
     println!(
-        "bias in units of 1%: raw {:.3}, vertex {:.3}; two standard errors hold {covered}",
+        "bias in units of 1%: raw {:.3}, vertex {:.3}; two standard errors hold {covered} of {told}",
         100.0 * raw,
         100.0 * vertex
     );
     assert!(raw < -0.002, "{raw}");
     assert!(vertex.abs() < 0.25 * raw.abs(), "{vertex} against {raw}");
-    assert!(f64::from(covered) > 0.85 * f64::from(simulations), "{covered}");
+    // Scatter about a parabola through five settings has two degrees of freedom: two standard errors hold 81.6% (Student),
+    // and 400 simulations have a standard error of 2%.
+    assert!(told > 380 && f64::from(covered) > 0.77 * f64::from(told), "{covered} of {told}");
 }
 
 #[test]

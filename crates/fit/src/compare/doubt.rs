@@ -72,7 +72,7 @@ pub(super) fn diagnoses(
         );
         found.push(diagnosis("no_common_budget", Severity::Warning, message, "train runs of both at one budget"));
     }
-    found.extend(budgets.iter().filter_map(|budget| extrapolated(budget)));
+    found.extend(budgets.iter().filter_map(extrapolated));
     found.extend(budgets.iter().filter(|budget| budget.multiplier.is_none()).map(|budget| unreached(budget, b)));
     found
 }
