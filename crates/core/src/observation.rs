@@ -140,6 +140,8 @@ pub enum ExclusionReason {
     NoVertex,
     /// Its compute is above the cut of a backtest.
     BeyondCut,
+    /// It differs from others in tuning alone and is folded into one observation with them.
+    Reduced,
 }
 
 impl ExclusionReason {
@@ -157,6 +159,7 @@ impl ExclusionReason {
             Self::OffPath => "off the compute-optimal path",
             Self::NoVertex => "its budget has no interior vertex",
             Self::BeyondCut => "beyond the backtest's cut",
+            Self::Reduced => "folded into the best tuned of its size and data",
         }
     }
 

@@ -115,7 +115,7 @@ impl FittedMember {
 }
 
 /// N and D of a target; one follows from the other and C; `None` where neither is given.
-fn shape_of(target: &Target, flops_per_product: f64) -> Option<(f64, f64)> {
+pub(crate) fn shape_of(target: &Target, flops_per_product: f64) -> Option<(f64, f64)> {
     let product = target.flops / flops_per_product;
     match (target.params, target.tokens) {
         (Some(params), Some(tokens)) => Some((params, tokens)),

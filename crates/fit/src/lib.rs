@@ -12,11 +12,14 @@
 mod allocation;
 mod approach;
 mod backtest;
+mod best_of;
 mod check;
 mod cluster;
+mod compare;
 mod crps;
 #[cfg(test)]
 mod curves;
+mod design;
 mod diagnose;
 mod ensemble;
 mod error;
@@ -25,6 +28,7 @@ mod fitted;
 mod forecast;
 mod forecaster;
 mod form_error;
+mod frontier;
 mod functional;
 mod hyperparameters;
 mod linear;
@@ -54,7 +58,10 @@ mod vertex;
 
 pub use approach::{ApproachOptions, CurvePoint, TrainingCurve, approaches};
 pub use backtest::{BacktestMode, BacktestOptions, backtest};
+pub use best_of::{BestOfError, Reduced, best_of};
 pub use check::{Evidence, check};
+pub use compare::{CompareError, Recipe, compare};
+pub use design::{Candidate, CandidateGrid, DesignError, DesignOptions, candidate_grid, design};
 pub use error::FitError;
 pub use forecast::{ForecastOptions, Target, forecast};
 pub use forescale_core::law::LawName;
