@@ -1,5 +1,5 @@
 use forescale_core::design::Design;
-use forescale_core::law::{Centre, LawForm as _, chinchilla::Chinchilla, padded};
+use forescale_core::law::{Centre, LawForm as _, OptimalPoint, chinchilla::Chinchilla, padded};
 use forescale_core::math;
 use forescale_core::observation::Observation;
 use rand::SeedableRng as _;
@@ -18,12 +18,16 @@ fn truth(params: f64, tokens: f64) -> f64 {
     math::exp(Chinchilla.log_loss(&Chinchilla.internal(&natural, &Centre::ONE), &at))
 }
 
+fn best_at(flops: f64) -> OptimalPoint {
+    Chinchilla.optimum(&padded(LAW), flops, 6.0).expect("it has an optimum")
+}
+
 /// Sizes at ±4x of the best for budgets of 1e15 to 1e17 FLOPs, with 0.5% of noise: 0.6% of the spend below.
 fn pilot(generator: &mut ChaCha8Rng) -> Vec<Observation> {
     let mut runs = Vec::new();
     for budget in 0..3 {
         let flops = math::pow(10.0, 15.0 + f64::from(budget));
-        let best = Chinchilla::optimum(&padded(LAW), flops, 6.0).params;
+        let best = best_at(flops).params;
         for size in -2..=2 {
             let params = best * math::pow(2.0, f64::from(size));
             let tokens = flops / (6.0 * params);
@@ -103,7 +107,7 @@ fn ladder_alone(spend: f64, generator: &mut ChaCha8Rng) -> Vec<Observation> {
     let share = |i: usize| math::pow(10.0, -3.0 * i as f64 / 7.0);
     let top = spend / (0..8).map(share).sum::<f64>();
     let rung = |i: usize| {
-        let best = Chinchilla::optimum(&padded(LAW), top * share(i), 6.0);
+        let best = best_at(top * share(i));
         let loss = best.loss * math::exp(SIGMA * published::normal(generator));
         let run = published::run(i, best.params, best.tokens, top * share(i), loss);
         Observation { role: Some(forescale_core::run::Role::Path), ..run }
@@ -116,7 +120,7 @@ fn forecasts_from_a_design_err_by_less_than_half_of_those_from_a_ladder_of_equal
     // Worked out elsewhere to first order: 1.05% for the design, 3.2% for the ladder, a thousand times past the largest run.
     let (runs, found) = large(1);
     let spend = found.flops + runs.iter().map(|o| o.flops).sum::<f64>();
-    let actual = Chinchilla::optimum(&padded(LAW), 1e22, 6.0).loss;
+    let actual = best_at(1e22).loss;
     let of_path = least_squares(LawName::POWER_LAW);
     let of_surface = options(&runs, 100.0).forecast;
     let mut generator = ChaCha8Rng::seed_from_u64(40);

@@ -210,7 +210,7 @@ fn law_drops(law: &LawValue) -> Option<Vec<f64>> {
 mod tests {
     use super::*;
     use crate::fitted::fit_law;
-    use crate::{LawName, Objective, published};
+    use crate::{FitOptions, LawName, Objective, published};
     use forescale_core::observation::Observation;
     use forescale_core::run::Role;
 
@@ -235,7 +235,8 @@ mod tests {
             rung(i, flops, math::exp(3.0 - 0.05 * math::ln(flops) + 0.004 * error[i]))
         };
         let runs: Vec<Observation> = (0..4).map(run).collect();
-        fit_law(LawName::LOG_LOG, &runs.iter().collect::<Vec<_>>(), Objective::LeastSquares).expect("fits")
+        let options = FitOptions { objective: Objective::LeastSquares, ..FitOptions::default() };
+        fit_law(LawName::LOG_LOG, &runs.iter().collect::<Vec<_>>(), &options).expect("fits")
     }
 
     /// σ²(1/n + (X − x̄)²/Σ(x − x̄)²), the variance of a straight line at X, by hand.
