@@ -179,7 +179,8 @@ impl Material {
             ObjectiveName::Lad => Objective::LeastAbsolute,
             ObjectiveName::Asymmetric => Objective::Asymmetric { delta: args.delta, overestimate_penalty: 10.0 },
         };
-        Ok(FitOptions { laws: self.laws(&args.laws)?, objective, level, rules: self.rules() })
+        let (laws, rules) = (self.laws(&args.laws)?, self.rules());
+        Ok(FitOptions { laws, objective, level, rules, ..FitOptions::default() })
     }
 
     fn laws(&self, typed: &[String]) -> anyhow::Result<Vec<LawName>> {

@@ -45,7 +45,7 @@ pub use check::{Evidence, check};
 pub use error::FitError;
 pub use forecast::{ForecastOptions, Target, forecast};
 pub use forescale_core::law::LawName;
-pub use options::{FitOptions, Objective};
+pub use options::{FitOptions, Objective, Starts};
 pub use panels::{PanelInput, panels};
 pub use reach::reach;
 pub use seal::{RegistrationDraft, SealError, register, score, verify};

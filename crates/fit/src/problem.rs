@@ -61,7 +61,7 @@ impl FitProblem {
         let sample = |o: &&Observation| Sample {
             at: centre.position(o.params, o.tokens, o.flops),
             log_loss: math::ln(o.loss),
-            weight: o.weight,
+            weight: o.weight * cost.leverage(o.loss),
         };
         Self { form, centre, samples: observations.iter().map(sample).collect(), cost, tether: None }
     }

@@ -158,6 +158,8 @@ fn certificate(fitted: &Fitted) -> Certificate {
         agreeing_starts: fitted.agreeing as u32,
         at_bound: fitted.problem.at_bound(theta).into_iter().map(|i| symbols[i].symbol.to_owned()).collect(),
         condition_number: scaled_condition(&fitted.problem.information(theta), &free),
+        invariance: None,
+        cross_check: None,
     }
 }
 

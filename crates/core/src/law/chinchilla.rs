@@ -1,7 +1,7 @@
 //! L(N, D) = E + A·N^−α + B·D^−β: loss against size and data.
 
 use super::{
-    Centre, Domain, LawForm, Parameter, Position, Response, Term, Theta, amplitude, exponent, floor, padded, response_of_sum,
+    Centre, Coordinate, Domain, FallingTerm, FallingTerms, LawForm, Parameter, Position, Response, Term, Theta, amplitude, exponent, floor, padded, response_of_sum,
 };
 use crate::math;
 
@@ -70,6 +70,11 @@ impl Chinchilla {
     }
 }
 
+static TERMS: [FallingTerm; 2] = [
+    FallingTerm { amplitude: 0, exponent: 3, coordinate: Coordinate::LogParams },
+    FallingTerm { amplitude: 1, exponent: 4, coordinate: Coordinate::LogTokens },
+];
+
 impl LawForm for Chinchilla {
     fn name(&self) -> &'static str {
         "chinchilla"
@@ -128,6 +133,10 @@ impl LawForm for Chinchilla {
 
     fn terms(&self) -> usize {
         2
+    }
+
+    fn falling_terms(&self) -> Option<FallingTerms> {
+        Some(FallingTerms { floor: Some(2), terms: &TERMS })
     }
 }
 

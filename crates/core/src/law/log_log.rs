@@ -1,7 +1,7 @@
 //! L(C) = a·C^−b: a straight line in log–log, without a floor.
 
 use super::{
-    Centre, Domain, LawForm, Parameter, Position, Response, Term, Theta, amplitude, exponent, padded, response_of_sum,
+    Centre, Coordinate, Domain, FallingTerm, FallingTerms, LawForm, Parameter, Position, Response, Term, Theta, amplitude, exponent, padded, response_of_sum,
 };
 use crate::math;
 
@@ -32,6 +32,8 @@ use crate::math;
 pub struct LogLog;
 
 static PARAMETERS: [Parameter; 2] = [amplitude("a"), exponent("b")];
+
+static TERMS: [FallingTerm; 1] = [FallingTerm { amplitude: 0, exponent: 1, coordinate: Coordinate::LogFlops }];
 
 impl LawForm for LogLog {
     fn name(&self) -> &'static str {
@@ -85,6 +87,10 @@ impl LawForm for LogLog {
 
     fn terms(&self) -> usize {
         1
+    }
+
+    fn falling_terms(&self) -> Option<FallingTerms> {
+        Some(FallingTerms { floor: None, terms: &TERMS })
     }
 }
 

@@ -1,7 +1,7 @@
 //! L(C) = a·C^−b + c: loss against compute, with a floor.
 
 use super::{
-    Centre, Domain, LawForm, Parameter, Position, Response, Term, Theta, amplitude, exponent, floor, padded, response_of_sum,
+    Centre, Coordinate, Domain, FallingTerm, FallingTerms, LawForm, Parameter, Position, Response, Term, Theta, amplitude, exponent, floor, padded, response_of_sum,
 };
 use crate::math;
 
@@ -33,6 +33,8 @@ use crate::math;
 pub struct PowerLaw;
 
 static PARAMETERS: [Parameter; 3] = [amplitude("a"), exponent("b"), floor("c")];
+
+static TERMS: [FallingTerm; 1] = [FallingTerm { amplitude: 0, exponent: 1, coordinate: Coordinate::LogFlops }];
 
 impl LawForm for PowerLaw {
     fn name(&self) -> &'static str {
@@ -86,6 +88,10 @@ impl LawForm for PowerLaw {
 
     fn terms(&self) -> usize {
         1
+    }
+
+    fn falling_terms(&self) -> Option<FallingTerms> {
+        Some(FallingTerms { floor: Some(2), terms: &TERMS })
     }
 }
 
