@@ -10,6 +10,8 @@
 //! given; sums in fixed order, so that the number of threads changes nothing.
 
 mod backtest;
+#[cfg(feature = "bench")]
+pub mod bench;
 mod check;
 mod cluster;
 mod crps;
@@ -22,6 +24,8 @@ mod forecast;
 mod forecaster;
 mod form_error;
 mod functional;
+mod grid;
+mod kernel;
 mod linear;
 mod noise;
 mod objective;

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 
 use crate::linear::{Matrix, solve};
 use crate::objective::Cost;
-use crate::problem::{FitProblem, System};
+use crate::problem::{Evaluator, FitProblem, System};
 
 /// Iterations of one start over all widths; a start of a real table takes 20 to 40.
 const MAX_ITERATIONS: u64 = 400;
@@ -37,52 +37,33 @@ pub(crate) struct Optimum {
 
 /// Follows one start through all widths, warm or cold.
 pub(crate) fn solve_from(problem: &FitProblem, start: &Theta, stages: Vec<Cost>) -> Option<Optimum> {
+    solve_on(&Evaluator::new(problem), start, &stages)
+}
+
+/// The same on a problem that is laid out already.
+pub(crate) fn solve_on<'a>(evaluator: &'a Evaluator<'a>, start: &Theta, stages: &[Cost]) -> Option<Optimum> {
+    let problem = evaluator.problem;
     let solver = DampedNewton { stages, stage: 0, iterations: 0, damping: 1e-3, system: System::default() };
-    let executor = Executor::new(problem, solver)
+    let executor = Executor::new(evaluator, solver)
         .ctrlc(false)
+        .timer(false)
         .configure(|state: SolverState| state.param(problem.clamp(start)).max_iters(MAX_ITERATIONS));
-    let theta = *executor.run().ok()?.state.get_param()?;
-    let system = problem.system(&theta, problem.cost);
-    let value = if problem.tether.is_some() { problem.value(&theta) } else { system.value };
+    let result = executor.run().ok()?;
+    let theta = *result.state.get_param()?;
+    let system = result.solver.system;
+    let value =
+        if evaluator.tether.is_some() { evaluator.untethered(&theta, problem.cost).value } else { system.value };
     let gradient_norm = scaled_gradient(problem, &theta, &system);
     (value.is_finite() && gradient_norm.is_finite()).then_some(Optimum { theta, value, gradient_norm })
 }
 
-/// Polishes every start, in parallel; the results keep the order of the starts.
-///
-/// Starts that end at one least-squares optimum would take the same way through the narrower widths: it is walked once.
+/// Polishes every start, each by itself and in parallel; the results keep the order of the starts.
 pub(crate) fn solve_all(problem: &FitProblem, starts: &[Theta]) -> Vec<Optimum> {
+    let evaluator = Evaluator::new(problem);
     let stages = problem.cost.stages();
-    let (first, rest) = stages.split_at(1);
-    let wide: Vec<Optimum> = follow(problem, starts, first);
-    if rest.is_empty() {
-        return wide;
-    }
-    let (distinct, which) = distinct_ends(&wide);
-    let ends: Vec<Option<Optimum>> =
-        distinct.par_iter().map(|theta| solve_from(problem, theta, rest.to_vec())).collect();
-    which.into_iter().filter_map(|index| ends[index]).collect()
-}
-
-fn follow(problem: &FitProblem, starts: &[Theta], stages: &[Cost]) -> Vec<Optimum> {
     let found: Vec<Option<Optimum>> =
-        starts.par_iter().map(|start| solve_from(problem, start, stages.to_vec())).collect();
+        starts.par_iter().map(|start| solve_on(&evaluator, start, &stages)).collect();
     found.into_iter().flatten().collect()
-}
-
-/// Ends that differ, and for each end which of them it is. Both have zero gradient to rounding, so that two which agree
-/// to 1e-8 are one.
-fn distinct_ends(ends: &[Optimum]) -> (Vec<Theta>, Vec<usize>) {
-    let mut distinct: Vec<Theta> = Vec::new();
-    let same = |a: &Theta, b: &Theta| a.iter().zip(b).all(|(x, y)| (x - y).abs() <= 1e-8 * (1.0 + y.abs()));
-    let which = ends.iter().map(|end| {
-        distinct.iter().position(|known| same(known, &end.theta)).unwrap_or_else(|| {
-            distinct.push(end.theta);
-            distinct.len() - 1
-        })
-    });
-    let which = which.collect();
-    (distinct, which)
 }
 
 /// The best of several ends; of equal ones the first.
@@ -110,15 +91,15 @@ pub(crate) fn free_coordinates(problem: &FitProblem, theta: &Theta, system: &Sys
 }
 
 /// The solver: one damped step per iteration.
-struct DampedNewton {
-    stages: Vec<Cost>,
+struct DampedNewton<'s> {
+    stages: &'s [Cost],
     stage: usize,
     iterations: u32,
     damping: f64,
     system: System,
 }
 
-impl DampedNewton {
+impl DampedNewton<'_> {
     fn cost(&self) -> Cost {
         self.stages[self.stage]
     }
@@ -128,14 +109,14 @@ impl DampedNewton {
     }
 
     /// Goes on to the next width, if there is one.
-    fn advance(&mut self, problem: &FitProblem, theta: &Theta) -> bool {
+    fn advance(&mut self, evaluator: &Evaluator<'_>, theta: &Theta) -> bool {
         if self.is_last_stage() {
             return false;
         }
         self.stage += 1;
         self.iterations = 0;
         self.damping = self.damping.min(1e-3);
-        self.system = problem.system(theta, self.cost());
+        self.system = evaluator.system(theta, self.cost());
         true
     }
 
@@ -150,7 +131,8 @@ impl DampedNewton {
     }
 
     /// The first damped step that lowers the objective, with the system there.
-    fn step(&mut self, problem: &FitProblem, theta: &Theta) -> Option<(Theta, System)> {
+    fn step(&mut self, evaluator: &Evaluator<'_>, theta: &Theta) -> Option<(Theta, System)> {
+        let problem = evaluator.problem;
         let free = free_coordinates(problem, theta, &self.system);
         for _ in 0..16 {
             let newton = damped(&self.system.newton, &self.system, self.damping);
@@ -163,7 +145,7 @@ impl DampedNewton {
                 let mut moved = *theta;
                 moved.iter_mut().zip(direction).for_each(|(value, by)| *value -= by);
                 let moved = problem.clamp(&moved);
-                let system = problem.system(&moved, self.cost());
+                let system = evaluator.system(&moved, self.cost());
                 if self.improves(problem, theta, (&moved, &system)) {
                     self.damping = (self.damping * 0.1).max(1e-15);
                     return Some((moved, system));
@@ -189,14 +171,14 @@ fn damped(matrix: &Matrix, system: &System, damping: f64) -> Matrix {
     sum
 }
 
-impl<'a> Solver<&'a FitProblem, SolverState> for DampedNewton {
+impl<'a> Solver<&'a Evaluator<'a>, SolverState> for DampedNewton<'_> {
     fn name(&self) -> &'static str {
         "damped Newton with continuation"
     }
 
     fn init(
         &mut self,
-        problem: &mut Problem<&'a FitProblem>,
+        problem: &mut Problem<&'a Evaluator<'a>>,
         state: SolverState,
     ) -> Result<(SolverState, Option<KV>), Error> {
         let theta = *state.get_param().expect("a start is configured");
@@ -206,21 +188,21 @@ impl<'a> Solver<&'a FitProblem, SolverState> for DampedNewton {
 
     fn next_iter(
         &mut self,
-        problem: &mut Problem<&'a FitProblem>,
+        problem: &mut Problem<&'a Evaluator<'a>>,
         mut state: SolverState,
     ) -> Result<(SolverState, Option<KV>), Error> {
-        let problem = problem.problem.expect("the problem is set");
+        let evaluator = problem.problem.expect("the problem is set");
         let theta = state.take_param().expect("a start is configured");
         self.iterations += 1;
         let limit = if self.is_last_stage() { FINAL_GRADIENT } else { STAGE_GRADIENT };
-        let finished = scaled_gradient(problem, &theta, &self.system) < limit
+        let finished = scaled_gradient(evaluator.problem, &theta, &self.system) < limit
             || (!self.is_last_stage() && self.iterations > STAGE_ITERATIONS);
-        let step = if finished { None } else { self.step(problem, &theta) };
+        let step = if finished { None } else { self.step(evaluator, &theta) };
         if let Some((moved, system)) = step {
             self.system = system;
             return Ok((state.param(moved).cost(system.value), None));
         }
-        let state = if self.advance(problem, &theta) {
+        let state = if self.advance(evaluator, &theta) {
             state
         } else {
             state.terminate_with(TerminationReason::SolverConverged)
