@@ -1,40 +1,54 @@
-//! Temporary.
+//! The solver's own work by itself, for the program that times it; nothing here is promised to stay.
+
 use forescale_core::law::LawName;
 use forescale_core::observation::Observation;
+
+use crate::bootstrap::{Resampling, refits};
+use crate::fitted::fit_law;
+use crate::grid::classic;
 use crate::objective::Cost;
 use crate::problem::FitProblem;
-/// grid
-pub fn classic_grid(runs: &[Observation], objective: crate::Objective) -> (usize, usize, usize, f64, Vec<f64>) {
+use crate::solve::{best_of, solve_all};
+use crate::{FitError, Objective};
+
+/// What became of the classic starts.
+#[derive(Clone, Copy, Debug)]
+pub struct GridOutcome {
+    /// Starts followed.
+    pub starts: usize,
+    /// Starts that ended with a scaled gradient of at most 1e-10.
+    pub polished: usize,
+    /// Starts that ended within 1e-6 of the lowest objective.
+    pub agreeing: usize,
+    /// The lowest objective.
+    pub value: f64,
+}
+
+/// Polishes each of the 4500 classic starts of the Chinchilla law; `None` of a table that none of them fits.
+#[must_use]
+pub fn classic_grid(runs: &[Observation], objective: Objective) -> Option<GridOutcome> {
     let all: Vec<&Observation> = runs.iter().collect();
     let problem = FitProblem::new(LawName::CHINCHILLA.form(), &all, Cost::of(objective));
-    let starts = crate::grid::classic(&problem).unwrap();
-    let found = crate::solve::solve_all(&problem, &starts);
-    let best = crate::solve::best_of(&found).unwrap();
-    let agreeing = found.iter().filter(|o| o.value <= best.value * (1.0 + 1e-6)).count();
-    let polished = found.iter().filter(|o| o.gradient_norm <= 1e-10).count();
-    if std::env::var("DUMP").is_ok() {
-        let mut seen = std::collections::BTreeMap::<String, (usize, Vec<String>)>::new();
-        for (i, o) in found.iter().enumerate() {
-            let key = format!("{:.5e} g<1e{} {:?}", o.value, o.gradient_norm.log10().ceil().max(-12.0), o.theta.map(|t| (t * 10.0).round() / 10.0));
-            let e = seen.entry(key).or_default();
-            e.0 += 1;
-            if e.1.len() < 1 { e.1.push(format!("{:?}", starts[i].map(|t| (t * 10.0).round() / 10.0))); }
-        }
-        let mut v: Vec<_> = seen.into_iter().collect();
-        v.sort_by_key(|x| std::cmp::Reverse(x.1.0));
-        for (k, (n, e)) in v.iter().take(45) { println!("{n} {k} {e:?}"); }
-    }
-    let mut norms: Vec<f64> = found.iter().map(|o| o.gradient_norm).collect();
-    norms.sort_by(f64::total_cmp);
-    (found.len(), polished, agreeing, best.value, norms)
+    let found = solve_all(&problem, &classic(&problem)?);
+    let value = best_of(&found)?.value;
+    Some(GridOutcome {
+        starts: found.len(),
+        polished: found.iter().filter(|end| end.gradient_norm <= 1e-10).count(),
+        agreeing: found.iter().filter(|end| end.value <= value * (1.0 + 1e-6)).count(),
+        value,
+    })
 }
-/// eval
-pub fn evals(runs: &[Observation], n: usize) -> f64 {
+
+/// A point fit of the Chinchilla law and so many refits on resampled runs: the standard deviation of alpha over them.
+///
+/// # Errors
+///
+/// [`FitError`] for runs that do not carry the law.
+pub fn bootstrap(runs: &[Observation], draws: usize, seed: u64) -> Result<f64, FitError> {
     let all: Vec<&Observation> = runs.iter().collect();
-    let problem = FitProblem::new(LawName::CHINCHILLA.form(), &all, Cost::of(crate::Objective::default()));
-    let start = crate::start::starts(&problem)[10];
-    let e = crate::problem::Evaluator::new(&problem);
-    let mut s = 0.0;
-    for i in 0..n { let mut t = start; t[0] += 1e-6 * i as f64; s += e.system(&t, problem.cost).newton[1][1]; }
-    s
+    let fitted = fit_law(LawName::CHINCHILLA, &all, Objective::default())?;
+    let alphas: Vec<f64> = refits(&fitted, Resampling::Pairs, draws, seed).iter().map(|theta| theta[3]).collect();
+    let mean = alphas.iter().sum::<f64>() / alphas.len() as f64;
+    let square: f64 = alphas.iter().map(|alpha| (alpha - mean) * (alpha - mean)).sum();
+    Ok((square / (alphas.len() as f64 - 1.0)).sqrt())
 }

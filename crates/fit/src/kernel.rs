@@ -16,8 +16,8 @@ use crate::linear::Matrix;
 use crate::objective::Cost;
 use crate::problem::{Sample, System};
 
-/// Observations of one tile. Chosen here: twelve columns of it are 12 KB, well inside the nearest cache.
-const TILE: usize = 128;
+/// Observations of one tile. Chosen here: eleven columns of it are 6 KB, well inside the nearest cache.
+const TILE: usize = 64;
 /// Parameters of the widest sum of falling terms: two amplitudes, two exponents, a floor.
 const WIDEST: usize = 5;
 /// Entries of its lower triangle.
@@ -216,8 +216,7 @@ fn predict<const TERMS: usize>(local: &Local, x: [&[f64]; 2], log_loss: &[f64], 
     let [g0, g1, g2, g3, g4] = &mut tile.gradient;
     for i in 0..count {
         let first = lanes::exp_lane(local.log_amplitude[0] - local.exponent[0] * x[i]);
-        let second =
-            if TERMS == 2 { lanes::exp_lane(local.log_amplitude[1] - local.exponent[1] * y[i]) } else { 0.0 };
+        let second = if TERMS == 2 { lanes::exp_lane(local.log_amplitude[1] - local.exponent[1] * y[i]) } else { 0.0 };
         let loss = local.floor + (first + second);
         let inverse = 1.0 / loss;
         tile.residual[i] = lanes::ln_lane(loss) - log_loss[i];
@@ -266,32 +265,57 @@ fn charge_on_loss(cost: Cost, weight: &[f64], tile: &mut Tile) {
     }
 }
 
-/// Adds a tile to the sums.
+/// Adds a tile to the sums: row by row of the matrices, so that one row's sums stay in registers over all blocks.
 #[inline(always)]
 fn add<const TERMS: usize, const FLOOR: bool>(x: [&[f64]; 2], weight: &[f64], tile: &Tile, sums: &mut Sums) {
-    let parameters = 2 * TERMS + if FLOOR { 1 } else { 0 };
-    for (block, weight) in weight.as_chunks::<LANES>().0.iter().enumerate() {
-        let [value, slope, bend, irls] =
-            [&tile.value, &tile.slope, &tile.bend, &tile.irls].map(|column| block_of(column, block));
+    let (weight, _) = weight.as_chunks::<LANES>();
+    for block in 0..weight.len() {
+        let [value, slope] = [&tile.value, &tile.slope].map(|column| block_of(column, block));
         add_product(&mut sums.value, value, &[1.0; LANES]);
         add_product(&mut sums.slope_square, slope, slope);
-        for i in 0..parameters {
-            let gradient = block_of(&tile.gradient[i], block);
-            add_product(&mut sums.gradient[i], slope, gradient);
-            add_product(&mut sums.sensitivity[i], &product(weight, gradient), gradient);
-            let (bent, pulled) = (product(bend, gradient), product(irls, gradient));
-            for j in 0..=i {
-                let other = block_of(&tile.gradient[j], block);
-                add_product(&mut sums.newton[triangle(i, j)], &bent, other);
-                add_product(&mut sums.gauss_newton[triangle(i, j)], &pulled, other);
-            }
-        }
         for term in 0..TERMS {
-            let x = &x[term].as_chunks::<LANES>().0[block];
             // The exponent's gradient is -x s.
             let gradient = block_of(&tile.gradient[TERMS + term], block);
+            let x = &x[term].as_chunks::<LANES>().0[block];
             subtract_product(&mut sums.exponent_bend[term], &product(slope, x), gradient);
         }
+    }
+    add_row::<0>(weight, tile, sums);
+    add_row::<1>(weight, tile, sums);
+    if TERMS == 2 || FLOOR {
+        add_row::<2>(weight, tile, sums);
+    }
+    if TERMS == 2 {
+        add_row::<3>(weight, tile, sums);
+        if FLOOR {
+            add_row::<4>(weight, tile, sums);
+        }
+    }
+}
+
+#[inline(always)]
+fn add_row<const ROW: usize>(weight: &[Lanes], tile: &Tile, sums: &mut Sums) {
+    let first = triangle(ROW, 0);
+    let (mut gradient, mut sensitivity) = (sums.gradient[ROW], sums.sensitivity[ROW]);
+    let (mut newton, mut gauss_newton) = ([[0.0; LANES]; WIDEST], [[0.0; LANES]; WIDEST]);
+    for column in 0..=ROW {
+        (newton[column], gauss_newton[column]) = (sums.newton[first + column], sums.gauss_newton[first + column]);
+    }
+    for (block, weight) in weight.iter().enumerate().take(TILE / LANES) {
+        let own = block_of(&tile.gradient[ROW], block);
+        let [slope, bend, irls] = [&tile.slope, &tile.bend, &tile.irls].map(|column| block_of(column, block));
+        let (bent, pulled) = (product(bend, own), product(irls, own));
+        add_product(&mut gradient, slope, own);
+        add_product(&mut sensitivity, &product(weight, own), own);
+        for column in 0..=ROW {
+            let other = block_of(&tile.gradient[column], block);
+            add_product(&mut newton[column], &bent, other);
+            add_product(&mut gauss_newton[column], &pulled, other);
+        }
+    }
+    (sums.gradient[ROW], sums.sensitivity[ROW]) = (gradient, sensitivity);
+    for column in 0..=ROW {
+        (sums.newton[first + column], sums.gauss_newton[first + column]) = (newton[column], gauss_newton[column]);
     }
 }
 
@@ -320,5 +344,82 @@ fn add_product(sum: &mut Lanes, a: &Lanes, b: &Lanes) {
 fn subtract_product(sum: &mut Lanes, a: &Lanes, b: &Lanes) {
     for lane in 0..LANES {
         sum[lane] -= a[lane] * b[lane];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::problem::FitProblem;
+    use crate::start::starts;
+    use crate::{LawName, Objective, published};
+    use forescale_core::observation::Observation;
+
+    const OBJECTIVES: [Objective; 5] = [
+        Objective::Huber { delta: 1e-2 },
+        Objective::LeastSquares,
+        Objective::LeastSquaresLoss,
+        Objective::LeastAbsolute,
+        Objective::Asymmetric { delta: 1e-2, overestimate_penalty: 10.0 },
+    ];
+
+    fn problem(law: LawName, objective: Objective, count: usize) -> FitProblem {
+        let grid = published::grid([482.01, 2085.43, 1.8172, 0.3478, 0.3658]);
+        let runs: Vec<Observation> =
+            (0..count).map(|i| Observation { weight: 0.5 + (i % 3) as f64, ..grid[i % grid.len()].clone() }).collect();
+        let runs = published::with_noise(&runs, 0.01, 6);
+        let all: Vec<&Observation> = runs.iter().collect();
+        FitProblem::new(law.form(), &all, Cost::of(objective))
+    }
+
+    #[test]
+    fn columns_agree_with_one_observation_at_a_time() {
+        // Counts below a block, of one, of a tile and one more: padding must weigh nothing.
+        for law in LawName::all() {
+            let Some(parts) = law.form().falling_terms() else { continue };
+            for (objective, count) in OBJECTIVES.into_iter().zip([5, 8, 64, 65, 200]) {
+                let problem = problem(law, objective, count);
+                let theta = starts(&problem)[1];
+                let found = Columns::new(parts, &problem.samples).system(&theta, problem.cost);
+                let expected = crate::problem::one_by_one(&problem, &theta, problem.cost);
+                let pairs = [(&[found.value, found.slope_square][..], &[expected.value, expected.slope_square][..])];
+                let rows = [(&found.gradient[..], &expected.gradient[..]), (&found.sensitivity, &expected.sensitivity)];
+                let matrices = (0..6).flat_map(|i| {
+                    [
+                        (&found.newton[i][..], &expected.newton[i][..]),
+                        (&found.gauss_newton[i][..], &expected.gauss_newton[i][..]),
+                    ]
+                });
+                let scale =
+                    expected.newton.iter().flatten().chain(&expected.gradient).fold(0.0_f64, |m, v| m.max(v.abs()));
+                for (a, b) in pairs.into_iter().chain(rows).chain(matrices).flat_map(|(a, b)| a.iter().zip(b)) {
+                    assert!((a - b).abs() <= 1e-12 * scale.max(b.abs()), "{law} {objective:?}: {a:e} is not {b:e}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_gives_the_same_bits() {
+        for objective in OBJECTIVES {
+            let problem = problem(LawName::CHINCHILLA, objective, 133);
+            let parts = problem.form.falling_terms().expect("a sum");
+            let columns = Columns::new(parts, &problem.samples);
+            let theta = starts(&problem)[3];
+            let mut sums = Sums::ZERO;
+            let pass = Pass::<2, true> {
+                columns: &columns,
+                local: columns.local(&theta),
+                cost: problem.cost,
+                sums: &mut sums,
+            };
+            // Called without a dispatch: whatever this binary was compiled for, SSE2 on x86-64.
+            pulp::NullaryFnOnce::call(pass);
+            let plain = columns.collect(&sums);
+            let wide = columns.system(&theta, problem.cost);
+            assert_eq!(plain.value.to_bits(), wide.value.to_bits());
+            assert_eq!(plain.gradient.map(f64::to_bits), wide.gradient.map(f64::to_bits));
+            assert_eq!(plain.newton.map(|row| row.map(f64::to_bits)), wide.newton.map(|row| row.map(f64::to_bits)));
+        }
     }
 }

@@ -12,8 +12,12 @@
 mod backtest;
 #[cfg(feature = "bench")]
 pub mod bench;
+#[cfg_attr(not(any(test, feature = "bench")), allow(dead_code, reason = "a part for intervals, timed by itself"))]
+mod bootstrap;
+mod certificate;
 mod check;
 mod cluster;
+mod cross_check;
 mod crps;
 mod diagnose;
 mod ensemble;

@@ -79,6 +79,15 @@ impl FitProblem {
         self.samples.iter().map(|s| self.form.log_loss(theta, &s.at) - s.log_loss).collect()
     }
 
+    /// The problem on about so many of its samples, where it has twice as many or more. Multiples of the golden ratio
+    /// choose them: a fixed stride would meet the period of a table that is sorted by size and budget.
+    pub(crate) fn thinned(&self, most: usize) -> Option<Self> {
+        let share = most as f64 / self.samples.len() as f64;
+        let is_kept = |index: usize| (index as f64 * 0.618_033_988_749_894_9).fract() < share;
+        let part = || self.samples.iter().enumerate().filter(|(i, _)| is_kept(*i)).map(|(_, sample)| *sample);
+        (share <= 0.5).then(|| Self { samples: part().collect(), ..self.clone() })
+    }
+
     /// θ moved into its bounds.
     pub(crate) fn clamp(&self, theta: &Theta) -> Theta {
         let mut inside = *theta;
@@ -99,6 +108,7 @@ impl FitProblem {
 
     /// The objective and its derivatives under a cost, tether included. Where it is asked for often, an [`Evaluator`] lays
     /// the samples out once.
+    #[cfg(test)]
     pub(crate) fn system(&self, theta: &Theta, cost: Cost) -> System {
         Evaluator::new(self).system(theta, cost)
     }
@@ -136,6 +146,10 @@ impl FitProblem {
 pub(crate) struct Evaluator<'a> {
     pub(crate) problem: &'a FitProblem,
     pub(crate) tether: Option<Tether>,
+    /// Σ w.
+    pub(crate) weight: f64,
+    /// Mean of the observed log losses.
+    pub(crate) log_loss: f64,
     columns: Option<Arc<Columns>>,
 }
 
@@ -143,7 +157,9 @@ impl<'a> Evaluator<'a> {
     /// Lays a problem's samples out.
     pub(crate) fn new(problem: &'a FitProblem) -> Self {
         let columns = problem.form.falling_terms().map(|parts| Arc::new(Columns::new(parts, &problem.samples)));
-        Self { problem, tether: problem.tether, columns }
+        let weight = problem.samples.iter().map(|s| s.weight).sum();
+        let log_loss = problem.samples.iter().map(|s| s.log_loss).sum::<f64>() / problem.samples.len().max(1) as f64;
+        Self { problem, tether: problem.tether, weight, log_loss, columns }
     }
 
     /// The objective and its derivatives under a cost, tether included.
@@ -167,7 +183,7 @@ impl<'a> Evaluator<'a> {
 }
 
 /// For laws of any shape: sample by sample, in their order.
-fn one_by_one(problem: &FitProblem, theta: &Theta, cost: Cost) -> System {
+pub(crate) fn one_by_one(problem: &FitProblem, theta: &Theta, cost: Cost) -> System {
     let mut system = System::default();
     for sample in &problem.samples {
         add_sample(&mut system, &problem.form.response(theta, &sample.at), sample, (cost, problem.count()));
