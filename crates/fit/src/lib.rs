@@ -12,7 +12,7 @@
 mod backtest;
 #[cfg(feature = "bench")]
 pub mod bench;
-#[cfg_attr(not(any(test, feature = "bench")), allow(dead_code, reason = "a part for intervals, timed by itself"))]
+#[allow(dead_code, reason = "for intervals to come; tested and timed by itself")]
 mod bootstrap;
 mod certificate;
 mod check;

@@ -124,6 +124,7 @@ fn artanh_tail(z: f64) -> f64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "equal to the bit is what is tested")]
 mod tests {
     use super::*;
 
