@@ -24,6 +24,11 @@ quickstart:
 bench-train *ARGS:
     python3 benches/train_pairs.py {{ ARGS }}
 
+# our solver against SciPy, in turn (needs scipy; --out FILE for the page)
+bench-fit *ARGS:
+    cargo build --release -p forescale-fit --features bench --example fit_bench
+    python3 benches/fit_pairs.py {{ ARGS }}
+
 # clean builds of the dependency set, timed
 bench-build:
     bash benches/build.sh

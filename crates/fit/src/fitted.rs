@@ -7,15 +7,16 @@ use forescale_core::observation::Observation;
 use crate::cluster::Dependence;
 use crate::falloff::Falloff;
 use crate::functional::Functional;
+use crate::grid::classic;
 use crate::linear::quadratic_inverse;
 use crate::objective::Cost;
 use crate::path::{self, NEEDED_SPREAD};
 use crate::problem::FitProblem;
 use crate::profile::Profile;
 use crate::scale::{Dispersion, Sandwich};
-use crate::solve::{Optimum, best_of, solve_all};
+use crate::solve::{Found, Optimum, search};
 use crate::start::starts;
-use crate::{FitError, FitOptions, Objective};
+use crate::{FitError, FitOptions, Objective, Starts};
 
 /// A law at its optimum, with what intervals and doubts need.
 #[derive(Clone)]
@@ -132,6 +133,14 @@ fn check_start(law: LawName, points: &[Observation], start_level: Option<f64>) -
     if highest < start { Ok(()) } else { Err(FitError::AboveStart { law, highest, start }) }
 }
 
+/// The starts asked for; the projected ones where a law has no classic grid.
+fn starts_of(problem: &FitProblem, from: Starts) -> Vec<Theta> {
+    match from {
+        Starts::Projected => starts(problem),
+        Starts::Classic => classic(problem).unwrap_or_else(|| starts(problem)),
+    }
+}
+
 /// Fits one law to one group.
 pub(crate) fn fit_law(law: LawName, observations: &[&Observation], options: &FitOptions) -> Result<Fitted, FitError> {
     let (mut points, vertices) = points_for(law, observations)?;
@@ -142,13 +151,10 @@ pub(crate) fn fit_law(law: LawName, observations: &[&Observation], options: &Fit
     }
     let refs: Vec<&Observation> = points.iter().collect();
     let problem = FitProblem::new(law.form(), &refs, Cost::of(options.objective)).starting_at(options.start_level);
-    let starts = starts(&problem);
-    let found = solve_all(&problem, &starts);
-    let Some(optimum) = best_of(&found) else {
+    let starts = starts_of(&problem, options.starts);
+    let Some(Found { optimum, agreeing }) = search(&problem, &starts) else {
         return Err(FitError::NoOptimum { law: law.to_string(), starts: starts.len() });
     };
-    let limit = optimum.value + 1e-6 * optimum.value.abs().max(1e-20);
-    let agreeing = found.iter().filter(|other| other.value <= limit).count();
     let dependence = Dependence::of(&problem, &optimum.theta, &points);
     let dispersion = Dispersion::of(&problem, &problem.residuals(&optimum.theta), dependence.as_ref());
     let sandwich = Sandwich::of(&problem, &optimum.theta, &dispersion, dependence.as_ref());

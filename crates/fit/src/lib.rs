@@ -12,10 +12,16 @@
 mod allocation;
 mod approach;
 mod backtest;
+#[cfg(feature = "bench")]
+pub mod bench;
 mod best_of;
+#[allow(dead_code, reason = "for intervals to come; tested and timed by itself")]
+mod bootstrap;
+mod certificate;
 mod check;
 mod cluster;
 mod compare;
+mod cross_check;
 mod crps;
 #[cfg(test)]
 mod curves;
@@ -30,7 +36,9 @@ mod forecaster;
 mod form_error;
 mod frontier;
 mod functional;
+mod grid;
 mod hyperparameters;
+mod kernel;
 mod linear;
 mod multi_power;
 mod noise;
@@ -66,9 +74,9 @@ pub use error::FitError;
 pub use forecast::{ForecastOptions, Target, forecast};
 pub use forescale_core::law::LawName;
 pub use hyperparameters::recommend;
-pub use optimum::{OptimumError, optimum};
 pub use multi_power::{CurveScore, LossCurve, ScheduleFit, ScheduleOptions, StepLoss, fit_schedule};
-pub use options::{FitOptions, Objective};
+pub use optimum::{OptimumError, optimum};
+pub use options::{FitOptions, Objective, Starts};
 pub use panels::{PanelInput, panels};
 pub use reach::reach;
 pub use seal::{RegistrationDraft, SealError, register, score, verify};

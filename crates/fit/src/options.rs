@@ -12,8 +12,10 @@ pub enum Objective {
         /// Where the square turns straight.
         delta: f64,
     },
-    /// Least squares: r²/2.
+    /// Least squares on log loss: Σr².
     LeastSquares,
+    /// Least squares on the loss itself: Σ(predicted − observed)², in which runs of high loss count for most.
+    LeastSquaresLoss,
     /// Least absolute deviations: |r|, the limit of Huber/delta for delta → 0.
     LeastAbsolute,
     /// Huber with predictions below the observed loss forgiven: a badly tuned run only ever errs upwards, so a prediction
@@ -32,6 +34,18 @@ impl Default for Objective {
     }
 }
 
+/// Where the solver starts from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Starts {
+    /// A grid of exponents, with floor and amplitudes solved for: 6 starts for each falling term.
+    #[default]
+    Projected,
+    /// Every point of the grid of Hoffmann et al., section D.3: 4500 for a law of two falling terms. Slower, and no better
+    /// where the projected starts agree; the other way to see whether they do. Laws that are not a floor plus falling
+    /// terms keep the projected starts.
+    Classic,
+}
+
 /// What to fit, and how.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FitOptions {
@@ -39,6 +53,8 @@ pub struct FitOptions {
     pub laws: Vec<LawName>,
     /// Objective.
     pub objective: Objective,
+    /// Starts.
+    pub starts: Starts,
     /// Level of the intervals, 0.9 for 90%.
     pub level: f64,
     /// Conventions the observations were made under; stated, not used.
@@ -53,6 +69,7 @@ impl Default for FitOptions {
         Self {
             laws: vec![LawName::POWER_LAW, LawName::CHINCHILLA],
             objective: Objective::default(),
+            starts: Starts::default(),
             level: 0.9,
             rules: Rules { params: "matmul".to_owned(), flops: "exact".to_owned() },
             start_level: None,

@@ -7,15 +7,15 @@ use forescale_core::estimate::Estimate;
 use forescale_core::law::Domain;
 use forescale_core::math;
 use forescale_core::observation::{Exclusion, ExclusionReason, Observation};
-use forescale_core::outcome::{Certificate, Diagnosis, FIT_SCHEMA, FitReport, FittedLaw, Inputs, ObjectiveValue};
+use forescale_core::outcome::{Diagnosis, FIT_SCHEMA, FitReport, FittedLaw, Inputs, ObjectiveValue};
 use forescale_core::run::Role;
+use rayon::prelude::*;
 
+use crate::certificate::{certificate, uncertified};
 use crate::diagnose::{Doubt, doubts_of_fit};
 use crate::fitted::{Fitted, fit_law, validate};
 use crate::functional::Functional;
-use crate::linear::scaled_condition;
 use crate::profile::Profile;
-use crate::solve::free_coordinates;
 use crate::{FitError, FitOptions, objective, path};
 
 /// Fits each law asked for to each group of runs.
@@ -86,10 +86,15 @@ pub(crate) fn fit_group(
 }
 
 fn describe(fitted: &Fitted, runs: &[&Observation], options: &FitOptions) -> FittedLaw {
-    let profiles: Vec<Profile> =
-        (0..fitted.problem.count()).map(|i| fitted.profile(Functional::Parameter(i), options.level)).collect();
+    let profiles: Vec<Profile> = (0..fitted.problem.count())
+        .into_par_iter()
+        .map(|i| fitted.profile(Functional::Parameter(i), options.level))
+        .collect();
     let residuals = fitted.problem.residuals(&fitted.optimum.theta);
     let square: f64 = residuals.iter().map(|r| r * r).sum();
+    let certificate = certificate(fitted);
+    let mut diagnoses: Vec<Diagnosis> = doubts_of_fit(fitted, runs, &profiles).iter().map(Doubt::diagnosis).collect();
+    diagnoses.extend(uncertified(fitted.law, &certificate));
     FittedLaw {
         group: None,
         law: fitted.law.to_string(),
@@ -103,9 +108,9 @@ fn describe(fitted: &Fitted, runs: &[&Observation], options: &FitOptions) -> Fit
             delta: objective::delta(options.objective),
             value: fitted.optimum.value,
         },
-        certificate: certificate(fitted),
+        certificate,
         residual_rms: (square / residuals.len() as f64).sqrt(),
-        diagnoses: doubts_of_fit(fitted, runs, &profiles).iter().map(Doubt::diagnosis).collect(),
+        diagnoses,
     }
 }
 
@@ -145,20 +150,6 @@ pub(crate) fn estimate(profile: &Profile, root: f64, level: f64, logarithm: bool
 /// Whether a value bounds anything: an amplitude of 0, or an infinity, is what a profile says that never ended.
 fn is_end(end: f64, logarithm: bool) -> bool {
     end.is_finite() && (end > 0.0 || !logarithm)
-}
-
-fn certificate(fitted: &Fitted) -> Certificate {
-    let theta = &fitted.optimum.theta;
-    let system = fitted.problem.system(theta, fitted.problem.cost);
-    let free = free_coordinates(&fitted.problem, theta, &system);
-    let symbols = fitted.problem.form.parameters();
-    Certificate {
-        gradient_norm: fitted.optimum.gradient_norm,
-        starts: fitted.starts as u32,
-        agreeing_starts: fitted.agreeing as u32,
-        at_bound: fitted.problem.at_bound(theta).into_iter().map(|i| symbols[i].symbol.to_owned()).collect(),
-        condition_number: scaled_condition(&fitted.problem.information(theta), &free),
-    }
 }
 
 #[cfg(test)]

@@ -238,6 +238,8 @@ fn law(name: &str, parameters: &[(&str, f64, f64)]) -> FittedLaw {
             agreeing_starts: 118,
             at_bound: Vec::new(),
             condition_number: Some(4.2e4),
+            invariance: Some(2.4e-13),
+            cross_check: Some(3.0e-8),
         },
         residual_rms: 0.0072,
         diagnoses: Vec::new(),
