@@ -222,6 +222,18 @@ impl Material {
         }
     }
 
+    /// Lets the held-out target into the fit.
+    pub(crate) fn let_target_in(&mut self) -> anyhow::Result<()> {
+        let all = self.observations_with_targets();
+        if all.len() == self.observations.len() {
+            bail!("there is no trained target to let into the fit\n\nhint: leave `--with-target` out");
+        }
+        let seen = |id: &str| all.iter().any(|one| one.run_id == id);
+        self.exclusions.retain(|exclusion| !seen(&exclusion.run_id));
+        self.observations = all;
+        Ok(())
+    }
+
     /// Observations with the held-out target among them, once it is trained: a backtest may predict it.
     pub(crate) fn observations_with_targets(&self) -> Vec<Observation> {
         let mut observations = self.observations.clone();

@@ -3,8 +3,10 @@
 //! Every room speaks these words; none of them is taught here how to train, fit, store or draw. The crate reads no
 //! file, clock, thread, environment or random number, so that the same input gives the same bytes on every machine.
 
+pub mod answer;
 pub mod approach;
 pub mod corpus;
+pub mod cost;
 pub mod count;
 pub mod digest;
 pub mod estimate;

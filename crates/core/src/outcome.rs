@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::answer::{Answers, Reach};
 use crate::estimate::{Estimate, Interval};
 use crate::observation::Exclusion;
 use crate::predictive::Predictive;
@@ -274,6 +275,12 @@ pub struct Forecast {
     pub schema: String,
     /// One per target asked.
     pub targets: Vec<ForecastTarget>,
+    /// The budget that reaches a level, where that was asked: the first target is the run at that budget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reach: Option<Reach>,
+    /// What else was asked at the first target: the optimum under caps, rate and batch, cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<Answers>,
     /// How the same method did on runs already known; absent where there are too few.
     pub backtest: Option<BacktestReport>,
     /// Doubts.

@@ -198,6 +198,14 @@ pub enum FitError {
         /// Starts tried.
         starts: usize,
     },
+    /// There is no forecast to answer from.
+    #[error("{reason}\n\nhint: {hint}")]
+    NoForecast {
+        /// Why.
+        reason: String,
+        /// What can be done.
+        hint: String,
+    },
     /// No budget that was sought has this loss.
     #[error(
         "no budget reaches a loss of {loss}: the forecast runs from {highest:.4} at the smallest run to {lowest:.4} at a million times the largest\n\nhint: ask for a loss between the two"
@@ -253,6 +261,17 @@ mod tests {
         assert_eq!(error.fault(), fault);
         let one = FitError::TooFewVertices { law: "power_law".to_owned(), found: 1, needed: 4 };
         assert!(one.fault().contains("1 budget with a vertex inside its sizes"));
+    }
+
+    #[test]
+    fn a_start_level_that_is_missing_or_too_low_is_named_with_what_to_do() {
+        let missing = FitError::NoStartLevel { law: "m4_pinned".to_owned() };
+        assert!(missing.hint().contains("--law m4"), "{missing}");
+        let low = FitError::AboveStart { law: "m4_pinned".to_owned(), highest: 3.5, start: 3.38 };
+        let fault = "`m4_pinned` was given a loss of 3.5000; it must lie below the 3.3800 that learning starts from";
+        assert_eq!(low.fault(), fault);
+        let short = FitError::TooFewDecades { law: "bnsl".to_owned(), found: 1.5, needed: 2.0 };
+        assert_eq!(short.fault(), "`bnsl` was given runs over 1.50 decades of compute; it needs at least 2");
     }
 
     #[test]

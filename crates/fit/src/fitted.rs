@@ -141,7 +141,7 @@ pub(crate) fn fit_law(law: LawName, observations: &[&Observation], options: &Fit
         points.iter_mut().for_each(|point| point.weight *= falloff.weight(point.flops));
     }
     let refs: Vec<&Observation> = points.iter().collect();
-    let problem = FitProblem::from_start(law.form(), &refs, Cost::of(options.objective), options.start_level);
+    let problem = FitProblem::new(law.form(), &refs, Cost::of(options.objective)).starting_at(options.start_level);
     let starts = starts(&problem);
     let found = solve_all(&problem, &starts);
     let Some(optimum) = best_of(&found) else {

@@ -64,7 +64,16 @@ pub fn forecast(
 ) -> Result<Forecast, FitError> {
     validate(observations, &options.fit)?;
     targets.iter().try_for_each(validate_target)?;
-    let (prepared, backtest) = prepare(observations, options);
+    Ok(assemble(observations, targets, options, prepare(observations, options)))
+}
+
+/// The forecast of each target by a forecaster that is ready, or its refusal.
+pub(crate) fn assemble(
+    observations: &[Observation],
+    targets: &[Target],
+    options: &ForecastOptions,
+    (prepared, backtest): (Prepared, Option<BacktestReport>),
+) -> Forecast {
     let (entries, diagnoses) = match prepared {
         Ok((forecaster, mut diagnoses)) => {
             let outlooks = targets.iter().map(|target| forecast_one(&forecaster, target, options));
@@ -80,7 +89,7 @@ pub fn forecast(
         }
     };
     let schema = FORECAST_SCHEMA.to_owned();
-    Ok(Forecast { schema, targets: entries, backtest, diagnoses, inputs: inputs(observations) })
+    Forecast { schema, targets: entries, reach: None, answers: None, backtest, diagnoses, inputs: inputs(observations) }
 }
 
 fn validate_target(target: &Target) -> Result<(), FitError> {
@@ -94,12 +103,12 @@ fn validate_target(target: &Target) -> Result<(), FitError> {
     }
 }
 
-type Prepared = Result<(Forecaster, Vec<Diagnosis>), Refusal>;
+pub(crate) type Prepared = Result<(Forecaster, Vec<Diagnosis>), Refusal>;
 
 /// Why there is no forecast, and what can be done.
 pub(crate) struct Refusal {
-    reason: String,
-    hint: String,
+    pub(crate) reason: String,
+    pub(crate) hint: String,
 }
 
 /// A calibrated forecaster, or the reason why there is none; and the backtest that calibrated it.
@@ -197,6 +206,7 @@ pub(crate) fn log_error(predicted: f64, actual: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::published::rust_ladder;
     use crate::{LawName, Objective, published};
     use forescale_core::run::Role;
     use rand::SeedableRng as _;
@@ -248,29 +258,6 @@ mod tests {
             assert!((0.84..=0.97).contains(&mean), "{objective:?}: mean {mean}");
             assert!(one >= mean - 0.02, "{objective:?}: one run {one}");
         }
-    }
-
-    /// Rungs of a tiny ladder on real Rust source, measured in PyTorch: FLOPs and losses by seed.
-    fn rust_ladder(top: usize) -> Vec<Observation> {
-        let rungs: [(f64, &[f64]); 8] = [
-            (3.5e10, &[2.110, 2.106, 2.123]),
-            (1.25e11, &[1.860, 1.848, 1.864]),
-            (3.2e11, &[1.716, 1.695, 1.670]),
-            (1.3e12, &[1.465, 1.457]),
-            (3.6e12, &[1.326, 1.330]),
-            (1.6e13, &[1.191, 1.188]),
-            (4.7e13, &[1.081]),
-            (1e99, &[]),
-        ];
-        let mut runs = Vec::new();
-        for &(flops, losses) in &rungs[..top] {
-            for &loss in losses {
-                let size = (flops / 240.0).sqrt();
-                let run = published::run(runs.len(), size, 40.0 * size, flops, loss);
-                runs.push(Observation { role: Some(Role::Path), seed: Some(runs.len() as u64), ..run });
-            }
-        }
-        runs
     }
 
     #[test]

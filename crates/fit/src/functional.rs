@@ -2,6 +2,7 @@
 
 use forescale_core::law::{Position, Scale, Theta};
 
+use crate::allocation::{Allocation, Wanted};
 use crate::problem::FitProblem;
 
 /// A function of θ.
@@ -15,6 +16,8 @@ pub(crate) enum Functional {
     LogOptimalParams(f64),
     /// ln L on such a law's frontier, at a logarithm of C/k.
     FrontierLoss(f64),
+    /// The logarithm of a quantity of the best split under caps.
+    Allocated(Allocation, Wanted),
 }
 
 impl Functional {
@@ -28,6 +31,7 @@ impl Functional {
             }
             Self::LogOptimalParams(log_product) => log_optimal_params(problem, theta, log_product),
             Self::FrontierLoss(log_product) => frontier_loss(problem, theta, log_product),
+            Self::Allocated(allocation, wanted) => allocation.at(wanted, problem, theta),
         }
     }
 
@@ -67,9 +71,6 @@ mod tests {
     #[test]
     fn gradients_agree_with_finite_differences() {
         let centre = Centre { log_params: 20.0, log_tokens: 23.0, log_flops: 45.0, log_start: None };
-        let (form, cost) = (LawName::CHINCHILLA.form(), Cost::of(crate::Objective::LeastSquares));
-        let problem = FitProblem { form, centre, samples: Vec::new(), cost, tether: None };
-        let theta = padded([-0.5, -0.3, 1.8, 0.34, 0.37]);
         let at = Position { log_params: 2.0, log_tokens: 3.0, log_flops: 5.0, ..Position::default() };
         let all = [
             Functional::Parameter(0),
@@ -77,16 +78,33 @@ mod tests {
             Functional::LogOptimalParams(50.0),
             Functional::FrontierLoss(50.0),
         ];
-        for functional in all {
-            let (_, gradient) = functional.at(&problem, &theta);
-            for i in 0..5 {
-                let [up, down] = [1e-6, -1e-6].map(|step| {
-                    let mut moved = theta;
-                    moved[i] += step;
-                    functional.at(&problem, &moved).0
-                });
-                assert!(((up - down) / 2e-6 - gradient[i]).abs() < 1e-6, "{functional:?} {i}");
+        let laws = [
+            (LawName::CHINCHILLA, padded([-0.5, -0.3, 1.8, 0.34, 0.37])),
+            (LawName::COUPLED, [-0.5, -0.3, 1.8, 0.34, 0.37, 0.4]),
+            (LawName::KAPLAN, padded([0.5, 0.3, 0.08, 0.1])),
+        ];
+        for (law, theta) in laws {
+            let (form, cost) = (law.form(), Cost::of(crate::Objective::LeastSquares));
+            let problem = FitProblem { form, centre, samples: Vec::new(), cost, tether: None };
+            for functional in all {
+                let (_, gradient) = functional.at(&problem, &theta);
+                for i in 0..form.parameters().len() {
+                    let [up, down] = [1e-6, -1e-6].map(|step| {
+                        let mut moved = theta;
+                        moved[i] += step;
+                        functional.at(&problem, &moved).0
+                    });
+                    let scale = 1.0 + gradient[i].abs();
+                    assert!(((up - down) / 2e-6 - gradient[i]).abs() < 1e-6 * scale, "{law} {functional:?} {i}");
+                }
             }
         }
+    }
+
+    #[test]
+    fn a_law_of_compute_has_no_optimal_size() {
+        let (form, cost) = (LawName::POWER_LAW.form(), Cost::of(crate::Objective::LeastSquares));
+        let problem = FitProblem { form, centre: Centre::ONE, samples: Vec::new(), cost, tether: None };
+        assert!(Functional::LogOptimalParams(50.0).at(&problem, &padded([0.1, 0.2, 1.0])).0.is_nan());
     }
 }

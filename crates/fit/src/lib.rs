@@ -9,11 +9,14 @@
 //! The only crate that knows argmin. No file, clock, environment or printing; random numbers only from a seed it was
 //! given; sums in fixed order, so that the number of threads changes nothing.
 
+mod allocation;
 mod approach;
 mod backtest;
 mod check;
 mod cluster;
 mod crps;
+#[cfg(test)]
+mod curves;
 mod diagnose;
 mod ensemble;
 mod error;
@@ -23,10 +26,12 @@ mod forecast;
 mod forecaster;
 mod form_error;
 mod functional;
+mod hyperparameters;
 mod linear;
 mod multi_power;
 mod noise;
 mod objective;
+mod optimum;
 mod options;
 mod panels;
 mod path;
@@ -38,11 +43,14 @@ mod published;
 #[cfg(test)]
 mod published_fits;
 mod reach;
+#[cfg(test)]
+mod recovery;
 mod scale;
 mod seal;
 mod session;
 mod solve;
 mod start;
+mod vertex;
 
 pub use approach::{ApproachOptions, CurvePoint, TrainingCurve, approaches};
 pub use backtest::{BacktestMode, BacktestOptions, backtest};
@@ -50,6 +58,8 @@ pub use check::{Evidence, check};
 pub use error::FitError;
 pub use forecast::{ForecastOptions, Target, forecast};
 pub use forescale_core::law::LawName;
+pub use hyperparameters::recommend;
+pub use optimum::{OptimumError, optimum};
 pub use multi_power::{CurveScore, LossCurve, ScheduleFit, ScheduleOptions, StepLoss, fit_schedule};
 pub use options::{FitOptions, Objective};
 pub use panels::{PanelInput, panels};

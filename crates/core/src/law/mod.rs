@@ -8,6 +8,7 @@
 //!
 //! Adding a law is one new file and one line in the list at the end of this module.
 
+mod join;
 pub mod multi_power;
 mod name;
 mod optimum;
@@ -263,7 +264,7 @@ pub trait LawForm: Sync {
     }
 }
 
-/// A published value that is θ[index] plus `factor` times θ[other]: an amplitude moved back from the centre.
+/// A published value that is one coordinate plus `factor` times another: an amplitude moved back from the centre.
 fn moved(theta: &Theta, index: usize, other: usize, factor: f64) -> (f64, Theta) {
     let mut gradient = Theta::default();
     gradient[other] = factor;
@@ -302,7 +303,13 @@ macro_rules! laws {
 laws! {
     power_law::PowerLaw,
     log_log::LogLog,
+    m3::M3,
+    m4::M4,
+    m4_pinned::M4Pinned,
+    bnsl::Bnsl,
     chinchilla::Chinchilla,
+    coupled::Coupled,
+    kaplan::Kaplan,
     gadre::Gadre,
     data_constrained::DataConstrained,
 }
@@ -404,6 +411,15 @@ mod tests {
                 assert!((parameter.lower..=parameter.upper).contains(theta), "{law} {} {theta}", parameter.symbol);
             }
             assert!(starts.iter().all(|theta| law.form().log_loss(theta, &HERE).is_finite()), "{law}");
+        }
+    }
+
+    #[test]
+    fn a_law_has_an_optimum_when_it_is_of_size_and_data() {
+        // A forecast at a budget alone stands on it.
+        for law in LawName::all() {
+            let best = law.form().log_optimal_params(&examples(law)[0], &CENTRE, 30.0);
+            assert_eq!(best.is_some(), law.form().domain() == Domain::SizeAndData, "{law}");
         }
     }
 
