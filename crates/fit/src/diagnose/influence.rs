@@ -8,9 +8,12 @@ use forescale_core::outcome::Severity;
 
 use super::{Doubt, EXPONENT_MOVE, LEAVE_ONE_OUT_ROWS, LOSS_MOVE, OUTLIER_SCALES, Unit, Voiced, named};
 use crate::fitted::Fitted;
-use crate::linear::dot;
+use crate::linear::{dot, quadratic_inverse};
 use crate::path::path_shape;
 use crate::solve::solve_from;
+
+/// A run is an outlier where the law of the others misses it as chance does once in twenty tables.
+const OUTLYING: f64 = 0.05;
 
 impl Unit {
     fn of(fitted: &Fitted, points: &[usize]) -> Self {
@@ -126,12 +129,39 @@ fn outliers(fitted: &Fitted) -> Option<Doubt> {
     Some(Doubt::Outliers { law, points, vertices, symbol, with, without })
 }
 
+/// The run that moves something by most, past its threshold. In short ladders the ends always do: only where the law of
+/// the others misses it by more than chance is that a warning.
 fn influential_run(fitted: &Fitted, refits: &[Refit]) -> Option<Doubt> {
     let moved = |refit: &Refit| largest_move(fitted, &refit.theta).map(|m| (refit.left_out.clone(), m));
     let largest = refits.iter().filter_map(moved).max_by(|a, b| a.1.3.total_cmp(&b.1.3))?;
     let (points, (what, with, without, _)) = largest;
     let (law, unit, point) = (fitted.law.to_string(), Unit::of(fitted, &points), unit_name(fitted, &points));
-    Some(Doubt::InfluentialRun { law, point, unit, what, with, without })
+    let refit = refits.iter().find(|refit| refit.left_out == points)?;
+    let is_missed = is_missed(fitted, refit, refits.len());
+    Some(Doubt::InfluentialRun { law, point, unit, what, with, without, is_missed })
+}
+
+/// Whether the law of the others misses a run: deleted residuals, Student's t, at Bonferroni's level for the largest of
+/// `tests` (Cook and Weisberg, Residuals and Influence in Regression, 1982, 2.2.2).
+fn is_missed(fitted: &Fitted, refit: &Refit, tests: usize) -> bool {
+    let problem = &fitted.problem;
+    let residuals = problem.residuals(&refit.theta);
+    let others = (0..residuals.len()).filter(|i| !refit.left_out.contains(i));
+    let squares: f64 = others.clone().map(|i| residuals[i] * residuals[i]).sum();
+    let degrees = others.count() as f64 - problem.count() as f64;
+    if degrees < 1.0 || squares <= 0.0 {
+        return false;
+    }
+    let information = problem.information(&refit.theta);
+    let on_bound = problem.at_bound(&refit.theta);
+    let free: Vec<usize> = (0..problem.count()).filter(|i| !on_bound.contains(i)).collect();
+    let t = |&i: &usize| {
+        let gradient = problem.form.response(&refit.theta, &problem.samples[i].at).gradient;
+        let leverage = quadratic_inverse(&information, &gradient, &free).unwrap_or(0.0);
+        residuals[i].abs() / (squares / degrees * (1.0 + leverage)).sqrt()
+    };
+    let largest = refit.left_out.iter().map(t).fold(0.0, f64::max);
+    2.0 * math::student_t_cdf(-largest, degrees) * (tests as f64) < OUTLYING
 }
 
 /// Between what the fit lies when any one run is left out.
@@ -162,15 +192,16 @@ fn range(values: impl Iterator<Item = f64>) -> Option<[f64; 2]> {
 }
 
 /// (θ − θᵢ)ᵀ A (θ − θᵢ) / (p σ²), A the information: Cook, Technometrics 19, 1977.
-fn cook(fitted: &Fitted, refits: &[Refit]) -> Option<(String, f64)> {
+fn cook_distance(fitted: &Fitted, refit: &Refit) -> f64 {
     let information = fitted.problem.information(&fitted.optimum.theta);
     let scale = fitted.problem.count() as f64 * fitted.dispersion.variance;
-    let distance = |refit: &Refit| {
-        let mut moved = fitted.optimum.theta;
-        moved.iter_mut().zip(refit.theta).for_each(|(with, without)| *with -= without);
-        moved.iter().zip(&information).map(|(m, row)| m * dot(row, &moved)).sum::<f64>() / scale
-    };
-    let all = refits.iter().map(|refit| (unit_name(fitted, &refit.left_out), distance(refit)));
+    let mut moved = fitted.optimum.theta;
+    moved.iter_mut().zip(refit.theta).for_each(|(with, without)| *with -= without);
+    moved.iter().zip(&information).map(|(m, row)| m * dot(row, &moved)).sum::<f64>() / scale
+}
+
+fn cook(fitted: &Fitted, refits: &[Refit]) -> Option<(String, f64)> {
+    let all = refits.iter().map(|refit| (unit_name(fitted, &refit.left_out), cook_distance(fitted, refit)));
     all.filter(|(_, distance)| distance.is_finite()).max_by(|a, b| a.1.total_cmp(&b.1))
 }
 

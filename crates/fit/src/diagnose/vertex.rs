@@ -30,7 +30,8 @@ pub(super) fn sides(fitted: &Fitted, runs: &[&Observation]) -> Option<VertexSide
     }
     let (mut one_sided, mut open) = (Vec::new(), 0);
     for budget in path::budgets(runs, path::BUDGET_FACTOR) {
-        let (low, high) = (budget[0].flops, budget[budget.len() - 1].flops);
+        // A vertex lies at its budget's mean compute: inside, but for rounding.
+        let (low, high) = (budget[0].flops * (1.0 - 1e-9), budget[budget.len() - 1].flops * (1.0 + 1e-9));
         let vertex = fitted.points.iter().find(|point| (low..=high).contains(&point.flops));
         match vertex {
             Some(vertex) if !is_hemmed(&budget, vertex.params) => one_sided.push(vertex.flops),

@@ -41,6 +41,7 @@ impl Doubt {
     pub(super) fn severity(&self) -> Severity {
         match self {
             Self::Room(room) => room.voice().severity(),
+            Self::InfluentialRun { is_missed: false, .. } => Severity::Note,
             Self::FewDecades { decades, .. } if *decades >= 1.0 => Severity::Note,
             Self::LossDoesNotFall { .. } | Self::NoForecast { .. } => Severity::Error,
             Self::LawRefused { .. } | Self::FewSeeds { .. } | Self::Vertices { .. } | Self::SeedWeights { .. } => {
@@ -156,8 +157,9 @@ impl fmt::Display for Doubt {
             Self::Clustered(doubt) => write!(f, "{doubt}"),
             Self::SeedNoise(doubt) => write!(f, "{doubt}"),
             Self::SeedWeights { law, falloff } => write!(f, "`{law}`: {falloff}"),
-            Self::InfluentialRun { law, point, what, with, without, .. } => {
-                write!(f, "`{law}`: without {point} alone {what} moves from {with:.4} to {without:.4}")
+            Self::InfluentialRun { law, point, what, with, without, is_missed, .. } => {
+                let why = if *is_missed { ", and the law of the others misses it by more than noise" } else { "" };
+                write!(f, "`{law}`: without {point} alone {what} moves from {with:.4} to {without:.4}{why}")
             }
             Self::FloorShare { law, floor } => write!(f, "`{law}`: {floor}"),
             Self::Vertices { law, budgets, runs } => write!(
