@@ -43,7 +43,9 @@ pub(super) fn doubt(fitted: &Fitted) -> Option<CountingDoubt> {
     let share = shares(fitted);
     let rules: Vec<Counted> = match fitted.law.form().domain() {
         Domain::Compute => COMPUTE.iter().filter_map(|&(rule, of)| recounted(fitted, rule, Count::Flops(of))).collect(),
-        Domain::SizeAndData => SIZE.iter().filter_map(|&(rule, of)| recounted(fitted, rule, Count::Params(of))).collect(),
+        Domain::SizeAndData => {
+            SIZE.iter().filter_map(|&(rule, of)| recounted(fitted, rule, Count::Params(of))).collect()
+        }
     };
     let doubt = CountingDoubt { law: fitted.law.to_string(), share, rules };
     (doubt.rules.len() > 1 || doubt.is_large()).then_some(doubt)
@@ -51,8 +53,7 @@ pub(super) fn doubt(fitted: &Fitted) -> Option<CountingDoubt> {
 
 type Rule = (&'static str, fn(&Training) -> Option<f64>);
 
-const COMPUTE: [Rule; 3] =
-    [("exact", |t| t.flops_exact), ("6nd", |t| t.flops_6nd), ("kaplan", |t| t.flops_kaplan)];
+const COMPUTE: [Rule; 3] = [("exact", |t| t.flops_exact), ("6nd", |t| t.flops_6nd), ("kaplan", |t| t.flops_kaplan)];
 const SIZE: [Rule; 3] = [
     ("total", |t| t.total_params),
     ("matmul", |t| Some(t.total_params? - t.embedding_params?)),

@@ -65,9 +65,13 @@ impl Voiced for DataDoubt {
 
     fn hint(&self) -> &'static str {
         match self {
-            Self::MixedEvaluation { tokenizers: 0 | 1, .. } => "evaluate every run on one set of tokens, or fit the sets apart",
+            Self::MixedEvaluation { tokenizers: 0 | 1, .. } => {
+                "evaluate every run on one set of tokens, or fit the sets apart"
+            }
             Self::MixedEvaluation { .. } => "compare in bits per byte, or fit the tokenisers apart",
-            Self::LeftOut { .. } => "look at the list of runs left out; where many diverged, lower the rate and train them again",
+            Self::LeftOut { .. } => {
+                "look at the list of runs left out; where many diverged, lower the rate and train them again"
+            }
         }
     }
 }
@@ -79,7 +83,11 @@ impl fmt::Display for DataDoubt {
                 let sets = (*sets > 1).then(|| format!("{sets} evaluation sets"));
                 let tokenizers = (*tokenizers > 1).then(|| format!("{tokenizers} tokenisers"));
                 let both: Vec<String> = [sets, tokenizers].into_iter().flatten().collect();
-                write!(f, "the losses were measured on {}: they are not of one kind, and the difference enters the law", both.join(" under "))
+                write!(
+                    f,
+                    "the losses were measured on {}: they are not of one kind, and the difference enters the law",
+                    both.join(" under ")
+                )
             }
             Self::LeftOut { reasons, diverged, runs } => {
                 let reasons: Vec<String> = reasons.iter().map(|(reason, count)| format!("{reason} {count}")).collect();

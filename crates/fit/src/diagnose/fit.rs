@@ -116,7 +116,9 @@ impl fmt::Display for FloorFound {
             _ => write!(f, ", and the data set no lower bound on it")?,
         }
         match self.tied {
-            Some((symbol, correlation)) => write!(f, "; its error correlates by {correlation:.2} with that of {symbol}"),
+            Some((symbol, correlation)) => {
+                write!(f, "; its error correlates by {correlation:.2} with that of {symbol}")
+            }
             None => Ok(()),
         }
     }

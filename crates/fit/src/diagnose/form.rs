@@ -10,12 +10,12 @@ use forescale_core::outcome::Severity;
 use super::residuals::{bend, patterns};
 use super::{Doubt, NoiseDoubt, Voiced, fit};
 use crate::fitted::Fitted;
+use crate::noise;
 use crate::path::{self, line, parabola};
 use crate::problem::FitProblem;
 use crate::scale::Dispersion;
 use crate::solve::{best_of, solve_all};
 use crate::start::starts;
-use crate::noise;
 
 /// A quadratic term of ln L in ln C bends downwards by chance this rarely.
 const SLOPE_ALARM: f64 = 0.01;
@@ -48,8 +48,7 @@ pub(crate) fn not_asymptotic(fitted: &Fitted, runs: &[&Observation]) -> Option<D
         path::vertices(runs).iter().map(|o| (math::ln(o.flops), math::ln(o.loss))).collect()
     };
     let (early, late) = half_slopes(&rungs)?;
-    (late > early && is_steepening(&rungs)?)
-        .then(|| Doubt::NotAsymptotic { law: fitted.law.to_string(), early, late })
+    (late > early && is_steepening(&rungs)?).then(|| Doubt::NotAsymptotic { law: fitted.law.to_string(), early, late })
 }
 
 fn rung_means(points: &[&Observation]) -> Vec<(f64, f64)> {
@@ -158,7 +157,9 @@ impl Voiced for FormDoubt {
             Self::ModelForm { .. } => {
                 "add a rung beyond the largest and see which law it follows; until then rely on the widest interval"
             }
-            Self::BreakBeyond { .. } => "train a rung between the data and the target, and watch whether it lies on the curve",
+            Self::BreakBeyond { .. } => {
+                "train a rung between the data and the target, and watch whether it lies on the curve"
+            }
             Self::NoFloor { .. } => "fit `power_law`, which has a floor, and forecast with that",
         }
     }
@@ -170,7 +171,10 @@ impl fmt::Display for FormDoubt {
             Self::ModelForm { law, reasons } => {
                 let of = law.as_ref().map_or_else(String::new, |law| format!("`{law}`: "));
                 let reasons = reasons.join("; ");
-                write!(f, "{of}the model form is in doubt: {reasons}; an interval that takes the law for granted is too narrow")
+                write!(
+                    f,
+                    "{of}the model form is in doubt: {reasons}; an interval that takes the law for granted is too narrow"
+                )
             }
             Self::BreakBeyond { decades } => write!(
                 f,

@@ -222,7 +222,11 @@ impl Voiced for LeftOneOut {
 impl fmt::Display for LeftOneOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [low, high] = self.loss;
-        write!(f, "`{}`: without any one run the loss at 10x the largest compute lies from {low:.4} to {high:.4}", self.law)?;
+        write!(
+            f,
+            "`{}`: without any one run the loss at 10x the largest compute lies from {low:.4} to {high:.4}",
+            self.law
+        )?;
         if let Some([low, high]) = self.floor {
             write!(f, " and the floor from {low:.4} to {high:.4}")?;
         }

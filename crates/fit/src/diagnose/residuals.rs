@@ -14,6 +14,7 @@ use crate::Objective;
 use crate::fitted::Fitted;
 use crate::linear::{Matrix, add_outer, dot, solve};
 use crate::objective::Cost;
+use crate::problem::Sample;
 use crate::solve::solve_from;
 
 /// A bend is an alarm where chance makes one as large less often, over all directions tried together.
@@ -110,18 +111,18 @@ fn by_cluster(fitted: &Fitted, along: Along) -> (Vec<f64>, Vec<f64>) {
 }
 
 /// A direction the law lacks along which the residuals lie: the added-variable test of linear regression, on the law's
-/// own tangent plane. Along a path the cube of ln C; on a surface that and ln N · ln D, in which coupled laws differ.
+/// own tangent plane. Along a path the cube of ln C and its fourth power, as a break in the middle is even; on a surface the
+/// cube and ln N · ln D, in which coupled laws differ.
 pub(super) fn bend(fitted: &Fitted) -> Option<ResidualDoubt> {
     if fitted.dependence.is_some() {
         return None;
     }
-    let cube = |s: &crate::problem::Sample| s.at.log_flops * s.at.log_flops * s.at.log_flops;
-    let product = |s: &crate::problem::Sample| s.at.log_params * s.at.log_tokens;
-    let samples = &fitted.problem.samples;
-    let mut directions: Vec<Vec<f64>> = vec![samples.iter().map(cube).collect()];
-    if !fitted.problem.is_path_law() {
-        directions.push(samples.iter().map(product).collect());
-    }
+    let cube = |s: &Sample| s.at.log_flops * s.at.log_flops * s.at.log_flops;
+    let fourth = |s: &Sample| cube(s) * s.at.log_flops;
+    let product = |s: &Sample| s.at.log_params * s.at.log_tokens;
+    let along = |of: &dyn Fn(&Sample) -> f64| fitted.problem.samples.iter().map(of).collect::<Vec<f64>>();
+    let second = if fitted.problem.is_path_law() { along(&fourth) } else { along(&product) };
+    let directions = [along(&cube), second];
     let tried = directions.len() as f64;
     let tests = directions.iter().filter_map(|direction| added_variable(fitted, direction));
     let (t, degrees) = tests.max_by(|a, b| a.0.abs().total_cmp(&b.0.abs()))?;
@@ -170,8 +171,9 @@ impl Plane {
             .collect();
         let norm = |i: usize| gradients.iter().map(|g| g[i] * g[i]).sum::<f64>().sqrt();
         let norms: Vec<f64> = (0..problem.count()).map(norm).collect();
-        let free: Vec<usize> =
-            (0..problem.count()).filter(|i| !on_bound.contains(i) && norms[*i] > 0.0 && norms[*i].is_finite()).collect();
+        let free: Vec<usize> = (0..problem.count())
+            .filter(|i| !on_bound.contains(i) && norms[*i] > 0.0 && norms[*i].is_finite())
+            .collect();
         gradients.iter_mut().for_each(|gradient| free.iter().for_each(|&i| gradient[i] /= norms[i]));
         let mut gram = Matrix::default();
         gradients.iter().for_each(|gradient| add_outer(&mut gram, gradient, 1.0));
@@ -230,8 +232,12 @@ fn rounded(fitted: &Fitted, runs: &[&Observation]) -> Option<ResidualDoubt> {
     let rounding = quantum / 12.0_f64.sqrt() / math::median(&losses)?;
     let residual = fitted.dispersion.sigma;
     // By chance six losses end in one nought less than they were written with once in a million tables.
-    (runs.len() >= 6 && rounding > 0.25 * residual)
-        .then(|| ResidualDoubt::Rounded { law: fitted.law.to_string(), quantum, rounding, residual })
+    (runs.len() >= 6 && rounding > 0.25 * residual).then(|| ResidualDoubt::Rounded {
+        law: fitted.law.to_string(),
+        quantum,
+        rounding,
+        residual,
+    })
 }
 
 /// Standard errors of the evaluation that are of the residuals' size.

@@ -81,6 +81,13 @@ fn with_floor(flops: f64) -> f64 {
     1.7 + 1.8 * math::pow(flops / 1e18, -0.15)
 }
 
+/// A floor and an excess whose exponent changes so many decades above 1e18 FLOPs.
+fn broken(flops: f64, decades: f64, exponents: [f64; 2]) -> f64 {
+    let at = 1e18 * math::pow(10.0, decades);
+    let early = math::pow(flops.min(at) / 1e18, -exponents[0]);
+    1.7 + 1.8 * early * math::pow(flops.max(at) / at, -exponents[1])
+}
+
 #[track_caller]
 fn assert_said(diagnoses: &[Diagnosis], code: &str, severity: Severity, words: &str) {
     let found = diagnoses.iter().find(|d| d.code == code).unwrap_or_else(|| panic!("no {code} in {diagnoses:#?}"));
@@ -138,7 +145,8 @@ fn a_head_of_a_third_or_one_that_drifts_changes_the_exponents() {
     let found = of_fit(&large, &only(LawName::CHINCHILLA));
     assert_said(&found, "counting_rules", Severity::Warning, "what N and C count");
     assert_said(&found, "counting_rules", Severity::Warning, "`non_embedding`");
-    let drifting = with(|_, run| run.training.head_params = Some(0.12 * run.params * math::pow(run.params / 1e8, -0.3)));
+    let drifting =
+        with(|_, run| run.training.head_params = Some(0.12 * run.params * math::pow(run.params / 1e8, -0.3)));
     assert_said(&of_fit(&drifting, &only(LawName::CHINCHILLA)), "counting_rules", Severity::Warning, "exponents");
     let silent = with(|_, run| run.training = Training::default());
     assert_unsaid(&of_fit(&silent, &only(LawName::CHINCHILLA)), "counting_rules");
@@ -258,7 +266,10 @@ fn a_batch_above_kaplans_estimate_is_said() {
     let large = with(|_, run| run.training.batch_tokens = Some(4e7));
     let found = of_fit(&large, &only(LawName::CHINCHILLA));
     assert_said(&found, "batch_above_critical", Severity::Warning, "35 runs");
-    assert_unsaid(&of_fit(&with(|_, run| run.training.batch_tokens = Some(1e5)), &only(LawName::CHINCHILLA)), "batch_above_critical");
+    assert_unsaid(
+        &of_fit(&with(|_, run| run.training.batch_tokens = Some(1e5)), &only(LawName::CHINCHILLA)),
+        "batch_above_critical",
+    );
 }
 
 #[test]
@@ -347,15 +358,10 @@ fn a_surface_that_steepens_along_its_vertices_is_not_asymptotic() {
 
 #[test]
 fn a_slope_that_breaks_inside_the_data_names_the_model_form() {
-    // The exponent of the excess falls from 0.15 to 0.08 a decade and a half inside five decades.
-    let broken = |flops: f64| {
-        let at = 1e18 * math::pow(10.0, 2.5);
-        let early = math::pow(flops.min(at) / 1e18, -0.15);
-        1.7 + 1.8 * early * math::pow(flops.max(at) / at, -0.08)
-    };
+    // The exponent of the excess falls from 0.3 to 0.08 in the middle of five decades.
+    let broken = |flops: f64| broken(flops, 2.5, [0.3, 0.08]);
     let found = of_fit(&ladder(21, 0.001, 1, broken), &only(LawName::POWER_LAW));
-    assert_said(&found, "residual_bend", Severity::Warning, "a direction that the law lacks");
-    assert_said(&found, "model_form", Severity::Warning, "`power_law` bend");
+    assert_said(&found, "model_form", Severity::Warning, "the residuals of `power_law`");
     let found = of_forecast(&ladder(21, 0.001, 1, broken), &[LawName::POWER_LAW], 1e24);
     assert_said(&found, "model_form", Severity::Warning, "too narrow");
     let right = of_fit(&ladder(21, 0.001, 1, with_floor), &only(LawName::POWER_LAW));
@@ -407,13 +413,15 @@ fn leaving_out_each_run_gives_ranges_and_cooks_distance() {
 
 #[test]
 fn a_run_that_the_others_miss_is_a_warning_and_a_loose_end_a_note() {
+    // Least squares, as Huber at 1e-3 leaves such a run aside by itself.
+    let squares = FitOptions { objective: crate::Objective::LeastSquares, ..only(LawName::POWER_LAW) };
     let mut off = ladder(13, 0.001, 1, with_floor);
     off[12].loss *= 1.02;
-    let found = of_fit(&off, &only(LawName::POWER_LAW));
+    let found = of_fit(&off, &squares);
     let said: Vec<&Diagnosis> =
         found.iter().filter(|d| ["influential_run", "outlier_leverage"].contains(&d.code.as_str())).collect();
     assert!(said.iter().any(|d| d.severity == Severity::Warning && d.message.contains("`run0012`")), "{found:#?}");
-    let found = of_fit(&ladder(13, 0.001, 1, with_floor), &only(LawName::POWER_LAW));
+    let found = of_fit(&ladder(13, 0.001, 1, with_floor), &squares);
     assert!(found.iter().all(|d| d.code != "influential_run" || d.severity == Severity::Note), "{found:#?}");
 }
 
@@ -421,10 +429,25 @@ fn a_run_that_the_others_miss_is_a_warning_and_a_loose_end_a_note() {
 fn a_fit_short_of_its_optimum_is_said() {
     let runs = clean(1);
     let all: Vec<&Observation> = runs.iter().collect();
-    let mut fitted =
-        crate::fitted::fit_law(LawName::CHINCHILLA, &all, crate::Objective::default()).expect("fits");
+    let mut fitted = crate::fitted::fit_law(LawName::CHINCHILLA, &all, crate::Objective::default()).expect("fits");
     let said = |fitted: &Fitted| fit::doubts(fitted, 35).iter().map(|d| d.diagnosis().code).collect::<Vec<_>>();
     assert!(!said(&fitted).contains(&"not_converged".to_owned()));
     fitted.optimum.gradient_norm = 1e-3;
     assert!(said(&fitted).contains(&"not_converged".to_owned()));
+}
+
+#[test]
+#[ignore = "a simulation: cargo test -p forescale-fit --release power_of -- --ignored --nocapture"]
+fn power_of_the_model_form_doubt() {
+    let two = |flops: f64| 1.7 + 1.2 * math::pow(flops / 1e18, -0.3) + 0.8 * math::pow(flops / 1e18, -0.07);
+    for (rungs, noise) in [(9, 0.001), (13, 0.001), (21, 0.001), (13, 0.003), (21, 0.003)] {
+        let end = 0.25 * f64::from(rungs - 1);
+        let share = |name: &str, loss: &dyn Fn(f64) -> f64| {
+            let found = alarms(100, |seed| of_fit(&ladder(rungs, noise, seed, loss), &only(LawName::POWER_LAW)));
+            println!("{rungs} rungs, noise {noise}, {name}: {:?}", found.get("model_form"));
+        };
+        share("two power laws", &two);
+        share("0.15 to 0.08 a decade inside", &|flops| broken(flops, end - 1.0, [0.15, 0.08]));
+        share("0.3 to 0.08 in the middle", &|flops| broken(flops, 0.5 * end, [0.3, 0.08]));
+    }
 }

@@ -209,13 +209,19 @@ impl Voiced for TrainingDoubt {
             Self::RateAtEdge { .. } => "try rates beyond that edge until the loss rises on both sides",
             Self::RateSensitive { .. } => "space the rates tried by less than 2x, or take the parabola's minimum",
             Self::OneRate { .. } => "tune the rate at both ends of the sizes, or scale it with width by muP",
-            Self::WarmupShare { .. } => "let the warmup grow with the run: at most a tenth of the steps of the smallest",
+            Self::WarmupShare { .. } => {
+                "let the warmup grow with the run: at most a tenth of the steps of the smallest"
+            }
             Self::UndecayedMixed { .. } => {
                 "keep the decayed ends only: --where 'is_final == true', or fit a law of the schedule"
             }
-            Self::SchedulesMixed { .. } => "fit the schedules apart with `--map group=schedule`, or keep one by `--where`",
+            Self::SchedulesMixed { .. } => {
+                "fit the schedules apart with `--map group=schedule`, or keep one by `--where`"
+            }
             Self::Repeated { .. } => "fit a law with a term for repeated tokens, or leave those runs out",
-            Self::BatchAboveCritical { .. } => "train the small runs with smaller batches: let the batch grow with the data",
+            Self::BatchAboveCritical { .. } => {
+                "train the small runs with smaller batches: let the batch grow with the data"
+            }
             Self::Spiked { .. } => "train other seeds of these rungs, or lower the rate or the gradient clip",
         }
     }

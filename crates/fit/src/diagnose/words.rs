@@ -226,4 +226,3 @@ fn far_points(points: &[String], vertices: bool) -> String {
         named(points)
     )
 }
-
