@@ -21,7 +21,7 @@ use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 /// Tables without a word from outside.
-const DEFAULT_TABLES: u64 = 400;
+const DEFAULT_TABLES: u64 = 60;
 
 /// Numbers that break things.
 const EVIL: [f64; 14] = [

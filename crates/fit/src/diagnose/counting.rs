@@ -60,6 +60,7 @@ const SIZE: [Rule; 3] = [
     ("non_embedding", |t| Some(t.total_params? - t.embedding_params? - t.head_params?)),
 ];
 
+#[derive(Clone, Copy)]
 enum Count {
     Flops(fn(&Training) -> Option<f64>),
     Params(fn(&Training) -> Option<f64>),

@@ -128,7 +128,11 @@ fn one_rate(runs: &[&Observation]) -> Option<TrainingDoubt> {
     let span = sizes.last()? / sizes.first()?;
     sizes.dedup_by(|b, a| *b <= 1.02 * *a);
     let is_one = rates.iter().all(|other| (other / rate - 1.0).abs() < 1e-6);
-    (is_one && sizes.len() >= 3 && span >= SIZE_SPAN).then(|| TrainingDoubt::OneRate { rate, sizes: sizes.len(), span })
+    (is_one && sizes.len() >= 3 && span >= SIZE_SPAN).then_some(TrainingDoubt::OneRate {
+        rate,
+        sizes: sizes.len(),
+        span,
+    })
 }
 
 fn warmup(runs: &[&Observation]) -> Option<TrainingDoubt> {

@@ -121,10 +121,7 @@ impl fmt::Display for Doubt {
                 f,
                 "`{law}`: the scaled gradient is {gradient:.1e} where a solved fit has below {GRADIENT:.0e}: the parameters are not those of an optimum"
             ),
-            Self::FewDecades { law, decades } => write!(
-                f,
-                "`{law}`: the runs span {decades:.1} decades of compute; below three the floor and the exponents are hard to tell apart, and intervals grow with every decade missing"
-            ),
+            Self::FewDecades { law, decades } => f.write_str(&few_decades(law, *decades)),
             Self::ParameterAtBound { law, symbol, is_floor: true } => write!(
                 f,
                 "`{law}`: the floor {symbol} ended at 0: within these runs the loss does not flatten, so the data cannot place it and a forecast far beyond them is likely too low"
@@ -188,11 +185,7 @@ impl fmt::Display for Doubt {
                 f,
                 "the target's compute of {flops:.2e} FLOPs and the {implied:.2e} that its size and data come to by 6ND differ by more than {CONTRADICTION}x under every counting rule: laws of compute and laws of size and data are asked about different runs"
             ),
-            Self::NearStart { highest, start } => write!(
-                f,
-                "the highest loss fitted, {highest:.3}, is {:.0}% of the {start:.3} an untrained model starts from: so near the start the curve is S-shaped, and a law with a floor forecasts too low",
-                100.0 * highest / start
-            ),
+            Self::NearStart { highest, start } => f.write_str(&near_start(*highest, *start)),
             Self::BacktestMissed { cases, inside } => write!(
                 f,
                 "of {cases} backtest forecasts on these runs {:.0}% lay inside their 90% interval",
@@ -200,6 +193,19 @@ impl fmt::Display for Doubt {
             ),
         }
     }
+}
+
+fn few_decades(law: &str, decades: f64) -> String {
+    format!(
+        "`{law}`: the runs span {decades:.1} decades of compute; below three the floor and the exponents are hard to tell apart, and intervals grow with every decade missing"
+    )
+}
+
+fn near_start(highest: f64, start: f64) -> String {
+    format!(
+        "the highest loss fitted, {highest:.3}, is {:.0}% of the {start:.3} an untrained model starts from: so near the start the curve is S-shaped, and a law with a floor forecasts too low",
+        100.0 * highest / start
+    )
 }
 
 fn not_fitted(law: &str, fault: &str) -> String {
