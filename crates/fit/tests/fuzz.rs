@@ -112,8 +112,8 @@ impl Fuzz {
             4 => (1e7, if self.one_in(2) { 1e9 } else { 2e9 }, 2.5),
             // Two clusters.
             5 => {
-                let n = if i % 2 == 0 { 1e6 } else { 1e9 };
-                (n * noise, 20.0 * n, if i % 2 == 0 { 3.0 } else { 2.0 } * noise)
+                let n = if i.is_multiple_of(2) { 1e6 } else { 1e9 };
+                (n * noise, 20.0 * n, if i.is_multiple_of(2) { 3.0 } else { 2.0 } * noise)
             }
             // Loss that rises, or is of no shape.
             6 => (self.scale(5.0, 9.0), self.scale(7.0, 11.0), 1.0 + i as f64),
