@@ -53,7 +53,7 @@ pub(crate) fn blend(members: &[Member], scale: f64) -> Predictive {
     for &level in &levels {
         let log_loss = invert(members, scale, level, (from, high + 12.0 * scale));
         from = log_loss;
-        values.push(math::exp(log_loss));
+        values.push(math::exp(log_loss.clamp(-LARGEST, LARGEST)));
     }
     Predictive { levels, values }
 }
