@@ -36,3 +36,7 @@ bench-build:
 # rewrite the committed JSON schemas from the types
 schemas:
     cargo run -q -- schema --all schemas
+
+# ten thousand tables that nobody would fit, through everything that takes a table
+fuzz:
+    FORESCALE_FUZZ=10000 cargo test -p forescale-fit --release --test fuzz

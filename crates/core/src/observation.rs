@@ -13,6 +13,8 @@ use crate::run::Role;
 pub struct Training {
     /// Peak learning rate.
     pub learning_rate: Option<f64>,
+    /// Whether that rate is a base rate which the model's width scales by rule (muP), so that one number is many rates.
+    pub rate_follows_width: Option<bool>,
     /// Tokens per optimiser step.
     pub batch_tokens: Option<f64>,
     /// Optimiser steps.

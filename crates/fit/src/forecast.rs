@@ -10,7 +10,7 @@ use forescale_core::outcome::{BacktestReport, Diagnosis, FORECAST_SCHEMA, Foreca
 use forescale_core::quantity::LossUnit;
 
 use crate::backtest::{self, report};
-use crate::diagnose::{Doubt, does_not_fall};
+use crate::diagnose::{Doubt, FormDoubt, does_not_fall, doubts_of_runs, evidence, no_floor, not_asymptotic};
 use crate::ensemble::mean_interval;
 use crate::fitted::validate;
 use crate::forecaster::{Forecaster, forecaster};
@@ -78,9 +78,11 @@ pub(crate) fn assemble(
         Ok((forecaster, mut diagnoses)) => {
             let outlooks = targets.iter().map(|target| forecast_one(&forecaster, target, options));
             let (entries, doubts): (Vec<_>, Vec<_>) = outlooks.unzip();
-            diagnoses.extend(doubts.into_iter().flatten().map(|doubt| doubt.diagnosis()));
-            diagnoses.extend(near_start(observations, options).map(|doubt| doubt.diagnosis()));
-            diagnoses.extend(backtest.as_ref().and_then(missed).map(|doubt| doubt.diagnosis()));
+            let mut doubts: Vec<Doubt> = doubts.into_iter().flatten().collect();
+            doubts.extend(near_start(observations, options));
+            doubts.extend(backtest.as_ref().and_then(missed));
+            doubts.extend(model_form(&forecaster, &doubts));
+            diagnoses.extend(doubts.iter().map(Doubt::diagnosis));
             (entries, diagnoses)
         }
         Err(Refusal { reason, hint }) => {
@@ -123,7 +125,9 @@ pub(crate) fn prepare(observations: &[Observation], options: &ForecastOptions) -
         Ok(prepared) => prepared,
         Err(error) => return (Err(Refusal { reason: error.fault(), hint: error.hint() }), None),
     };
+    refusals.extend(doubts_of_runs(runs).iter().map(Doubt::diagnosis));
     refusals.extend(forecaster.laws().filter_map(does_not_fall).map(|doubt| doubt.diagnosis()));
+    refusals.extend(forecaster.laws().filter_map(|law| not_asymptotic(law, runs)).map(|doubt| doubt.diagnosis()));
     if !options.backtest {
         return (Ok((forecaster, refusals)), None);
     }
@@ -148,7 +152,21 @@ fn forecast_one(forecaster: &Forecaster, target: &Target, options: &ForecastOpti
         optimum: forecaster.optimum(target.flops),
         ..blank(target, options)
     };
-    (entry, outlook.doubts)
+    let mut doubts = outlook.doubts;
+    doubts.extend(forecaster.laws().filter_map(|law| no_floor(law, Some(target.flops))).map(Doubt::from));
+    let decades = outlook.decades_beyond;
+    doubts.extend((decades > 0.0).then(|| FormDoubt::BreakBeyond { decades }.into()));
+    (entry, doubts)
+}
+
+/// All that speaks against the form of the laws: their residuals, each other, and the runs already known.
+fn model_form(forecaster: &Forecaster, doubts: &[Doubt]) -> Option<Doubt> {
+    let mut reasons: Vec<String> = forecaster.laws().flat_map(evidence).collect();
+    let is_disagreeing = doubts.iter().any(|doubt| matches!(doubt, Doubt::LawsDisagree { .. }));
+    reasons.extend(is_disagreeing.then(|| "the laws differ by more than their intervals".to_owned()));
+    let is_missing = doubts.iter().any(|doubt| matches!(doubt, Doubt::BacktestMissed { .. }));
+    reasons.extend(is_missing.then(|| "the same method missed runs already known".to_owned()));
+    (!reasons.is_empty()).then(|| FormDoubt::ModelForm { law: None, reasons }.into())
 }
 
 /// The level asked for, and one half.

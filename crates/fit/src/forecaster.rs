@@ -205,7 +205,11 @@ impl Forecaster {
             upper: params.lower.map(|lower| product / lower),
             level: self.level,
         };
-        Some(Optimum { params, tokens })
+        // Beyond what a number can hold there is no size to name.
+        let is_number = |size: &Estimate| {
+            size.estimate.is_finite() && size.estimate > 0.0 && size.standard_error.is_none_or(f64::is_finite)
+        };
+        (is_number(&params) && is_number(&tokens)).then_some(Optimum { params, tokens })
     }
 
     /// A target on the path at a budget; compute alone where no path was fitted.

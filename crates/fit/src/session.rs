@@ -12,7 +12,7 @@ use forescale_core::run::Role;
 use rayon::prelude::*;
 
 use crate::certificate::{certificate, uncertified};
-use crate::diagnose::{Doubt, doubts_of_fit};
+use crate::diagnose::{Doubt, doubt_of_exclusions, doubts_of_fit, doubts_of_runs};
 use crate::fitted::{Fitted, fit_law, validate};
 use crate::functional::Functional;
 use crate::profile::Profile;
@@ -39,10 +39,13 @@ pub fn fit(
     for (group, runs) in groups {
         let named = |error| if several { FitError::in_group(group.as_deref(), error) } else { error };
         let (fitted, refusals) = fit_group(&runs, options).map_err(named)?;
+        let mut of_runs: Vec<Diagnosis> = doubts_of_runs(&runs).iter().map(Doubt::diagnosis).collect();
+        of_runs.extend(doubt_of_exclusions(exclusions, runs.len()).map(|doubt| doubt.diagnosis()));
         for law in fitted {
             let mut entry = describe(&law, &runs, options);
             entry.group.clone_from(&group);
             entry.excluded.extend(exclusions.iter().cloned());
+            entry.diagnoses.extend(of_runs.iter().cloned());
             entry.diagnoses.extend(refusals.iter().cloned());
             fits.push(entry);
         }
