@@ -24,6 +24,10 @@ quickstart:
 bench-train *ARGS:
     python3 benches/train_pairs.py {{ ARGS }}
 
+# how many intervals hold, by simulation (2000 each; --sims, --part true|bootstrap|misspecified)
+bench-coverage *ARGS:
+    cargo run --release -p forescale-fit --example coverage -- {{ ARGS }}
+
 # clean builds of the dependency set, timed
 bench-build:
     bash benches/build.sh

@@ -10,15 +10,18 @@
 
 use std::collections::BTreeSet;
 
+use forescale_core::estimate::Interval;
 use forescale_core::math;
 use forescale_core::observation::Observation;
 use forescale_core::outcome::{BACKTEST_SCHEMA, BacktestCase, BacktestReport, BacktestSummary};
 use forescale_core::run::Role;
 
 use crate::crps::crps;
+use crate::evaluation::target_sigma;
 use crate::fitted::validate;
 use crate::forecast::log_error;
 use crate::forecaster::{Forecaster, forecaster};
+use crate::interval_score::interval_score;
 use crate::path::vertices;
 use crate::session::groups;
 use crate::{FitError, FitOptions, Target};
@@ -113,19 +116,27 @@ fn summarise(cases: &[BacktestCase], ratio: f64) -> Option<BacktestSummary> {
     let of: Vec<&BacktestCase> = cases.iter().filter(|case| case.ratio.total_cmp(&ratio).is_eq()).collect();
     let errors: Vec<f64> = of.iter().map(|case| case.relative_error.abs()).collect();
     let n = of.len() as f64;
-    let inside = of.iter().filter(|case| inside_90(case)).count();
+    let judged: Vec<(&Interval, f64)> =
+        of.iter().filter_map(|case| interval_90(case).map(|interval| (interval, case.actual))).collect();
+    let inside = judged.iter().filter(|(interval, actual)| interval.contains(*actual)).count();
+    let mean = |of: fn(&Interval, f64) -> f64| {
+        let total: f64 = judged.iter().map(|(interval, actual)| of(interval, *actual) / actual).sum();
+        (!judged.is_empty()).then(|| total / judged.len() as f64)
+    };
     Some(BacktestSummary {
         ratio,
         median_abs_relative_error: math::median(&errors)?,
         mean_abs_relative_error: errors.iter().sum::<f64>() / n,
         coverage_90: inside as f64 / n,
+        mean_width_90: mean(|interval, _| interval.upper - interval.lower),
+        mean_interval_score_90: mean(interval_score),
         crps: of.iter().map(|case| case.crps).sum::<f64>() / n,
         n: of.len() as u64,
     })
 }
 
-fn inside_90(case: &BacktestCase) -> bool {
-    case.intervals.iter().any(|i| (i.level - 0.9).abs() < 1e-9 && i.contains(case.actual))
+fn interval_90(case: &BacktestCase) -> Option<&Interval> {
+    case.intervals.iter().find(|i| (i.level - 0.9).abs() < 1e-9)
 }
 
 /// What one round of a backtest asks.
@@ -180,7 +191,12 @@ fn ask(runs: &[&Observation], question: &Question) -> Vec<BacktestCase> {
             predictors.push(Predictor::new(held_out, &small, question.fit));
             predictors.len() - 1
         });
-        cases.extend(predictors[at].ready.as_ref().map(|(forecaster, n)| case(forecaster, target, question, *n)));
+        if let Some((forecaster, n)) = &mut predictors[at].ready {
+            // Runs of one table without digests are as of one set.
+            let digest = target.eval_set_digest.as_deref();
+            forecaster.evaluation_sigma = digest.map_or(0.0, |digest| target_sigma(&small, Some(digest)));
+            cases.push(case(forecaster, target, question, *n));
+        }
     }
     cases
 }

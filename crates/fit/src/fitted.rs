@@ -4,7 +4,9 @@ use forescale_core::law::{Domain, LawName, Theta};
 use forescale_core::math;
 use forescale_core::observation::Observation;
 
+use crate::bootstrap_interval::{Refits, validate_draws};
 use crate::cluster::Dependence;
+use crate::evaluation::EvaluationSets;
 use crate::falloff::Falloff;
 use crate::functional::Functional;
 use crate::linear::quadratic_inverse;
@@ -29,6 +31,12 @@ pub(crate) struct Fitted {
     /// What points share; `None` where each is a cluster of its own.
     pub(crate) dependence: Option<Dependence>,
     sandwich: Option<Sandwich>,
+    /// What equal scatter comes to where runs weigh by their deviation.
+    weighted: Option<Sandwich>,
+    /// The evaluation sets of the points, where there are several.
+    evaluation: Option<EvaluationSets>,
+    /// Refits that intervals come from; `None` where they are profiles.
+    pub(crate) refits: Option<Refits>,
     /// By what points weigh besides their own weight.
     pub(crate) falloff: Option<Falloff>,
     /// What it was fitted to: runs, or vertices standing for budgets.
@@ -39,6 +47,7 @@ pub(crate) struct Fitted {
 /// The first thing wrong with a table, if anything is.
 pub(crate) fn validate(observations: &[Observation], options: &FitOptions) -> Result<(), FitError> {
     validate_options(options)?;
+    validate_draws(options)?;
     if observations.is_empty() {
         let needed = options.laws.iter().map(|law| law.form().least_observations()).min().unwrap_or(1);
         return Err(FitError::Empty { needed });
@@ -49,8 +58,11 @@ pub(crate) fn validate(observations: &[Observation], options: &FitOptions) -> Re
         if let Some(&(field, value)) = fields.iter().find(|(_, value)| !(value.is_finite() && *value > 0.0)) {
             return Err(FitError::NotPositive { run_id: o.run_id.clone(), field, value });
         }
-        if let Some(value) = o.seed_sd.filter(|sd| !(sd.is_finite() && *sd >= 0.0)) {
-            return Err(FitError::NotPositive { run_id: o.run_id.clone(), field: "seed_sd", value });
+        let noise = [("seed_sd", o.seed_sd), ("seed_degrees", o.seed_degrees), ("loss_se", o.loss_se)];
+        for (field, value) in noise {
+            if let Some(value) = value.filter(|value| !(value.is_finite() && *value >= 0.0)) {
+                return Err(FitError::Negative { run_id: o.run_id.clone(), field, value });
+            }
         }
     }
     let mut ids: Vec<&str> = observations.iter().map(|o| o.run_id.as_str()).collect();
@@ -126,8 +138,26 @@ pub(crate) fn fit_law(law: LawName, observations: &[&Observation], objective: Ob
     let dependence = Dependence::of(&problem, &optimum.theta, &points);
     let dispersion = Dispersion::of(&problem, &problem.residuals(&optimum.theta), dependence.as_ref());
     let sandwich = Sandwich::of(&problem, &optimum.theta, &dispersion, dependence.as_ref());
-    let starts = starts.len();
-    Ok(Fitted { law, problem, optimum, starts, agreeing, dispersion, dependence, sandwich, falloff, points, vertices })
+    let of_deviations = || Sandwich::of_deviations(&problem, &optimum.theta, &dispersion, dependence.as_ref());
+    let weighted = falloff.as_ref().and_then(|_| of_deviations());
+    let evaluation = EvaluationSets::of(&points);
+    let (starts, refits) = (starts.len(), None);
+    Ok(Fitted {
+        law,
+        problem,
+        optimum,
+        starts,
+        agreeing,
+        dispersion,
+        dependence,
+        sandwich,
+        weighted,
+        evaluation,
+        refits,
+        falloff,
+        points,
+        vertices,
+    })
 }
 
 impl Fitted {
@@ -159,16 +189,43 @@ impl Fitted {
         let free: Vec<usize> = (0..self.problem.count()).filter(|i| !on_bound.contains(i)).collect();
         let information = self.problem.information(&self.optimum.theta);
         let shared = self.dependence.as_ref().map_or(1.0, |dependence| dependence.design_effect(gradient, &free));
-        let plain = quadratic_inverse(&information, gradient, &free).map(|v| v * self.dispersion.variance * shared);
+        let plain = quadratic_inverse(&information, gradient, &free).map(|v| v * self.dispersion.variance);
+        let weighted = self.weighted.and_then(|weighted| weighted.scale_of(gradient, &free));
+        let (kappa, plain) = weighted.map_or((self.dispersion.kappa, plain), |(kappa, v)| (kappa, Some(v)));
+        let (kappa, plain) = (kappa * shared, plain.map(|v| v * shared));
         let sandwich = self.sandwich.and_then(|sandwich| sandwich.scale_of(gradient, &free));
-        let kappa = (self.dispersion.kappa * shared).max(sandwich.map_or(0.0, |(kappa, _)| kappa));
+        let kappa = kappa.max(sandwich.map_or(0.0, |(kappa, _)| kappa));
         let variance = plain.map(|plain| plain.max(sandwich.map_or(0.0, |(_, variance)| variance)));
+        let (kappa, variance) = self.with_evaluation((kappa, variance), gradient, &free);
         (kappa, variance.filter(|v| v.is_finite() && (*v > 0.0 || kappa <= 0.0)).map(f64::sqrt))
     }
 
-    /// Profile of a functional, far enough for an interval of `level`.
+    /// κ and variance with the errors of evaluation sets, where runs were measured on several.
+    fn with_evaluation(
+        &self,
+        (kappa, variance): (f64, Option<f64>),
+        gradient: &Theta,
+        free: &[usize],
+    ) -> (f64, Option<f64>) {
+        let Some((sets, known)) = self.evaluation.as_ref().zip(variance.filter(|v| *v > 0.0)) else {
+            return (kappa, variance);
+        };
+        let gained = sets.variance(&self.problem, &self.optimum.theta, gradient, free);
+        (kappa * (1.0 + gained / known), Some(known + gained))
+    }
+
+    /// The same with the refits that the options ask for.
+    pub(crate) fn with_refits(mut self, options: &FitOptions) -> Result<Self, FitError> {
+        self.refits = Refits::of(&self, options)?;
+        Ok(self)
+    }
+
+    /// Profile of a functional, far enough for an interval of `level`; its percentiles where there are refits.
     pub(crate) fn profile(&self, functional: Functional, level: f64) -> Profile {
-        Profile::trace(self, functional, self.root(level))
+        match &self.refits {
+            Some(refits) => refits.profile(self, functional),
+            None => Profile::trace(self, functional, self.root(level)),
+        }
     }
 
     /// The root at which an interval of `level` ends.

@@ -12,6 +12,7 @@ use forescale_core::quantity::LossUnit;
 use crate::backtest::{self, report};
 use crate::diagnose::{Doubt, does_not_fall};
 use crate::ensemble::mean_interval;
+use crate::evaluation::target_sigma;
 use crate::fitted::validate;
 use crate::forecaster::{Forecaster, forecaster};
 use crate::form_error::Calibration;
@@ -41,6 +42,9 @@ pub struct ForecastOptions {
     /// Loss an untrained model starts from, in `unit`, where it is known (the corpus's unigram entropy): runs that are
     /// still near it are doubted.
     pub start_level: Option<f64>,
+    /// Evaluation set the target will be measured on, where it is known: on another than the runs', or an unknown one, the
+    /// errors of both sets (`loss_se`) widen the interval of one run.
+    pub eval_set_digest: Option<String>,
     /// Whether to backtest on the same runs, and to learn the width from it.
     pub backtest: bool,
 }
@@ -48,7 +52,7 @@ pub struct ForecastOptions {
 impl Default for ForecastOptions {
     fn default() -> Self {
         let (metric, unit) = ("loss".to_owned(), LossUnit::default());
-        Self { fit: FitOptions::default(), metric, unit, start_level: None, backtest: true }
+        Self { fit: FitOptions::default(), metric, unit, start_level: None, eval_set_digest: None, backtest: true }
     }
 }
 
@@ -117,6 +121,7 @@ pub(crate) fn prepare(observations: &[Observation], options: &ForecastOptions) -
         Ok(prepared) => prepared,
         Err(error) => return (Err(Refusal { reason: error.fault(), hint: error.hint() }), None),
     };
+    forecaster.evaluation_sigma = target_sigma(runs, options.eval_set_digest.as_deref());
     refusals.extend(forecaster.laws().filter_map(does_not_fall).map(|doubt| doubt.diagnosis()));
     if !options.backtest {
         return (Ok((forecaster, refusals)), None);

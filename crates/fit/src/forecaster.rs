@@ -26,6 +26,8 @@ pub(crate) struct Forecaster {
     level: f64,
     /// Standard deviation of one run's log loss.
     pub(crate) seed_sigma: f64,
+    /// Standard deviation of the difference between the target's evaluation set and that of the runs.
+    pub(crate) evaluation_sigma: f64,
     /// Largest compute fitted.
     pub(crate) max_flops: f64,
     /// Decades of compute that the data span.
@@ -61,7 +63,8 @@ pub(crate) fn forecaster(
     let decades = math::log10(max_flops / flops().fold(f64::INFINITY, f64::min));
     let members = fitted.into_iter().map(FittedMember::new).collect();
     let calibration = Calibration::default();
-    Ok((Forecaster { members, level: options.level, seed_sigma, max_flops, decades, calibration }, refusals))
+    let (level, evaluation_sigma) = (options.level, 0.0);
+    Ok((Forecaster { members, level, seed_sigma, evaluation_sigma, max_flops, decades, calibration }, refusals))
 }
 
 impl FittedMember {
@@ -130,7 +133,8 @@ impl Forecaster {
         }
         let decades_beyond = math::log10(target.flops / self.max_flops);
         let form = self.calibration.scale(decades_beyond);
-        let scale = (form * form + self.seed_sigma * self.seed_sigma).sqrt();
+        let evaluation = self.evaluation_sigma * self.evaluation_sigma;
+        let scale = (form * form + self.seed_sigma * self.seed_sigma + evaluation).sqrt();
         let weighted: Vec<Member> = members.iter().filter(|m| m.weight > 0.0).cloned().collect();
         let predictive = blend(&weighted, scale);
         let doubts = self.doubts(target, &laws, (decades_beyond, half_width));

@@ -10,18 +10,22 @@
 //! given; sums in fixed order, so that the number of threads changes nothing.
 
 mod backtest;
+mod bootstrap;
+mod bootstrap_interval;
 mod check;
 mod cluster;
 mod crps;
 mod diagnose;
 mod ensemble;
 mod error;
+mod evaluation;
 mod falloff;
 mod fitted;
 mod forecast;
 mod forecaster;
 mod form_error;
 mod functional;
+mod interval_score;
 mod linear;
 mod noise;
 mod objective;
@@ -42,10 +46,12 @@ mod start;
 
 pub use backtest::{BacktestMode, BacktestOptions, backtest};
 pub use check::{Evidence, check};
+pub use crps::crps;
 pub use error::FitError;
 pub use forecast::{ForecastOptions, Target, forecast};
 pub use forescale_core::law::LawName;
-pub use options::{FitOptions, Objective};
+pub use interval_score::interval_score;
+pub use options::{FitOptions, IntervalMethod, Objective};
 pub use panels::{PanelInput, panels};
 pub use reach::reach;
 pub use seal::{RegistrationDraft, SealError, register, score, verify};

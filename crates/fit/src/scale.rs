@@ -13,6 +13,14 @@
 //! their product and κ is used. On Epoch AI's 240 points this is what the bootstrap sees and equal scatter does not. Below
 //! 30 a sandwich is itself too noisy and under-covers.
 //!
+//! **Bounded slopes.** Σψ²/(n − p) stands for E[ψ²] where ψ has no bound. Where it has one, p points that the fit passes
+//! through or near add to the sum what dividing by n − p already put back: for least absolute deviations of eight points
+//! and three parameters κ came out a fifth too large, and 95% of 90% intervals held. E[ψ²] is never above ψ's own bound.
+//!
+//! **Weights.** Where runs weigh by the inverse of a deviation ([`crate::falloff`]), ψ under least squares has the variance
+//! s²/w², so that B is not in proportion to A: the sandwich of that model takes the place of κ. Under near-absolute
+//! deviations E[ψ′] goes as the density at zero, that is as w, and the two are in proportion.
+//!
 //! Points of one cluster are not independent: [`crate::cluster`] says what n − p, the variance and κ become. The sandwich
 //! then sums ψ g over a cluster before it squares (Liang and Zeger 1986), and the 30 are clusters.
 
@@ -21,7 +29,7 @@ use forescale_core::math;
 
 use crate::cluster::Dependence;
 use crate::linear::{Matrix, add_outer, dot, solve};
-use crate::problem::FitProblem;
+use crate::problem::{FitProblem, Sample};
 
 /// Fewest observations a sandwich is estimated from.
 const SANDWICH_OBSERVATIONS: usize = 30;
@@ -57,6 +65,7 @@ impl Dispersion {
         let slope_square = |(r, w): (&f64, f64)| (w * problem.cost.slope(*r)) * (w * problem.cost.slope(*r));
         let weights = || problem.samples.iter().map(|s| s.weight);
         let mean_square = residuals.iter().zip(weights()).map(slope_square).sum::<f64>() / divisor;
+        let mean_square = mean_square.min(largest_mean_square(problem, residuals));
         let mean_weight = weights().sum::<f64>() / residuals.len() as f64;
         let bend = mean_weight * smoothed_bend(problem, residuals, sigma);
         let kappa = mean_square / bend;
@@ -67,6 +76,18 @@ impl Dispersion {
     pub(crate) fn quantile(&self, probability: f64) -> f64 {
         math::student_t_quantile(probability, self.degrees)
     }
+}
+
+/// Mean of the squares that the slopes cannot exceed; infinite where they have no bound.
+fn largest_mean_square(problem: &FitProblem, residuals: &[f64]) -> f64 {
+    if !problem.cost.delta().is_finite() {
+        return f64::INFINITY;
+    }
+    let bound = |(sample, residual): (&Sample, &f64)| {
+        let slope = sample.weight * problem.cost.slope(f64::MAX.copysign(*residual));
+        slope * slope
+    };
+    problem.samples.iter().zip(residuals).map(bound).sum::<f64>() / residuals.len() as f64
 }
 
 /// A normal kernel that turns single residuals into E[ψ′].
@@ -150,6 +171,32 @@ impl Sandwich {
         }
         if let Some(dependence) = dependence {
             filling = clustered_filling(problem, theta, dependence);
+        }
+        Some(Self { bread, filling })
+    }
+
+    /// Of least squares whose weights are one over the deviations, up to a factor that the residuals tell; `None` for
+    /// other objectives.
+    pub(crate) fn of_deviations(
+        problem: &FitProblem,
+        theta: &Theta,
+        dispersion: &Dispersion,
+        dependence: Option<&Dependence>,
+    ) -> Option<Self> {
+        if problem.cost.delta().is_finite() || dispersion.kappa <= 0.0 {
+            return None;
+        }
+        let residuals = problem.residuals(theta);
+        let divisor = dependence
+            .map_or(residuals.len().saturating_sub(problem.count()).max(1) as f64, |d| d.residual_degrees);
+        let scaled = problem.samples.iter().zip(&residuals).map(|(s, r)| (s.weight * r) * (s.weight * r));
+        let square = scaled.sum::<f64>() / divisor;
+        let bend = problem.cost.bend(0.0);
+        let (mut bread, mut filling) = (Matrix::default(), Matrix::default());
+        for sample in &problem.samples {
+            let gradient = problem.form.response(theta, &sample.at).gradient;
+            add_outer(&mut bread, &gradient, sample.weight * bend);
+            add_outer(&mut filling, &gradient, bend * bend * square);
         }
         Some(Self { bread, filling })
     }

@@ -71,7 +71,7 @@ pub(crate) fn fit_group(
 ) -> Result<(Vec<Fitted>, Vec<Diagnosis>), FitError> {
     let (mut fitted, mut refusals, mut first) = (Vec::new(), Vec::new(), None);
     for &law in &options.laws {
-        match fit_law(law, runs, options.objective) {
+        match fit_law(law, runs, options.objective).and_then(|found| found.with_refits(options)) {
             Ok(found) => fitted.push(found),
             Err(error) => {
                 refusals.push(Doubt::LawRefused { law: law.to_string(), error: error.clone() }.diagnosis());
@@ -94,6 +94,7 @@ fn describe(fitted: &Fitted, runs: &[&Observation], options: &FitOptions) -> Fit
         group: None,
         law: fitted.law.to_string(),
         rule: options.rules.clone(),
+        interval: Some(options.interval.name().to_owned()),
         n: fitted.points.len() as u64,
         vertices_of: fitted.vertices.then_some(runs.len() as u64),
         excluded: not_used(fitted, runs),
