@@ -136,7 +136,8 @@ pub(crate) fn fit_law(law: LawName, observations: &[&Observation], objective: Ob
     let limit = optimum.value + 1e-6 * optimum.value.abs().max(1e-20);
     let agreeing = found.iter().filter(|other| other.value <= limit).count();
     let dependence = Dependence::of(&problem, &optimum.theta, &points);
-    let dispersion = Dispersion::of(&problem, &problem.residuals(&optimum.theta), dependence.as_ref());
+    let residuals = problem.residuals(&optimum.theta);
+    let dispersion = Dispersion::of(&problem, &residuals, dependence.as_ref(), falloff.is_some());
     let sandwich = Sandwich::of(&problem, &optimum.theta, &dispersion, dependence.as_ref());
     let of_deviations = || Sandwich::of_deviations(&problem, &optimum.theta, &dispersion, dependence.as_ref());
     let weighted = falloff.as_ref().and_then(|_| of_deviations());

@@ -19,7 +19,8 @@
 //!
 //! **Weights.** Where runs weigh by the inverse of a deviation ([`crate::falloff`]), ψ under least squares has the variance
 //! s²/w², so that B is not in proportion to A: the sandwich of that model takes the place of κ. Under near-absolute
-//! deviations E[ψ′] goes as the density at zero, that is as w, and the two are in proportion.
+//! deviations E[ψ′] goes as the density at zero, that is as w, and the two are in proportion; E[wψ′] is then the mean over
+//! runs of w times the density of residuals of equal scatter.
 //!
 //! Points of one cluster are not independent: [`crate::cluster`] says what n − p, the variance and κ become. The sandwich
 //! then sums ψ g over a cluster before it squares (Liang and Zeger 1986), and the 30 are clusters.
@@ -52,7 +53,15 @@ const NOISELESS: f64 = 1e-11;
 
 impl Dispersion {
     /// The dispersion about a fit with p parameters.
-    pub(crate) fn of(problem: &FitProblem, residuals: &[f64], dependence: Option<&Dependence>) -> Self {
+    ///
+    /// `by_deviation` says that runs weigh by the inverse of their deviation, so that the residuals times their weights
+    /// are of equal scatter.
+    pub(crate) fn of(
+        problem: &FitProblem,
+        residuals: &[f64],
+        dependence: Option<&Dependence>,
+        by_deviation: bool,
+    ) -> Self {
         let count = problem.count();
         let independent = residuals.len().saturating_sub(count).max(1) as f64;
         let degrees = dependence.map_or(independent, |d| (d.effective - count as f64).max(1.0));
@@ -67,7 +76,11 @@ impl Dispersion {
         let mean_square = residuals.iter().zip(weights()).map(slope_square).sum::<f64>() / divisor;
         let mean_square = mean_square.min(largest_mean_square(problem, residuals));
         let mean_weight = weights().sum::<f64>() / residuals.len() as f64;
-        let bend = mean_weight * smoothed_bend(problem, residuals, sigma);
+        let bend = if by_deviation && problem.cost.delta().is_finite() {
+            weighted_bend(problem, residuals)
+        } else {
+            mean_weight * smoothed_bend(problem, residuals, sigma)
+        };
         let kappa = mean_square / bend;
         Self { kappa, variance: kappa * mean_weight / bend, degrees, sigma }
     }
@@ -135,6 +148,21 @@ fn smoothed_bend(problem: &FitProblem, residuals: &[f64], sigma: f64) -> f64 {
     let kernel = Kernel::of(&sizes, sigma);
     let total: f64 = sizes.iter().map(|size| kernel.inside(problem.cost.delta(), *size)).sum();
     mean_side(problem) * (total / sizes.len() as f64).min(1.0)
+}
+
+/// Mean of w E[ψ′] where w·r are of equal scatter: the width of run i's square part is δwᵢ on that scale. The mean of the
+/// products is not the product of the means: the quietest runs weigh most and are densest at zero.
+fn weighted_bend(problem: &FitProblem, residuals: &[f64]) -> f64 {
+    let weights = || problem.samples.iter().map(|s| s.weight);
+    let scaled: Vec<f64> = residuals.iter().zip(weights()).map(|(r, w)| w * r).collect();
+    let sigma = (scaled.iter().map(|u| u * u).sum::<f64>() / scaled.len() as f64).sqrt();
+    let sizes = informative(problem, &scaled);
+    let kernel = Kernel::of(&sizes, sigma);
+    let inside = |weight: f64| {
+        let mass: f64 = sizes.iter().map(|size| kernel.inside(problem.cost.delta() * weight, *size)).sum();
+        weight * (mass / sizes.len() as f64).min(1.0)
+    };
+    mean_side(problem) * weights().map(inside).sum::<f64>() / scaled.len() as f64
 }
 
 /// The two halves of the sandwich at an optimum.
