@@ -9,12 +9,12 @@ use forescale_core::predictive::Predictive;
 
 use crate::diagnose::{CONTRADICTION, Doubt};
 use crate::ensemble::{Member, atom_levels, blend};
-use crate::fitted::Fitted;
+use crate::fitted::{Fitted, fit_ahead};
 use crate::form_error::Calibration;
 use crate::functional::Functional;
 use crate::noise::seed_sigma;
 use crate::path::{is_on_path, path_shape};
-use crate::session::{estimate, fit_group};
+use crate::session::{estimate, fit_group_by};
 use crate::{FitError, FitOptions, Target};
 
 /// Level that profiles of predictions are traced to: the outermost stored quantile.
@@ -54,7 +54,7 @@ pub(crate) fn forecaster(
     runs: &[&Observation],
     options: &FitOptions,
 ) -> Result<(Forecaster, Vec<Diagnosis>), FitError> {
-    let (fitted, refusals) = fit_group(runs, options)?;
+    let (fitted, refusals) = fit_group_by(fit_ahead, runs, options)?;
     let seed_sigma = seed_sigma(&fitted, runs);
     let flops = || runs.iter().map(|o| o.flops);
     let max_flops = flops().fold(0.0, f64::max);

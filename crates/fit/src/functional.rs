@@ -68,7 +68,7 @@ mod tests {
     fn gradients_agree_with_finite_differences() {
         let centre = Centre { log_params: 20.0, log_tokens: 23.0, log_flops: 45.0, log_start: None };
         let (form, cost) = (LawName::CHINCHILLA.form(), Cost::of(crate::Objective::LeastSquares));
-        let problem = FitProblem { form, centre, samples: Vec::new(), cost, tether: None };
+        let problem = FitProblem { form, centre, samples: Vec::new(), cost, tether: None, prior: None };
         let theta = padded([-0.5, -0.3, 1.8, 0.34, 0.37]);
         let at = Position { log_params: 2.0, log_tokens: 3.0, log_flops: 5.0, log_start: None };
         let all = [

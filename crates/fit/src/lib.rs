@@ -14,8 +14,10 @@ mod check;
 mod cluster;
 mod crps;
 mod diagnose;
+mod emphasis;
 mod ensemble;
 mod error;
+mod experience;
 mod falloff;
 mod fitted;
 mod forecast;
@@ -29,6 +31,7 @@ mod options;
 mod panels;
 mod path;
 pub mod probe;
+mod prior;
 mod problem;
 mod profile;
 #[cfg(test)]

@@ -8,6 +8,7 @@ use forescale_core::observation::Observation;
 use crate::functional::Functional;
 use crate::linear::Matrix;
 use crate::objective::Cost;
+use crate::prior::Prior;
 
 /// One observation as the solver sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,6 +34,8 @@ pub(crate) struct FitProblem {
     pub(crate) samples: Vec<Sample>,
     pub(crate) cost: Cost,
     pub(crate) tether: Option<Tether>,
+    /// What is expected of the parameters before any sample is seen.
+    pub(crate) prior: Option<Prior>,
 }
 
 /// The objective at a θ, with what a Newton step needs.
@@ -77,7 +80,7 @@ impl FitProblem {
             log_loss: math::ln(o.loss),
             weight: o.weight,
         };
-        Self { form, centre, samples: observations.iter().map(sample).collect(), cost, tether: None }
+        Self { form, centre, samples: observations.iter().map(sample).collect(), cost, tether: None, prior: None }
     }
 
     /// Number of parameters.
@@ -90,10 +93,11 @@ impl FitProblem {
         self.samples.iter().map(|s| self.form.log_loss(theta, &s.at) - s.log_loss).collect()
     }
 
-    /// The objective alone, without a tether.
+    /// The objective with what was expected, without a tether.
     pub(crate) fn value(&self, theta: &Theta) -> f64 {
         let cost = |s: &Sample| s.weight * self.cost.value(self.form.log_loss(theta, &s.at) - s.log_loss);
-        self.samples.iter().map(cost).sum()
+        let expected = self.prior.map_or(0.0, |prior| prior.value(theta));
+        self.samples.iter().map(cost).sum::<f64>() + expected
     }
 
     /// θ moved into its bounds.
@@ -119,6 +123,9 @@ impl FitProblem {
         let mut system = System::default();
         for sample in &self.samples {
             self.add_sample(&mut system, theta, sample, cost);
+        }
+        if let Some(prior) = &self.prior {
+            prior.add_to(&mut system, theta);
         }
         if let Some(tether) = &self.tether {
             self.add_tether(&mut system, theta, tether);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use forescale_core::digest::json_digest;
 use forescale_core::estimate::Estimate;
-use forescale_core::law::Domain;
+use forescale_core::law::{Domain, LawName};
 use forescale_core::math;
 use forescale_core::observation::{Exclusion, ExclusionReason, Observation};
 use forescale_core::outcome::{Certificate, Diagnosis, FIT_SCHEMA, FitReport, FittedLaw, Inputs, ObjectiveValue};
@@ -66,6 +66,15 @@ pub(crate) fn groups(observations: &[Observation]) -> BTreeMap<Option<String>, V
 
 /// The laws that a group carries, and the refusals of the others as doubts.
 pub(crate) fn fit_group(
+    runs: &[&Observation],
+    options: &FitOptions,
+) -> Result<(Vec<Fitted>, Vec<Diagnosis>), FitError> {
+    fit_group_by(fit_law, runs, options)
+}
+
+/// The same by another way of fitting one law.
+pub(crate) fn fit_group_by(
+    fit_law: fn(LawName, &[&Observation], &FitOptions) -> Result<Fitted, FitError>,
     runs: &[&Observation],
     options: &FitOptions,
 ) -> Result<(Vec<Fitted>, Vec<Diagnosis>), FitError> {
