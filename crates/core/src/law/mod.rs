@@ -8,6 +8,7 @@
 //!
 //! Adding a law is one new file and one line in the list at the end of this module.
 
+mod join;
 mod name;
 mod optimum;
 mod projection;
@@ -277,7 +278,13 @@ macro_rules! laws {
 laws! {
     power_law::PowerLaw,
     log_log::LogLog,
+    m3::M3,
+    m4::M4,
+    m4_pinned::M4Pinned,
+    bnsl::Bnsl,
     chinchilla::Chinchilla,
+    coupled::Coupled,
+    kaplan::Kaplan,
 }
 
 #[cfg(test)]

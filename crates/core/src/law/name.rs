@@ -3,7 +3,7 @@
 use core::fmt;
 use core::str::FromStr;
 
-use super::{LAWS, LawForm, chinchilla, log_log, power_law};
+use super::{LAWS, LawForm, bnsl, chinchilla, coupled, kaplan, log_log, m3, m4, m4_pinned, power_law};
 
 /// The name of a law in the list: always one that exists.
 #[derive(Clone, Copy)]
@@ -16,6 +16,18 @@ impl LawName {
     pub const LOG_LOG: Self = Self(&log_log::LogLog);
     /// L(N, D) = E + AN^-α + BD^-β.
     pub const CHINCHILLA: Self = Self(&chinchilla::Chinchilla);
+    /// L(N, D) = E + [(AN^-α)^{1/κ} + (BD^-β)^{1/κ}]^κ.
+    pub const COUPLED: Self = Self(&coupled::Coupled);
+    /// L(N, D) = [(Nc/N)^{αN/αD} + Dc/D]^αD, for comparison.
+    pub const KAPLAN: Self = Self(&kaplan::Kaplan);
+    /// L(C) = β(1/C + γ)^c.
+    pub const M3: Self = Self(&m3::M3);
+    /// (L − E)/(L0 − L)^a = BC^-c.
+    pub const M4: Self = Self(&m4::M4);
+    /// The same with L0 measured.
+    pub const M4_PINNED: Self = Self(&m4_pinned::M4Pinned);
+    /// Two power laws with a smooth break, for diagnosis.
+    pub const BNSL: Self = Self(&bnsl::Bnsl);
 
     /// All laws.
     #[must_use]

@@ -91,6 +91,18 @@ fn eliminate(equations: &Equations, unknowns: usize) -> Option<[f64; UNKNOWNS]> 
     solution.iter().all(|value| value.is_finite()).then_some(solution)
 }
 
+/// Intercept and slope of the weighted least-squares line through points made from samples; flat where all lie at one x.
+pub(super) fn line(samples: &[Sample], point: impl Fn(&Sample) -> (f64, f64)) -> (f64, f64) {
+    let sum = |of: &dyn Fn(f64, f64) -> f64| -> f64 {
+        samples.iter().map(|sample| (sample.weight, point(sample))).map(|(w, (x, y))| w * of(x, y)).sum()
+    };
+    let total = sum(&|_, _| 1.0);
+    let (x0, y0) = (sum(&|x, _| x) / total, sum(&|_, y| y) / total);
+    let (xx, xy) = (sum(&|x, _| (x - x0) * (x - x0)), sum(&|x, y| (x - x0) * (y - y0)));
+    let slope = if xx > 0.0 { xy / xx } else { 0.0 };
+    (y0 - slope * x0, slope)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -41,3 +41,48 @@ pub(super) fn response_of_sum(floor: Option<(f64, usize)>, terms: &[Term]) -> Re
     }
     response
 }
+
+/// ln of what a loss is above its floor, with derivatives by θ.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LogExcess {
+    pub(super) value: f64,
+    pub(super) gradient: Theta,
+    /// Lower triangle and upper.
+    pub(super) hessian: [Theta; MAX_PARAMETERS],
+}
+
+impl LogExcess {
+    /// Adds factor · v vᵀ to the second derivatives.
+    pub(super) fn add_outer(&mut self, vector: &Theta, factor: f64) {
+        for (row, vi) in self.hessian.iter_mut().zip(vector) {
+            row.iter_mut().zip(vector).for_each(|(entry, vj)| *entry += factor * vi * vj);
+        }
+    }
+
+    /// Sets a mixed second derivative, both ways.
+    pub(super) fn set(&mut self, i: usize, j: usize, value: f64) {
+        self.hessian[i][j] = value;
+        self.hessian[j][i] = value;
+    }
+
+    /// The response of a floor (value and place in θ) plus this excess: with s the excess' share of the loss,
+    /// ∇ln L = s∇g + ∇E/L and ∇²ln L = s(∇²g + ∇g∇gᵀ) − ∇ln L ∇ln Lᵀ.
+    pub(super) fn above(mut self, floor: Option<(f64, usize)>) -> Response {
+        let Some((floor, index)) = floor else {
+            return Response { log_loss: self.value, gradient: self.gradient, hessian: self.hessian };
+        };
+        let excess = math::exp(self.value);
+        let loss = floor + excess;
+        let (share, own) = (excess / loss, self.gradient);
+        self.add_outer(&own, 1.0);
+        let mut response = Response { log_loss: math::ln(loss), ..Response::default() };
+        response.gradient = own.map(|slope| share * slope);
+        response.gradient[index] += 1.0 / loss;
+        for (i, row) in response.hessian.iter_mut().enumerate() {
+            for (j, entry) in row.iter_mut().enumerate() {
+                *entry = share * self.hessian[i][j] - response.gradient[i] * response.gradient[j];
+            }
+        }
+        response
+    }
+}
