@@ -14,7 +14,6 @@ use crate::diagnose::{Doubt, does_not_fall};
 use crate::ensemble::mean_interval;
 use crate::fitted::validate;
 use crate::forecaster::{Forecaster, forecaster};
-use crate::form_error::Calibration;
 use crate::session::{groups, inputs};
 use crate::{FitError, FitOptions};
 
@@ -119,7 +118,7 @@ pub(crate) fn prepare(observations: &[Observation], options: &ForecastOptions) -
         return (Ok((forecaster, refusals)), None);
     }
     let rolling = backtest::rolling(runs, &options.fit);
-    forecaster.calibration = Calibration::from_errors(&rolling.errors);
+    forecaster.learn(&rolling);
     let report = (!rolling.cases.is_empty()).then(|| report(rolling.cases));
     (Ok((forecaster, refusals)), report)
 }

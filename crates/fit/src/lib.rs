@@ -41,6 +41,7 @@ mod scale;
 mod seal;
 mod session;
 mod solve;
+mod stacking;
 mod start;
 
 pub use backtest::{BacktestMode, BacktestOptions, backtest};

@@ -51,7 +51,7 @@ pub struct FitOptions {
 impl Default for FitOptions {
     fn default() -> Self {
         Self {
-            laws: vec![LawName::POWER_LAW, LawName::CHINCHILLA],
+            laws: vec![LawName::POWER_LAW, LawName::CHINCHILLA, LawName::COUPLED],
             objective: Objective::default(),
             level: 0.9,
             rules: Rules { params: "matmul".to_owned(), flops: "exact".to_owned() },
