@@ -179,7 +179,8 @@ impl Material {
             ObjectiveName::Lad => Objective::LeastAbsolute,
             ObjectiveName::Asymmetric => Objective::Asymmetric { delta: args.delta, overestimate_penalty: 10.0 },
         };
-        Ok(FitOptions { laws: self.laws(&args.laws)?, objective, level, rules: self.rules() })
+        let start_level = self.sweep.as_ref().map(|sweep| sweep.manifest.unigram_entropy);
+        Ok(FitOptions { laws: self.laws(&args.laws)?, objective, level, rules: self.rules(), start_level })
     }
 
     fn laws(&self, typed: &[String]) -> anyhow::Result<Vec<LawName>> {
@@ -197,7 +198,6 @@ impl Material {
             fit: self.fit_options(args)?,
             metric: self.selection.metric.clone(),
             unit: self.selection.unit,
-            start_level: self.sweep.as_ref().map(|sweep| sweep.manifest.unigram_entropy),
             backtest: true,
         })
     }

@@ -12,8 +12,8 @@ use forescale_core::predictive::Predictive;
 /// # Remarks
 ///
 /// Beyond the outermost of the 199 levels all mass stands at the outermost value: a tail of 0.5% on either side has no
-/// length. An outcome past it is scored by its distance to that value. For a normal distribution this costs under 0.2% of
-/// the score at its mean and under 1% two deviations out.
+/// length. An outcome past it is scored by its distance to that value. For a normal distribution this costs under 0.01%
+/// of the score within two deviations of its mean.
 ///
 /// # Reference
 ///
@@ -87,8 +87,9 @@ mod tests {
         for (z, density, below) in [(0.7, 0.312_253_9, 0.758_036_3), (2.0, 0.053_991_0, 0.977_249_9)] {
             let closed = 2.0 * (z * (2.0 * below - 1.0) + 2.0 * density - 0.564_189_6);
             let score = crps(&predictive, 5.0 + 2.0 * z);
-            assert!((score / closed - 1.0).abs() < 0.01, "{z}: {score} {closed}");
-            assert!((predictive.pit(5.0 + 2.0 * z) - below).abs() < 1e-4, "{z}");
+            assert!((score / closed - 1.0).abs() < 1e-4, "{z}: {score} {closed}");
+            // Straight between levels half a percent apart: off by 1.2e-4 at most here.
+            assert!((predictive.pit(5.0 + 2.0 * z) - below).abs() < 2e-4, "{z}");
         }
     }
 

@@ -22,9 +22,10 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    /// From a law's profile and the roots at [`atom_levels`].
-    pub(crate) fn new(weight: f64, profile: &Profile, roots: &[f64]) -> Self {
-        Self { weight, atoms: roots.iter().map(|&root| profile.value(root)).collect() }
+    /// From a law's profile and the roots at [`atom_levels`],
+    /// moved by `shift`.
+    pub(crate) fn new(weight: f64, profile: &Profile, roots: &[f64], shift: f64) -> Self {
+        Self { weight, atoms: roots.iter().map(|&root| profile.value(root) + shift).collect() }
     }
 }
 

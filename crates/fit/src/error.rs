@@ -96,7 +96,7 @@ pub enum FitError {
     },
     /// Size and data cannot be told apart.
     #[error(
-        "`{law}` cannot tell N from D: D/N spans at least {needed_spread}x within {}, and 2 are needed (widest spread {widest:.2}x)\n\nhint: add runs off the path: for two budgets, one model 2x smaller and one 2x larger at the same FLOPs",
+        "`{law}` cannot tell N from D: D/N spans at least {needed_spread}x within {}, and {needed} are needed (widest spread {widest:.2}x)\n\nhint: add runs off the path: for {needed} budgets, one model 2x smaller and one 2x larger at the same FLOPs",
         counted(*.found, "budget")
     )]
     NoSpread {
@@ -104,10 +104,44 @@ pub enum FitError {
         law: String,
         /// Budgets with enough spread.
         found: usize,
+        /// Budgets needed.
+        needed: usize,
         /// The spread a budget must have.
         needed_spread: f64,
         /// The widest spread of D/N within one budget.
         widest: f64,
+    },
+    /// The runs lie too close together in compute for the bends a law has.
+    #[error(
+        "`{law}` was given runs over {found:.2} decades of compute; it needs at least {needed}\n\nhint: add smaller rungs, or ask for a law with fewer bends: `--law power_law`"
+    )]
+    TooFewDecades {
+        /// The law.
+        law: String,
+        /// Decades the runs span.
+        found: f64,
+        /// Decades needed.
+        needed: f64,
+    },
+    /// A law that holds the loss that learning starts from, which nobody measured.
+    #[error(
+        "`{law}` holds the loss that learning starts from, and it is not known here\n\nhint: fit a sweep, whose corpus has a unigram entropy, or ask for `--law m4`, which fits that loss"
+    )]
+    NoStartLevel {
+        /// The law.
+        law: String,
+    },
+    /// A loss above the one that learning starts from.
+    #[error(
+        "`{law}` was given a loss of {highest:.4}; it must lie below the {start:.4} that learning starts from\n\nhint: leave out runs that have learnt nothing, or check that both are in one unit"
+    )]
+    AboveStart {
+        /// The law.
+        law: String,
+        /// The highest loss.
+        highest: f64,
+        /// Where learning starts.
+        start: f64,
     },
     /// An option that means nothing.
     #[error("{option} is {value}; it must be {allowed}\n\nhint: leave `{option}` out for its default")]

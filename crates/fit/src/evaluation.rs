@@ -158,7 +158,8 @@ mod tests {
         // c of the module page, summed over all points, is 1.
         let runs = quiet(0);
         let refs: Vec<&Observation> = runs.iter().collect();
-        let fitted = fit_law(LawName::POWER_LAW, &refs, Objective::LeastSquares).expect("fits");
+        let options = FitOptions { objective: Objective::LeastSquares, ..FitOptions::default() };
+        let fitted = fit_law(LawName::POWER_LAW, &refs, &options).expect("fits");
         let at = fitted.problem.centre.position(1e10, 2e11, 1e23);
         let (_, gradient) = Functional::Prediction(at).at(&fitted.problem, &fitted.optimum.theta);
         let all = Set { variance: 1.0, points: (0..8).collect(), is_reference: false };

@@ -6,16 +6,19 @@ use forescale_core::observation::Observation;
 
 use crate::bootstrap_interval::{Refits, validate_draws};
 use crate::cluster::Dependence;
+use crate::emphasis::emphasis;
 use crate::evaluation::EvaluationSets;
+use crate::experience::FIRST_NOISE;
 use crate::falloff::Falloff;
 use crate::functional::Functional;
 use crate::linear::quadratic_inverse;
 use crate::objective::Cost;
 use crate::path::{self, NEEDED_SPREAD};
+use crate::prior::{Prior, robust_sigma};
 use crate::problem::FitProblem;
 use crate::profile::Profile;
-use crate::scale::{Dispersion, Sandwich};
-use crate::solve::{Optimum, best_of, solve_all};
+use crate::scale::{Dispersion, Sandwich, Weighing};
+use crate::solve::{Optimum, best_of, solve_all, solve_from};
 use crate::start::starts;
 use crate::{FitError, FitOptions, Objective};
 
@@ -81,6 +84,9 @@ fn validate_options(options: &FitOptions) -> Result<(), FitError> {
     if options.laws.is_empty() {
         return bad("laws", 0.0, "a list of at least 1 law");
     }
+    if let Some(start) = options.start_level.filter(|start| !(start.is_finite() && *start > 0.0)) {
+        return bad("start_level", start, "a finite number above 0");
+    }
     match options.objective {
         Objective::Huber { delta } | Objective::Asymmetric { delta, .. } if !(delta.is_finite() && delta > 0.0) => {
             bad("delta", delta, "a finite number above 0")
@@ -95,6 +101,7 @@ fn validate_options(options: &FitOptions) -> Result<(), FitError> {
 /// The observations a law is fitted to, or why it cannot be.
 fn points_for(law: LawName, observations: &[&Observation]) -> Result<(Vec<Observation>, bool), FitError> {
     let form = law.form();
+    let needs = form.needs();
     let (points, vertices) = match form.domain() {
         Domain::Compute => {
             let path = path::path_of(observations, form)?;
@@ -102,63 +109,126 @@ fn points_for(law: LawName, observations: &[&Observation]) -> Result<(Vec<Observ
         }
         Domain::SizeAndData => (observations.iter().map(|o| (*o).clone()).collect(), false),
     };
-    let (name, parameters, needed) = (form.name().to_owned(), form.parameters().len(), form.least_observations());
-    if points.len() < needed {
-        return Err(FitError::TooFew { law: name, found: points.len(), parameters, needed });
+    let (law, parameters) = (form.name().to_owned(), form.parameters().len());
+    if points.len() < needs.observations {
+        return Err(FitError::TooFew { law, found: points.len(), parameters, needed: needs.observations });
     }
     let budgets = path::distinct_budgets(&points);
-    let (wide, widest) = path::budgets_with_spread(observations);
-    match form.domain() {
-        Domain::Compute if budgets < parameters => {
-            Err(FitError::TooFewBudgets { law: name, found: budgets, needed: parameters })
-        }
-        Domain::SizeAndData if wide < 2 => {
-            Err(FitError::NoSpread { law: name, found: wide, needed_spread: NEEDED_SPREAD, widest })
-        }
-        _ => Ok((points, vertices)),
+    if budgets < needs.budgets {
+        return Err(FitError::TooFewBudgets { law, found: budgets, needed: needs.budgets });
     }
+    let (wide, widest) = path::budgets_with_spread(observations);
+    if wide < needs.spread_budgets {
+        let (needed, needed_spread) = (needs.spread_budgets, NEEDED_SPREAD);
+        return Err(FitError::NoSpread { law, found: wide, needed, needed_spread, widest });
+    }
+    let decades = path::decades(&points);
+    if decades < needs.decades {
+        return Err(FitError::TooFewDecades { law, found: decades, needed: needs.decades });
+    }
+    Ok((points, vertices))
 }
 
-/// Fits one law to one group.
-pub(crate) fn fit_law(law: LawName, observations: &[&Observation], objective: Objective) -> Result<Fitted, FitError> {
-    let (mut points, vertices) = points_for(law, observations)?;
-    let falloff = Falloff::of(observations);
-    if let Some(falloff) = &falloff {
-        points.iter_mut().for_each(|point| point.weight *= falloff.weight(point.flops));
+/// The loss that learning starts from, where a law needs it: known, and above every loss.
+fn check_start(law: LawName, points: &[Observation], start_level: Option<f64>) -> Result<(), FitError> {
+    if !law.form().needs().start_level {
+        return Ok(());
     }
-    let refs: Vec<&Observation> = points.iter().collect();
-    let problem = FitProblem::new(law.form(), &refs, Cost::of(objective));
+    let law = law.to_string();
+    let start = start_level.ok_or_else(|| FitError::NoStartLevel { law: law.clone() })?;
+    let highest = points.iter().map(|o| o.loss).fold(0.0, f64::max);
+    if highest < start { Ok(()) } else { Err(FitError::AboveStart { law, highest, start }) }
+}
+
+/// Fits one law to one group, for its own sake: every run counts as it says, and nothing is expected.
+pub(crate) fn fit_law(law: LawName, observations: &[&Observation], options: &FitOptions) -> Result<Fitted, FitError> {
+    let ready = Ready::of(law, observations, options)?;
+    let refs: Vec<&Observation> = ready.points.iter().collect();
+    let problem = FitProblem::from_start(law.form(), &refs, Cost::of(options.objective), options.start_level);
     let starts = starts(&problem);
     let found = solve_all(&problem, &starts);
     let Some(optimum) = best_of(&found) else {
         return Err(FitError::NoOptimum { law: law.to_string(), starts: starts.len() });
     };
-    let limit = optimum.value + 1e-6 * optimum.value.abs().max(1e-20);
-    let agreeing = found.iter().filter(|other| other.value <= limit).count();
-    let dependence = Dependence::of(&problem, &optimum.theta, &points);
-    let residuals = problem.residuals(&optimum.theta);
-    let dispersion = Dispersion::of(&problem, &residuals, dependence.as_ref(), falloff.is_some());
-    let sandwich = Sandwich::of(&problem, &optimum.theta, &dispersion, dependence.as_ref());
-    let of_deviations = || Sandwich::of_deviations(&problem, &optimum.theta, &dispersion, dependence.as_ref());
-    let weighted = falloff.as_ref().and_then(|_| of_deviations());
-    let evaluation = EvaluationSets::of(&points);
-    let (starts, refits) = (starts.len(), None);
-    Ok(Fitted {
-        law,
-        problem,
-        optimum,
-        starts,
-        agreeing,
-        dispersion,
-        dependence,
-        sandwich,
-        weighted,
-        evaluation,
-        refits,
-        falloff,
-        points,
-        vertices,
-    })
+    Ok(ready.fitted(problem, optimum, (&found, starts.len())))
+}
+
+/// Fits one law to one group, to be carried to larger runs: runs weigh by their emphasis, and exponents are expected to be
+/// near the published ones.
+pub(crate) fn fit_ahead(law: LawName, observations: &[&Observation], options: &FitOptions) -> Result<Fitted, FitError> {
+    let mut ready = Ready::of(law, observations, options)?;
+    let weights = emphasis(&ready.points);
+    ready.points.iter_mut().zip(weights).for_each(|(point, weight)| point.weight *= weight);
+    ready.weighing = Weighing::ByEmphasis;
+    let refs: Vec<&Observation> = ready.points.iter().collect();
+    let cost = Cost::of(options.objective);
+    let mut problem = FitProblem::from_start(law.form(), &refs, cost, options.start_level);
+    problem.prior = Some(Prior::new(problem.form, cost, FIRST_NOISE));
+    let starts = starts(&problem);
+    let found = solve_all(&problem, &starts);
+    let mut best = best_of(&found);
+    for _ in 0..NOISE_ROUNDS {
+        let Some(last) = best else { break };
+        problem.prior = Some(Prior::new(problem.form, cost, robust_sigma(&problem, &last.theta)));
+        best = solve_from(&problem, &last.theta, cost.stages());
+    }
+    match best {
+        Some(optimum) => Ok(ready.fitted(problem, optimum, (&found, starts.len()))),
+        None => Err(FitError::NoOptimum { law: law.to_string(), starts: starts.len() }),
+    }
+}
+
+/// Rounds in which the noise that a prior is weighed against is found; after the third it moves by under a tenth.
+const NOISE_ROUNDS: usize = 3;
+
+/// What a law is fitted to, checked.
+struct Ready {
+    law: LawName,
+    points: Vec<Observation>,
+    vertices: bool,
+    falloff: Option<Falloff>,
+    weighing: Weighing,
+}
+
+impl Ready {
+    fn of(law: LawName, observations: &[&Observation], options: &FitOptions) -> Result<Self, FitError> {
+        let (mut points, vertices) = points_for(law, observations)?;
+        check_start(law, &points, options.start_level)?;
+        let falloff = Falloff::of(observations);
+        if let Some(falloff) = &falloff {
+            points.iter_mut().for_each(|point| point.weight *= falloff.weight(point.flops));
+        }
+        let weighing = if falloff.is_some() { Weighing::ByDeviation } else { Weighing::Own };
+        Ok(Self { law, points, vertices, falloff, weighing })
+    }
+
+    fn fitted(self, problem: FitProblem, optimum: Optimum, (found, starts): (&[Optimum], usize)) -> Fitted {
+        let Self { law, points, vertices, falloff, weighing } = self;
+        let limit = optimum.value + 1e-6 * optimum.value.abs().max(1e-20);
+        let agreeing = found.iter().filter(|other| other.value <= limit).count();
+        let dependence = Dependence::of(&problem, &optimum.theta, &points);
+        let residuals = problem.residuals(&optimum.theta);
+        let dispersion = Dispersion::of(&problem, &residuals, dependence.as_ref(), weighing);
+        let sandwich = Sandwich::of(&problem, &optimum.theta, &dispersion, dependence.as_ref());
+        let weighted = Sandwich::of_deviations(&problem, &optimum.theta, &dispersion, dependence.as_ref(), weighing);
+        let evaluation = EvaluationSets::of(&points);
+        Fitted {
+            law,
+            problem,
+            optimum,
+            starts,
+            agreeing,
+            dispersion,
+            dependence,
+            sandwich,
+            weighted,
+            evaluation,
+            refits: None,
+            falloff,
+            points,
+            vertices,
+        }
+    }
 }
 
 impl Fitted {

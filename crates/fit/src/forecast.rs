@@ -15,7 +15,6 @@ use crate::ensemble::mean_interval;
 use crate::evaluation::target_sigma;
 use crate::fitted::validate;
 use crate::forecaster::{Forecaster, forecaster};
-use crate::form_error::Calibration;
 use crate::session::{groups, inputs};
 use crate::{FitError, FitOptions};
 
@@ -39,9 +38,6 @@ pub struct ForecastOptions {
     pub metric: String,
     /// Its unit.
     pub unit: LossUnit,
-    /// Loss an untrained model starts from, in `unit`, where it is known (the corpus's unigram entropy): runs that are
-    /// still near it are doubted.
-    pub start_level: Option<f64>,
     /// Evaluation set the target will be measured on, where it is known: on another than the runs', or an unknown one, the
     /// errors of both sets (`loss_se`) widen the interval of one run.
     pub eval_set_digest: Option<String>,
@@ -52,7 +48,7 @@ pub struct ForecastOptions {
 impl Default for ForecastOptions {
     fn default() -> Self {
         let (metric, unit) = ("loss".to_owned(), LossUnit::default());
-        Self { fit: FitOptions::default(), metric, unit, start_level: None, eval_set_digest: None, backtest: true }
+        Self { fit: FitOptions::default(), metric, unit, eval_set_digest: None, backtest: true }
     }
 }
 
@@ -127,7 +123,7 @@ pub(crate) fn prepare(observations: &[Observation], options: &ForecastOptions) -
         return (Ok((forecaster, refusals)), None);
     }
     let rolling = backtest::rolling(runs, &options.fit);
-    forecaster.calibration = Calibration::from_errors(&rolling.errors);
+    forecaster.learn(&rolling);
     let report = (!rolling.cases.is_empty()).then(|| report(rolling.cases));
     (Ok((forecaster, refusals)), report)
 }
@@ -183,7 +179,7 @@ fn blank(target: &Target, options: &ForecastOptions) -> ForecastTarget {
 const NEAR_START: f64 = 0.5;
 
 fn near_start(observations: &[Observation], options: &ForecastOptions) -> Option<Doubt> {
-    let start = options.start_level?;
+    let start = options.fit.start_level?;
     let highest = observations.iter().map(|o| o.loss).fold(0.0, f64::max);
     (highest > NEAR_START * start).then_some(Doubt::NearStart { highest, start })
 }
@@ -310,7 +306,8 @@ mod tests {
 
     #[test]
     fn runs_near_the_start_of_learning_are_doubted_when_the_start_is_known() {
-        let known = ForecastOptions { start_level: Some(3.38), ..ForecastOptions::default() };
+        let fit = FitOptions { start_level: Some(3.38), ..FitOptions::default() };
+        let known = ForecastOptions { fit, ..ForecastOptions::default() };
         let codes = |options: &ForecastOptions| {
             let answer = forecast(&rust_ladder(5), &[at(1.6e13)], options).expect("fits");
             answer.diagnoses.iter().any(|d| d.code == "near_start")

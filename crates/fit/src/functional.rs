@@ -1,7 +1,6 @@
 //! Functions of a law's parameters that an interval is wanted for.
 
-use forescale_core::law::{Position, Scale, Theta, padded};
-use forescale_core::math;
+use forescale_core::law::{Position, Scale, Theta};
 
 use crate::problem::FitProblem;
 
@@ -12,9 +11,9 @@ pub(crate) enum Functional {
     Parameter(usize),
     /// ln L at a position.
     Prediction(Position),
-    /// ln N* of the Chinchilla law, at a logarithm of C/k.
+    /// ln N* of a law that has an optimum, at a logarithm of C/k.
     LogOptimalParams(f64),
-    /// ln L on the Chinchilla law's frontier, at a logarithm of C/k.
+    /// ln L on such a law's frontier, at a logarithm of C/k.
     FrontierLoss(f64),
 }
 
@@ -22,7 +21,7 @@ impl Functional {
     /// Value and gradient at θ.
     pub(crate) fn at(self, problem: &FitProblem, theta: &Theta) -> (f64, Theta) {
         match self {
-            Self::Parameter(index) => parameter(problem, theta, index),
+            Self::Parameter(index) => problem.form.published(index, theta, &problem.centre),
             Self::Prediction(at) => {
                 let response = problem.form.response(theta, &at);
                 (response.log_loss, response.gradient)
@@ -41,22 +40,9 @@ impl Functional {
     }
 }
 
-fn parameter(problem: &FitProblem, theta: &Theta, index: usize) -> (f64, Theta) {
-    let gradient = problem.form.natural_gradient(index, &problem.centre);
-    let value = gradient.iter().zip(theta).map(|(g, t)| g * t).sum();
-    (value, gradient)
-}
-
-/// ln N* = [ln(αA) − ln(βB) + β ln(C/k)] / (α + β).
+/// NaN for a law without an optimum: a profile of it has no extent.
 fn log_optimal_params(problem: &FitProblem, theta: &Theta, log_product: f64) -> (f64, Theta) {
-    let [a, b, _, alpha, beta, _] = *theta;
-    let (n0, d0) = (problem.centre.log_params, problem.centre.log_tokens);
-    let sum = alpha + beta;
-    let top = math::ln(alpha / beta) + a + alpha * n0 - b - beta * d0 + beta * log_product;
-    let value = top / sum;
-    let by_alpha = (1.0 / alpha + n0 - value) / sum;
-    let by_beta = (-1.0 / beta - d0 + log_product - value) / sum;
-    (value, padded([1.0 / sum, -1.0 / sum, 0.0, by_alpha, by_beta]))
+    problem.form.log_optimal_params(theta, &problem.centre, log_product).unwrap_or((f64::NAN, Theta::default()))
 }
 
 /// By the envelope theorem the optimum's own movement does not change the loss to first order.
@@ -65,7 +51,8 @@ fn frontier_loss(problem: &FitProblem, theta: &Theta, log_product: f64) -> (f64,
     let at = Position {
         log_params: log_params - problem.centre.log_params,
         log_tokens: log_product - log_params - problem.centre.log_tokens,
-        log_flops: 0.0,
+        log_start: problem.centre.log_start,
+        ..Position::default()
     };
     let response = problem.form.response(theta, &at);
     (response.log_loss, response.gradient)
@@ -75,15 +62,15 @@ fn frontier_loss(problem: &FitProblem, theta: &Theta, log_product: f64) -> (f64,
 mod tests {
     use super::*;
     use crate::objective::Cost;
-    use forescale_core::law::{Centre, LawName};
+    use forescale_core::law::{Centre, LawName, padded};
 
     #[test]
     fn gradients_agree_with_finite_differences() {
-        let centre = Centre { log_params: 20.0, log_tokens: 23.0, log_flops: 45.0 };
+        let centre = Centre { log_params: 20.0, log_tokens: 23.0, log_flops: 45.0, log_start: None };
         let (form, cost) = (LawName::CHINCHILLA.form(), Cost::of(crate::Objective::LeastSquares));
-        let problem = FitProblem { form, centre, samples: Vec::new(), cost, tether: None };
+        let problem = FitProblem { form, centre, samples: Vec::new(), cost, tether: None, prior: None };
         let theta = padded([-0.5, -0.3, 1.8, 0.34, 0.37]);
-        let at = Position { log_params: 2.0, log_tokens: 3.0, log_flops: 5.0 };
+        let at = Position { log_params: 2.0, log_tokens: 3.0, log_flops: 5.0, log_start: None };
         let all = [
             Functional::Parameter(0),
             Functional::Prediction(at),

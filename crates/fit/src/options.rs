@@ -76,18 +76,22 @@ pub struct FitOptions {
     pub seed: u64,
     /// Conventions the observations were made under; stated, not used.
     pub rules: Rules,
+    /// Loss an untrained model starts from, in the unit of the losses, where it is known (the corpus's unigram entropy):
+    /// laws that end there use it, and runs that are still near it are doubted.
+    pub start_level: Option<f64>,
 }
 
 impl Default for FitOptions {
     fn default() -> Self {
         Self {
-            laws: vec![LawName::POWER_LAW, LawName::CHINCHILLA],
+            laws: vec![LawName::POWER_LAW, LawName::CHINCHILLA, LawName::COUPLED],
             objective: Objective::default(),
             level: 0.9,
             interval: IntervalMethod::default(),
             draws: 1000,
             seed: 0,
             rules: Rules { params: "matmul".to_owned(), flops: "exact".to_owned() },
+            start_level: None,
         }
     }
 }

@@ -35,7 +35,7 @@ pub(crate) fn path_of(observations: &[&Observation], form: &dyn LawForm) -> Resu
         return Ok(Path { points: on.collect(), vertices: false });
     }
     let points = vertices(observations);
-    if points.len() > form.parameters().len() {
+    if points.len() >= form.least_observations() {
         return Ok(Path { points, vertices: true });
     }
     let (wide, _) = budgets_with_spread(observations);
@@ -204,6 +204,13 @@ pub(crate) fn distinct_budgets(points: &[Observation]) -> usize {
     distinct(points.iter().map(|o| math::ln(o.flops)))
 }
 
+/// How far apart points lie in compute, decades; zero of none.
+pub(crate) fn decades(points: &[Observation]) -> f64 {
+    let flops = points.iter().map(|o| o.flops);
+    let (low, high) = flops.fold((f64::INFINITY, 0.0_f64), |(l, h), c| (l.min(c), h.max(c)));
+    if points.is_empty() { 0.0 } else { math::log10(high / low) }
+}
+
 /// Whether a run of N parameters and D tokens lies on the path: D/N within a factor of 2 of the path's own, carried on as
 /// a power of compute.
 pub(crate) fn is_on_path(path: &[Observation], params: f64, tokens: f64, flops: f64) -> bool {
@@ -236,11 +243,8 @@ mod tests {
         let found = vertices(&all);
         assert_eq!(found.len(), 5);
         for vertex in found {
-            let best = forescale_core::law::chinchilla::Chinchilla::optimum(
-                &forescale_core::law::padded([406.4, 410.7, 1.69, 0.34, 0.28]),
-                vertex.flops,
-                6.0,
-            );
+            let natural = forescale_core::law::padded([406.4, 410.7, 1.69, 0.34, 0.28]);
+            let best = crate::LawName::CHINCHILLA.form().optimum(&natural, vertex.flops, 6.0).expect("an optimum");
             assert!((vertex.loss / best.loss - 1.0).abs() < 1e-3, "{} {}", vertex.loss, best.loss);
             assert!((vertex.params / best.params - 1.0).abs() < 0.1, "{} {}", vertex.params, best.params);
         }

@@ -8,6 +8,7 @@ use forescale_core::observation::Observation;
 use crate::functional::Functional;
 use crate::linear::Matrix;
 use crate::objective::Cost;
+use crate::prior::Prior;
 
 /// One observation as the solver sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,6 +34,8 @@ pub(crate) struct FitProblem {
     pub(crate) samples: Vec<Sample>,
     pub(crate) cost: Cost,
     pub(crate) tether: Option<Tether>,
+    /// What is expected of the parameters before any sample is seen.
+    pub(crate) prior: Option<Prior>,
 }
 
 /// The objective at a θ, with what a Newton step needs.
@@ -53,17 +56,31 @@ pub(crate) struct System {
 impl FitProblem {
     /// A problem centred at the geometric means of the observations.
     pub(crate) fn new(form: &'static dyn LawForm, observations: &[&Observation], cost: Cost) -> Self {
+        Self::from_start(form, observations, cost, None)
+    }
+
+    /// The same where the loss that learning starts from may be known.
+    pub(crate) fn from_start(
+        form: &'static dyn LawForm,
+        observations: &[&Observation],
+        cost: Cost,
+        start_level: Option<f64>,
+    ) -> Self {
         let mean = |of: fn(&Observation) -> f64| {
             observations.iter().map(|o| math::ln(of(o))).sum::<f64>() / observations.len().max(1) as f64
         };
-        let centre =
-            Centre { log_params: mean(|o| o.params), log_tokens: mean(|o| o.tokens), log_flops: mean(|o| o.flops) };
+        let centre = Centre {
+            log_params: mean(|o| o.params),
+            log_tokens: mean(|o| o.tokens),
+            log_flops: mean(|o| o.flops),
+            log_start: start_level.map(math::ln),
+        };
         let sample = |o: &&Observation| Sample {
             at: centre.position(o.params, o.tokens, o.flops),
             log_loss: math::ln(o.loss),
             weight: o.weight,
         };
-        Self { form, centre, samples: observations.iter().map(sample).collect(), cost, tether: None }
+        Self { form, centre, samples: observations.iter().map(sample).collect(), cost, tether: None, prior: None }
     }
 
     /// Number of parameters.
@@ -76,10 +93,11 @@ impl FitProblem {
         self.samples.iter().map(|s| self.form.log_loss(theta, &s.at) - s.log_loss).collect()
     }
 
-    /// The objective alone, without a tether.
+    /// The objective with what was expected, without a tether.
     pub(crate) fn value(&self, theta: &Theta) -> f64 {
         let cost = |s: &Sample| s.weight * self.cost.value(self.form.log_loss(theta, &s.at) - s.log_loss);
-        self.samples.iter().map(cost).sum()
+        let expected = self.prior.map_or(0.0, |prior| prior.value(theta));
+        self.samples.iter().map(cost).sum::<f64>() + expected
     }
 
     /// θ moved into its bounds.
@@ -105,6 +123,9 @@ impl FitProblem {
         let mut system = System::default();
         for sample in &self.samples {
             self.add_sample(&mut system, theta, sample, cost);
+        }
+        if let Some(prior) = &self.prior {
+            prior.add_to(&mut system, theta);
         }
         if let Some(tether) = &self.tether {
             self.add_tether(&mut system, theta, tether);

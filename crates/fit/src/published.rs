@@ -102,7 +102,7 @@ pub(crate) fn grid(natural: [f64; 5]) -> Vec<Observation> {
     let mut runs = Vec::new();
     for budget in 0..5 {
         let flops = math::pow(10.0, 18.0 + f64::from(budget));
-        let best = Chinchilla::optimum(&natural, flops, 6.0).params;
+        let best = Chinchilla.optimum(&natural, flops, 6.0).expect("an optimum").params;
         for size in -3..=3 {
             let params = best * math::pow(2.0, f64::from(size));
             let tokens = flops / (6.0 * params);

@@ -20,7 +20,9 @@
 //! **Weights.** Where runs weigh by the inverse of a deviation ([`crate::falloff`]), ψ under least squares has the variance
 //! s²/w², so that B is not in proportion to A: the sandwich of that model takes the place of κ. Under near-absolute
 //! deviations E[ψ′] goes as the density at zero, that is as w, and the two are in proportion; E[wψ′] is then the mean over
-//! runs of w times the density of residuals of equal scatter.
+//! runs of w times the density of residuals of equal scatter. Weights that say how much a run counts for a forecast, and
+//! nothing of its noise ([`crate::emphasis`]), are left as they are: B = E[ψ²] Σ w² ggᵀ alone over-covers beside the
+//! expectations that such a fit also has (97% of 90% intervals, 91% without; 400 ladders of eight rungs, 1000x).
 //!
 //! Points of one cluster are not independent: [`crate::cluster`] says what n − p, the variance and κ become. The sandwich
 //! then sums ψ g over a cluster before it squares (Liang and Zeger 1986), and the 30 are clusters.
@@ -34,6 +36,17 @@ use crate::problem::{FitProblem, Sample};
 
 /// Fewest observations a sandwich is estimated from.
 const SANDWICH_OBSERVATIONS: usize = 30;
+
+/// What the weights of runs stand for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Weighing {
+    /// What the table says.
+    Own,
+    /// The inverse of the deviation of a run's noise.
+    ByDeviation,
+    /// How much a run counts for a forecast, whatever its noise.
+    ByEmphasis,
+}
 
 /// The scale of a fit's residuals.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -54,13 +67,11 @@ const NOISELESS: f64 = 1e-11;
 impl Dispersion {
     /// The dispersion about a fit with p parameters.
     ///
-    /// `by_deviation` says that runs weigh by the inverse of their deviation, so that the residuals times their weights
-    /// are of equal scatter.
     pub(crate) fn of(
         problem: &FitProblem,
         residuals: &[f64],
         dependence: Option<&Dependence>,
-        by_deviation: bool,
+        weighing: Weighing,
     ) -> Self {
         let count = problem.count();
         let independent = residuals.len().saturating_sub(count).max(1) as f64;
@@ -76,7 +87,7 @@ impl Dispersion {
         let mean_square = residuals.iter().zip(weights()).map(slope_square).sum::<f64>() / divisor;
         let mean_square = mean_square.min(largest_mean_square(problem, residuals));
         let mean_weight = weights().sum::<f64>() / residuals.len() as f64;
-        let bend = if by_deviation && problem.cost.delta().is_finite() {
+        let bend = if weighing == Weighing::ByDeviation && problem.cost.delta().is_finite() {
             weighted_bend(problem, residuals)
         } else {
             mean_weight * smoothed_bend(problem, residuals, sigma)
@@ -203,22 +214,22 @@ impl Sandwich {
         Some(Self { bread, filling })
     }
 
-    /// Of least squares whose weights are one over the deviations, up to a factor that the residuals tell; `None` for
-    /// other objectives.
+    /// Of least squares whose weights are one over the deviations, up to a factor that the residuals tell; `None` for other
+    /// weights and objectives.
     pub(crate) fn of_deviations(
         problem: &FitProblem,
         theta: &Theta,
         dispersion: &Dispersion,
         dependence: Option<&Dependence>,
+        weighing: Weighing,
     ) -> Option<Self> {
-        if problem.cost.delta().is_finite() || dispersion.kappa <= 0.0 {
+        if weighing != Weighing::ByDeviation || problem.cost.delta().is_finite() || dispersion.kappa <= 0.0 {
             return None;
         }
         let residuals = problem.residuals(theta);
-        let divisor = dependence
-            .map_or(residuals.len().saturating_sub(problem.count()).max(1) as f64, |d| d.residual_degrees);
+        let alone = residuals.len().saturating_sub(problem.count()).max(1) as f64;
         let scaled = problem.samples.iter().zip(&residuals).map(|(s, r)| (s.weight * r) * (s.weight * r));
-        let square = scaled.sum::<f64>() / divisor;
+        let square = scaled.sum::<f64>() / dependence.map_or(alone, |d| d.residual_degrees);
         let bend = problem.cost.bend(0.0);
         let (mut bread, mut filling) = (Matrix::default(), Matrix::default());
         for sample in &problem.samples {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use forescale_core::digest::json_digest;
 use forescale_core::estimate::Estimate;
-use forescale_core::law::Domain;
+use forescale_core::law::{Domain, LawName};
 use forescale_core::math;
 use forescale_core::observation::{Exclusion, ExclusionReason, Observation};
 use forescale_core::outcome::{Certificate, Diagnosis, FIT_SCHEMA, FitReport, FittedLaw, Inputs, ObjectiveValue};
@@ -20,7 +20,7 @@ use crate::{FitError, FitOptions, objective, path};
 
 /// Fits each law asked for to each group of runs.
 ///
-/// Each law starts from 6 exponents per falling term (36 starts for Chinchilla), floor and amplitudes projected out, and
+/// Each law proposes its own starts (Chinchilla 36: 6 exponents per falling term, floor and amplitudes projected out), and
 /// every start is polished. Groups are fitted apart. A law that a group's runs cannot carry is an error only when no law
 /// asked for can be fitted to that group; otherwise its refusal is a diagnosis on the group's other fits.
 ///
@@ -69,9 +69,18 @@ pub(crate) fn fit_group(
     runs: &[&Observation],
     options: &FitOptions,
 ) -> Result<(Vec<Fitted>, Vec<Diagnosis>), FitError> {
+    fit_group_by(fit_law, runs, options)
+}
+
+/// The same by another way of fitting one law.
+pub(crate) fn fit_group_by(
+    fit_law: fn(LawName, &[&Observation], &FitOptions) -> Result<Fitted, FitError>,
+    runs: &[&Observation],
+    options: &FitOptions,
+) -> Result<(Vec<Fitted>, Vec<Diagnosis>), FitError> {
     let (mut fitted, mut refusals, mut first) = (Vec::new(), Vec::new(), None);
     for &law in &options.laws {
-        match fit_law(law, runs, options.objective).and_then(|found| found.with_refits(options)) {
+        match fit_law(law, runs, options).and_then(|found| found.with_refits(options)) {
             Ok(found) => fitted.push(found),
             Err(error) => {
                 refusals.push(Doubt::LawRefused { law: law.to_string(), error: error.clone() }.diagnosis());

@@ -4,10 +4,12 @@
 //! that the full simulations must reach: a method that covers 80% or 100% fails.
 
 #[path = "../examples/coverage/scenario.rs"]
+#[allow(dead_code, reason = "some scenarios are the full simulations' alone")]
 mod scenario;
 #[path = "../examples/coverage/tally.rs"]
 mod tally;
 #[path = "../examples/coverage/truth.rs"]
+#[allow(dead_code, reason = "some truths are the full simulations' alone")]
 mod truth;
 
 use forescale_fit::{IntervalMethod, Objective};

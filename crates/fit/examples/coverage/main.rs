@@ -1,5 +1,5 @@
 //! How many intervals hold, by simulation: `cargo run --release -p forescale-fit --example coverage -- [--sims 2000]
-//! [--seed 1] [--draws 200] [--objectives huber,lsq,lad] [--only TEXT] [--part true|bootstrap|misspecified]`.
+//! [--seed 1] [--draws 200] [--objectives huber,lsq,lad] [--laws power_law,bnsl] [--only TEXT] [--part true|bootstrap|misspecified]`.
 
 #![allow(clippy::print_stdout, reason = "an example prints its table")]
 #![allow(clippy::disallowed_methods, reason = "an example reads its arguments")]
@@ -10,7 +10,7 @@ mod truth;
 
 use std::error::Error;
 
-use forescale_fit::{IntervalMethod, Objective};
+use forescale_fit::{IntervalMethod, LawName, Objective};
 
 use crate::scenario::{Bar, Scenario};
 use crate::tally::{Tally, simulate};
@@ -20,6 +20,7 @@ struct Arguments {
     seed: u64,
     draws: u32,
     objectives: Vec<&'static str>,
+    laws: Vec<LawName>,
     only: String,
     part: String,
 }
@@ -59,6 +60,9 @@ fn run(scenarios: Vec<Scenario>, objective: &str, method: IntervalMethod, argume
     for mut scenario in scenarios.into_iter().filter(|s| s.name.contains(&arguments.only)) {
         scenario.options.fit.objective = objective_of(objective);
         scenario.options.fit.interval = method;
+        if !arguments.laws.is_empty() {
+            scenario.options.fit.laws.clone_from(&arguments.laws);
+        }
         scenario.options.fit.draws = arguments.draws;
         scenario.options.fit.seed = arguments.seed;
         let tallies = simulate(&scenario, arguments.simulations, arguments.seed);
@@ -77,9 +81,8 @@ fn objective_of(name: &str) -> Objective {
 }
 
 fn row(scenario: &Scenario, (ratio, tally): (f64, &Tally), objective: &str, method: IntervalMethod) -> String {
-    let held = |held: &tally::Held| {
-        format!("{:.1}% | {:.2}% | {:.2}%", 100.0 * held.coverage(), held.width(), held.score())
-    };
+    let held =
+        |held: &tally::Held| format!("{:.1}% | {:.2}% | {:.2}%", 100.0 * held.coverage(), held.width(), held.score());
     let named = 100.0 * tally.form_named as f64 / tally.forecasts.max(1) as f64;
     format!(
         "| {} | {ratio}x | {objective} | {} | {} | {} | {named:.0}% | {} |",
@@ -106,6 +109,7 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
         seed: 1,
         draws: 200,
         objectives: vec!["huber", "lsq", "lad"],
+        laws: Vec::new(),
         only: String::new(),
         part: String::new(),
     };
@@ -117,6 +121,7 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
             "--seed" => found.seed = value.parse()?,
             "--draws" => found.draws = value.parse()?,
             "--objectives" => found.objectives.retain(|known| value.split(',').any(|asked| asked == *known)),
+            "--laws" => found.laws = value.split(',').map(str::parse).collect::<Result<_, _>>()?,
             "--only" => found.only = value,
             "--part" => found.part = value,
             _ => return Err(format!("`{word}` is not an option").into()),

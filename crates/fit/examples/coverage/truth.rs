@@ -1,6 +1,5 @@
 //! Laws that losses are drawn from. The laws of compute have a loss of 3.5 nats at 10^18 FLOPs.
 
-use forescale_core::law::{chinchilla::Chinchilla, padded};
 use forescale_core::math;
 
 /// Where the ladders begin, FLOPs.
@@ -74,9 +73,11 @@ pub(crate) fn surface(params: f64, tokens: f64) -> f64 {
     floor + a * math::pow(params, -alpha) + b * math::pow(tokens, -beta)
 }
 
-/// Size and data that the surface is lowest at for a budget of 6ND.
+/// Size and data that the surface is lowest at for a budget of 6ND: N = (αA/(βB))^(1/(α+β)) (C/6)^(β/(α+β)) (Hoffmann et
+/// al. 2022, equation 4).
 pub(crate) fn best_shape(flops: f64) -> (f64, f64) {
-    let natural = padded(SURFACE);
-    let params = Chinchilla::optimum(&natural, flops, 6.0).params;
+    let [a, b, _, alpha, beta] = SURFACE;
+    let both = alpha + beta;
+    let params = math::pow(alpha * a / (beta * b), 1.0 / both) * math::pow(flops / 6.0, beta / both);
     (params, flops / (6.0 * params))
 }
