@@ -29,6 +29,10 @@ bench-fit *ARGS:
     cargo build --release -p forescale-fit --features bench --example fit_bench
     python3 benches/fit_pairs.py {{ ARGS }}
 
+# how many intervals hold, by simulation (2000 each; --sims, --part true|bootstrap|misspecified)
+bench-coverage *ARGS:
+    cargo run --release -p forescale-fit --example coverage -- {{ ARGS }}
+
 # clean builds of the dependency set, timed
 bench-build:
     bash benches/build.sh

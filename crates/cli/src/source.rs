@@ -199,6 +199,7 @@ impl Material {
             fit: self.fit_options(args)?,
             metric: self.selection.metric.clone(),
             unit: self.selection.unit,
+            eval_set_digest: None,
             backtest: true,
         })
     }

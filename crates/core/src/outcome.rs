@@ -151,6 +151,10 @@ pub struct FittedLaw {
     pub law: String,
     /// Conventions.
     pub rule: Rules,
+    /// How intervals were found: `profile`, `pairs`, `cluster` or `parametric`; absent in fits made before there was a
+    /// choice, whose intervals are profiles.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<String>,
     /// Observations used.
     pub n: u64,
     /// Where the observations are vertices, each standing for a budget: the runs they were looked for in.
@@ -302,6 +306,12 @@ pub struct BacktestSummary {
     pub mean_abs_relative_error: f64,
     /// Share of cases inside their 90% interval.
     pub coverage_90: f64,
+    /// Mean width of 90% intervals, relative to the outcome; absent in reports made before it was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean_width_90: Option<f64>,
+    /// Mean interval score at 90%, relative to the outcome.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean_interval_score_90: Option<f64>,
     /// Mean CRPS.
     pub crps: f64,
     /// Cases.

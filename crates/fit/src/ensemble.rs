@@ -28,9 +28,9 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    /// From a law's profile and the roots at [`atom_levels`].
-    pub(crate) fn new(weight: f64, profile: &Profile, roots: &[f64]) -> Self {
-        let atom = |&root: &f64| profile.value(root).clamp(-LARGEST, LARGEST);
+    /// From a law's profile and the roots at [`atom_levels`], moved by `shift`.
+    pub(crate) fn new(weight: f64, profile: &Profile, roots: &[f64], shift: f64) -> Self {
+        let atom = |&root: &f64| (profile.value(root) + shift).clamp(-LARGEST, LARGEST);
         Self { weight, atoms: roots.iter().map(atom).collect() }
     }
 }

@@ -12,9 +12,9 @@ use forescale_core::quantity::LossUnit;
 use crate::backtest::{self, report};
 use crate::diagnose::{Doubt, FormDoubt, does_not_fall, doubts_of_runs, evidence, no_floor, not_asymptotic};
 use crate::ensemble::mean_interval;
+use crate::evaluation::target_sigma;
 use crate::fitted::validate;
 use crate::forecaster::{Forecaster, forecaster};
-use crate::form_error::Calibration;
 use crate::session::{groups, inputs};
 use crate::{FitError, FitOptions};
 
@@ -38,6 +38,9 @@ pub struct ForecastOptions {
     pub metric: String,
     /// Its unit.
     pub unit: LossUnit,
+    /// Evaluation set the target will be measured on, where it is known: on another than the runs', or an unknown one, the
+    /// errors of both sets (`loss_se`) widen the interval of one run.
+    pub eval_set_digest: Option<String>,
     /// Whether to backtest on the same runs, and to learn the width from it.
     pub backtest: bool,
 }
@@ -45,7 +48,7 @@ pub struct ForecastOptions {
 impl Default for ForecastOptions {
     fn default() -> Self {
         let (metric, unit) = ("loss".to_owned(), LossUnit::default());
-        Self { fit: FitOptions::default(), metric, unit, backtest: true }
+        Self { fit: FitOptions::default(), metric, unit, eval_set_digest: None, backtest: true }
     }
 }
 
@@ -126,13 +129,14 @@ pub(crate) fn prepare(observations: &[Observation], options: &ForecastOptions) -
         Err(error) => return (Err(Refusal { reason: error.fault(), hint: error.hint() }), None),
     };
     refusals.extend(doubts_of_runs(runs).iter().map(Doubt::diagnosis));
+    forecaster.evaluation_sigma = target_sigma(runs, options.eval_set_digest.as_deref());
     refusals.extend(forecaster.laws().filter_map(does_not_fall).map(|doubt| doubt.diagnosis()));
     refusals.extend(forecaster.laws().filter_map(|law| not_asymptotic(law, runs)).map(|doubt| doubt.diagnosis()));
     if !options.backtest {
         return (Ok((forecaster, refusals)), None);
     }
     let rolling = backtest::rolling(runs, &options.fit);
-    forecaster.calibration = Calibration::from_errors(&rolling.errors);
+    forecaster.learn(&rolling);
     let report = (!rolling.cases.is_empty()).then(|| report(rolling.cases));
     (Ok((forecaster, refusals)), report)
 }

@@ -16,7 +16,7 @@ const GROWTH: f64 = 1.7;
 /// Median error within the data (chosen here: a fifth of the seed noise usual below 100M parameters).
 const MEDIAN_ERROR_INSIDE: f64 = 0.002;
 /// Median of |t| for Student's t with 4 degrees of freedom: the quantile at 0.75.
-const MEDIAN_OF_T: f64 = 0.740_697_084_112_875_3;
+pub(crate) const MEDIAN_OF_T: f64 = 0.740_697_084_112_875_3;
 /// How many backtest cases the experience above counts as.
 const PRIOR_CASES: f64 = 8.0;
 
@@ -61,6 +61,12 @@ pub(crate) fn expected_error(decades_beyond: f64) -> f64 {
 pub(crate) fn t4_cdf(t: f64) -> f64 {
     let square = t * t / (t * t + 4.0);
     0.5 + 0.375 * t / (1.0 + 0.25 * t * t).sqrt() * (1.0 - square / 3.0)
+}
+
+/// Density of Student's t with 4 degrees of freedom.
+pub(crate) fn t4_density(t: f64) -> f64 {
+    let base = 1.0 + 0.25 * t * t;
+    0.375 / (base * base * base.sqrt())
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use crate::functional::Functional;
 use crate::kernel::Columns;
 use crate::linear::Matrix;
 use crate::objective::Cost;
+use crate::prior::Prior;
 
 /// One observation as the solver sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,6 +37,8 @@ pub(crate) struct FitProblem {
     pub(crate) samples: Vec<Sample>,
     pub(crate) cost: Cost,
     pub(crate) tether: Option<Tether>,
+    /// What is expected of the parameters before any sample is seen.
+    pub(crate) prior: Option<Prior>,
 }
 
 /// The objective at a θ, with what a Newton step needs.
@@ -70,7 +73,7 @@ impl FitProblem {
             log_loss: math::ln(o.loss),
             weight: o.weight * cost.leverage(o.loss),
         };
-        Self { form, centre, samples: observations.iter().map(sample).collect(), cost, tether: None }
+        Self { form, centre, samples: observations.iter().map(sample).collect(), cost, tether: None, prior: None }
     }
 
     /// The same problem where the loss that learning starts from may be known.
@@ -184,12 +187,16 @@ impl<'a> Evaluator<'a> {
         system
     }
 
-    /// The objective and its derivatives under a cost, without a tether.
+    /// The objective and its derivatives under a cost, with what was expected and without a tether.
     pub(crate) fn untethered(&self, theta: &Theta, cost: Cost) -> System {
-        match &self.columns {
+        let mut system = match &self.columns {
             Some(columns) => columns.system(theta, cost),
             None => one_by_one(self.problem, theta, cost),
+        };
+        if let Some(prior) = &self.problem.prior {
+            prior.add_to(&mut system, theta);
         }
+        system
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use forescale_core::digest::json_digest;
 use forescale_core::estimate::Estimate;
-use forescale_core::law::Domain;
+use forescale_core::law::{Domain, LawName};
 use forescale_core::math;
 use forescale_core::observation::{Exclusion, ExclusionReason, Observation};
 use forescale_core::outcome::{Diagnosis, FIT_SCHEMA, FitReport, FittedLaw, Inputs, ObjectiveValue};
@@ -72,9 +72,18 @@ pub(crate) fn fit_group(
     runs: &[&Observation],
     options: &FitOptions,
 ) -> Result<(Vec<Fitted>, Vec<Diagnosis>), FitError> {
+    fit_group_by(fit_law, runs, options)
+}
+
+/// The same by another way of fitting one law.
+pub(crate) fn fit_group_by(
+    fit_law: fn(LawName, &[&Observation], &FitOptions) -> Result<Fitted, FitError>,
+    runs: &[&Observation],
+    options: &FitOptions,
+) -> Result<(Vec<Fitted>, Vec<Diagnosis>), FitError> {
     let (mut fitted, mut refusals, mut first) = (Vec::new(), Vec::new(), None);
     for &law in &options.laws {
-        match fit_law(law, runs, options) {
+        match fit_law(law, runs, options).and_then(|found| found.with_refits(options)) {
             Ok(found) => fitted.push(found),
             Err(error) => {
                 refusals.push(Doubt::LawRefused { law: law.to_string(), error: error.clone() }.diagnosis());
@@ -102,6 +111,7 @@ fn describe(fitted: &Fitted, runs: &[&Observation], options: &FitOptions) -> Fit
         group: None,
         law: fitted.law.to_string(),
         rule: options.rules.clone(),
+        interval: Some(options.interval.name().to_owned()),
         n: fitted.points.len() as u64,
         vertices_of: fitted.vertices.then_some(runs.len() as u64),
         excluded: not_used(fitted, runs),

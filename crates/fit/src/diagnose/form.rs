@@ -13,7 +13,7 @@ use crate::fitted::Fitted;
 use crate::noise;
 use crate::path::{self, line, parabola};
 use crate::problem::FitProblem;
-use crate::scale::Dispersion;
+use crate::scale::{Dispersion, Weighing};
 use crate::solve::search;
 use crate::start::starts;
 
@@ -127,7 +127,7 @@ pub(crate) fn no_floor(fitted: &Fitted, flops: Option<f64>) -> Option<FormDoubt>
     let points: Vec<&Observation> = fitted.points.iter().collect();
     let problem = FitProblem::new(LawName::POWER_LAW.form(), &points, fitted.problem.cost);
     let optimum = search(&problem, &starts(&problem))?.optimum;
-    let dispersion = Dispersion::of(&problem, &problem.residuals(&optimum.theta), None);
+    let dispersion = Dispersion::of(&problem, &problem.residuals(&optimum.theta), None, Weighing::Own);
     let rise = (fitted.optimum.value - optimum.value).max(0.0);
     if points.len() <= problem.count() || 2.0 * rise < FLOOR_ROOT * FLOOR_ROOT * dispersion.kappa {
         return None;
