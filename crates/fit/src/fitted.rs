@@ -12,7 +12,7 @@ use crate::functional::Functional;
 use crate::linear::quadratic_inverse;
 use crate::objective::Cost;
 use crate::path::{self, NEEDED_SPREAD};
-use crate::prior::{Prior, robust_sigma};
+use crate::prior::{Prior, robust_sigma, weighted_sigma};
 use crate::problem::FitProblem;
 use crate::profile::Profile;
 use crate::scale::{Dispersion, Sandwich};
@@ -160,7 +160,12 @@ pub(crate) fn fit_ahead(law: LawName, observations: &[&Observation], options: &F
         best = solve_from(&problem, &last.theta, cost.stages());
     }
     match best {
-        Some(optimum) => Ok(ready.fitted(problem, optimum, (&found, starts.len()))),
+        Some(optimum) => {
+            let sigma = weighted_sigma(&problem, &optimum.theta);
+            let mut fitted = ready.fitted(problem, optimum, (&found, starts.len()));
+            fitted.dispersion.sigma = sigma;
+            Ok(fitted)
+        }
         None => Err(FitError::NoOptimum { law: law.to_string(), starts: starts.len() }),
     }
 }

