@@ -145,8 +145,10 @@ pub(crate) fn fit_law(law: LawName, observations: &[&Observation], options: &Fit
 /// near the published ones.
 pub(crate) fn fit_ahead(law: LawName, observations: &[&Observation], options: &FitOptions) -> Result<Fitted, FitError> {
     let mut ready = Ready::of(law, observations, options)?;
-    let weights = emphasis(&ready.points);
-    ready.points.iter_mut().zip(weights).for_each(|(point, weight)| point.weight *= weight);
+    if law.form().domain() == Domain::SizeAndData {
+        let weights = emphasis(&ready.points);
+        ready.points.iter_mut().zip(weights).for_each(|(point, weight)| point.weight *= weight);
+    }
     let refs: Vec<&Observation> = ready.points.iter().collect();
     let cost = Cost::of(options.objective);
     let mut problem = FitProblem::from_start(law.form(), &refs, cost, options.start_level);
@@ -163,7 +165,7 @@ pub(crate) fn fit_ahead(law: LawName, observations: &[&Observation], options: &F
         Some(optimum) => {
             let sigma = weighted_sigma(&problem, &optimum.theta);
             let mut fitted = ready.fitted(problem, optimum, (&found, starts.len()));
-            fitted.dispersion.sigma = sigma;
+            fitted.dispersion = fitted.dispersion.of_fewer(fitted.points.len(), &fitted.problem, sigma);
             Ok(fitted)
         }
         None => Err(FitError::NoOptimum { law: law.to_string(), starts: starts.len() }),
