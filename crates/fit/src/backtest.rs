@@ -21,7 +21,6 @@ use forescale_core::run::Role;
 use crate::crps::crps;
 use crate::evaluation::target_sigma;
 use crate::fitted::validate;
-use crate::forecast::log_error;
 use crate::forecaster::{Forecaster, forecaster};
 use crate::form_error::{MEDIAN_OF_T, expected_error, t4_density};
 use crate::interval_score::interval_score;
@@ -89,9 +88,10 @@ pub fn backtest(observations: &[Observation], options: &BacktestOptions) -> Resu
     let mut cases = Vec::new();
     for (group, runs) in groups(observations) {
         for &ratio in &distinct(&options.ratios) {
-            let question = Question { ratio, mode: options.mode, top_share: 1.0, fit: &options.fit, learns: true };
+            let question =
+                Question { ratio, mode: options.mode, top_share: 1.0, fit: &options.fit, depth: Depth::Learnt };
             let answers = ask(&runs, &question).into_iter();
-            cases.extend(answers.map(|answer| BacktestCase { group: group.clone(), ..answer.case }));
+            cases.extend(answers.filter_map(|answer| Some(BacktestCase { group: group.clone(), ..answer.case? })));
         }
     }
     Ok(report(cases))
@@ -151,8 +151,18 @@ struct Question<'a> {
     /// Runs above this share of C_max are taken away before anything else: an earlier time.
     top_share: f64,
     fit: &'a FitOptions,
-    /// Whether weights and width are learnt from backtests below the cut.
-    learns: bool,
+    depth: Depth,
+}
+
+/// How much of an answer is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Depth {
+    /// What each law said, without distributions.
+    Points,
+    /// Cases by laws of equal weight.
+    Cases,
+    /// Cases with weights and width learnt from backtests below the cut.
+    Learnt,
 }
 
 /// Cases for calibration, with what each cut says of width and of the laws.
@@ -186,31 +196,40 @@ impl Cut {
     }
 }
 
-/// Backtests at several ratios and from several earlier tops.
+/// Backtests at several ratios and from several earlier tops, with the cases from the top itself.
 pub(crate) fn rolling(runs: &[&Observation], fit: &FitOptions) -> Rolling {
+    rolling_to(runs, fit, Depth::Cases)
+}
+
+/// The same without the cases.
+fn rolling_cuts(runs: &[&Observation], fit: &FitOptions) -> Rolling {
+    rolling_to(runs, fit, Depth::Points)
+}
+
+fn rolling_to(runs: &[&Observation], fit: &FitOptions, depth: Depth) -> Rolling {
     let mut rolling = Rolling::default();
     for top_share in ROLLING_TOPS {
         for ratio in ROLLING_RATIOS {
-            let question = Question { ratio, mode: BacktestMode::Run, top_share, fit, learns: false };
-            let answers = ask(runs, &question);
-            let errors: Vec<f64> = answers.iter().map(|a| log_error(a.case.predicted, a.case.actual)).collect();
+            let depth = if top_share < 1.0 { Depth::Points } else { depth };
+            let answers = ask(runs, &Question { ratio, mode: BacktestMode::Run, top_share, fit, depth });
+            let errors: Vec<f64> = answers.iter().map(|answer| (answer.predicted - answer.actual).abs()).collect();
             let Some(error) = math::median(&errors) else { continue };
             let decades = math::log10(ratio);
             rolling.errors.push((decades, error));
-            let said = |answer: &Answer| (answer.points.clone(), math::ln(answer.case.actual));
+            let said = |answer: &Answer| (answer.points.clone(), answer.actual);
             rolling.cuts.push(Cut { decades, runs: answers.iter().map(said).collect() });
-            if top_share >= 1.0 {
-                rolling.cases.extend(answers.into_iter().map(|answer| answer.case));
-            }
+            rolling.cases.extend(answers.into_iter().filter_map(|answer| answer.case));
         }
     }
     rolling
 }
 
-/// One case, with what each law said.
+/// One target's ln L: what each law said, what they say together, and what was.
 struct Answer {
-    case: BacktestCase,
     points: Vec<(LawName, f64)>,
+    predicted: f64,
+    actual: f64,
+    case: Option<BacktestCase>,
 }
 
 /// The cases of one question; none where too few runs are left.
@@ -253,8 +272,8 @@ impl<'a> Predictor<'a> {
             small.iter().copied().filter(|o| !held_out.contains(o.cluster.as_str())).collect();
         let fitted = (seen.len() >= LEAST_RUNS).then(|| forecaster(&seen, question.fit).ok()).flatten();
         let ready = fitted.map(|(mut forecaster, _)| {
-            if question.learns {
-                forecaster.learn(&rolling(&seen, question.fit));
+            if question.depth == Depth::Learnt {
+                forecaster.learn(&rolling_cuts(&seen, question.fit));
             }
             (forecaster, seen.len())
         });
@@ -304,11 +323,10 @@ fn answer(forecaster: &Forecaster, target: &Observation, question: &Question, n_
     let own = question.mode == BacktestMode::Run;
     let shape = |value: f64| own.then_some(value);
     let asked = Target { flops: target.flops, params: shape(target.params), tokens: shape(target.tokens) };
-    let predictive = forecaster.outlook(&asked).predictive;
-    Answer {
-        case: case(&predictive, target, question, (forecaster.max_flops, n_fit)),
-        points: forecaster.points(&asked),
-    }
+    let (points, predicted) = forecaster.points(&asked);
+    let full = |_| case(&forecaster.outlook(&asked).predictive, target, question, (forecaster.max_flops, n_fit));
+    let case = Some(()).filter(|()| question.depth != Depth::Points).map(full);
+    Answer { points, predicted, actual: math::ln(target.loss), case }
 }
 
 fn case(

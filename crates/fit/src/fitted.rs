@@ -15,7 +15,7 @@ use crate::grid::classic;
 use crate::linear::quadratic_inverse;
 use crate::objective::Cost;
 use crate::path::{self, NEEDED_SPREAD};
-use crate::prior::{Prior, robust_sigma};
+use crate::prior::{Prior, robust_sigma, weighted_sigma};
 use crate::problem::FitProblem;
 use crate::profile::Profile;
 use crate::scale::{Dispersion, Sandwich, Weighing};
@@ -172,9 +172,11 @@ pub(crate) fn fit_law(law: LawName, observations: &[&Observation], options: &Fit
 /// near the published ones.
 pub(crate) fn fit_ahead(law: LawName, observations: &[&Observation], options: &FitOptions) -> Result<Fitted, FitError> {
     let mut ready = Ready::of(law, observations, options)?;
-    let weights = emphasis(&ready.points);
-    ready.points.iter_mut().zip(weights).for_each(|(point, weight)| point.weight *= weight);
-    ready.weighing = Weighing::ByEmphasis;
+    if law.form().domain() == Domain::SizeAndData {
+        let weights = emphasis(&ready.points);
+        ready.points.iter_mut().zip(weights).for_each(|(point, weight)| point.weight *= weight);
+        ready.weighing = Weighing::ByEmphasis;
+    }
     let refs: Vec<&Observation> = ready.points.iter().collect();
     let cost = Cost::of(options.objective);
     let mut problem = FitProblem::new(law.form(), &refs, cost).starting_at(options.start_level);
@@ -187,7 +189,12 @@ pub(crate) fn fit_ahead(law: LawName, observations: &[&Observation], options: &F
         found = solve_from(&problem, &last.theta, cost.stages()).map(|optimum| Found { optimum, agreeing });
     }
     match found {
-        Some(found) => Ok(ready.fitted(problem, found, starts.len())),
+        Some(found) => {
+            let sigma = weighted_sigma(&problem, &found.optimum.theta);
+            let mut fitted = ready.fitted(problem, found, starts.len());
+            fitted.dispersion = fitted.dispersion.of_fewer(fitted.points.len(), &fitted.problem, sigma);
+            Ok(fitted)
+        }
         None => Err(FitError::NoOptimum { law: law.to_string(), starts: starts.len() }),
     }
 }

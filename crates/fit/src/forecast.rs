@@ -4,7 +4,6 @@
 //! weights (fewer than eight independent backtest cases cannot tell the laws apart), blurred by seed noise and by a
 //! model-form term that grows with decades beyond the data and learns from backtests on the same runs.
 
-use forescale_core::math;
 use forescale_core::observation::Observation;
 use forescale_core::outcome::{BacktestReport, Diagnosis, FORECAST_SCHEMA, Forecast, ForecastStatus, ForecastTarget};
 use forescale_core::quantity::LossUnit;
@@ -220,16 +219,12 @@ fn missed(report: &BacktestReport) -> Option<Doubt> {
         .then(|| Doubt::BacktestMissed { cases, inside: inside as f64 / cases as f64 })
 }
 
-/// |ln predicted − ln actual|.
-pub(crate) fn log_error(predicted: f64, actual: f64) -> f64 {
-    (math::ln(predicted) - math::ln(actual)).abs()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::published::rust_ladder;
     use crate::{LawName, Objective, published};
+    use forescale_core::math;
     use forescale_core::run::Role;
     use rand::SeedableRng as _;
     use rand_chacha::ChaCha8Rng;

@@ -171,12 +171,16 @@ impl Forecaster {
         Outlook { members: weighted, laws, predictive, decades_beyond, doubts }
     }
 
-    /// ln L of each law at a target.
-    pub(crate) fn points(&self, target: &Target) -> Vec<(LawName, f64)> {
+    /// ln L of each law at a target, and their weighted mean.
+    pub(crate) fn points(&self, target: &Target) -> (Vec<(LawName, f64)>, f64) {
         let of = |member: &FittedMember| {
             (member.fitted.law, member.log_loss(target) + self.carried(member, target).unwrap_or(0.0))
         };
-        self.members.iter().map(of).collect()
+        let points: Vec<(LawName, f64)> = self.members.iter().map(of).collect();
+        let weights = self.weights(target);
+        let heard = points.iter().zip(weights).filter(|(_, weight)| *weight > 0.0);
+        let mean = heard.map(|((_, point), weight)| weight * point).sum();
+        (points, mean)
     }
 
     /// What takes a path law's word to a target off its path: by how much ln L there differs from ln L on the path at

@@ -19,6 +19,7 @@ use forescale_core::math;
 use crate::experience::{Expectation, LEAST_NOISE, expectation};
 use crate::objective::Cost;
 use crate::problem::{FitProblem, System};
+use crate::scale::Dispersion;
 
 /// Expected logarithms of some coordinates, and how stiffly they are held.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -97,6 +98,30 @@ pub(crate) fn robust_sigma(problem: &FitProblem, theta: &Theta) -> f64 {
     let effective = total * total / squares;
     let lost = effective / (effective - problem.count() as f64).max(1.0);
     (1.4826 * median.map_or(0.0, |m| m.0) * lost.sqrt()).max(LEAST_NOISE)
+}
+
+/// Standard deviation of residuals by weight: what a run as near to the target as the weights ask scatters by.
+pub(crate) fn weighted_sigma(problem: &FitProblem, theta: &Theta) -> f64 {
+    let add = |(t, q, s): (f64, f64, f64), (r, w): (f64, f64)| (t + w, q + w * w, s + w * r * r);
+    let weights = problem.samples.iter().map(|sample| sample.weight);
+    let (total, squares, sum) = problem.residuals(theta).into_iter().zip(weights).fold((0.0, 0.0, 0.0), add);
+    let effective = total * total / squares;
+    (sum / total * effective / (effective - problem.count() as f64).max(1.0)).sqrt()
+}
+
+impl Dispersion {
+    /// The dispersion of points of unequal weight: (Σw)²/Σw² of them are known as if they weighed alike, and a fit takes
+    /// its parameters from those.
+    pub(crate) fn of_fewer(self, points: usize, problem: &FitProblem, sigma: f64) -> Self {
+        let weights = || problem.samples.iter().map(|sample| sample.weight);
+        let total: f64 = weights().sum();
+        let (all, count) = (points as f64, problem.count() as f64);
+        let effective = (total * total / weights().map(|w| w * w).sum::<f64>()).min(all);
+        let left = |n: f64| (n - count).max(1.0) / n;
+        let factor = left(all) / left(effective);
+        let degrees = self.degrees.min((effective - count).max(1.0));
+        Self { kappa: self.kappa * factor, variance: self.variance * factor, degrees, sigma }
+    }
 }
 
 #[cfg(test)]
