@@ -259,15 +259,40 @@ pub(crate) enum ObjectiveName {
     Huber,
     /// Least squares on log residuals
     Lsq,
+    /// Least squares on the loss itself
+    LsqLoss,
     /// Least absolute deviations of log residuals
     Lad,
     /// Huber, with predictions above the observation costing ten times more
     Asymmetric,
 }
 
+/// Where the solver starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StartsName {
+    /// A grid of exponents, all else solved for
+    Projected,
+    /// The 4500 points of Hoffmann et al., each polished
+    Classic,
+}
+
+/// How an interval comes from a fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum IntervalName {
+    /// The rise of the objective as a value is held in place
+    Profile,
+    /// Refits to runs drawn with replacement
+    Pairs,
+    /// Refits to clusters drawn with replacement
+    Cluster,
+    /// Refits to the law's own losses with noise drawn anew
+    Parametric,
+}
+
 #[derive(Clone, Debug, Args)]
 pub(crate) struct LawArgs {
-    /// Laws to fit: power_law, chinchilla, log_log; the sweep's own, or power_law and chinchilla, when absent
+    /// Laws to fit, such as power_law, chinchilla, coupled, m4, gadre, bnsl; the sweep's own, or power_law, chinchilla and
+    /// coupled, when absent
     #[arg(long = "law", value_name = "LAW,…", value_delimiter = ',')]
     pub(crate) laws: Vec<String>,
     /// What is minimised
@@ -279,11 +304,36 @@ pub(crate) struct LawArgs {
     /// Level of intervals [default: the sweep's own, or 0.9]
     #[arg(long)]
     pub(crate) level: Option<f64>,
+    /// Where the solver starts
+    #[arg(long, value_enum, default_value = "projected")]
+    pub(crate) starts: StartsName,
+    /// How intervals are found
+    #[arg(long, value_enum, default_value = "profile")]
+    pub(crate) interval: IntervalName,
+    /// Refits of a bootstrap
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) draws: u32,
+    /// Seed of a bootstrap
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Loss an untrained model starts from, in the unit of the losses [default: the sweep's unigram entropy]
+    #[arg(long, value_name = "LOSS")]
+    pub(crate) start_level: Option<f64>,
 }
 
 impl Default for LawArgs {
     fn default() -> Self {
-        Self { laws: Vec::new(), objective: ObjectiveName::Huber, delta: 1e-3, level: None }
+        Self {
+            laws: Vec::new(),
+            objective: ObjectiveName::Huber,
+            delta: 1e-3,
+            level: None,
+            starts: StartsName::Projected,
+            interval: IntervalName::Profile,
+            draws: 1000,
+            seed: 0,
+            start_level: None,
+        }
     }
 }
 

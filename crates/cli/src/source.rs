@@ -8,12 +8,32 @@ use forescale_core::observation::{Exclusion, Observation, Selection};
 use forescale_core::outcome::{Diagnosis, FitReport, Forecast, Rules, Severity};
 use forescale_core::record::RunRecord;
 use forescale_core::run::{PlannedRun, Role};
-use forescale_fit::{FitOptions, ForecastOptions, LawName, Objective, Target};
+use forescale_fit::{FitOptions, ForecastOptions, IntervalMethod, LawName, Objective, Starts, Target};
 use forescale_sweep::{Plan, SweepSpec, TableOptions};
 
-use crate::args::{LawArgs, ObjectiveName, TableArgs};
+use crate::args::{IntervalName, LawArgs, ObjectiveName, StartsName, TableArgs};
 use crate::output;
 use crate::workplace::{self, Workplace};
+
+impl StartsName {
+    fn meant(self) -> Starts {
+        match self {
+            Self::Projected => Starts::Projected,
+            Self::Classic => Starts::Classic,
+        }
+    }
+}
+
+impl IntervalName {
+    fn meant(self) -> IntervalMethod {
+        match self {
+            Self::Profile => IntervalMethod::Profile,
+            Self::Pairs => IntervalMethod::Pairs,
+            Self::Cluster => IntervalMethod::Cluster,
+            Self::Parametric => IntervalMethod::Parametric,
+        }
+    }
+}
 
 /// What an answer is made from.
 pub(crate) struct Material {
@@ -176,12 +196,22 @@ impl Material {
         let objective = match args.objective {
             ObjectiveName::Huber => Objective::Huber { delta: args.delta },
             ObjectiveName::Lsq => Objective::LeastSquares,
+            ObjectiveName::LsqLoss => Objective::LeastSquaresLoss,
             ObjectiveName::Lad => Objective::LeastAbsolute,
             ObjectiveName::Asymmetric => Objective::Asymmetric { delta: args.delta, overestimate_penalty: 10.0 },
         };
-        let start_level = self.sweep.as_ref().map(|sweep| sweep.manifest.unigram_entropy);
-        let (laws, rules) = (self.laws(&args.laws)?, self.rules());
-        Ok(FitOptions { laws, objective, level, rules, start_level, ..FitOptions::default() })
+        let own_start = self.sweep.as_ref().map(|sweep| sweep.manifest.unigram_entropy);
+        Ok(FitOptions {
+            laws: self.laws(&args.laws)?,
+            objective,
+            starts: args.starts.meant(),
+            level,
+            interval: args.interval.meant(),
+            draws: args.draws,
+            seed: args.seed,
+            rules: self.rules(),
+            start_level: args.start_level.or(own_start),
+        })
     }
 
     fn laws(&self, typed: &[String]) -> anyhow::Result<Vec<LawName>> {
