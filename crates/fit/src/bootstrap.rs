@@ -57,32 +57,36 @@ fn drawn(fitted: &Fitted, how: Resampling, generator: &mut ChaCha8Rng) -> Vec<Sa
     }
 }
 
-/// The law's own losses with noise whose deviation goes as 1/w, the weight that is efficient for a deviation under the
-/// default objective; points of one cluster share the part of it that they were found to share.
+/// The law's own losses with noise as even as the residuals, or falling with compute where the rungs' deviations do; points
+/// of one cluster share the part of it that they were found to share.
 fn with_noise(fitted: &Fitted, generator: &mut ChaCha8Rng) -> Vec<Sample> {
     let (problem, theta, nu) = (&fitted.problem, &fitted.optimum.theta, fitted.dispersion.degrees);
-    let scale = weighted_sigma(fitted) * (nu / chi_square(nu, generator)).sqrt();
+    let deviations = deviations(fitted);
+    let scale = (nu / chi_square(nu, generator)).sqrt();
     let rho = fitted.dependence.as_ref().map_or(0.0, |dependence| dependence.rho);
     let mut shared = vec![0.0; problem.samples.len()];
     for cluster in fitted.dependence.iter().flat_map(|dependence| &dependence.clusters) {
         let error = normal(generator);
         cluster.iter().for_each(|&i| shared[i] = error);
     }
-    let noisy = |(sample, shared): (&Sample, &f64)| {
+    let noisy = |((sample, shared), deviation): ((&Sample, &f64), &f64)| {
         let error = rho.sqrt() * shared + (1.0 - rho).sqrt() * normal(generator);
-        let log_loss = problem.form.log_loss(theta, &sample.at) + scale / sample.weight * error;
+        let log_loss = problem.form.log_loss(theta, &sample.at) + scale * deviation * error;
         Sample { log_loss, ..*sample }
     };
-    problem.samples.iter().zip(&shared).map(noisy).collect()
+    problem.samples.iter().zip(&shared).zip(&deviations).map(noisy).collect()
 }
 
-/// Standard deviation of a residual times its weight; the dispersion's own where all weigh 1.
-fn weighted_sigma(fitted: &Fitted) -> f64 {
+/// Standard deviation of each point's log loss. Weights in the objective are no word on it: they may say how much a run
+/// counts for a forecast.
+fn deviations(fitted: &Fitted) -> Vec<f64> {
+    let Some(falloff) = &fitted.falloff else { return vec![fitted.dispersion.sigma; fitted.points.len()] };
+    let weights: Vec<f64> = fitted.points.iter().map(|point| falloff.weight(point.flops)).collect();
     let residuals = fitted.problem.residuals(&fitted.optimum.theta);
     let squares: f64 = residuals.iter().map(|r| r * r).sum();
-    let weights = fitted.problem.samples.iter().map(|s| s.weight);
-    let weighted: f64 = residuals.iter().zip(weights).map(|(r, w)| r * r * w * w).sum();
-    if squares > 0.0 { fitted.dispersion.sigma * (weighted / squares).sqrt() } else { 0.0 }
+    let even: f64 = residuals.iter().zip(&weights).map(|(r, w)| r * r * w * w).sum();
+    let scale = if squares > 0.0 { fitted.dispersion.sigma * (even / squares).sqrt() } else { 0.0 };
+    weights.iter().map(|w| scale / w).collect()
 }
 
 /// Whether samples lie at as many different points as the law has parameters.
