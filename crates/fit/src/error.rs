@@ -209,6 +209,17 @@ mod tests {
     }
 
     #[test]
+    fn a_start_level_that_is_missing_or_too_low_is_named_with_what_to_do() {
+        let missing = FitError::NoStartLevel { law: "m4_pinned".to_owned() };
+        assert!(missing.hint().contains("--law m4"), "{missing}");
+        let low = FitError::AboveStart { law: "m4_pinned".to_owned(), highest: 3.5, start: 3.38 };
+        let fault = "`m4_pinned` was given a loss of 3.5000; it must lie below the 3.3800 that learning starts from";
+        assert_eq!(low.fault(), fault);
+        let short = FitError::TooFewDecades { law: "bnsl".to_owned(), found: 1.5, needed: 2.0 };
+        assert_eq!(short.fault(), "`bnsl` was given runs over 1.50 decades of compute; it needs at least 2");
+    }
+
+    #[test]
     fn an_error_of_a_group_keeps_fault_and_hint_apart() {
         let inner = FitError::TooFewBudgets { law: "power_law".to_owned(), found: 1, needed: 3 };
         let error = FitError::in_group(Some("code"), inner);

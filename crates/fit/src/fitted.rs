@@ -5,18 +5,15 @@ use forescale_core::math;
 use forescale_core::observation::Observation;
 
 use crate::cluster::Dependence;
-use crate::emphasis::emphasis;
-use crate::experience::FIRST_NOISE;
 use crate::falloff::Falloff;
 use crate::functional::Functional;
 use crate::linear::quadratic_inverse;
 use crate::objective::Cost;
 use crate::path::{self, NEEDED_SPREAD};
-use crate::prior::{Prior, robust_sigma, weighted_sigma};
 use crate::problem::FitProblem;
 use crate::profile::Profile;
 use crate::scale::{Dispersion, Sandwich};
-use crate::solve::{Optimum, best_of, solve_all, solve_from};
+use crate::solve::{Optimum, best_of, solve_all};
 use crate::start::starts;
 use crate::{FitError, FitOptions, Objective};
 
@@ -132,7 +129,7 @@ fn check_start(law: LawName, points: &[Observation], start_level: Option<f64>) -
 pub(crate) fn fit_law(law: LawName, observations: &[&Observation], options: &FitOptions) -> Result<Fitted, FitError> {
     let ready = Ready::of(law, observations, options)?;
     let refs: Vec<&Observation> = ready.points.iter().collect();
-    let problem = FitProblem::from_start(law.form(), &refs, Cost::of(options.objective), options.start_level);
+    let problem = FitProblem::new(law.form(), &refs, Cost::of(options.objective)).starting_at(options.start_level);
     let starts = starts(&problem);
     let found = solve_all(&problem, &starts);
     let Some(optimum) = best_of(&found) else {
@@ -141,50 +138,16 @@ pub(crate) fn fit_law(law: LawName, observations: &[&Observation], options: &Fit
     Ok(ready.fitted(problem, optimum, (&found, starts.len())))
 }
 
-/// Fits one law to one group, to be carried to larger runs: runs weigh by their emphasis, and exponents are expected to be
-/// near the published ones.
-pub(crate) fn fit_ahead(law: LawName, observations: &[&Observation], options: &FitOptions) -> Result<Fitted, FitError> {
-    let mut ready = Ready::of(law, observations, options)?;
-    if law.form().domain() == Domain::SizeAndData {
-        let weights = emphasis(&ready.points);
-        ready.points.iter_mut().zip(weights).for_each(|(point, weight)| point.weight *= weight);
-    }
-    let refs: Vec<&Observation> = ready.points.iter().collect();
-    let cost = Cost::of(options.objective);
-    let mut problem = FitProblem::from_start(law.form(), &refs, cost, options.start_level);
-    problem.prior = Some(Prior::new(problem.form, cost, FIRST_NOISE));
-    let starts = starts(&problem);
-    let found = solve_all(&problem, &starts);
-    let mut best = best_of(&found);
-    for _ in 0..NOISE_ROUNDS {
-        let Some(last) = best else { break };
-        problem.prior = Some(Prior::new(problem.form, cost, robust_sigma(&problem, &last.theta)));
-        best = solve_from(&problem, &last.theta, cost.stages());
-    }
-    match best {
-        Some(optimum) => {
-            let sigma = weighted_sigma(&problem, &optimum.theta);
-            let mut fitted = ready.fitted(problem, optimum, (&found, starts.len()));
-            fitted.dispersion = fitted.dispersion.of_fewer(fitted.points.len(), &fitted.problem, sigma);
-            Ok(fitted)
-        }
-        None => Err(FitError::NoOptimum { law: law.to_string(), starts: starts.len() }),
-    }
-}
-
-/// Rounds in which the noise that a prior is weighed against is found; after the third it moves by under a tenth.
-const NOISE_ROUNDS: usize = 3;
-
 /// What a law is fitted to, checked.
-struct Ready {
+pub(crate) struct Ready {
     law: LawName,
-    points: Vec<Observation>,
+    pub(crate) points: Vec<Observation>,
     vertices: bool,
     falloff: Option<Falloff>,
 }
 
 impl Ready {
-    fn of(law: LawName, observations: &[&Observation], options: &FitOptions) -> Result<Self, FitError> {
+    pub(crate) fn of(law: LawName, observations: &[&Observation], options: &FitOptions) -> Result<Self, FitError> {
         let (mut points, vertices) = points_for(law, observations)?;
         check_start(law, &points, options.start_level)?;
         let falloff = Falloff::of(observations);
@@ -194,7 +157,8 @@ impl Ready {
         Ok(Self { law, points, vertices, falloff })
     }
 
-    fn fitted(self, problem: FitProblem, optimum: Optimum, (found, starts): (&[Optimum], usize)) -> Fitted {
+    /// A problem's best end, with what intervals and doubts need.
+    pub(crate) fn fitted(self, problem: FitProblem, optimum: Optimum, (found, starts): (&[Optimum], usize)) -> Fitted {
         let Self { law, points, vertices, falloff } = self;
         let limit = optimum.value + 1e-6 * optimum.value.abs().max(1e-20);
         let agreeing = found.iter().filter(|other| other.value <= limit).count();

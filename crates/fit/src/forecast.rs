@@ -190,6 +190,7 @@ fn missed(report: &BacktestReport) -> Option<Doubt> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::published::rust_ladder;
     use crate::{LawName, Objective, published};
     use forescale_core::math;
     use forescale_core::run::Role;
@@ -242,29 +243,6 @@ mod tests {
             assert!((0.84..=0.97).contains(&mean), "{objective:?}: mean {mean}");
             assert!(one >= mean - 0.02, "{objective:?}: one run {one}");
         }
-    }
-
-    /// Rungs of a tiny ladder on real Rust source, measured in PyTorch: FLOPs and losses by seed.
-    fn rust_ladder(top: usize) -> Vec<Observation> {
-        let rungs: [(f64, &[f64]); 8] = [
-            (3.5e10, &[2.110, 2.106, 2.123]),
-            (1.25e11, &[1.860, 1.848, 1.864]),
-            (3.2e11, &[1.716, 1.695, 1.670]),
-            (1.3e12, &[1.465, 1.457]),
-            (3.6e12, &[1.326, 1.330]),
-            (1.6e13, &[1.191, 1.188]),
-            (4.7e13, &[1.081]),
-            (1e99, &[]),
-        ];
-        let mut runs = Vec::new();
-        for &(flops, losses) in &rungs[..top] {
-            for &loss in losses {
-                let size = (flops / 240.0).sqrt();
-                let run = published::run(runs.len(), size, 40.0 * size, flops, loss);
-                runs.push(Observation { role: Some(Role::Path), seed: Some(runs.len() as u64), ..run });
-            }
-        }
-        runs
     }
 
     #[test]

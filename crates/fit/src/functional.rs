@@ -67,9 +67,6 @@ mod tests {
     #[test]
     fn gradients_agree_with_finite_differences() {
         let centre = Centre { log_params: 20.0, log_tokens: 23.0, log_flops: 45.0, log_start: None };
-        let (form, cost) = (LawName::CHINCHILLA.form(), Cost::of(crate::Objective::LeastSquares));
-        let problem = FitProblem { form, centre, samples: Vec::new(), cost, tether: None, prior: None };
-        let theta = padded([-0.5, -0.3, 1.8, 0.34, 0.37]);
         let at = Position { log_params: 2.0, log_tokens: 3.0, log_flops: 5.0, log_start: None };
         let all = [
             Functional::Parameter(0),
@@ -77,16 +74,33 @@ mod tests {
             Functional::LogOptimalParams(50.0),
             Functional::FrontierLoss(50.0),
         ];
-        for functional in all {
-            let (_, gradient) = functional.at(&problem, &theta);
-            for i in 0..5 {
-                let [up, down] = [1e-6, -1e-6].map(|step| {
-                    let mut moved = theta;
-                    moved[i] += step;
-                    functional.at(&problem, &moved).0
-                });
-                assert!(((up - down) / 2e-6 - gradient[i]).abs() < 1e-6, "{functional:?} {i}");
+        let laws = [
+            (LawName::CHINCHILLA, padded([-0.5, -0.3, 1.8, 0.34, 0.37])),
+            (LawName::COUPLED, [-0.5, -0.3, 1.8, 0.34, 0.37, 0.4]),
+            (LawName::KAPLAN, padded([0.5, 0.3, 0.08, 0.1])),
+        ];
+        for (law, theta) in laws {
+            let (form, cost) = (law.form(), Cost::of(crate::Objective::LeastSquares));
+            let problem = FitProblem { form, centre, samples: Vec::new(), cost, tether: None, prior: None };
+            for functional in all {
+                let (_, gradient) = functional.at(&problem, &theta);
+                for i in 0..form.parameters().len() {
+                    let [up, down] = [1e-6, -1e-6].map(|step| {
+                        let mut moved = theta;
+                        moved[i] += step;
+                        functional.at(&problem, &moved).0
+                    });
+                    let scale = 1.0 + gradient[i].abs();
+                    assert!(((up - down) / 2e-6 - gradient[i]).abs() < 1e-6 * scale, "{law} {functional:?} {i}");
+                }
             }
         }
+    }
+
+    #[test]
+    fn a_law_of_compute_has_no_optimal_size() {
+        let (form, cost) = (LawName::POWER_LAW.form(), Cost::of(crate::Objective::LeastSquares));
+        let problem = FitProblem { form, centre: Centre::ONE, samples: Vec::new(), cost, tether: None, prior: None };
+        assert!(Functional::LogOptimalParams(50.0).at(&problem, &padded([0.1, 0.2, 1.0])).0.is_nan());
     }
 }

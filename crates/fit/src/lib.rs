@@ -9,10 +9,13 @@
 //! The only crate that knows argmin. No file, clock, environment or printing; random numbers only from a seed it was
 //! given; sums in fixed order, so that the number of threads changes nothing.
 
+mod ahead;
 mod backtest;
 mod check;
 mod cluster;
 mod crps;
+#[cfg(test)]
+mod curves;
 mod diagnose;
 mod emphasis;
 mod ensemble;
@@ -37,6 +40,8 @@ mod profile;
 #[cfg(test)]
 mod published;
 mod reach;
+#[cfg(test)]
+mod recovery;
 mod scale;
 mod seal;
 mod session;

@@ -56,16 +56,6 @@ pub(crate) struct System {
 impl FitProblem {
     /// A problem centred at the geometric means of the observations.
     pub(crate) fn new(form: &'static dyn LawForm, observations: &[&Observation], cost: Cost) -> Self {
-        Self::from_start(form, observations, cost, None)
-    }
-
-    /// The same where the loss that learning starts from may be known.
-    pub(crate) fn from_start(
-        form: &'static dyn LawForm,
-        observations: &[&Observation],
-        cost: Cost,
-        start_level: Option<f64>,
-    ) -> Self {
         let mean = |of: fn(&Observation) -> f64| {
             observations.iter().map(|o| math::ln(of(o))).sum::<f64>() / observations.len().max(1) as f64
         };
@@ -73,7 +63,7 @@ impl FitProblem {
             log_params: mean(|o| o.params),
             log_tokens: mean(|o| o.tokens),
             log_flops: mean(|o| o.flops),
-            log_start: start_level.map(math::ln),
+            log_start: None,
         };
         let sample = |o: &&Observation| Sample {
             at: centre.position(o.params, o.tokens, o.flops),
@@ -81,6 +71,13 @@ impl FitProblem {
             weight: o.weight,
         };
         Self { form, centre, samples: observations.iter().map(sample).collect(), cost, tether: None, prior: None }
+    }
+
+    /// The same problem where the loss that learning starts from may be known.
+    pub(crate) fn starting_at(mut self, start_level: Option<f64>) -> Self {
+        self.centre.log_start = start_level.map(math::ln);
+        self.samples.iter_mut().for_each(|sample| sample.at.log_start = self.centre.log_start);
+        self
     }
 
     /// Number of parameters.

@@ -239,7 +239,7 @@ pub trait LawForm: Sync {
     }
 }
 
-/// A published value that is θ[index] plus `factor` times θ[other]: an amplitude moved back from the centre.
+/// A published value that is one coordinate plus `factor` times another: an amplitude moved back from the centre.
 fn moved(theta: &Theta, index: usize, other: usize, factor: f64) -> (f64, Theta) {
     let mut gradient = Theta::default();
     gradient[other] = factor;
@@ -383,6 +383,15 @@ mod tests {
                 assert!((parameter.lower..=parameter.upper).contains(theta), "{law} {} {theta}", parameter.symbol);
             }
             assert!(starts.iter().all(|theta| law.form().log_loss(theta, &HERE).is_finite()), "{law}");
+        }
+    }
+
+    #[test]
+    fn a_law_has_an_optimum_when_it_is_of_size_and_data() {
+        // A forecast at a budget alone stands on it.
+        for law in LawName::all() {
+            let best = law.form().log_optimal_params(&examples(law)[0], &CENTRE, 30.0);
+            assert_eq!(best.is_some(), law.form().domain() == Domain::SizeAndData, "{law}");
         }
     }
 
