@@ -14,7 +14,8 @@ use crate::fitted::{Fitted, Ready};
 use crate::objective::Cost;
 use crate::prior::{Prior, robust_sigma, weighted_sigma};
 use crate::problem::FitProblem;
-use crate::solve::{Optimum, best_of, solve_all, solve_from};
+use crate::scale::Weighing;
+use crate::solve::{Found, search, solve_from};
 use crate::start::starts;
 use crate::{FitError, FitOptions};
 
@@ -27,6 +28,7 @@ pub(crate) fn fit_ahead(law: LawName, observations: &[&Observation], options: &F
     if law.form().domain() == Domain::SizeAndData {
         let weights = emphasis(&ready.points);
         ready.points.iter_mut().zip(weights).for_each(|(point, weight)| point.weight *= weight);
+        ready.weighing = Weighing::ByEmphasis;
     }
     let refs: Vec<&Observation> = ready.points.iter().collect();
     let cost = Cost::of(options.objective);
@@ -34,27 +36,26 @@ pub(crate) fn fit_ahead(law: LawName, observations: &[&Observation], options: &F
     let copies = ready.points.len() as f64 / clusters(ready.points.iter()).len() as f64;
     problem.prior = Some(Prior::new(problem.form, cost, FIRST_NOISE).against(copies));
     let starts = starts(&problem);
-    let found = solve_all(&problem, &starts);
-    let best = best_of(&found).and_then(|first| settle(&mut problem, first, &ready.points));
-    let Some(optimum) = best else {
+    let settled = search(&problem, &starts).and_then(|first| settle(&mut problem, first, &ready.points));
+    let Some(found) = settled else {
         return Err(FitError::NoOptimum { law: law.to_string(), starts: starts.len() });
     };
-    let sigma = weighted_sigma(&problem, &optimum.theta);
-    let mut fitted = ready.fitted(problem, optimum, (&found, starts.len()));
-    fitted.dispersion = fitted.dispersion.of_unequal(&fitted.problem, &fitted.optimum.theta, sigma);
+    let sigma = weighted_sigma(&problem, &found.optimum.theta);
+    let mut fitted = ready.fitted(problem, found, starts.len());
+    fitted.dispersion.sigma = sigma;
     Ok(fitted)
 }
 
 /// The optimum with the prior weighed against the residuals' own scatter.
-fn settle(problem: &mut FitProblem, first: Optimum, points: &[Observation]) -> Option<Optimum> {
-    let mut best = first;
+fn settle(problem: &mut FitProblem, first: Found, points: &[Observation]) -> Option<Found> {
+    let mut best = first.optimum;
     for _ in 0..NOISE_ROUNDS {
         let copies = copies(problem, &best.theta, points);
         let sigma = robust_sigma(problem, &best.theta, copies);
         problem.prior = Some(Prior::new(problem.form, problem.cost, sigma).against(copies));
         best = solve_from(problem, &best.theta, problem.cost.stages())?;
     }
-    Some(best)
+    Some(Found { optimum: best, ..first })
 }
 
 /// How many points say what one would if none shared a cluster.

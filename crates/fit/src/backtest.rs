@@ -10,6 +10,7 @@
 
 use std::collections::BTreeSet;
 
+use forescale_core::estimate::Interval;
 use forescale_core::law::LawName;
 use forescale_core::math;
 use forescale_core::observation::Observation;
@@ -18,9 +19,11 @@ use forescale_core::predictive::Predictive;
 use forescale_core::run::Role;
 
 use crate::crps::crps;
+use crate::evaluation::target_sigma;
 use crate::fitted::validate;
-use crate::form_error::{MEDIAN_OF_T, expected_error, t4_density};
 use crate::forecaster::{Forecaster, forecaster};
+use crate::form_error::{MEDIAN_OF_T, expected_error, t4_density};
+use crate::interval_score::interval_score;
 use crate::path::vertices;
 use crate::session::groups;
 use crate::stacking::Trial;
@@ -85,7 +88,8 @@ pub fn backtest(observations: &[Observation], options: &BacktestOptions) -> Resu
     let mut cases = Vec::new();
     for (group, runs) in groups(observations) {
         for &ratio in &distinct(&options.ratios) {
-            let question = Question { ratio, mode: options.mode, top_share: 1.0, fit: &options.fit, depth: Depth::Learnt };
+            let question =
+                Question { ratio, mode: options.mode, top_share: 1.0, fit: &options.fit, depth: Depth::Learnt };
             let answers = ask(&runs, &question).into_iter();
             cases.extend(answers.filter_map(|answer| Some(BacktestCase { group: group.clone(), ..answer.case? })));
         }
@@ -117,19 +121,27 @@ fn summarise(cases: &[BacktestCase], ratio: f64) -> Option<BacktestSummary> {
     let of: Vec<&BacktestCase> = cases.iter().filter(|case| case.ratio.total_cmp(&ratio).is_eq()).collect();
     let errors: Vec<f64> = of.iter().map(|case| case.relative_error.abs()).collect();
     let n = of.len() as f64;
-    let inside = of.iter().filter(|case| inside_90(case)).count();
+    let judged: Vec<(&Interval, f64)> =
+        of.iter().filter_map(|case| interval_90(case).map(|interval| (interval, case.actual))).collect();
+    let inside = judged.iter().filter(|(interval, actual)| interval.contains(*actual)).count();
+    let mean = |of: fn(&Interval, f64) -> f64| {
+        let total: f64 = judged.iter().map(|(interval, actual)| of(interval, *actual) / actual).sum();
+        (!judged.is_empty()).then(|| total / judged.len() as f64)
+    };
     Some(BacktestSummary {
         ratio,
         median_abs_relative_error: math::median(&errors)?,
         mean_abs_relative_error: errors.iter().sum::<f64>() / n,
         coverage_90: inside as f64 / n,
+        mean_width_90: mean(|interval, _| interval.upper - interval.lower),
+        mean_interval_score_90: mean(interval_score),
         crps: of.iter().map(|case| case.crps).sum::<f64>() / n,
         n: of.len() as u64,
     })
 }
 
-fn inside_90(case: &BacktestCase) -> bool {
-    case.intervals.iter().any(|i| (i.level - 0.9).abs() < 1e-9 && i.contains(case.actual))
+fn interval_90(case: &BacktestCase) -> Option<&Interval> {
+    case.intervals.iter().find(|i| (i.level - 0.9).abs() < 1e-9)
 }
 
 /// What one round of a backtest asks.
@@ -238,7 +250,12 @@ fn ask(runs: &[&Observation], question: &Question) -> Vec<Answer> {
             predictors.push(Predictor::new(held_out, &small, question));
             predictors.len() - 1
         });
-        answers.extend(predictors[at].ready.as_ref().map(|(forecaster, n)| answer(forecaster, target, question, *n)));
+        if let Some((forecaster, n)) = &mut predictors[at].ready {
+            // Runs of one table without digests are as of one set.
+            let digest = target.eval_set_digest.as_deref();
+            forecaster.evaluation_sigma = digest.map_or(0.0, |digest| target_sigma(&small, Some(digest)));
+            answers.push(answer(forecaster, target, question, *n));
+        }
     }
     answers
 }

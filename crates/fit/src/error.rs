@@ -25,6 +25,18 @@ pub enum FitError {
         /// What it was.
         value: f64,
     },
+    /// A deviation, an error or a count of degrees below zero, or none at all.
+    #[error(
+        "`{run_id}`: {field} is {value}; it must be a finite number of at least 0\n\nhint: leave the field empty where it is not known"
+    )]
+    Negative {
+        /// The run.
+        run_id: String,
+        /// The column.
+        field: &'static str,
+        /// What it was.
+        value: f64,
+    },
     /// Two runs with one identity.
     #[error(
         "`{run_id}` names 2 runs; each run must have an identity of its own\n\nhint: give seeds and repeats their own `run_id`, or remove the copy"
@@ -72,6 +84,19 @@ pub enum FitError {
         /// Budgets with a vertex.
         found: usize,
         /// Budgets needed.
+        needed: usize,
+    },
+    /// Too few compute-optimal points for a line in logarithms.
+    #[error(
+        "approach {approach} found {} with smaller and larger sizes beside it; a power of compute needs at least {needed}\n\nhint: add sizes to more budgets until the loss rises on both sides of its lowest point",
+        counted(*.found, "optimum")
+    )]
+    TooFewOptima {
+        /// Number of the approach.
+        approach: u8,
+        /// Optima found.
+        found: usize,
+        /// Optima needed.
         needed: usize,
     },
     /// One group of several cannot be fitted.
@@ -131,6 +156,39 @@ pub enum FitError {
         /// Where learning starts.
         start: f64,
     },
+    /// D/N hardly varies over the whole table.
+    #[error(
+        "`{law}` was given D/N over a factor of {widest:.2}; it needs at least {needed}\n\nhint: add one small run trained on many more tokens"
+    )]
+    OneRatio {
+        /// The law.
+        law: String,
+        /// The spread needed.
+        needed: f64,
+        /// The spread there is.
+        widest: f64,
+    },
+    /// Too few learning-rate schedules, or none whose rate falls.
+    #[error(
+        "`multi_power` was given {}, {falling} of which lets the rate fall; it needs at least {needed}, and 1 that falls\n\nhint: add a run under another schedule",
+        counted(*.found, "schedule")
+    )]
+    TooFewSchedules {
+        /// Schedules given.
+        found: usize,
+        /// Of them, those whose rate falls.
+        falling: usize,
+        /// Schedules needed.
+        needed: usize,
+    },
+    /// No run saw data more than once.
+    #[error(
+        "`{law}` was given 0 runs that repeat data; it needs at least 1\n\nhint: name the distinct tokens of each run in a `unique_tokens` column, or ask for `--law chinchilla`"
+    )]
+    NoRepeats {
+        /// The law.
+        law: String,
+    },
     /// An option that means nothing.
     #[error("{option} is {value}; it must be {allowed}\n\nhint: leave `{option}` out for its default")]
     BadOption {
@@ -140,6 +198,19 @@ pub enum FitError {
         value: f64,
         /// What it may be.
         allowed: &'static str,
+    },
+    /// Too few clusters to draw from.
+    #[error(
+        "`{law}` was given {}; a cluster bootstrap draws from at least {needed}\n\nhint: leave `--interval` out for profiles, which allow for clusters",
+        counted(*.found, "cluster")
+    )]
+    TooFewClusters {
+        /// The law.
+        law: String,
+        /// Clusters found.
+        found: usize,
+        /// Clusters needed.
+        needed: usize,
     },
     /// No start led to an optimum.
     #[error(
@@ -151,6 +222,14 @@ pub enum FitError {
         law: String,
         /// Starts tried.
         starts: usize,
+    },
+    /// There is no forecast to answer from.
+    #[error("{reason}\n\nhint: {hint}")]
+    NoForecast {
+        /// Why.
+        reason: String,
+        /// What can be done.
+        hint: String,
     },
     /// No budget that was sought has this loss.
     #[error(
@@ -168,7 +247,8 @@ pub enum FitError {
 
 /// `1 run`, `2 runs`.
 fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+    let plural = noun.strip_suffix("um").map_or_else(|| format!("{noun}s"), |stem| format!("{stem}a"));
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {plural}") }
 }
 
 impl FitError {

@@ -4,18 +4,21 @@ use forescale_core::law::{Domain, LawName, Theta};
 use forescale_core::math;
 use forescale_core::observation::Observation;
 
+use crate::bootstrap_interval::{Refits, validate_draws};
 use crate::cluster::Dependence;
+use crate::evaluation::EvaluationSets;
 use crate::falloff::Falloff;
 use crate::functional::Functional;
+use crate::grid::classic;
 use crate::linear::quadratic_inverse;
 use crate::objective::Cost;
 use crate::path::{self, NEEDED_SPREAD};
 use crate::problem::FitProblem;
 use crate::profile::Profile;
-use crate::scale::{Dispersion, Sandwich};
-use crate::solve::{Optimum, best_of, solve_all};
+use crate::scale::{Dispersion, Sandwich, Weighing};
+use crate::solve::{Found, Optimum, search};
 use crate::start::starts;
-use crate::{FitError, FitOptions, Objective};
+use crate::{FitError, FitOptions, Objective, Starts};
 
 /// A law at its optimum, with what intervals and doubts need.
 #[derive(Clone)]
@@ -29,6 +32,12 @@ pub(crate) struct Fitted {
     /// What points share; `None` where each is a cluster of its own.
     pub(crate) dependence: Option<Dependence>,
     sandwich: Option<Sandwich>,
+    /// What equal scatter comes to where runs weigh by their deviation.
+    weighted: Option<Sandwich>,
+    /// The evaluation sets of the points, where there are several.
+    evaluation: Option<EvaluationSets>,
+    /// Refits that intervals come from; `None` where they are profiles.
+    pub(crate) refits: Option<Refits>,
     /// By what points weigh besides their own weight.
     pub(crate) falloff: Option<Falloff>,
     /// What it was fitted to: runs, or vertices standing for budgets.
@@ -39,6 +48,7 @@ pub(crate) struct Fitted {
 /// The first thing wrong with a table, if anything is.
 pub(crate) fn validate(observations: &[Observation], options: &FitOptions) -> Result<(), FitError> {
     validate_options(options)?;
+    validate_draws(options)?;
     if observations.is_empty() {
         let needed = options.laws.iter().map(|law| law.form().least_observations()).min().unwrap_or(1);
         return Err(FitError::Empty { needed });
@@ -49,8 +59,11 @@ pub(crate) fn validate(observations: &[Observation], options: &FitOptions) -> Re
         if let Some(&(field, value)) = fields.iter().find(|(_, value)| !(value.is_finite() && *value > 0.0)) {
             return Err(FitError::NotPositive { run_id: o.run_id.clone(), field, value });
         }
-        if let Some(value) = o.seed_sd.filter(|sd| !(sd.is_finite() && *sd >= 0.0)) {
-            return Err(FitError::NotPositive { run_id: o.run_id.clone(), field: "seed_sd", value });
+        let noise = [("seed_sd", o.seed_sd), ("seed_degrees", o.seed_degrees), ("loss_se", o.loss_se)];
+        for (field, value) in noise {
+            if let Some(value) = value.filter(|value| !(value.is_finite() && *value >= 0.0)) {
+                return Err(FitError::Negative { run_id: o.run_id.clone(), field, value });
+            }
         }
     }
     let mut ids: Vec<&str> = observations.iter().map(|o| o.run_id.as_str()).collect();
@@ -107,6 +120,13 @@ fn points_for(law: LawName, observations: &[&Observation]) -> Result<(Vec<Observ
         let (needed, needed_spread) = (needs.spread_budgets, NEEDED_SPREAD);
         return Err(FitError::NoSpread { law, found: wide, needed, needed_spread, widest });
     }
+    let widest = path::overall_ratio_spread(&points);
+    if widest < needs.ratio_spread {
+        return Err(FitError::OneRatio { law, needed: needs.ratio_spread, widest });
+    }
+    if needs.repeats && !points.iter().any(|o| o.unique_tokens.is_some_and(|unique| unique < o.tokens)) {
+        return Err(FitError::NoRepeats { law });
+    }
     let decades = path::decades(&points);
     if decades < needs.decades {
         return Err(FitError::TooFewDecades { law, found: decades, needed: needs.decades });
@@ -125,17 +145,24 @@ fn check_start(law: LawName, points: &[Observation], start_level: Option<f64>) -
     if highest < start { Ok(()) } else { Err(FitError::AboveStart { law, highest, start }) }
 }
 
+/// The starts asked for; the projected ones where a law has no classic grid.
+fn starts_of(problem: &FitProblem, from: Starts) -> Vec<Theta> {
+    match from {
+        Starts::Projected => starts(problem),
+        Starts::Classic => classic(problem).unwrap_or_else(|| starts(problem)),
+    }
+}
+
 /// Fits one law to one group, for its own sake: every run counts as it says, and nothing is expected.
 pub(crate) fn fit_law(law: LawName, observations: &[&Observation], options: &FitOptions) -> Result<Fitted, FitError> {
     let ready = Ready::of(law, observations, options)?;
     let refs: Vec<&Observation> = ready.points.iter().collect();
     let problem = FitProblem::new(law.form(), &refs, Cost::of(options.objective)).starting_at(options.start_level);
-    let starts = starts(&problem);
-    let found = solve_all(&problem, &starts);
-    let Some(optimum) = best_of(&found) else {
-        return Err(FitError::NoOptimum { law: law.to_string(), starts: starts.len() });
-    };
-    Ok(ready.fitted(problem, optimum, (&found, starts.len())))
+    let starts = starts_of(&problem, options.starts);
+    match search(&problem, &starts) {
+        Some(found) => Ok(ready.fitted(problem, found, starts.len())),
+        None => Err(FitError::NoOptimum { law: law.to_string(), starts: starts.len() }),
+    }
 }
 
 /// What a law is fitted to, checked.
@@ -144,6 +171,7 @@ pub(crate) struct Ready {
     pub(crate) points: Vec<Observation>,
     vertices: bool,
     falloff: Option<Falloff>,
+    pub(crate) weighing: Weighing,
 }
 
 impl Ready {
@@ -154,18 +182,35 @@ impl Ready {
         if let Some(falloff) = &falloff {
             points.iter_mut().for_each(|point| point.weight *= falloff.weight(point.flops));
         }
-        Ok(Self { law, points, vertices, falloff })
+        let weighing = if falloff.is_some() { Weighing::ByDeviation } else { Weighing::Own };
+        Ok(Self { law, points, vertices, falloff, weighing })
     }
 
     /// A problem's best end, with what intervals and doubts need.
-    pub(crate) fn fitted(self, problem: FitProblem, optimum: Optimum, (found, starts): (&[Optimum], usize)) -> Fitted {
-        let Self { law, points, vertices, falloff } = self;
-        let limit = optimum.value + 1e-6 * optimum.value.abs().max(1e-20);
-        let agreeing = found.iter().filter(|other| other.value <= limit).count();
+    pub(crate) fn fitted(self, problem: FitProblem, Found { optimum, agreeing }: Found, starts: usize) -> Fitted {
+        let Self { law, points, vertices, falloff, weighing } = self;
         let dependence = Dependence::of(&problem, &optimum.theta, &points);
-        let dispersion = Dispersion::of(&problem, &problem.residuals(&optimum.theta), dependence.as_ref());
+        let residuals = problem.residuals(&optimum.theta);
+        let dispersion = Dispersion::of(&problem, &residuals, dependence.as_ref(), weighing);
         let sandwich = Sandwich::of(&problem, &optimum.theta, &dispersion, dependence.as_ref());
-        Fitted { law, problem, optimum, starts, agreeing, dispersion, dependence, sandwich, falloff, points, vertices }
+        let weighted = Sandwich::of_deviations(&problem, &optimum.theta, &dispersion, dependence.as_ref(), weighing);
+        let evaluation = EvaluationSets::of(&points);
+        Fitted {
+            law,
+            problem,
+            optimum,
+            starts,
+            agreeing,
+            dispersion,
+            dependence,
+            sandwich,
+            weighted,
+            evaluation,
+            refits: None,
+            falloff,
+            points,
+            vertices,
+        }
     }
 }
 
@@ -198,16 +243,43 @@ impl Fitted {
         let free: Vec<usize> = (0..self.problem.count()).filter(|i| !on_bound.contains(i)).collect();
         let information = self.problem.information(&self.optimum.theta);
         let shared = self.dependence.as_ref().map_or(1.0, |dependence| dependence.design_effect(gradient, &free));
-        let plain = quadratic_inverse(&information, gradient, &free).map(|v| v * self.dispersion.variance * shared);
+        let plain = quadratic_inverse(&information, gradient, &free).map(|v| v * self.dispersion.variance);
+        let weighted = self.weighted.and_then(|weighted| weighted.scale_of(gradient, &free));
+        let (kappa, plain) = weighted.map_or((self.dispersion.kappa, plain), |(kappa, v)| (kappa, Some(v)));
+        let (kappa, plain) = (kappa * shared, plain.map(|v| v * shared));
         let sandwich = self.sandwich.and_then(|sandwich| sandwich.scale_of(gradient, &free));
-        let kappa = (self.dispersion.kappa * shared).max(sandwich.map_or(0.0, |(kappa, _)| kappa));
+        let kappa = kappa.max(sandwich.map_or(0.0, |(kappa, _)| kappa));
         let variance = plain.map(|plain| plain.max(sandwich.map_or(0.0, |(_, variance)| variance)));
+        let (kappa, variance) = self.with_evaluation((kappa, variance), gradient, &free);
         (kappa, variance.filter(|v| v.is_finite() && (*v > 0.0 || kappa <= 0.0)).map(f64::sqrt))
     }
 
-    /// Profile of a functional, far enough for an interval of `level`.
+    /// κ and variance with the errors of evaluation sets, where runs were measured on several.
+    fn with_evaluation(
+        &self,
+        (kappa, variance): (f64, Option<f64>),
+        gradient: &Theta,
+        free: &[usize],
+    ) -> (f64, Option<f64>) {
+        let Some((sets, known)) = self.evaluation.as_ref().zip(variance.filter(|v| *v > 0.0)) else {
+            return (kappa, variance);
+        };
+        let gained = sets.variance(&self.problem, &self.optimum.theta, gradient, free);
+        (kappa * (1.0 + gained / known), Some(known + gained))
+    }
+
+    /// The same with the refits that the options ask for.
+    pub(crate) fn with_refits(mut self, options: &FitOptions) -> Result<Self, FitError> {
+        self.refits = Refits::of(&self, options)?;
+        Ok(self)
+    }
+
+    /// Profile of a functional, far enough for an interval of `level`; its percentiles where there are refits.
     pub(crate) fn profile(&self, functional: Functional, level: f64) -> Profile {
-        Profile::trace(self, functional, self.root(level))
+        match &self.refits {
+            Some(refits) => refits.profile(self, functional),
+            None => Profile::trace(self, functional, self.root(level)),
+        }
     }
 
     /// The root at which an interval of `level` ends.

@@ -9,8 +9,9 @@ use forescale_core::outcome::{BacktestReport, Diagnosis, FORECAST_SCHEMA, Foreca
 use forescale_core::quantity::LossUnit;
 
 use crate::backtest::{self, report};
-use crate::diagnose::{Doubt, does_not_fall};
+use crate::diagnose::{Doubt, FormDoubt, does_not_fall, doubts_of_runs, evidence, no_floor, not_asymptotic};
 use crate::ensemble::mean_interval;
+use crate::evaluation::target_sigma;
 use crate::fitted::validate;
 use crate::forecaster::{Forecaster, forecaster};
 use crate::session::{groups, inputs};
@@ -36,6 +37,9 @@ pub struct ForecastOptions {
     pub metric: String,
     /// Its unit.
     pub unit: LossUnit,
+    /// Evaluation set the target will be measured on, where it is known: on another than the runs', or an unknown one, the
+    /// errors of both sets (`loss_se`) widen the interval of one run.
+    pub eval_set_digest: Option<String>,
     /// Whether to backtest on the same runs, and to learn the width from it.
     pub backtest: bool,
 }
@@ -43,7 +47,7 @@ pub struct ForecastOptions {
 impl Default for ForecastOptions {
     fn default() -> Self {
         let (metric, unit) = ("loss".to_owned(), LossUnit::default());
-        Self { fit: FitOptions::default(), metric, unit, backtest: true }
+        Self { fit: FitOptions::default(), metric, unit, eval_set_digest: None, backtest: true }
     }
 }
 
@@ -62,14 +66,25 @@ pub fn forecast(
 ) -> Result<Forecast, FitError> {
     validate(observations, &options.fit)?;
     targets.iter().try_for_each(validate_target)?;
-    let (prepared, backtest) = prepare(observations, options);
+    Ok(assemble(observations, targets, options, prepare(observations, options)))
+}
+
+/// The forecast of each target by a forecaster that is ready, or its refusal.
+pub(crate) fn assemble(
+    observations: &[Observation],
+    targets: &[Target],
+    options: &ForecastOptions,
+    (prepared, backtest): (Prepared, Option<BacktestReport>),
+) -> Forecast {
     let (entries, diagnoses) = match prepared {
         Ok((forecaster, mut diagnoses)) => {
             let outlooks = targets.iter().map(|target| forecast_one(&forecaster, target, options));
             let (entries, doubts): (Vec<_>, Vec<_>) = outlooks.unzip();
-            diagnoses.extend(doubts.into_iter().flatten().map(|doubt| doubt.diagnosis()));
-            diagnoses.extend(near_start(observations, options).map(|doubt| doubt.diagnosis()));
-            diagnoses.extend(backtest.as_ref().and_then(missed).map(|doubt| doubt.diagnosis()));
+            let mut doubts: Vec<Doubt> = doubts.into_iter().flatten().collect();
+            doubts.extend(near_start(observations, options));
+            doubts.extend(backtest.as_ref().and_then(missed));
+            doubts.extend(model_form(&forecaster, &doubts));
+            diagnoses.extend(doubts.iter().map(Doubt::diagnosis));
             (entries, diagnoses)
         }
         Err(Refusal { reason, hint }) => {
@@ -78,7 +93,7 @@ pub fn forecast(
         }
     };
     let schema = FORECAST_SCHEMA.to_owned();
-    Ok(Forecast { schema, targets: entries, backtest, diagnoses, inputs: inputs(observations) })
+    Forecast { schema, targets: entries, reach: None, answers: None, backtest, diagnoses, inputs: inputs(observations) }
 }
 
 fn validate_target(target: &Target) -> Result<(), FitError> {
@@ -92,12 +107,12 @@ fn validate_target(target: &Target) -> Result<(), FitError> {
     }
 }
 
-type Prepared = Result<(Forecaster, Vec<Diagnosis>), Refusal>;
+pub(crate) type Prepared = Result<(Forecaster, Vec<Diagnosis>), Refusal>;
 
 /// Why there is no forecast, and what can be done.
 pub(crate) struct Refusal {
-    reason: String,
-    hint: String,
+    pub(crate) reason: String,
+    pub(crate) hint: String,
 }
 
 /// A calibrated forecaster, or the reason why there is none; and the backtest that calibrated it.
@@ -112,7 +127,10 @@ pub(crate) fn prepare(observations: &[Observation], options: &ForecastOptions) -
         Ok(prepared) => prepared,
         Err(error) => return (Err(Refusal { reason: error.fault(), hint: error.hint() }), None),
     };
+    refusals.extend(doubts_of_runs(runs).iter().map(Doubt::diagnosis));
+    forecaster.evaluation_sigma = target_sigma(runs, options.eval_set_digest.as_deref());
     refusals.extend(forecaster.laws().filter_map(does_not_fall).map(|doubt| doubt.diagnosis()));
+    refusals.extend(forecaster.laws().filter_map(|law| not_asymptotic(law, runs)).map(|doubt| doubt.diagnosis()));
     if !options.backtest {
         return (Ok((forecaster, refusals)), None);
     }
@@ -137,7 +155,21 @@ fn forecast_one(forecaster: &Forecaster, target: &Target, options: &ForecastOpti
         optimum: forecaster.optimum(target.flops),
         ..blank(target, options)
     };
-    (entry, outlook.doubts)
+    let mut doubts = outlook.doubts;
+    doubts.extend(forecaster.laws().filter_map(|law| no_floor(law, Some(target.flops))).map(Doubt::from));
+    let decades = outlook.decades_beyond;
+    doubts.extend((decades > 0.0).then(|| FormDoubt::BreakBeyond { decades }.into()));
+    (entry, doubts)
+}
+
+/// All that speaks against the form of the laws: their residuals, each other, and the runs already known.
+fn model_form(forecaster: &Forecaster, doubts: &[Doubt]) -> Option<Doubt> {
+    let mut reasons: Vec<String> = forecaster.laws().flat_map(evidence).collect();
+    let is_disagreeing = doubts.iter().any(|doubt| matches!(doubt, Doubt::LawsDisagree { .. }));
+    reasons.extend(is_disagreeing.then(|| "the laws differ by more than their intervals".to_owned()));
+    let is_missing = doubts.iter().any(|doubt| matches!(doubt, Doubt::BacktestMissed { .. }));
+    reasons.extend(is_missing.then(|| "the same method missed runs already known".to_owned()));
+    (!reasons.is_empty()).then(|| FormDoubt::ModelForm { law: None, reasons }.into())
 }
 
 /// The level asked for, and one half.

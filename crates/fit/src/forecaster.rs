@@ -29,6 +29,8 @@ pub(crate) struct Forecaster {
     level: f64,
     /// Standard deviation of one run's log loss.
     pub(crate) seed_sigma: f64,
+    /// Standard deviation of the difference between the target's evaluation set and that of the runs.
+    pub(crate) evaluation_sigma: f64,
     /// Largest compute fitted.
     pub(crate) max_flops: f64,
     /// Decades of compute that the data span.
@@ -66,7 +68,11 @@ pub(crate) fn forecaster(
     let decades = math::log10(max_flops / flops().fold(f64::INFINITY, f64::min));
     let members: Vec<FittedMember> = fitted.into_iter().map(FittedMember::new).collect();
     let (calibration, stacked) = (Calibration::default(), vec![1.0; members.len()]);
-    Ok((Forecaster { members, level: options.level, seed_sigma, max_flops, decades, calibration, stacked }, refusals))
+    let (level, evaluation_sigma) = (options.level, 0.0);
+    Ok((
+        Forecaster { members, level, seed_sigma, evaluation_sigma, max_flops, decades, calibration, stacked },
+        refusals,
+    ))
 }
 
 impl FittedMember {
@@ -130,7 +136,7 @@ impl FittedMember {
 }
 
 /// N and D of a target; one follows from the other and C; `None` where neither is given.
-fn shape_of(target: &Target, flops_per_product: f64) -> Option<(f64, f64)> {
+pub(crate) fn shape_of(target: &Target, flops_per_product: f64) -> Option<(f64, f64)> {
     let product = target.flops / flops_per_product;
     match (target.params, target.tokens) {
         (Some(params), Some(tokens)) => Some((params, tokens)),
@@ -158,7 +164,8 @@ impl Forecaster {
         }
         let decades_beyond = math::log10(target.flops / self.max_flops);
         let form = self.calibration.scale(decades_beyond);
-        let scale = (form * form + self.seed_sigma * self.seed_sigma).sqrt();
+        let evaluation = self.evaluation_sigma * self.evaluation_sigma;
+        let scale = (form * form + self.seed_sigma * self.seed_sigma + evaluation).sqrt();
         let weighted: Vec<Member> = members.iter().filter(|m| m.weight > 0.0).cloned().collect();
         let predictive = blend(&weighted, scale);
         let doubts = self.doubts(target, &laws, (decades_beyond, half_width));
@@ -264,7 +271,11 @@ impl Forecaster {
             upper: params.lower.map(|lower| product / lower),
             level: self.level,
         };
-        Some(Optimum { params, tokens })
+        // Beyond what a number can hold there is no size to name.
+        let is_number = |size: &Estimate| {
+            size.estimate.is_finite() && size.estimate > 0.0 && size.standard_error.is_none_or(f64::is_finite)
+        };
+        (is_number(&params) && is_number(&tokens)).then_some(Optimum { params, tokens })
     }
 
     /// A target on the path at a budget; compute alone where no path was fitted.

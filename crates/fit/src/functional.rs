@@ -2,6 +2,7 @@
 
 use forescale_core::law::{Position, Scale, Theta};
 
+use crate::allocation::{Allocation, Wanted};
 use crate::problem::FitProblem;
 
 /// A function of θ.
@@ -15,6 +16,8 @@ pub(crate) enum Functional {
     LogOptimalParams(f64),
     /// ln L on such a law's frontier, at a logarithm of C/k.
     FrontierLoss(f64),
+    /// The logarithm of a quantity of the best split under caps.
+    Allocated(Allocation, Wanted),
 }
 
 impl Functional {
@@ -28,6 +31,7 @@ impl Functional {
             }
             Self::LogOptimalParams(log_product) => log_optimal_params(problem, theta, log_product),
             Self::FrontierLoss(log_product) => frontier_loss(problem, theta, log_product),
+            Self::Allocated(allocation, wanted) => allocation.at(wanted, problem, theta),
         }
     }
 
@@ -67,7 +71,7 @@ mod tests {
     #[test]
     fn gradients_agree_with_finite_differences() {
         let centre = Centre { log_params: 20.0, log_tokens: 23.0, log_flops: 45.0, log_start: None };
-        let at = Position { log_params: 2.0, log_tokens: 3.0, log_flops: 5.0, log_start: None };
+        let at = Position { log_params: 2.0, log_tokens: 3.0, log_flops: 5.0, ..Position::default() };
         let all = [
             Functional::Parameter(0),
             Functional::Prediction(at),

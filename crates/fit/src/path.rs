@@ -82,6 +82,11 @@ pub(crate) fn budgets_with_spread(observations: &[&Observation]) -> (usize, f64)
     (found, widest)
 }
 
+/// How far D/N reaches over all observations.
+pub(crate) fn overall_ratio_spread(observations: &[Observation]) -> f64 {
+    ratio_spread(&observations.iter().collect::<Vec<_>>()) * (1.0 + 1e-6)
+}
+
 fn ratio_spread(runs: &[&Observation]) -> f64 {
     let ratios = runs.iter().map(|o| o.tokens / o.params);
     let (low, high) = ratios.fold((f64::INFINITY, 0.0_f64), |(l, h), r| (l.min(r), h.max(r)));
@@ -112,11 +117,11 @@ fn left_aside(budget: &[&Observation], slope: f64) -> Vec<Exclusion> {
 }
 
 /// ln L with the drift of compute within the budget taken out.
-fn level(o: &Observation, slope: f64, log_flops: f64) -> f64 {
+pub(crate) fn level(o: &Observation, slope: f64, log_flops: f64) -> f64 {
     math::ln(o.loss) - slope * (math::ln(o.flops) - log_flops)
 }
 
-fn mean_log_flops(budget: &[&Observation]) -> f64 {
+pub(crate) fn mean_log_flops(budget: &[&Observation]) -> f64 {
     budget.iter().map(|o| math::ln(o.flops)).sum::<f64>() / budget.len() as f64
 }
 
@@ -177,7 +182,7 @@ pub(crate) fn overall_slope(observations: &[&Observation], factor: f64) -> Optio
 }
 
 /// How many values differ by more than 2%.
-fn distinct(values: impl Iterator<Item = f64>) -> usize {
+pub(crate) fn distinct(values: impl Iterator<Item = f64>) -> usize {
     let mut sorted: Vec<f64> = values.collect();
     sorted.sort_by(f64::total_cmp);
     sorted.dedup_by(|b, a| *b - *a < 0.02);

@@ -60,6 +60,7 @@ impl Prior {
     }
 
     /// The penalty at θ.
+    #[cfg(test)]
     pub(crate) fn value(&self, theta: &Theta) -> f64 {
         self.pulls(theta).map(|(_, pull)| 0.5 * self.kappa * pull.away * pull.away).sum()
     }

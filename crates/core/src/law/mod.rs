@@ -9,6 +9,7 @@
 //! Adding a law is one new file and one line in the list at the end of this module.
 
 mod join;
+pub mod multi_power;
 mod name;
 mod optimum;
 mod projection;
@@ -48,6 +49,17 @@ pub struct Position {
     pub log_flops: f64,
     /// Logarithm of the loss that learning starts from, where it was measured.
     pub log_start: Option<f64>,
+    /// ln(D/U): how often the data were seen, 0 where each token was seen once.
+    pub log_repeats: f64,
+}
+
+impl Position {
+    /// The same position of a run of D tokens, `unique` of them distinct; none stands for all.
+    #[must_use]
+    pub fn repeated(self, tokens: f64, unique: Option<f64>) -> Self {
+        let log_repeats = unique.map_or(0.0, |unique| math::ln(tokens / unique).max(0.0));
+        Self { log_repeats, ..self }
+    }
 }
 
 /// The point that positions are measured from, and what all positions of a family share.
@@ -72,6 +84,7 @@ impl Centre {
             log_tokens: math::ln(tokens) - self.log_tokens,
             log_flops: math::ln(flops) - self.log_flops,
             log_start: self.log_start,
+            log_repeats: 0.0,
         }
     }
 
@@ -143,6 +156,10 @@ pub struct Needs {
     pub budgets: usize,
     /// Budgets within which D/N varies enough to tell N from D.
     pub spread_budgets: usize,
+    /// How far D/N must reach over all observations, as a factor; 0 where it does not matter.
+    pub ratio_spread: f64,
+    /// Whether some observations must have seen data more than once.
+    pub repeats: bool,
     /// Decades of compute.
     pub decades: f64,
     /// Whether the loss that learning starts from must be known.
@@ -158,8 +175,59 @@ impl Needs {
             Domain::Compute => (parameters, 0),
             Domain::SizeAndData => (0, 2),
         };
-        Self { observations: parameters + 1, budgets, spread_budgets, decades: 0.0, start_level: false }
+        Self {
+            observations: parameters + 1,
+            budgets,
+            spread_budgets,
+            ratio_spread: 0.0,
+            repeats: false,
+            decades: 0.0,
+            start_level: false,
+        }
     }
+}
+
+/// Which coordinate of a [`Position`] a term falls in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coordinate {
+    /// ln N.
+    LogParams,
+    /// ln D.
+    LogTokens,
+    /// ln C.
+    LogFlops,
+}
+
+impl Coordinate {
+    /// The coordinate of a position.
+    #[must_use]
+    pub const fn of(self, at: &Position) -> f64 {
+        match self {
+            Self::LogParams => at.log_params,
+            Self::LogTokens => at.log_tokens,
+            Self::LogFlops => at.log_flops,
+        }
+    }
+}
+
+/// One term exp(θ\[amplitude\] − θ\[exponent\] × coordinate).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FallingTerm {
+    /// Where the logarithm of its size at the centre stands in θ.
+    pub amplitude: usize,
+    /// Where its exponent stands in θ.
+    pub exponent: usize,
+    /// What it falls with.
+    pub coordinate: Coordinate,
+}
+
+/// A loss that is exactly a floor plus one or two falling terms: what many observations can be evaluated at once for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FallingTerms {
+    /// Where the floor stands in θ, where there is one.
+    pub floor: Option<usize>,
+    /// The terms, one or two.
+    pub terms: &'static [FallingTerm],
 }
 
 /// A law's shape: a formula with unknown parameters.
@@ -228,6 +296,12 @@ pub trait LawForm: Sync {
         self.has_floor()
     }
 
+    /// The law as a floor plus one or two falling terms, where it is exactly that and nothing else; `None` otherwise. A
+    /// solver then evaluates eight observations at once, by formulas of its own that agree with [`LawForm::response`].
+    fn falling_terms(&self) -> Option<FallingTerms> {
+        None
+    }
+
     /// Whether the law has a floor.
     fn has_floor(&self) -> bool {
         self.parameters().iter().any(|parameter| parameter.is_floor)
@@ -285,6 +359,8 @@ laws! {
     chinchilla::Chinchilla,
     coupled::Coupled,
     kaplan::Kaplan,
+    gadre::Gadre,
+    data_constrained::DataConstrained,
 }
 
 #[cfg(test)]
@@ -292,14 +368,15 @@ mod tests {
     use super::*;
 
     const START: Option<f64> = Some(1.3);
-    const HERE: Position = Position { log_params: 0.7, log_tokens: -1.3, log_flops: 2.1, log_start: START };
+    const HERE: Position =
+        Position { log_params: 0.7, log_tokens: -1.3, log_flops: 2.1, log_start: START, log_repeats: 0.8 };
     const CENTRE: Centre = Centre { log_params: 11.0, log_tokens: 14.0, log_flops: 27.0, log_start: START };
 
     /// Ten runs of a law with every kind of bend, to start from.
     fn samples() -> Vec<Sample> {
         let sample = |i: i32| {
             let [x, y] = [0.9 * f64::from(i - 5), if i % 3 == 0 { 1.1 } else { -0.4 * f64::from(i - 4) }];
-            let at = Position { log_params: x, log_tokens: y, log_flops: x + y, log_start: START };
+            let at = Position { log_params: x, log_tokens: y, log_flops: x + y, log_start: START, log_repeats: 0.0 };
             Sample { at, log_loss: math::ln(1.1 + 0.6 * math::exp(-0.3 * x) + 0.4 * math::exp(-0.4 * y)), weight: 1.0 }
         };
         (0..10).map(sample).collect()
@@ -340,6 +417,18 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_law_of_falling_terms_is_the_sum_it_says_it_is() {
+        for law in LawName::all() {
+            let (form, theta) = (law.form(), example(law));
+            let Some(parts) = form.falling_terms() else { continue };
+            let term = |t: &FallingTerm| math::exp(theta[t.amplitude] - theta[t.exponent] * t.coordinate.of(&HERE));
+            let loss = parts.floor.map_or(0.0, |i| theta[i]) + parts.terms.iter().map(term).sum::<f64>();
+            assert!((math::ln(loss) - form.log_loss(&theta, &HERE)).abs() < 1e-14, "{law}");
+            assert_eq!(form.parameters().len(), 2 * parts.terms.len() + usize::from(parts.floor.is_some()), "{law}");
         }
     }
 

@@ -3,7 +3,9 @@
 use core::fmt;
 use core::str::FromStr;
 
-use super::{LAWS, LawForm, bnsl, chinchilla, coupled, kaplan, log_log, m3, m4, m4_pinned, power_law};
+use super::{
+    LAWS, LawForm, bnsl, chinchilla, coupled, data_constrained, gadre, kaplan, log_log, m3, m4, m4_pinned, power_law,
+};
 
 /// The name of a law in the list: always one that exists.
 #[derive(Clone, Copy)]
@@ -28,6 +30,10 @@ impl LawName {
     pub const M4_PINNED: Self = Self(&m4_pinned::M4Pinned);
     /// Two power laws with a smooth break, for diagnosis.
     pub const BNSL: Self = Self(&bnsl::Bnsl);
+    /// L(C, M) = E + (aM^η + bM^-η)C^-η.
+    pub const GADRE: Self = Self(&gadre::Gadre);
+    /// L(N, D, U) = E + AN′^-α + BD′^-α.
+    pub const DATA_CONSTRAINED: Self = Self(&data_constrained::DataConstrained);
 
     /// All laws.
     #[must_use]
