@@ -7,10 +7,11 @@ use forescale_core::observation::Observation;
 use forescale_core::outcome::{Diagnosis, LawPrediction, Optimum};
 use forescale_core::predictive::Predictive;
 
+use crate::ahead::fit_ahead;
 use crate::backtest::Rolling;
 use crate::diagnose::{CONTRADICTION, Doubt};
 use crate::ensemble::{Member, atom_levels, blend};
-use crate::fitted::{Fitted, fit_ahead};
+use crate::fitted::Fitted;
 use crate::form_error::Calibration;
 use crate::functional::Functional;
 use crate::noise::seed_sigma;

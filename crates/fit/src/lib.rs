@@ -9,6 +9,7 @@
 //! The only crate that knows argmin. No file, clock, environment or printing; random numbers only from a seed it was
 //! given; sums in fixed order, so that the number of threads changes nothing.
 
+mod ahead;
 mod allocation;
 mod approach;
 mod backtest;
