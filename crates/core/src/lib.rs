@@ -20,3 +20,4 @@ pub mod probe;
 pub mod quantity;
 pub mod record;
 pub mod run;
+pub mod schedule;
