@@ -53,7 +53,7 @@ const SMALL: [(&str, &[&str]); 7] = [
         ],
     ),
     ("forescale-sweep", &["libc", "serde", "serde_json", "strsim", "tempfile", "thiserror"]),
-    ("forescale-fit", &["rand", "rand_chacha", "rayon", "serde", "serde_json", "thiserror"]),
+    ("forescale-fit", &["pulp", "rand", "rand_chacha", "rayon", "serde", "serde_json", "thiserror"]),
     ("forescale-report", &["askama", "serde", "serde_json", "thiserror"]),
     (
         "forescale",

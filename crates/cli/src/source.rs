@@ -172,7 +172,8 @@ impl Material {
             ObjectiveName::Asymmetric => Objective::Asymmetric { delta: args.delta, overestimate_penalty: 10.0 },
         };
         let start_level = self.sweep.as_ref().map(|sweep| sweep.manifest.unigram_entropy);
-        Ok(FitOptions { laws: self.laws(&args.laws)?, objective, level, rules: self.rules(), start_level })
+        let (laws, rules) = (self.laws(&args.laws)?, self.rules());
+        Ok(FitOptions { laws, objective, level, rules, start_level, ..FitOptions::default() })
     }
 
     fn laws(&self, typed: &[String]) -> anyhow::Result<Vec<LawName>> {
@@ -190,6 +191,7 @@ impl Material {
             fit: self.fit_options(args)?,
             metric: self.selection.metric.clone(),
             unit: self.selection.unit,
+            eval_set_digest: None,
             backtest: true,
         })
     }

@@ -5,9 +5,11 @@
 
 pub mod answer;
 pub mod approach;
+pub mod comparison;
 pub mod corpus;
 pub mod cost;
 pub mod count;
+pub mod design;
 pub mod digest;
 pub mod estimate;
 pub mod law;
@@ -19,5 +21,6 @@ pub mod predictive;
 pub mod probe;
 pub mod quantity;
 pub mod record;
+pub mod reduction;
 pub mod run;
 pub mod schedule;

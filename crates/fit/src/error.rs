@@ -25,6 +25,18 @@ pub enum FitError {
         /// What it was.
         value: f64,
     },
+    /// A deviation, an error or a count of degrees below zero, or none at all.
+    #[error(
+        "`{run_id}`: {field} is {value}; it must be a finite number of at least 0\n\nhint: leave the field empty where it is not known"
+    )]
+    Negative {
+        /// The run.
+        run_id: String,
+        /// The column.
+        field: &'static str,
+        /// What it was.
+        value: f64,
+    },
     /// Two runs with one identity.
     #[error(
         "`{run_id}` names 2 runs; each run must have an identity of its own\n\nhint: give seeds and repeats their own `run_id`, or remove the copy"
@@ -207,6 +219,19 @@ pub enum FitError {
         value: f64,
         /// What it may be.
         allowed: &'static str,
+    },
+    /// Too few clusters to draw from.
+    #[error(
+        "`{law}` was given {}; a cluster bootstrap draws from at least {needed}\n\nhint: leave `--interval` out for profiles, which allow for clusters",
+        counted(*.found, "cluster")
+    )]
+    TooFewClusters {
+        /// The law.
+        law: String,
+        /// Clusters found.
+        found: usize,
+        /// Clusters needed.
+        needed: usize,
     },
     /// No start led to an optimum.
     #[error(

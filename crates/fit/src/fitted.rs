@@ -4,18 +4,24 @@ use forescale_core::law::{Domain, LawName, Theta};
 use forescale_core::math;
 use forescale_core::observation::Observation;
 
+use crate::bootstrap_interval::{Refits, validate_draws};
 use crate::cluster::Dependence;
+use crate::emphasis::emphasis;
+use crate::evaluation::EvaluationSets;
+use crate::experience::FIRST_NOISE;
 use crate::falloff::Falloff;
 use crate::functional::Functional;
+use crate::grid::classic;
 use crate::linear::quadratic_inverse;
 use crate::objective::Cost;
 use crate::path::{self, NEEDED_SPREAD};
+use crate::prior::{Prior, robust_sigma, weighted_sigma};
 use crate::problem::FitProblem;
 use crate::profile::Profile;
-use crate::scale::{Dispersion, Sandwich};
-use crate::solve::{Optimum, best_of, solve_all};
+use crate::scale::{Dispersion, Sandwich, Weighing};
+use crate::solve::{Found, Optimum, search, solve_from};
 use crate::start::starts;
-use crate::{FitError, FitOptions, Objective};
+use crate::{FitError, FitOptions, Objective, Starts};
 
 /// A law at its optimum, with what intervals and doubts need.
 #[derive(Clone)]
@@ -29,6 +35,12 @@ pub(crate) struct Fitted {
     /// What points share; `None` where each is a cluster of its own.
     pub(crate) dependence: Option<Dependence>,
     sandwich: Option<Sandwich>,
+    /// What equal scatter comes to where runs weigh by their deviation.
+    weighted: Option<Sandwich>,
+    /// The evaluation sets of the points, where there are several.
+    evaluation: Option<EvaluationSets>,
+    /// Refits that intervals come from; `None` where they are profiles.
+    pub(crate) refits: Option<Refits>,
     /// By what points weigh besides their own weight.
     pub(crate) falloff: Option<Falloff>,
     /// What it was fitted to: runs, or vertices standing for budgets.
@@ -39,6 +51,7 @@ pub(crate) struct Fitted {
 /// The first thing wrong with a table, if anything is.
 pub(crate) fn validate(observations: &[Observation], options: &FitOptions) -> Result<(), FitError> {
     validate_options(options)?;
+    validate_draws(options)?;
     if observations.is_empty() {
         let needed = options.laws.iter().map(|law| law.form().least_observations()).min().unwrap_or(1);
         return Err(FitError::Empty { needed });
@@ -49,8 +62,11 @@ pub(crate) fn validate(observations: &[Observation], options: &FitOptions) -> Re
         if let Some(&(field, value)) = fields.iter().find(|(_, value)| !(value.is_finite() && *value > 0.0)) {
             return Err(FitError::NotPositive { run_id: o.run_id.clone(), field, value });
         }
-        if let Some(value) = o.seed_sd.filter(|sd| !(sd.is_finite() && *sd >= 0.0)) {
-            return Err(FitError::NotPositive { run_id: o.run_id.clone(), field: "seed_sd", value });
+        let noise = [("seed_sd", o.seed_sd), ("seed_degrees", o.seed_degrees), ("loss_se", o.loss_se)];
+        for (field, value) in noise {
+            if let Some(value) = value.filter(|value| !(value.is_finite() && *value >= 0.0)) {
+                return Err(FitError::Negative { run_id: o.run_id.clone(), field, value });
+            }
         }
     }
     let mut ids: Vec<&str> = observations.iter().map(|o| o.run_id.as_str()).collect();
@@ -132,28 +148,106 @@ fn check_start(law: LawName, points: &[Observation], start_level: Option<f64>) -
     if highest < start { Ok(()) } else { Err(FitError::AboveStart { law, highest, start }) }
 }
 
-/// Fits one law to one group.
-pub(crate) fn fit_law(law: LawName, observations: &[&Observation], options: &FitOptions) -> Result<Fitted, FitError> {
-    let (mut points, vertices) = points_for(law, observations)?;
-    check_start(law, &points, options.start_level)?;
-    let falloff = Falloff::of(observations);
-    if let Some(falloff) = &falloff {
-        points.iter_mut().for_each(|point| point.weight *= falloff.weight(point.flops));
+/// The starts asked for; the projected ones where a law has no classic grid.
+fn starts_of(problem: &FitProblem, from: Starts) -> Vec<Theta> {
+    match from {
+        Starts::Projected => starts(problem),
+        Starts::Classic => classic(problem).unwrap_or_else(|| starts(problem)),
     }
-    let refs: Vec<&Observation> = points.iter().collect();
+}
+
+/// Fits one law to one group, for its own sake: every run counts as it says, and nothing is expected.
+pub(crate) fn fit_law(law: LawName, observations: &[&Observation], options: &FitOptions) -> Result<Fitted, FitError> {
+    let ready = Ready::of(law, observations, options)?;
+    let refs: Vec<&Observation> = ready.points.iter().collect();
     let problem = FitProblem::new(law.form(), &refs, Cost::of(options.objective)).starting_at(options.start_level);
+    let starts = starts_of(&problem, options.starts);
+    match search(&problem, &starts) {
+        Some(found) => Ok(ready.fitted(problem, found, starts.len())),
+        None => Err(FitError::NoOptimum { law: law.to_string(), starts: starts.len() }),
+    }
+}
+
+/// Fits one law to one group, to be carried to larger runs: runs weigh by their emphasis, and exponents are expected to be
+/// near the published ones.
+pub(crate) fn fit_ahead(law: LawName, observations: &[&Observation], options: &FitOptions) -> Result<Fitted, FitError> {
+    let mut ready = Ready::of(law, observations, options)?;
+    if law.form().domain() == Domain::SizeAndData {
+        let weights = emphasis(&ready.points);
+        ready.points.iter_mut().zip(weights).for_each(|(point, weight)| point.weight *= weight);
+        ready.weighing = Weighing::ByEmphasis;
+    }
+    let refs: Vec<&Observation> = ready.points.iter().collect();
+    let cost = Cost::of(options.objective);
+    let mut problem = FitProblem::new(law.form(), &refs, cost).starting_at(options.start_level);
+    problem.prior = Some(Prior::new(problem.form, cost, FIRST_NOISE));
     let starts = starts(&problem);
-    let found = solve_all(&problem, &starts);
-    let Some(optimum) = best_of(&found) else {
-        return Err(FitError::NoOptimum { law: law.to_string(), starts: starts.len() });
-    };
-    let limit = optimum.value + 1e-6 * optimum.value.abs().max(1e-20);
-    let agreeing = found.iter().filter(|other| other.value <= limit).count();
-    let dependence = Dependence::of(&problem, &optimum.theta, &points);
-    let dispersion = Dispersion::of(&problem, &problem.residuals(&optimum.theta), dependence.as_ref());
-    let sandwich = Sandwich::of(&problem, &optimum.theta, &dispersion, dependence.as_ref());
-    let starts = starts.len();
-    Ok(Fitted { law, problem, optimum, starts, agreeing, dispersion, dependence, sandwich, falloff, points, vertices })
+    let mut found = search(&problem, &starts);
+    for _ in 0..NOISE_ROUNDS {
+        let Some(Found { optimum: last, agreeing }) = found else { break };
+        problem.prior = Some(Prior::new(problem.form, cost, robust_sigma(&problem, &last.theta)));
+        found = solve_from(&problem, &last.theta, cost.stages()).map(|optimum| Found { optimum, agreeing });
+    }
+    match found {
+        Some(found) => {
+            let sigma = weighted_sigma(&problem, &found.optimum.theta);
+            let mut fitted = ready.fitted(problem, found, starts.len());
+            fitted.dispersion = fitted.dispersion.of_fewer(fitted.points.len(), &fitted.problem, sigma);
+            Ok(fitted)
+        }
+        None => Err(FitError::NoOptimum { law: law.to_string(), starts: starts.len() }),
+    }
+}
+
+/// Rounds in which the noise that a prior is weighed against is found; after the third it moves by under a tenth.
+const NOISE_ROUNDS: usize = 3;
+
+/// What a law is fitted to, checked.
+struct Ready {
+    law: LawName,
+    points: Vec<Observation>,
+    vertices: bool,
+    falloff: Option<Falloff>,
+    weighing: Weighing,
+}
+
+impl Ready {
+    fn of(law: LawName, observations: &[&Observation], options: &FitOptions) -> Result<Self, FitError> {
+        let (mut points, vertices) = points_for(law, observations)?;
+        check_start(law, &points, options.start_level)?;
+        let falloff = Falloff::of(observations);
+        if let Some(falloff) = &falloff {
+            points.iter_mut().for_each(|point| point.weight *= falloff.weight(point.flops));
+        }
+        let weighing = if falloff.is_some() { Weighing::ByDeviation } else { Weighing::Own };
+        Ok(Self { law, points, vertices, falloff, weighing })
+    }
+
+    fn fitted(self, problem: FitProblem, Found { optimum, agreeing }: Found, starts: usize) -> Fitted {
+        let Self { law, points, vertices, falloff, weighing } = self;
+        let dependence = Dependence::of(&problem, &optimum.theta, &points);
+        let residuals = problem.residuals(&optimum.theta);
+        let dispersion = Dispersion::of(&problem, &residuals, dependence.as_ref(), weighing);
+        let sandwich = Sandwich::of(&problem, &optimum.theta, &dispersion, dependence.as_ref());
+        let weighted = Sandwich::of_deviations(&problem, &optimum.theta, &dispersion, dependence.as_ref(), weighing);
+        let evaluation = EvaluationSets::of(&points);
+        Fitted {
+            law,
+            problem,
+            optimum,
+            starts,
+            agreeing,
+            dispersion,
+            dependence,
+            sandwich,
+            weighted,
+            evaluation,
+            refits: None,
+            falloff,
+            points,
+            vertices,
+        }
+    }
 }
 
 impl Fitted {
@@ -185,16 +279,43 @@ impl Fitted {
         let free: Vec<usize> = (0..self.problem.count()).filter(|i| !on_bound.contains(i)).collect();
         let information = self.problem.information(&self.optimum.theta);
         let shared = self.dependence.as_ref().map_or(1.0, |dependence| dependence.design_effect(gradient, &free));
-        let plain = quadratic_inverse(&information, gradient, &free).map(|v| v * self.dispersion.variance * shared);
+        let plain = quadratic_inverse(&information, gradient, &free).map(|v| v * self.dispersion.variance);
+        let weighted = self.weighted.and_then(|weighted| weighted.scale_of(gradient, &free));
+        let (kappa, plain) = weighted.map_or((self.dispersion.kappa, plain), |(kappa, v)| (kappa, Some(v)));
+        let (kappa, plain) = (kappa * shared, plain.map(|v| v * shared));
         let sandwich = self.sandwich.and_then(|sandwich| sandwich.scale_of(gradient, &free));
-        let kappa = (self.dispersion.kappa * shared).max(sandwich.map_or(0.0, |(kappa, _)| kappa));
+        let kappa = kappa.max(sandwich.map_or(0.0, |(kappa, _)| kappa));
         let variance = plain.map(|plain| plain.max(sandwich.map_or(0.0, |(_, variance)| variance)));
+        let (kappa, variance) = self.with_evaluation((kappa, variance), gradient, &free);
         (kappa, variance.filter(|v| v.is_finite() && (*v > 0.0 || kappa <= 0.0)).map(f64::sqrt))
     }
 
-    /// Profile of a functional, far enough for an interval of `level`.
+    /// κ and variance with the errors of evaluation sets, where runs were measured on several.
+    fn with_evaluation(
+        &self,
+        (kappa, variance): (f64, Option<f64>),
+        gradient: &Theta,
+        free: &[usize],
+    ) -> (f64, Option<f64>) {
+        let Some((sets, known)) = self.evaluation.as_ref().zip(variance.filter(|v| *v > 0.0)) else {
+            return (kappa, variance);
+        };
+        let gained = sets.variance(&self.problem, &self.optimum.theta, gradient, free);
+        (kappa * (1.0 + gained / known), Some(known + gained))
+    }
+
+    /// The same with the refits that the options ask for.
+    pub(crate) fn with_refits(mut self, options: &FitOptions) -> Result<Self, FitError> {
+        self.refits = Refits::of(&self, options)?;
+        Ok(self)
+    }
+
+    /// Profile of a functional, far enough for an interval of `level`; its percentiles where there are refits.
     pub(crate) fn profile(&self, functional: Functional, level: f64) -> Profile {
-        Profile::trace(self, functional, self.root(level))
+        match &self.refits {
+            Some(refits) => refits.profile(self, functional),
+            None => Profile::trace(self, functional, self.root(level)),
+        }
     }
 
     /// The root at which an interval of `level` ends.

@@ -4,17 +4,16 @@
 //! weights (fewer than eight independent backtest cases cannot tell the laws apart), blurred by seed noise and by a
 //! model-form term that grows with decades beyond the data and learns from backtests on the same runs.
 
-use forescale_core::math;
 use forescale_core::observation::Observation;
 use forescale_core::outcome::{BacktestReport, Diagnosis, FORECAST_SCHEMA, Forecast, ForecastStatus, ForecastTarget};
 use forescale_core::quantity::LossUnit;
 
 use crate::backtest::{self, report};
-use crate::diagnose::{Doubt, does_not_fall};
+use crate::diagnose::{Doubt, FormDoubt, does_not_fall, doubts_of_runs, evidence, no_floor, not_asymptotic};
 use crate::ensemble::mean_interval;
+use crate::evaluation::target_sigma;
 use crate::fitted::validate;
 use crate::forecaster::{Forecaster, forecaster};
-use crate::form_error::Calibration;
 use crate::session::{groups, inputs};
 use crate::{FitError, FitOptions};
 
@@ -38,6 +37,9 @@ pub struct ForecastOptions {
     pub metric: String,
     /// Its unit.
     pub unit: LossUnit,
+    /// Evaluation set the target will be measured on, where it is known: on another than the runs', or an unknown one, the
+    /// errors of both sets (`loss_se`) widen the interval of one run.
+    pub eval_set_digest: Option<String>,
     /// Whether to backtest on the same runs, and to learn the width from it.
     pub backtest: bool,
 }
@@ -45,7 +47,7 @@ pub struct ForecastOptions {
 impl Default for ForecastOptions {
     fn default() -> Self {
         let (metric, unit) = ("loss".to_owned(), LossUnit::default());
-        Self { fit: FitOptions::default(), metric, unit, backtest: true }
+        Self { fit: FitOptions::default(), metric, unit, eval_set_digest: None, backtest: true }
     }
 }
 
@@ -78,9 +80,11 @@ pub(crate) fn assemble(
         Ok((forecaster, mut diagnoses)) => {
             let outlooks = targets.iter().map(|target| forecast_one(&forecaster, target, options));
             let (entries, doubts): (Vec<_>, Vec<_>) = outlooks.unzip();
-            diagnoses.extend(doubts.into_iter().flatten().map(|doubt| doubt.diagnosis()));
-            diagnoses.extend(near_start(observations, options).map(|doubt| doubt.diagnosis()));
-            diagnoses.extend(backtest.as_ref().and_then(missed).map(|doubt| doubt.diagnosis()));
+            let mut doubts: Vec<Doubt> = doubts.into_iter().flatten().collect();
+            doubts.extend(near_start(observations, options));
+            doubts.extend(backtest.as_ref().and_then(missed));
+            doubts.extend(model_form(&forecaster, &doubts));
+            diagnoses.extend(doubts.iter().map(Doubt::diagnosis));
             (entries, diagnoses)
         }
         Err(Refusal { reason, hint }) => {
@@ -123,12 +127,15 @@ pub(crate) fn prepare(observations: &[Observation], options: &ForecastOptions) -
         Ok(prepared) => prepared,
         Err(error) => return (Err(Refusal { reason: error.fault(), hint: error.hint() }), None),
     };
+    refusals.extend(doubts_of_runs(runs).iter().map(Doubt::diagnosis));
+    forecaster.evaluation_sigma = target_sigma(runs, options.eval_set_digest.as_deref());
     refusals.extend(forecaster.laws().filter_map(does_not_fall).map(|doubt| doubt.diagnosis()));
+    refusals.extend(forecaster.laws().filter_map(|law| not_asymptotic(law, runs)).map(|doubt| doubt.diagnosis()));
     if !options.backtest {
         return (Ok((forecaster, refusals)), None);
     }
     let rolling = backtest::rolling(runs, &options.fit);
-    forecaster.calibration = Calibration::from_errors(&rolling.errors);
+    forecaster.learn(&rolling);
     let report = (!rolling.cases.is_empty()).then(|| report(rolling.cases));
     (Ok((forecaster, refusals)), report)
 }
@@ -148,7 +155,21 @@ fn forecast_one(forecaster: &Forecaster, target: &Target, options: &ForecastOpti
         optimum: forecaster.optimum(target.flops),
         ..blank(target, options)
     };
-    (entry, outlook.doubts)
+    let mut doubts = outlook.doubts;
+    doubts.extend(forecaster.laws().filter_map(|law| no_floor(law, Some(target.flops))).map(Doubt::from));
+    let decades = outlook.decades_beyond;
+    doubts.extend((decades > 0.0).then(|| FormDoubt::BreakBeyond { decades }.into()));
+    (entry, doubts)
+}
+
+/// All that speaks against the form of the laws: their residuals, each other, and the runs already known.
+fn model_form(forecaster: &Forecaster, doubts: &[Doubt]) -> Option<Doubt> {
+    let mut reasons: Vec<String> = forecaster.laws().flat_map(evidence).collect();
+    let is_disagreeing = doubts.iter().any(|doubt| matches!(doubt, Doubt::LawsDisagree { .. }));
+    reasons.extend(is_disagreeing.then(|| "the laws differ by more than their intervals".to_owned()));
+    let is_missing = doubts.iter().any(|doubt| matches!(doubt, Doubt::BacktestMissed { .. }));
+    reasons.extend(is_missing.then(|| "the same method missed runs already known".to_owned()));
+    (!reasons.is_empty()).then(|| FormDoubt::ModelForm { law: None, reasons }.into())
 }
 
 /// The level asked for, and one half.
@@ -198,16 +219,12 @@ fn missed(report: &BacktestReport) -> Option<Doubt> {
         .then(|| Doubt::BacktestMissed { cases, inside: inside as f64 / cases as f64 })
 }
 
-/// |ln predicted − ln actual|.
-pub(crate) fn log_error(predicted: f64, actual: f64) -> f64 {
-    (math::ln(predicted) - math::ln(actual)).abs()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::published::rust_ladder;
     use crate::{LawName, Objective, published};
+    use forescale_core::math;
     use forescale_core::run::Role;
     use rand::SeedableRng as _;
     use rand_chacha::ChaCha8Rng;

@@ -85,7 +85,7 @@ mod tests {
         ];
         for (law, theta) in laws {
             let (form, cost) = (law.form(), Cost::of(crate::Objective::LeastSquares));
-            let problem = FitProblem { form, centre, samples: Vec::new(), cost, tether: None };
+            let problem = FitProblem { form, centre, samples: Vec::new(), cost, tether: None, prior: None };
             for functional in all {
                 let (_, gradient) = functional.at(&problem, &theta);
                 for i in 0..form.parameters().len() {
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn a_law_of_compute_has_no_optimal_size() {
         let (form, cost) = (LawName::POWER_LAW.form(), Cost::of(crate::Objective::LeastSquares));
-        let problem = FitProblem { form, centre: Centre::ONE, samples: Vec::new(), cost, tether: None };
+        let problem = FitProblem { form, centre: Centre::ONE, samples: Vec::new(), cost, tether: None, prior: None };
         assert!(Functional::LogOptimalParams(50.0).at(&problem, &padded([0.1, 0.2, 1.0])).0.is_nan());
     }
 }

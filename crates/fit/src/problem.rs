@@ -1,13 +1,17 @@
 //! A law, the observations it is held against, and what a residual costs: everything a solver sees.
 
+use std::sync::Arc;
+
 use argmin::core::{CostFunction, Error};
-use forescale_core::law::{Centre, Domain, LawForm, MAX_PARAMETERS, Position, Theta};
+use forescale_core::law::{Centre, Domain, LawForm, MAX_PARAMETERS, Position, Response, Theta};
 use forescale_core::math;
 use forescale_core::observation::Observation;
 
 use crate::functional::Functional;
+use crate::kernel::Columns;
 use crate::linear::Matrix;
 use crate::objective::Cost;
+use crate::prior::Prior;
 
 /// One observation as the solver sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,6 +37,8 @@ pub(crate) struct FitProblem {
     pub(crate) samples: Vec<Sample>,
     pub(crate) cost: Cost,
     pub(crate) tether: Option<Tether>,
+    /// What is expected of the parameters before any sample is seen.
+    pub(crate) prior: Option<Prior>,
 }
 
 /// The objective at a θ, with what a Newton step needs.
@@ -65,9 +71,9 @@ impl FitProblem {
         let sample = |o: &&Observation| Sample {
             at: centre.position(o.params, o.tokens, o.flops).repeated(o.tokens, o.unique_tokens),
             log_loss: math::ln(o.loss),
-            weight: o.weight,
+            weight: o.weight * cost.leverage(o.loss),
         };
-        Self { form, centre, samples: observations.iter().map(sample).collect(), cost, tether: None }
+        Self { form, centre, samples: observations.iter().map(sample).collect(), cost, tether: None, prior: None }
     }
 
     /// The same problem where the loss that learning starts from may be known.
@@ -87,10 +93,13 @@ impl FitProblem {
         self.samples.iter().map(|s| self.form.log_loss(theta, &s.at) - s.log_loss).collect()
     }
 
-    /// The objective alone, without a tether.
-    pub(crate) fn value(&self, theta: &Theta) -> f64 {
-        let cost = |s: &Sample| s.weight * self.cost.value(self.form.log_loss(theta, &s.at) - s.log_loss);
-        self.samples.iter().map(cost).sum()
+    /// The problem on about so many of its samples, where it has twice as many or more. Multiples of the golden ratio
+    /// choose them: a fixed stride would meet the period of a table that is sorted by size and budget.
+    pub(crate) fn thinned(&self, most: usize) -> Option<Self> {
+        let share = most as f64 / self.samples.len() as f64;
+        let is_kept = |index: usize| (index as f64 * 0.618_033_988_749_894_9).fract() < share;
+        let part = || self.samples.iter().enumerate().filter(|(i, _)| is_kept(*i)).map(|(_, sample)| *sample);
+        (share <= 0.5).then(|| Self { samples: part().collect(), ..self.clone() })
     }
 
     /// θ moved into its bounds.
@@ -111,52 +120,11 @@ impl FitProblem {
         (0..self.count()).filter(on).collect()
     }
 
-    /// The objective and its derivatives under a cost, tether included.
+    /// The objective and its derivatives under a cost, tether included. Where it is asked for often, an [`Evaluator`] lays
+    /// the samples out once.
+    #[cfg(test)]
     pub(crate) fn system(&self, theta: &Theta, cost: Cost) -> System {
-        let mut system = System::default();
-        for sample in &self.samples {
-            self.add_sample(&mut system, theta, sample, cost);
-        }
-        if let Some(tether) = &self.tether {
-            self.add_tether(&mut system, theta, tether);
-        }
-        mirror(&mut system.newton);
-        mirror(&mut system.gauss_newton);
-        system
-    }
-
-    fn add_sample(&self, system: &mut System, theta: &Theta, sample: &Sample, cost: Cost) {
-        let response = self.form.response(theta, &sample.at);
-        let residual = response.log_loss - sample.log_loss;
-        let slope = sample.weight * cost.slope(residual);
-        let bend = sample.weight * cost.bend(residual);
-        let irls = sample.weight * cost.irls_weight(residual);
-        system.value += sample.weight * cost.value(residual);
-        system.slope_square += slope * slope;
-        for i in 0..MAX_PARAMETERS {
-            let gradient = response.gradient[i];
-            system.gradient[i] += slope * gradient;
-            system.sensitivity[i] += sample.weight * gradient * gradient;
-            for j in 0..=i {
-                let product = gradient * response.gradient[j];
-                system.newton[i][j] += bend * product + slope * response.hessian[i][j];
-                system.gauss_newton[i][j] += irls * product;
-            }
-        }
-    }
-
-    fn add_tether(&self, system: &mut System, theta: &Theta, tether: &Tether) {
-        let (value, gradient) = tether.functional.at(self, theta);
-        let away = value - tether.target;
-        system.value += 0.5 * tether.stiffness * away * away;
-        for i in 0..MAX_PARAMETERS {
-            system.gradient[i] += tether.stiffness * away * gradient[i];
-            for j in 0..=i {
-                let product = tether.stiffness * gradient[i] * gradient[j];
-                system.newton[i][j] += product;
-                system.gauss_newton[i][j] += product;
-            }
-        }
+        Evaluator::new(self).system(theta, cost)
     }
 
     /// Σ w ggᵀ: the information the samples hold, whatever a residual costs.
@@ -187,6 +155,94 @@ impl FitProblem {
     }
 }
 
+/// A problem laid out for many evaluations, by columns where its law is a sum of falling terms.
+#[derive(Clone)]
+pub(crate) struct Evaluator<'a> {
+    pub(crate) problem: &'a FitProblem,
+    pub(crate) tether: Option<Tether>,
+    /// Σ w.
+    pub(crate) weight: f64,
+    /// Mean of the observed log losses.
+    pub(crate) log_loss: f64,
+    columns: Option<Arc<Columns>>,
+}
+
+impl<'a> Evaluator<'a> {
+    /// Lays a problem's samples out.
+    pub(crate) fn new(problem: &'a FitProblem) -> Self {
+        let columns = problem.form.falling_terms().map(|parts| Arc::new(Columns::new(parts, &problem.samples)));
+        let weight = problem.samples.iter().map(|s| s.weight).sum();
+        let log_loss = problem.samples.iter().map(|s| s.log_loss).sum::<f64>() / problem.samples.len().max(1) as f64;
+        Self { problem, tether: problem.tether, weight, log_loss, columns }
+    }
+
+    /// The objective and its derivatives under a cost, tether included.
+    pub(crate) fn system(&self, theta: &Theta, cost: Cost) -> System {
+        let mut system = self.untethered(theta, cost);
+        if let Some(tether) = &self.tether {
+            add_tether(&mut system, tether.functional.at(self.problem, theta), tether);
+            mirror(&mut system.newton);
+            mirror(&mut system.gauss_newton);
+        }
+        system
+    }
+
+    /// The objective and its derivatives under a cost, with what was expected and without a tether.
+    pub(crate) fn untethered(&self, theta: &Theta, cost: Cost) -> System {
+        let mut system = match &self.columns {
+            Some(columns) => columns.system(theta, cost),
+            None => one_by_one(self.problem, theta, cost),
+        };
+        if let Some(prior) = &self.problem.prior {
+            prior.add_to(&mut system, theta);
+        }
+        system
+    }
+}
+
+/// For laws of any shape: sample by sample, in their order.
+pub(crate) fn one_by_one(problem: &FitProblem, theta: &Theta, cost: Cost) -> System {
+    let mut system = System::default();
+    for sample in &problem.samples {
+        add_sample(&mut system, &problem.form.response(theta, &sample.at), sample, (cost, problem.count()));
+    }
+    mirror(&mut system.newton);
+    mirror(&mut system.gauss_newton);
+    system
+}
+
+fn add_sample(system: &mut System, response: &Response, sample: &Sample, (cost, count): (Cost, usize)) {
+    let residual = response.log_loss - sample.log_loss;
+    let slope = sample.weight * cost.slope(residual);
+    let bend = sample.weight * cost.bend(residual);
+    let irls = sample.weight * cost.irls_weight(residual);
+    system.value += sample.weight * cost.value(residual);
+    system.slope_square += slope * slope;
+    for i in 0..count {
+        let gradient = response.gradient[i];
+        system.gradient[i] += slope * gradient;
+        system.sensitivity[i] += sample.weight * gradient * gradient;
+        for j in 0..=i {
+            let product = gradient * response.gradient[j];
+            system.newton[i][j] += bend * product + slope * response.hessian[i][j];
+            system.gauss_newton[i][j] += irls * product;
+        }
+    }
+}
+
+fn add_tether(system: &mut System, (value, gradient): (f64, Theta), tether: &Tether) {
+    let away = value - tether.target;
+    system.value += 0.5 * tether.stiffness * away * away;
+    for i in 0..MAX_PARAMETERS {
+        system.gradient[i] += tether.stiffness * away * gradient[i];
+        for j in 0..=i {
+            let product = tether.stiffness * gradient[i] * gradient[j];
+            system.newton[i][j] += product;
+            system.gauss_newton[i][j] += product;
+        }
+    }
+}
+
 fn mirror(matrix: &mut Matrix) {
     let lower = *matrix;
     for (j, row) in matrix.iter_mut().enumerate() {
@@ -196,11 +252,11 @@ fn mirror(matrix: &mut Matrix) {
     }
 }
 
-impl CostFunction for &FitProblem {
+impl CostFunction for &Evaluator<'_> {
     type Param = Theta;
     type Output = f64;
 
     fn cost(&self, theta: &Theta) -> Result<f64, Error> {
-        Ok(self.system(theta, self.cost).value)
+        Ok(self.system(theta, self.problem.cost).value)
     }
 }

@@ -7,8 +7,8 @@ use forescale_core::law::Theta;
 
 use crate::fitted::Fitted;
 use crate::functional::Functional;
-use crate::problem::{FitProblem, Tether};
-use crate::solve::solve_from;
+use crate::problem::{Evaluator, Tether};
+use crate::solve::solve_on;
 
 /// Stiffness of the spring relative to the profile's own curvature.
 const STIFFNESS: f64 = 30.0;
@@ -45,6 +45,11 @@ impl Profile {
         Self { centre, standard_error, knots: rising(&knots) }
     }
 
+    /// From knots found otherwise.
+    pub(crate) fn of_knots(centre: f64, standard_error: Option<f64>, knots: Vec<(f64, f64)>) -> Self {
+        Self { centre, standard_error, knots: rising(&knots) }
+    }
+
     /// The value at a signed root, `None` past what the data rule out.
     pub(crate) fn bounded(&self, root: f64) -> Option<f64> {
         let (first, last) = (self.knots.first()?, self.knots.last()?);
@@ -74,7 +79,7 @@ struct Spring {
 /// Knots on one side; `step` is one signed standard error.
 fn side(fitted: &Fitted, spring: Spring, step: f64, reach: f64) -> Vec<(f64, f64)> {
     let Spring { functional, kappa, centre } = spring;
-    let mut problem = fitted.problem.clone();
+    let mut evaluator = Evaluator::new(&fitted.problem);
     let (mut theta, mut knots) = (fitted.optimum.theta, Vec::new());
     let (mut distance, mut stride, mut last) = (0.0, 0.4, (0.0, centre));
     for _ in 0..MAX_STEPS {
@@ -82,8 +87,8 @@ fn side(fitted: &Fitted, spring: Spring, step: f64, reach: f64) -> Vec<(f64, f64
         let slack = step.abs() * (1.0 + 0.3 * distance);
         let stiffness = STIFFNESS * kappa / (slack * slack);
         let lead = distance * (1.0 + 1.0 / STIFFNESS);
-        problem.tether = Some(Tether { functional, target: centre + step * lead, stiffness });
-        let Some(knot) = held(fitted, &problem, spring, &mut theta) else { break };
+        evaluator.tether = Some(Tether { functional, target: centre + step * lead, stiffness });
+        let Some(knot) = held(fitted, &evaluator, spring, &mut theta) else { break };
         if (knot.1 - last.1) * step <= 1e-9 * step * step {
             break;
         }
@@ -100,12 +105,12 @@ fn side(fitted: &Fitted, spring: Spring, step: f64, reach: f64) -> Vec<(f64, f64
 }
 
 /// The optimum with the spring in place: (unsigned root, functional).
-fn held(fitted: &Fitted, problem: &FitProblem, spring: Spring, theta: &mut Theta) -> Option<(f64, f64)> {
-    let optimum = solve_from(problem, theta, vec![problem.cost])?;
+fn held(fitted: &Fitted, evaluator: &Evaluator<'_>, spring: Spring, theta: &mut Theta) -> Option<(f64, f64)> {
+    let optimum = solve_on(evaluator, theta, &[evaluator.problem.cost])?;
     *theta = optimum.theta;
     let rise = (optimum.value - fitted.optimum.value).max(0.0);
     let root = (2.0 * rise / spring.kappa).sqrt();
-    root.is_finite().then(|| (root, spring.functional.at(problem, theta).0))
+    root.is_finite().then(|| (root, spring.functional.at(evaluator.problem, theta).0))
 }
 
 /// Knots whose values rise with their roots; a knot out of order is dropped.

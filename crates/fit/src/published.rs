@@ -69,11 +69,11 @@ fn note_skip(name: &str) {
     std::io::Write::write_all(&mut file, format!("{name}\n").as_bytes()).expect("the list can be written");
 }
 
-fn field<'a>(row: &'a [(String, String)], column: &str) -> &'a str {
+pub(crate) fn field<'a>(row: &'a [(String, String)], column: &str) -> &'a str {
     row.iter().find(|(name, _)| name == column).map_or("", |(_, value)| value)
 }
 
-fn number(row: &[(String, String)], column: &str) -> f64 {
+pub(crate) fn number(row: &[(String, String)], column: &str) -> f64 {
     field(row, column).parse().expect("a number")
 }
 

@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 
 use forescale_core::digest::json_digest;
 use forescale_core::estimate::Estimate;
-use forescale_core::law::Domain;
+use forescale_core::law::{Domain, LawName};
 use forescale_core::math;
 use forescale_core::observation::{Exclusion, ExclusionReason, Observation};
-use forescale_core::outcome::{Certificate, Diagnosis, FIT_SCHEMA, FitReport, FittedLaw, Inputs, ObjectiveValue};
+use forescale_core::outcome::{Diagnosis, FIT_SCHEMA, FitReport, FittedLaw, Inputs, ObjectiveValue};
 use forescale_core::run::Role;
+use rayon::prelude::*;
 
-use crate::diagnose::{Doubt, doubts_of_fit};
+use crate::certificate::{certificate, uncertified};
+use crate::diagnose::{Doubt, doubt_of_exclusions, doubts_of_fit, doubts_of_runs};
 use crate::fitted::{Fitted, fit_law, validate};
 use crate::functional::Functional;
-use crate::linear::scaled_condition;
 use crate::profile::Profile;
-use crate::solve::free_coordinates;
 use crate::{FitError, FitOptions, objective, path};
 
 /// Fits each law asked for to each group of runs.
@@ -39,10 +39,13 @@ pub fn fit(
     for (group, runs) in groups {
         let named = |error| if several { FitError::in_group(group.as_deref(), error) } else { error };
         let (fitted, refusals) = fit_group(&runs, options).map_err(named)?;
+        let mut of_runs: Vec<Diagnosis> = doubts_of_runs(&runs).iter().map(Doubt::diagnosis).collect();
+        of_runs.extend(doubt_of_exclusions(exclusions, runs.len()).map(|doubt| doubt.diagnosis()));
         for law in fitted {
             let mut entry = describe(&law, &runs, options);
             entry.group.clone_from(&group);
             entry.excluded.extend(exclusions.iter().cloned());
+            entry.diagnoses.extend(of_runs.iter().cloned());
             entry.diagnoses.extend(refusals.iter().cloned());
             fits.push(entry);
         }
@@ -69,9 +72,18 @@ pub(crate) fn fit_group(
     runs: &[&Observation],
     options: &FitOptions,
 ) -> Result<(Vec<Fitted>, Vec<Diagnosis>), FitError> {
+    fit_group_by(fit_law, runs, options)
+}
+
+/// The same by another way of fitting one law.
+pub(crate) fn fit_group_by(
+    fit_law: fn(LawName, &[&Observation], &FitOptions) -> Result<Fitted, FitError>,
+    runs: &[&Observation],
+    options: &FitOptions,
+) -> Result<(Vec<Fitted>, Vec<Diagnosis>), FitError> {
     let (mut fitted, mut refusals, mut first) = (Vec::new(), Vec::new(), None);
     for &law in &options.laws {
-        match fit_law(law, runs, options) {
+        match fit_law(law, runs, options).and_then(|found| found.with_refits(options)) {
             Ok(found) => fitted.push(found),
             Err(error) => {
                 refusals.push(Doubt::LawRefused { law: law.to_string(), error: error.clone() }.diagnosis());
@@ -86,14 +98,20 @@ pub(crate) fn fit_group(
 }
 
 fn describe(fitted: &Fitted, runs: &[&Observation], options: &FitOptions) -> FittedLaw {
-    let profiles: Vec<Profile> =
-        (0..fitted.problem.count()).map(|i| fitted.profile(Functional::Parameter(i), options.level)).collect();
+    let profiles: Vec<Profile> = (0..fitted.problem.count())
+        .into_par_iter()
+        .map(|i| fitted.profile(Functional::Parameter(i), options.level))
+        .collect();
     let residuals = fitted.problem.residuals(&fitted.optimum.theta);
     let square: f64 = residuals.iter().map(|r| r * r).sum();
+    let certificate = certificate(fitted);
+    let mut diagnoses: Vec<Diagnosis> = doubts_of_fit(fitted, runs, &profiles).iter().map(Doubt::diagnosis).collect();
+    diagnoses.extend(uncertified(fitted.law, &certificate));
     FittedLaw {
         group: None,
         law: fitted.law.to_string(),
         rule: options.rules.clone(),
+        interval: Some(options.interval.name().to_owned()),
         n: fitted.points.len() as u64,
         vertices_of: fitted.vertices.then_some(runs.len() as u64),
         excluded: not_used(fitted, runs),
@@ -103,9 +121,9 @@ fn describe(fitted: &Fitted, runs: &[&Observation], options: &FitOptions) -> Fit
             delta: objective::delta(options.objective),
             value: fitted.optimum.value,
         },
-        certificate: certificate(fitted),
+        certificate,
         residual_rms: (square / residuals.len() as f64).sqrt(),
-        diagnoses: doubts_of_fit(fitted, runs, &profiles).iter().map(Doubt::diagnosis).collect(),
+        diagnoses,
     }
 }
 
@@ -145,20 +163,6 @@ pub(crate) fn estimate(profile: &Profile, root: f64, level: f64, logarithm: bool
 /// Whether a value bounds anything: an amplitude of 0, or an infinity, is what a profile says that never ended.
 fn is_end(end: f64, logarithm: bool) -> bool {
     end.is_finite() && (end > 0.0 || !logarithm)
-}
-
-fn certificate(fitted: &Fitted) -> Certificate {
-    let theta = &fitted.optimum.theta;
-    let system = fitted.problem.system(theta, fitted.problem.cost);
-    let free = free_coordinates(&fitted.problem, theta, &system);
-    let symbols = fitted.problem.form.parameters();
-    Certificate {
-        gradient_norm: fitted.optimum.gradient_norm,
-        starts: fitted.starts as u32,
-        agreeing_starts: fitted.agreeing as u32,
-        at_bound: fitted.problem.at_bound(theta).into_iter().map(|i| symbols[i].symbol.to_owned()).collect(),
-        condition_number: scaled_condition(&fitted.problem.information(theta), &free),
-    }
 }
 
 #[cfg(test)]

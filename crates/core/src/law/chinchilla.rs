@@ -4,7 +4,7 @@ use super::optimum::Balance;
 use super::projection::{EXPONENTS, Projection};
 use super::sum::{Term, response_of_sum};
 use super::{
-    Centre, Domain, LawForm, Parameter, Position, Response, Sample, Theta, amplitude, as_it_is, exponent, floor, moved, padded,
+    Centre, Coordinate, Domain, FallingTerm, FallingTerms, LawForm, Parameter, Position, Response, Sample, Theta, amplitude, as_it_is, exponent, floor, moved, padded,
 };
 use crate::math;
 
@@ -45,6 +45,11 @@ impl Chinchilla {
         natural[3] * natural[4] / (natural[3] + natural[4])
     }
 }
+
+static TERMS: [FallingTerm; 2] = [
+    FallingTerm { amplitude: 0, exponent: 3, coordinate: Coordinate::LogParams },
+    FallingTerm { amplitude: 1, exponent: 4, coordinate: Coordinate::LogTokens },
+];
 
 impl LawForm for Chinchilla {
     fn name(&self) -> &'static str {
@@ -101,6 +106,10 @@ impl LawForm for Chinchilla {
         let balance = Balance { log_amplitudes: [a, b], exponents: [alpha, beta], kappa: 1.0 };
         let (value, [by_a, by_b, by_alpha, by_beta, ..]) = balance.log_params(centre, log_product);
         Some((value, padded([by_a, by_b, 0.0, by_alpha, by_beta])))
+    }
+
+    fn falling_terms(&self) -> Option<FallingTerms> {
+        Some(FallingTerms { floor: Some(2), terms: &TERMS })
     }
 }
 

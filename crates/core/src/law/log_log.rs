@@ -3,7 +3,7 @@
 use super::projection::{EXPONENTS, Projection};
 use super::sum::{Term, response_of_sum};
 use super::{
-    Centre, Domain, LawForm, Parameter, Position, Response, Sample, Theta, amplitude, as_it_is, exponent, moved, padded,
+    Centre, Coordinate, Domain, FallingTerm, FallingTerms, LawForm, Parameter, Position, Response, Sample, Theta, amplitude, as_it_is, exponent, moved, padded,
 };
 use crate::math;
 
@@ -34,6 +34,8 @@ use crate::math;
 pub struct LogLog;
 
 static PARAMETERS: [Parameter; 2] = [amplitude("a"), exponent("b")];
+
+static TERMS: [FallingTerm; 1] = [FallingTerm { amplitude: 0, exponent: 1, coordinate: Coordinate::LogFlops }];
 
 impl LawForm for LogLog {
     fn name(&self) -> &'static str {
@@ -79,6 +81,10 @@ impl LawForm for LogLog {
             padded([linear.log_amplitudes[0], b])
         };
         EXPONENTS.map(start).to_vec()
+    }
+
+    fn falling_terms(&self) -> Option<FallingTerms> {
+        Some(FallingTerms { floor: None, terms: &TERMS })
     }
 }
 

@@ -187,6 +187,49 @@ impl Needs {
     }
 }
 
+/// Which coordinate of a [`Position`] a term falls in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coordinate {
+    /// ln N.
+    LogParams,
+    /// ln D.
+    LogTokens,
+    /// ln C.
+    LogFlops,
+}
+
+impl Coordinate {
+    /// The coordinate of a position.
+    #[must_use]
+    pub const fn of(self, at: &Position) -> f64 {
+        match self {
+            Self::LogParams => at.log_params,
+            Self::LogTokens => at.log_tokens,
+            Self::LogFlops => at.log_flops,
+        }
+    }
+}
+
+/// One term exp(θ\[amplitude\] − θ\[exponent\] × coordinate).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FallingTerm {
+    /// Where the logarithm of its size at the centre stands in θ.
+    pub amplitude: usize,
+    /// Where its exponent stands in θ.
+    pub exponent: usize,
+    /// What it falls with.
+    pub coordinate: Coordinate,
+}
+
+/// A loss that is exactly a floor plus one or two falling terms: what many observations can be evaluated at once for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FallingTerms {
+    /// Where the floor stands in θ, where there is one.
+    pub floor: Option<usize>,
+    /// The terms, one or two.
+    pub terms: &'static [FallingTerm],
+}
+
 /// A law's shape: a formula with unknown parameters.
 pub trait LawForm: Sync {
     /// Name as typed: `power_law`.
@@ -251,6 +294,12 @@ pub trait LawForm: Sync {
     /// bends wherever the data ask it to.
     fn extrapolates(&self) -> bool {
         self.has_floor()
+    }
+
+    /// The law as a floor plus one or two falling terms, where it is exactly that and nothing else; `None` otherwise. A
+    /// solver then evaluates eight observations at once, by formulas of its own that agree with [`LawForm::response`].
+    fn falling_terms(&self) -> Option<FallingTerms> {
+        None
     }
 
     /// Whether the law has a floor.
@@ -368,6 +417,18 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_law_of_falling_terms_is_the_sum_it_says_it_is() {
+        for law in LawName::all() {
+            let (form, theta) = (law.form(), example(law));
+            let Some(parts) = form.falling_terms() else { continue };
+            let term = |t: &FallingTerm| math::exp(theta[t.amplitude] - theta[t.exponent] * t.coordinate.of(&HERE));
+            let loss = parts.floor.map_or(0.0, |i| theta[i]) + parts.terms.iter().map(term).sum::<f64>();
+            assert!((math::ln(loss) - form.log_loss(&theta, &HERE)).abs() < 1e-14, "{law}");
+            assert_eq!(form.parameters().len(), 2 * parts.terms.len() + usize::from(parts.floor.is_some()), "{law}");
         }
     }
 

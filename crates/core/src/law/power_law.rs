@@ -3,7 +3,7 @@
 use super::projection::{EXPONENTS, Projection};
 use super::sum::{Term, response_of_sum};
 use super::{
-    Centre, Domain, LawForm, Parameter, Position, Response, Sample, Theta, amplitude, as_it_is, exponent, floor, moved, padded,
+    Centre, Coordinate, Domain, FallingTerm, FallingTerms, LawForm, Parameter, Position, Response, Sample, Theta, amplitude, as_it_is, exponent, floor, moved, padded,
 };
 use crate::math;
 
@@ -35,6 +35,8 @@ use crate::math;
 pub struct PowerLaw;
 
 static PARAMETERS: [Parameter; 3] = [amplitude("a"), exponent("b"), floor("c")];
+
+static TERMS: [FallingTerm; 1] = [FallingTerm { amplitude: 0, exponent: 1, coordinate: Coordinate::LogFlops }];
 
 impl LawForm for PowerLaw {
     fn name(&self) -> &'static str {
@@ -80,6 +82,10 @@ impl LawForm for PowerLaw {
             padded([linear.log_amplitudes[0], b, linear.floor])
         };
         EXPONENTS.map(start).to_vec()
+    }
+
+    fn falling_terms(&self) -> Option<FallingTerms> {
+        Some(FallingTerms { floor: Some(2), terms: &TERMS })
     }
 }
 

@@ -3,6 +3,8 @@
 //! The standard library's `f64::exp` and its like call the platform's C library, whose last bits differ between
 //! systems; these go through `libm`, compiled with us. Square roots are exact by IEEE 754 and need no wrapper.
 
+pub mod lanes;
+
 /// e^x.
 #[must_use]
 pub fn exp(x: f64) -> f64 {

@@ -1,0 +1,115 @@
+//! The evidence that a fit is an optimum, made with every fit and cheap beside it.
+//!
+//! It does not trust the search that it vouches for: the objective is minimised again under other factors, and argmin's
+//! own quasi-Newton method looks for a lower point in another parametrisation ([`crate::cross_check`]). Whether what was
+//! found is a fault is for [`Certificate::faults`] to say; a fit with a fault carries it into every report as a doubt.
+
+use forescale_core::law::{LawName, Theta};
+use forescale_core::outcome::{Certificate, Diagnosis, Severity};
+
+use crate::cross_check::cross_check;
+use crate::fitted::Fitted;
+use crate::linear::scaled_condition;
+use crate::problem::{Evaluator, FitProblem};
+use crate::solve::{free_coordinates, search};
+use crate::start::starts;
+
+/// The certificate of a fit.
+pub(crate) fn certificate(fitted: &Fitted) -> Certificate {
+    let (problem, theta) = (&fitted.problem, &fitted.optimum.theta);
+    let evaluator = Evaluator::new(problem);
+    let free = free_coordinates(problem, theta, &evaluator.system(theta, problem.cost));
+    let symbols = problem.form.parameters();
+    let start = lowest_start(&evaluator);
+    Certificate {
+        gradient_norm: fitted.optimum.gradient_norm,
+        starts: fitted.starts as u32,
+        agreeing_starts: fitted.agreeing as u32,
+        at_bound: problem.at_bound(theta).into_iter().map(|i| symbols[i].symbol.to_owned()).collect(),
+        condition_number: scaled_condition(&problem.information(theta), &free),
+        invariance: start.and_then(|start| invariance(problem, &start)),
+        cross_check: cross_check(&evaluator, &fitted.optimum, start),
+    }
+}
+
+/// The fit's faults as a doubt; `None` where the certificate is clean.
+pub(crate) fn uncertified(law: LawName, certificate: &Certificate) -> Option<Diagnosis> {
+    let faults = certificate.faults();
+    (!faults.is_empty()).then(|| Diagnosis {
+        code: "uncertified".to_owned(),
+        severity: Severity::Warning,
+        message: format!("`{law}` may not be at its optimum: {}", faults.join("; ")),
+        hint: "use the law's other objectives as a check, or a law with fewer parameters".to_owned(),
+    })
+}
+
+/// The projected start with the lowest objective.
+fn lowest_start(evaluator: &Evaluator<'_>) -> Option<Theta> {
+    let cost = evaluator.problem.cost;
+    let valued = starts(evaluator.problem).into_iter().map(|start| (evaluator.system(&start, cost).value, start));
+    valued.filter(|(value, _)| value.is_finite()).min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, start)| start)
+}
+
+/// Largest relative difference of a parameter between fits of the sum, its mean and a million times it, from one start.
+fn invariance(problem: &FitProblem, start: &Theta) -> Option<f64> {
+    let mean = 1.0 / problem.samples.len() as f64;
+    let base = scaled_fit(problem, start, 1.0)?;
+    let mut largest = 0.0_f64;
+    for factor in [mean, 1e6] {
+        let other = scaled_fit(problem, start, factor)?;
+        for (value, expected) in other.iter().zip(&base) {
+            largest = largest.max((value - expected).abs() / expected.abs().max(1e-9));
+        }
+    }
+    Some(largest)
+}
+
+fn scaled_fit(problem: &FitProblem, start: &Theta, factor: f64) -> Option<Theta> {
+    let mut scaled = problem.clone();
+    scaled.samples.iter_mut().for_each(|sample| sample.weight *= factor);
+    let found = search(&scaled, &[*start])?;
+    Some(problem.form.natural(&found.optimum.theta, &problem.centre))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fitted::fit_law;
+    use crate::{FitOptions, published};
+    use forescale_core::observation::Observation;
+
+    fn fitted() -> Fitted {
+        let runs = published::with_noise(&published::grid([482.01, 2085.43, 1.8172, 0.3478, 0.3658]), 0.005, 7);
+        let all: Vec<&Observation> = runs.iter().collect();
+        fit_law(LawName::CHINCHILLA, &all, &FitOptions::default()).expect("fits")
+    }
+
+    #[test]
+    fn an_optimum_has_a_clean_certificate() {
+        let certificate = certificate(&fitted());
+        assert_eq!(certificate.faults(), Vec::<String>::new(), "{certificate:?}");
+        assert!(certificate.invariance.is_some_and(|moved| moved < 1e-8), "{certificate:?}");
+        assert!(certificate.cross_check.is_some_and(|excess| excess.abs() < 1e-3), "{certificate:?}");
+    }
+
+    #[test]
+    fn a_point_beside_the_optimum_has_none() {
+        let mut fitted = fitted();
+        fitted.optimum.theta[3] += 0.01;
+        let evaluator = Evaluator::new(&fitted.problem);
+        let system = evaluator.system(&fitted.optimum.theta, fitted.problem.cost);
+        fitted.optimum.value = system.value;
+        fitted.optimum.gradient_norm = crate::solve::scaled_gradient(&fitted.problem, &fitted.optimum.theta, &system);
+        let certificate = certificate(&fitted);
+        let faults = certificate.faults().join("; ");
+        assert!(faults.contains("the scaled gradient is") && faults.contains("below the optimum"), "{certificate:?}");
+        let doubt = uncertified(LawName::CHINCHILLA, &certificate).expect("a doubt");
+        assert!(doubt.message.starts_with("`chinchilla` may not be at its optimum: "), "{}", doubt.message);
+    }
+
+    #[test]
+    fn a_start_that_nothing_else_reaches_is_a_fault() {
+        let lonely = Certificate { agreeing_starts: 1, ..certificate(&fitted()) };
+        assert!(lonely.faults()[0].starts_with("1 of 36 starts ended at the optimum"), "{:?}", lonely.faults());
+    }
+}
