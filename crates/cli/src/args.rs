@@ -269,7 +269,7 @@ pub(crate) enum ObjectiveName {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct LawArgs {
-    /// Laws to fit: power_law, chinchilla, log_log, …; the sweep's own, or power_law and chinchilla, when absent.
+    /// Laws to fit: power_law, chinchilla, log_log, …; the sweep's own, or power_law, chinchilla and coupled, when absent.
     /// `fit` takes multi_power as well, alone and for a table of loss curves
     #[arg(long = "law", value_name = "LAW,…", value_delimiter = ',')]
     pub(crate) laws: Vec<String>,
@@ -329,19 +329,25 @@ pub(crate) struct FitArgs {
 #[derive(Debug, Default, Args)]
 pub(crate) struct CapArgs {
     /// Most training tokens there are
-    #[arg(long, value_name = "D", help_heading = "Optimum under a cap")]
+    #[arg(long, value_name = "D", allow_negative_numbers = true, help_heading = "Optimum under a cap")]
     pub(crate) max_tokens: Option<f64>,
     /// Largest size allowed
-    #[arg(long, value_name = "N", help_heading = "Optimum under a cap")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Optimum under a cap")]
     pub(crate) max_params: Option<f64>,
     /// The size, where it is given: its data follows
-    #[arg(long, value_name = "N", help_heading = "Optimum under a cap")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Optimum under a cap")]
     pub(crate) params: Option<f64>,
     /// Tokens served a month, paid for beside training
-    #[arg(long, value_name = "TOKENS", help_heading = "Optimum under a cap")]
+    #[arg(long, value_name = "TOKENS", allow_negative_numbers = true, help_heading = "Optimum under a cap")]
     pub(crate) serve: Option<f64>,
     /// Months of serving
-    #[arg(long, default_value_t = 12.0, requires = "serve", help_heading = "Optimum under a cap")]
+    #[arg(
+        long,
+        default_value_t = 12.0,
+        requires = "serve",
+        allow_negative_numbers = true,
+        help_heading = "Optimum under a cap"
+    )]
     pub(crate) months: f64,
 }
 
