@@ -232,6 +232,7 @@ fn predict<const TERMS: usize>(local: &Local, x: [&[f64]; 2], log_loss: &[f64], 
 
 /// What each residual costs: as [`Cost`] says, without its branches.
 #[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "one index for columns read and written")]
 fn charge(cost: Cost, weight: &[f64], tile: &mut Tile) {
     let count = weight.len().min(TILE);
     let (weight, delta, [below, above]) = (&weight[..count], cost.delta(), cost.sides());
@@ -251,6 +252,7 @@ fn charge(cost: Cost, weight: &[f64], tile: &mut Tile) {
 
 /// The same for a square of the loss.
 #[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "one index for columns read and written")]
 fn charge_on_loss(cost: Cost, weight: &[f64], tile: &mut Tile) {
     let count = weight.len().min(TILE);
     let (weight, [factor, _]) = (&weight[..count], cost.sides());

@@ -101,6 +101,7 @@ fn distinct_ends(ends: &[Optimum]) -> (Vec<Theta>, Vec<usize>) {
 }
 
 /// Follows one start through all widths, warm or cold.
+#[allow(clippy::needless_pass_by_value, reason = "callers make the widths for it")]
 pub(crate) fn solve_from(problem: &FitProblem, start: &Theta, stages: Vec<Cost>) -> Option<Optimum> {
     solve_on(&Evaluator::new(problem), start, &stages)
 }
