@@ -29,6 +29,10 @@ bench-fit *ARGS:
     cargo build --release -p forescale-fit --features bench --example fit_bench
     python3 benches/fit_pairs.py {{ ARGS }}
 
+# how many intervals hold, by simulation (2000 each; --sims, --part true|bootstrap|misspecified)
+bench-coverage *ARGS:
+    cargo run --release -p forescale-fit --example coverage -- {{ ARGS }}
+
 # clean builds of the dependency set, timed
 bench-build:
     bash benches/build.sh
@@ -36,3 +40,7 @@ bench-build:
 # rewrite the committed JSON schemas from the types
 schemas:
     cargo run -q -- schema --all schemas
+
+# ten thousand tables that nobody would fit, through everything that takes a table
+fuzz:
+    FORESCALE_FUZZ=10000 cargo test -p forescale-fit --release --test fuzz

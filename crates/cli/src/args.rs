@@ -293,11 +293,40 @@ pub(crate) struct FitArgs {
     pub(crate) source: PathBuf,
     #[command(flatten)]
     pub(crate) law: LawArgs,
+    /// Also say how a budget is best split, by 1 (envelope), 2 (isoFLOP vertices) or 3 (surface), in place of the fit
+    #[arg(long, value_name = "1,2,3", value_delimiter = ',', value_parser = clap::value_parser!(u8).range(1..=3))]
+    pub(crate) approach: Vec<u8>,
+    /// Budget to give optima at, with --approach [default: 1, 10 and 100 times the largest]
+    #[arg(long, value_name = "FLOPS,…", value_delimiter = ',', requires = "approach")]
+    pub(crate) at_budget: Vec<f64>,
+    /// Also fit the held-out target, once it is trained: for the law's parameters, never for a forecast of that target
+    #[arg(long)]
+    pub(crate) with_target: bool,
     #[command(flatten)]
     pub(crate) table: TableArgs,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// What the best size and data must keep to.
+#[derive(Debug, Default, Args)]
+pub(crate) struct CapArgs {
+    /// Most training tokens there are
+    #[arg(long, value_name = "D", help_heading = "Optimum under a cap")]
+    pub(crate) max_tokens: Option<f64>,
+    /// Largest size allowed
+    #[arg(long, value_name = "N", help_heading = "Optimum under a cap")]
+    pub(crate) max_params: Option<f64>,
+    /// The size, where it is given: its data follows
+    #[arg(long, value_name = "N", help_heading = "Optimum under a cap")]
+    pub(crate) params: Option<f64>,
+    /// Tokens served a month, paid for beside training
+    #[arg(long, value_name = "TOKENS", help_heading = "Optimum under a cap")]
+    pub(crate) serve: Option<f64>,
+    /// Months of serving
+    #[arg(long, default_value_t = 12.0, requires = "serve", help_heading = "Optimum under a cap")]
+    pub(crate) months: f64,
 }
 
 #[derive(Debug, Args)]
@@ -310,6 +339,17 @@ pub(crate) struct ForecastArgs {
     /// Which budget reaches a loss: loss=1.9
     #[arg(long, value_name = "loss=…")]
     pub(crate) reach: Option<String>,
+    #[command(flatten)]
+    pub(crate) caps: CapArgs,
+    /// Recommend the learning rate and batch at the target, where the runs varied them
+    #[arg(long)]
+    pub(crate) recommend: bool,
+    /// What the target costs on this row of the hardware table
+    #[arg(long, value_name = "NAME")]
+    pub(crate) hardware: Option<String>,
+    /// The hardware table [default: hardware.toml of the sweep, else the one built in]
+    #[arg(long, value_name = "FILE", requires = "hardware")]
+    pub(crate) hardware_file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) law: LawArgs,
     #[command(flatten)]

@@ -179,8 +179,9 @@ impl Material {
             ObjectiveName::Lad => Objective::LeastAbsolute,
             ObjectiveName::Asymmetric => Objective::Asymmetric { delta: args.delta, overestimate_penalty: 10.0 },
         };
+        let start_level = self.sweep.as_ref().map(|sweep| sweep.manifest.unigram_entropy);
         let (laws, rules) = (self.laws(&args.laws)?, self.rules());
-        Ok(FitOptions { laws, objective, level, rules, ..FitOptions::default() })
+        Ok(FitOptions { laws, objective, level, rules, start_level, ..FitOptions::default() })
     }
 
     fn laws(&self, typed: &[String]) -> anyhow::Result<Vec<LawName>> {
@@ -198,7 +199,7 @@ impl Material {
             fit: self.fit_options(args)?,
             metric: self.selection.metric.clone(),
             unit: self.selection.unit,
-            start_level: self.sweep.as_ref().map(|sweep| sweep.manifest.unigram_entropy),
+            eval_set_digest: None,
             backtest: true,
         })
     }
@@ -221,6 +222,18 @@ impl Material {
             params: Some(run.config.parameters().under(self.selection.params_rule) as f64),
             tokens: Some(run.config.tokens() as f64),
         }
+    }
+
+    /// Lets the held-out target into the fit.
+    pub(crate) fn let_target_in(&mut self) -> anyhow::Result<()> {
+        let all = self.observations_with_targets();
+        if all.len() == self.observations.len() {
+            bail!("there is no trained target to let into the fit\n\nhint: leave `--with-target` out");
+        }
+        let seen = |id: &str| all.iter().any(|one| one.run_id == id);
+        self.exclusions.retain(|exclusion| !seen(&exclusion.run_id));
+        self.observations = all;
+        Ok(())
     }
 
     /// Observations with the held-out target among them, once it is trained: a backtest may predict it.

@@ -3,8 +3,13 @@
 //! Every room speaks these words; none of them is taught here how to train, fit, store or draw. The crate reads no
 //! file, clock, thread, environment or random number, so that the same input gives the same bytes on every machine.
 
+pub mod answer;
+pub mod approach;
+pub mod comparison;
 pub mod corpus;
+pub mod cost;
 pub mod count;
+pub mod design;
 pub mod digest;
 pub mod estimate;
 pub mod law;
@@ -16,4 +21,5 @@ pub mod predictive;
 pub mod probe;
 pub mod quantity;
 pub mod record;
+pub mod reduction;
 pub mod run;

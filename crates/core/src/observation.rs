@@ -13,6 +13,8 @@ use crate::run::Role;
 pub struct Training {
     /// Peak learning rate.
     pub learning_rate: Option<f64>,
+    /// Whether that rate is a base rate which the model's width scales by rule (muP), so that one number is many rates.
+    pub rate_follows_width: Option<bool>,
     /// Tokens per optimiser step.
     pub batch_tokens: Option<f64>,
     /// Optimiser steps.
@@ -140,6 +142,8 @@ pub enum ExclusionReason {
     NoVertex,
     /// Its compute is above the cut of a backtest.
     BeyondCut,
+    /// It differs from others in tuning alone and is folded into one observation with them.
+    Reduced,
 }
 
 impl ExclusionReason {
@@ -157,6 +161,7 @@ impl ExclusionReason {
             Self::OffPath => "off the compute-optimal path",
             Self::NoVertex => "its budget has no interior vertex",
             Self::BeyondCut => "beyond the backtest's cut",
+            Self::Reduced => "folded into the best tuned of its size and data",
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::answer::{Answers, Reach};
 use crate::estimate::{Estimate, Interval};
 use crate::observation::Exclusion;
 use crate::predictive::Predictive;
@@ -150,6 +151,10 @@ pub struct FittedLaw {
     pub law: String,
     /// Conventions.
     pub rule: Rules,
+    /// How intervals were found: `profile`, `pairs`, `cluster` or `parametric`; absent in fits made before there was a
+    /// choice, whose intervals are profiles.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<String>,
     /// Observations used.
     pub n: u64,
     /// Where the observations are vertices, each standing for a budget: the runs they were looked for in.
@@ -301,6 +306,12 @@ pub struct BacktestSummary {
     pub mean_abs_relative_error: f64,
     /// Share of cases inside their 90% interval.
     pub coverage_90: f64,
+    /// Mean width of 90% intervals, relative to the outcome; absent in reports made before it was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean_width_90: Option<f64>,
+    /// Mean interval score at 90%, relative to the outcome.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean_interval_score_90: Option<f64>,
     /// Mean CRPS.
     pub crps: f64,
     /// Cases.
@@ -327,6 +338,12 @@ pub struct Forecast {
     pub schema: String,
     /// One per target asked.
     pub targets: Vec<ForecastTarget>,
+    /// The budget that reaches a level, where that was asked: the first target is the run at that budget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reach: Option<Reach>,
+    /// What else was asked at the first target: the optimum under caps, rate and batch, cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<Answers>,
     /// How the same method did on runs already known; absent where there are too few.
     pub backtest: Option<BacktestReport>,
     /// Doubts.

@@ -32,7 +32,21 @@ impl Predictive {
         interpolate(&self.levels, &self.values, level)
     }
 
-    /// Probability of a value at most `value` (the PIT when `value` is the outcome).
+    /// The probability integral transform of an outcome: uniform over many forecasts that are as sure as they should be.
+    ///
+    /// # Remarks
+    ///
+    /// Past the outermost levels it is the outermost level: the 0.5% below and above are not told apart.
+    ///
+    /// # Panics
+    ///
+    /// If the distribution is empty.
+    #[must_use]
+    pub fn pit(&self, outcome: f64) -> f64 {
+        self.probability(outcome)
+    }
+
+    /// Probability of a value at most `value`, linear between stored values and constant outside them.
     ///
     /// # Panics
     ///
@@ -84,6 +98,16 @@ mod tests {
         let interval = uniform().interval(0.9);
         assert!((interval.lower - 0.05).abs() < 1e-12 && (interval.upper - 0.95).abs() < 1e-12);
         assert!((uniform().probability(0.3) - 0.3).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_transform_of_a_normal_outcome_is_its_distribution_function() {
+        // Abramowitz and Stegun, table 26.1: Φ(1) = 0.8413447.
+        let levels = Predictive::standard_levels();
+        let values = levels.iter().map(|&p| crate::math::normal_quantile(p)).collect();
+        let normal = Predictive { levels, values };
+        assert!((normal.pit(1.0) - 0.841_344_7).abs() < 1e-4 && (normal.pit(0.0) - 0.5).abs() < 1e-12);
+        assert!((normal.pit(9.0) - 0.995).abs() < 1e-15 && (normal.pit(-9.0) - 0.005).abs() < 1e-15);
     }
 
     #[test]

@@ -10,17 +10,23 @@
 
 use std::collections::BTreeSet;
 
+use forescale_core::estimate::Interval;
+use forescale_core::law::LawName;
 use forescale_core::math;
 use forescale_core::observation::Observation;
 use forescale_core::outcome::{BACKTEST_SCHEMA, BacktestCase, BacktestReport, BacktestSummary};
+use forescale_core::predictive::Predictive;
 use forescale_core::run::Role;
 
 use crate::crps::crps;
+use crate::evaluation::target_sigma;
 use crate::fitted::validate;
-use crate::forecast::log_error;
 use crate::forecaster::{Forecaster, forecaster};
+use crate::form_error::{MEDIAN_OF_T, expected_error, t4_density};
+use crate::interval_score::interval_score;
 use crate::path::vertices;
 use crate::session::groups;
+use crate::stacking::Trial;
 use crate::{FitError, FitOptions, Target};
 
 /// Targets reach down to the top compute over this.
@@ -82,8 +88,10 @@ pub fn backtest(observations: &[Observation], options: &BacktestOptions) -> Resu
     let mut cases = Vec::new();
     for (group, runs) in groups(observations) {
         for &ratio in &distinct(&options.ratios) {
-            let question = Question { ratio, mode: options.mode, top_share: 1.0, fit: &options.fit };
-            cases.extend(ask(&runs, &question).into_iter().map(|case| BacktestCase { group: group.clone(), ..case }));
+            let question =
+                Question { ratio, mode: options.mode, top_share: 1.0, fit: &options.fit, depth: Depth::Learnt };
+            let answers = ask(&runs, &question).into_iter();
+            cases.extend(answers.filter_map(|answer| Some(BacktestCase { group: group.clone(), ..answer.case? })));
         }
     }
     Ok(report(cases))
@@ -113,19 +121,27 @@ fn summarise(cases: &[BacktestCase], ratio: f64) -> Option<BacktestSummary> {
     let of: Vec<&BacktestCase> = cases.iter().filter(|case| case.ratio.total_cmp(&ratio).is_eq()).collect();
     let errors: Vec<f64> = of.iter().map(|case| case.relative_error.abs()).collect();
     let n = of.len() as f64;
-    let inside = of.iter().filter(|case| inside_90(case)).count();
+    let judged: Vec<(&Interval, f64)> =
+        of.iter().filter_map(|case| interval_90(case).map(|interval| (interval, case.actual))).collect();
+    let inside = judged.iter().filter(|(interval, actual)| interval.contains(*actual)).count();
+    let mean = |of: fn(&Interval, f64) -> f64| {
+        let total: f64 = judged.iter().map(|(interval, actual)| of(interval, *actual) / actual).sum();
+        (!judged.is_empty()).then(|| total / judged.len() as f64)
+    };
     Some(BacktestSummary {
         ratio,
         median_abs_relative_error: math::median(&errors)?,
         mean_abs_relative_error: errors.iter().sum::<f64>() / n,
         coverage_90: inside as f64 / n,
+        mean_width_90: mean(|interval, _| interval.upper - interval.lower),
+        mean_interval_score_90: mean(interval_score),
         crps: of.iter().map(|case| case.crps).sum::<f64>() / n,
         n: of.len() as u64,
     })
 }
 
-fn inside_90(case: &BacktestCase) -> bool {
-    case.intervals.iter().any(|i| (i.level - 0.9).abs() < 1e-9 && i.contains(case.actual))
+fn interval_90(case: &BacktestCase) -> Option<&Interval> {
+    case.intervals.iter().find(|i| (i.level - 0.9).abs() < 1e-9)
 }
 
 /// What one round of a backtest asks.
@@ -135,35 +151,89 @@ struct Question<'a> {
     /// Runs above this share of C_max are taken away before anything else: an earlier time.
     top_share: f64,
     fit: &'a FitOptions,
+    depth: Depth,
 }
 
-/// Cases for calibration, with one error per independent cut as (decades past the cut, |log error|).
+/// How much of an answer is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Depth {
+    /// What each law said, without distributions.
+    Points,
+    /// Cases by laws of equal weight.
+    Cases,
+    /// Cases with weights and width learnt from backtests below the cut.
+    Learnt,
+}
+
+/// Cases for calibration, with what each cut says of width and of the laws.
 #[derive(Default)]
 pub(crate) struct Rolling {
     pub(crate) cases: Vec<BacktestCase>,
+    /// One per cut: (decades past it, median |log error|).
     pub(crate) errors: Vec<(f64, f64)>,
+    pub(crate) cuts: Vec<Cut>,
 }
 
-/// Backtests at several ratios and from several earlier tops.
+/// What laws fitted below a cut said of the runs above it.
+pub(crate) struct Cut {
+    decades: f64,
+    /// ln L by run: each law's and the observed.
+    runs: Vec<(Vec<(LawName, f64)>, f64)>,
+}
+
+impl Cut {
+    /// The density that each law gave, with the scatter to expect so far out.
+    pub(crate) fn trial(&self, laws: &[LawName]) -> Trial {
+        let scale = expected_error(self.decades) / MEDIAN_OF_T;
+        let density = |error: f64| t4_density(error / scale);
+        let of = |law: &LawName| {
+            let at = |(said, observed): &(Vec<(LawName, f64)>, f64)| {
+                said.iter().find(|(name, _)| name == law).map(|(_, value)| density(value - observed))
+            };
+            self.runs.iter().map(at).collect()
+        };
+        Trial { densities: laws.iter().map(of).collect() }
+    }
+}
+
+/// Backtests at several ratios and from several earlier tops, with the cases from the top itself.
 pub(crate) fn rolling(runs: &[&Observation], fit: &FitOptions) -> Rolling {
+    rolling_to(runs, fit, Depth::Cases)
+}
+
+/// The same without the cases.
+fn rolling_cuts(runs: &[&Observation], fit: &FitOptions) -> Rolling {
+    rolling_to(runs, fit, Depth::Points)
+}
+
+fn rolling_to(runs: &[&Observation], fit: &FitOptions, depth: Depth) -> Rolling {
     let mut rolling = Rolling::default();
     for top_share in ROLLING_TOPS {
         for ratio in ROLLING_RATIOS {
-            let cases = ask(runs, &Question { ratio, mode: BacktestMode::Run, top_share, fit });
-            let errors: Vec<f64> = cases.iter().map(|case| log_error(case.predicted, case.actual)).collect();
-            if let Some(error) = math::median(&errors) {
-                rolling.errors.push((math::log10(ratio), error));
-            }
-            if top_share >= 1.0 {
-                rolling.cases.extend(cases);
-            }
+            let depth = if top_share < 1.0 { Depth::Points } else { depth };
+            let answers = ask(runs, &Question { ratio, mode: BacktestMode::Run, top_share, fit, depth });
+            let errors: Vec<f64> = answers.iter().map(|answer| (answer.predicted - answer.actual).abs()).collect();
+            let Some(error) = math::median(&errors) else { continue };
+            let decades = math::log10(ratio);
+            rolling.errors.push((decades, error));
+            let said = |answer: &Answer| (answer.points.clone(), answer.actual);
+            rolling.cuts.push(Cut { decades, runs: answers.iter().map(said).collect() });
+            rolling.cases.extend(answers.into_iter().filter_map(|answer| answer.case));
         }
     }
     rolling
 }
 
+/// One target's ln L: what each law said, what they say together, and what was.
+struct Answer {
+    points: Vec<(LawName, f64)>,
+    predicted: f64,
+    actual: f64,
+    case: Option<BacktestCase>,
+}
+
 /// The cases of one question; none where too few runs are left.
-fn ask(runs: &[&Observation], question: &Question) -> Vec<BacktestCase> {
+fn ask(runs: &[&Observation], question: &Question) -> Vec<Answer> {
     let max = runs.iter().map(|o| o.flops).fold(0.0, f64::max) * question.top_share * (1.0 + 1e-9);
     let known: Vec<&Observation> = runs.iter().copied().filter(|o| o.flops <= max).collect();
     let top = known.iter().map(|o| o.flops).fold(0.0, f64::max);
@@ -173,16 +243,21 @@ fn ask(runs: &[&Observation], question: &Question) -> Vec<BacktestCase> {
     let cut = lowest / question.ratio;
     let small: Vec<&Observation> = known.into_iter().filter(|o| o.flops <= cut).collect();
     let mut predictors: Vec<Predictor> = Vec::new();
-    let mut cases = Vec::new();
+    let mut answers = Vec::new();
     for target in &targets.runs {
         let held_out = held_out(target, &band, targets.vertex, &small);
         let at = predictors.iter().position(|known| known.held_out == held_out).unwrap_or_else(|| {
-            predictors.push(Predictor::new(held_out, &small, question.fit));
+            predictors.push(Predictor::new(held_out, &small, question));
             predictors.len() - 1
         });
-        cases.extend(predictors[at].ready.as_ref().map(|(forecaster, n)| case(forecaster, target, question, *n)));
+        if let Some((forecaster, n)) = &mut predictors[at].ready {
+            // Runs of one table without digests are as of one set.
+            let digest = target.eval_set_digest.as_deref();
+            forecaster.evaluation_sigma = digest.map_or(0.0, |digest| target_sigma(&small, Some(digest)));
+            answers.push(answer(forecaster, target, question, *n));
+        }
     }
-    cases
+    answers
 }
 
 /// A forecaster that never saw some clusters; none where too few runs are left or they carry no law.
@@ -192,11 +267,17 @@ struct Predictor<'a> {
 }
 
 impl<'a> Predictor<'a> {
-    fn new(held_out: BTreeSet<&'a str>, small: &[&Observation], options: &FitOptions) -> Self {
+    fn new(held_out: BTreeSet<&'a str>, small: &[&Observation], question: &Question) -> Self {
         let seen: Vec<&Observation> =
             small.iter().copied().filter(|o| !held_out.contains(o.cluster.as_str())).collect();
-        let fitted = (seen.len() >= LEAST_RUNS).then(|| forecaster(&seen, options).ok()).flatten();
-        Self { held_out, ready: fitted.map(|(forecaster, _)| (forecaster, seen.len())) }
+        let fitted = (seen.len() >= LEAST_RUNS).then(|| forecaster(&seen, question.fit).ok()).flatten();
+        let ready = fitted.map(|(mut forecaster, _)| {
+            if question.depth == Depth::Learnt {
+                forecaster.learn(&rolling_cuts(&seen, question.fit));
+            }
+            (forecaster, seen.len())
+        });
+        Self { held_out, ready }
     }
 }
 
@@ -238,28 +319,46 @@ fn targets(band: &[&Observation], mode: BacktestMode) -> Targets {
     }
 }
 
-fn case(forecaster: &Forecaster, target: &Observation, question: &Question, n_fit: usize) -> BacktestCase {
-    let cut_flops = forecaster.max_flops;
+fn answer(forecaster: &Forecaster, target: &Observation, question: &Question, n_fit: usize) -> Answer {
     let own = question.mode == BacktestMode::Run;
     let shape = |value: f64| own.then_some(value);
     let asked = Target { flops: target.flops, params: shape(target.params), tokens: shape(target.tokens) };
-    let predictive = forecaster.outlook(&asked).predictive;
+    let (points, predicted) = forecaster.points(&asked);
+    let full = |_| case(&forecaster.outlook(&asked).predictive, target, question, (forecaster.max_flops, n_fit));
+    let case = Some(()).filter(|()| question.depth != Depth::Points).map(full);
+    Answer { points, predicted, actual: math::ln(target.loss), case }
+}
+
+fn case(
+    predictive: &Predictive,
+    target: &Observation,
+    question: &Question,
+    (cut_flops, n_fit): (f64, usize),
+) -> BacktestCase {
     let (predicted, actual) = (predictive.median(), target.loss);
     BacktestCase {
         group: target.group.clone(),
         target_run_id: target.run_id.clone(),
         ratio: question.ratio,
         mode: question.mode.name().to_owned(),
-        law: "ensemble".to_owned(),
+        law: law_name(question.fit),
         cut_flops,
         target_flops: target.flops,
         predicted,
         actual,
         relative_error: predicted / actual - 1.0,
         intervals: vec![predictive.interval(0.9), predictive.interval(0.5)],
-        crps: crps(&predictive, actual),
+        crps: crps(predictive, actual),
         pit: predictive.probability(actual),
         n_fit: n_fit as u64,
+    }
+}
+
+/// The one law asked for, or `ensemble` of several.
+fn law_name(fit: &FitOptions) -> String {
+    match fit.laws.as_slice() {
+        [law] => law.to_string(),
+        _ => "ensemble".to_owned(),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::grid::classic;
 use crate::objective::Cost;
 use crate::problem::FitProblem;
 use crate::solve::{best_of, solve_all};
-use crate::{FitError, Objective};
+use crate::{FitError, FitOptions, Objective};
 
 /// What became of the classic starts.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +46,7 @@ pub fn classic_grid(runs: &[Observation], objective: Objective) -> Option<GridOu
 /// [`FitError`] for runs that do not carry the law.
 pub fn bootstrap(runs: &[Observation], draws: usize, seed: u64) -> Result<f64, FitError> {
     let all: Vec<&Observation> = runs.iter().collect();
-    let fitted = fit_law(LawName::CHINCHILLA, &all, Objective::default())?;
+    let fitted = fit_law(LawName::CHINCHILLA, &all, &FitOptions::default())?;
     let alphas: Vec<f64> = refits(&fitted, Resampling::Pairs, draws, seed).iter().map(|theta| theta[3]).collect();
     let mean = alphas.iter().sum::<f64>() / alphas.len() as f64;
     let square: f64 = alphas.iter().map(|alpha| (alpha - mean) * (alpha - mean)).sum();

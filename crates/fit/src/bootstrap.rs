@@ -63,7 +63,7 @@ fn resampled(fitted: &Fitted, how: Resampling, generator: &mut ChaCha8Rng) -> Fi
             redrawn(&problem.samples, &each, generator)
         }
     };
-    FitProblem { form: problem.form, centre: problem.centre, samples, cost: problem.cost, tether: None }
+    FitProblem { samples, tether: None, ..problem.clone() }
 }
 
 /// As many units as there are, drawn with replacement: each sample once, its weight times how often it was drawn.
@@ -87,7 +87,8 @@ fn with_new_noise(fitted: &Fitted, generator: &mut ChaCha8Rng) -> Vec<Sample> {
     let problem = &fitted.problem;
     let degrees = fitted.dispersion.degrees.round().max(1.0);
     let chi_square: f64 = (0..degrees as usize).map(|_| normal(generator)).map(|z| z * z).sum();
-    let sigma = fitted.dispersion.sigma * (degrees / chi_square).sqrt();
+    let scale = (degrees / chi_square).sqrt();
+    let deviations = deviations(fitted);
     let mut noise: Vec<f64> = problem.samples.iter().map(|_| normal(generator)).collect();
     if let Some(dependence) = &fitted.dependence {
         let (own, shared) = ((1.0 - dependence.rho).sqrt(), dependence.rho.sqrt());
@@ -96,12 +97,25 @@ fn with_new_noise(fitted: &Fitted, generator: &mut ChaCha8Rng) -> Vec<Sample> {
             cluster.iter().for_each(|&i| noise[i] = own * noise[i] + common);
         }
     }
-    let drawn = |(sample, z): (&Sample, f64)| {
-        let log_loss = problem.form.log_loss(&fitted.optimum.theta, &sample.at) + sigma * z;
+    let drawn = |((sample, sigma), z): ((&Sample, &f64), f64)| {
+        let log_loss = problem.form.log_loss(&fitted.optimum.theta, &sample.at) + scale * sigma * z;
         let leverage = problem.cost.leverage(math::exp(log_loss)) / problem.cost.leverage(math::exp(sample.log_loss));
         Sample { log_loss, weight: sample.weight * leverage, ..*sample }
     };
-    problem.samples.iter().zip(noise).map(drawn).collect()
+    problem.samples.iter().zip(&deviations).zip(noise).map(drawn).collect()
+}
+
+/// Standard deviation of each sample's noise: one for all, or inverse to the weight where weights stand for deviations.
+fn deviations(fitted: &Fitted) -> Vec<f64> {
+    let (samples, sigma) = (&fitted.problem.samples, fitted.dispersion.sigma);
+    if fitted.falloff.is_none() {
+        return vec![sigma; samples.len()];
+    }
+    let residuals = fitted.problem.residuals(&fitted.optimum.theta);
+    let squares: f64 = residuals.iter().map(|r| r * r).sum();
+    let weighted: f64 = residuals.iter().zip(samples).map(|(r, s)| r * r * s.weight * s.weight).sum();
+    let unit = if squares > 0.0 { sigma * (weighted / squares).sqrt() } else { 0.0 };
+    samples.iter().map(|sample| unit / sample.weight).collect()
 }
 
 /// A standard normal number, by Box and Muller's transformation.
@@ -117,14 +131,14 @@ mod tests {
     use crate::fitted::fit_law;
     use crate::solve::search;
     use crate::start::starts;
-    use crate::{LawName, Objective, published};
+    use crate::{FitOptions, LawName, published};
     use forescale_core::observation::Observation;
 
     const EPOCH: [f64; 5] = [482.01, 2085.43, 1.8172, 0.3478, 0.3658];
 
     fn fit(runs: &[Observation]) -> Fitted {
         let all: Vec<&Observation> = runs.iter().collect();
-        fit_law(LawName::CHINCHILLA, &all, Objective::default()).expect("fits")
+        fit_law(LawName::CHINCHILLA, &all, &FitOptions::default()).expect("fits")
     }
 
     fn noisy(count: usize) -> Vec<Observation> {

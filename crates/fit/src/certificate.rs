@@ -75,13 +75,13 @@ fn scaled_fit(problem: &FitProblem, start: &Theta, factor: f64) -> Option<Theta>
 mod tests {
     use super::*;
     use crate::fitted::fit_law;
-    use crate::{Objective, published};
+    use crate::{FitOptions, published};
     use forescale_core::observation::Observation;
 
     fn fitted() -> Fitted {
         let runs = published::with_noise(&published::grid([482.01, 2085.43, 1.8172, 0.3478, 0.3658]), 0.005, 7);
         let all: Vec<&Observation> = runs.iter().collect();
-        fit_law(LawName::CHINCHILLA, &all, Objective::default()).expect("fits")
+        fit_law(LawName::CHINCHILLA, &all, &FitOptions::default()).expect("fits")
     }
 
     #[test]

@@ -356,7 +356,7 @@ mod tests {
         let fits = |runs: &[Observation]| crate::fit(runs, &[], &FitOptions::default()).expect("fits").fits;
         assert_eq!(fits(&runs), fits(&renamed));
         let refs: Vec<&Observation> = renamed.iter().collect();
-        let fitted = crate::fitted::fit_law(LawName::CHINCHILLA, &refs, Objective::default()).expect("fits");
+        let fitted = crate::fitted::fit_law(LawName::CHINCHILLA, &refs, &FitOptions::default()).expect("fits");
         assert!(fitted.dependence.is_none());
     }
 
@@ -418,7 +418,7 @@ mod tests {
         let mut generator = ChaCha8Rng::seed_from_u64(5);
         let runs = trunks((2, 4), (0.003, 0.8), curve, &mut generator);
         let refs: Vec<&Observation> = runs.iter().collect();
-        let fitted = crate::fitted::fit_law(LawName::POWER_LAW, &refs, Objective::default()).expect("fits");
+        let fitted = crate::fitted::fit_law(LawName::POWER_LAW, &refs, &FitOptions::default()).expect("fits");
         let dependence = fitted.dependence.as_ref().expect("clusters");
         assert!((2.0..=8.0).contains(&dependence.effective) && fitted.dispersion.degrees >= 1.0, "{dependence:?}");
         assert!(fitted.dispersion.sigma.is_finite());

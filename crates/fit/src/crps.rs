@@ -9,11 +9,17 @@ use forescale_core::predictive::Predictive;
 /// CRPS = ∫₀¹ 2 (1{y < q(u)} − u)(q(u) − y) du, with q the quantile function: linear between stored levels and constant
 /// outside them, so that the integral is exact.
 ///
+/// # Remarks
+///
+/// Beyond the outermost of the 199 levels all mass stands at the outermost value: a tail of 0.5% on either side has no
+/// length. An outcome past it is scored by its distance to that value. For a normal distribution this costs under 0.01%
+/// of the score within two deviations of its mean.
+///
 /// # Reference
 ///
 /// Gneiting and Raftery, 2007, *Strictly proper scoring rules, prediction, and estimation*, equation 21 and section 4.2.
 #[must_use]
-pub(crate) fn crps(predictive: &Predictive, outcome: f64) -> f64 {
+pub fn crps(predictive: &Predictive, outcome: f64) -> f64 {
     let (levels, values) = (&predictive.levels, &predictive.values);
     let Some((&first, &last)) = values.first().zip(values.last()) else { return 0.0 };
     let mut total = piece((0.0, first), (levels[0], first), outcome);
@@ -54,6 +60,37 @@ mod tests {
         let uniform = Predictive { values: levels.clone(), levels };
         assert!((crps(&uniform, 0.5) - 1.0 / 12.0).abs() < 1e-6);
         assert!((crps(&uniform, 0.2) - (0.008 + 0.512) / 3.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn two_quartiles_score_what_the_integral_comes_to_by_hand() {
+        // q = 0 up to 1/4, 2(u − 1/4) up to 3/4, then 1. At y = 1/2 each half gives ∫₀^¼ u du = 1/32 and
+        // ∫_¼^½ 2u(1 − 2u) du = 1/24; at y = 2 the three pieces give 1/8, 17/24 and 7/16.
+        let quartiles = Predictive { levels: vec![0.25, 0.75], values: vec![0.0, 1.0] };
+        assert!((crps(&quartiles, 0.5) - 2.0 * (1.0 / 32.0 + 1.0 / 24.0)).abs() < 1e-15);
+        assert!((crps(&quartiles, 2.0) - (1.0 / 8.0 + 17.0 / 24.0 + 7.0 / 16.0)).abs() < 1e-15);
+    }
+
+    #[test]
+    fn a_point_scores_the_absolute_error() {
+        let point = Predictive { levels: vec![0.5], values: vec![3.0] };
+        assert!((crps(&point, 3.7) - 0.7).abs() < 1e-15 && crps(&point, 3.0).abs() < 1e-15);
+    }
+
+    #[test]
+    fn a_normal_distribution_scores_its_closed_form_off_its_mean_too() {
+        // σ[z(2Φ(z) − 1) + 2φ(z) − 1/√π] with σ = 2 about 5, φ(0.7) = 0.3122539, Φ(0.7) = 0.7580363, φ(2) = 0.0539910,
+        // Φ(2) = 0.9772499 (Abramowitz and Stegun, table 26.1).
+        let levels = Predictive::standard_levels();
+        let values = levels.iter().map(|&p| 5.0 + 2.0 * math::normal_quantile(p)).collect();
+        let predictive = Predictive { levels, values };
+        for (z, density, below) in [(0.7, 0.312_253_9, 0.758_036_3), (2.0, 0.053_991_0, 0.977_249_9)] {
+            let closed = 2.0 * (z * (2.0 * below - 1.0) + 2.0 * density - 0.564_189_6);
+            let score = crps(&predictive, 5.0 + 2.0 * z);
+            assert!((score / closed - 1.0).abs() < 1e-4, "{z}: {score} {closed}");
+            // Straight between levels half a percent apart: off by 1.2e-4 at most here.
+            assert!((predictive.pit(5.0 + 2.0 * z) - below).abs() < 2e-4, "{z}");
+        }
     }
 
     #[test]

@@ -14,6 +14,12 @@ use crate::profile::Profile;
 /// Points that stand for one law's distribution, at equal probability.
 const ATOMS: usize = 49;
 
+/// Largest log loss either way that a distribution holds: beyond it the loss is no number. A profile that never ends is
+/// cut here.
+const LARGEST: f64 = 600.0;
+/// Halvings that find a quantile: more than a number has bits, so that rounding ends no search in a loop.
+const HALVINGS: usize = 100;
+
 /// One law's distribution of log loss at a target.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Member {
@@ -22,9 +28,10 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    /// From a law's profile and the roots at [`atom_levels`].
-    pub(crate) fn new(weight: f64, profile: &Profile, roots: &[f64]) -> Self {
-        Self { weight, atoms: roots.iter().map(|&root| profile.value(root)).collect() }
+    /// From a law's profile and the roots at [`atom_levels`], moved by `shift`.
+    pub(crate) fn new(weight: f64, profile: &Profile, roots: &[f64], shift: f64) -> Self {
+        let atom = |&root: &f64| (profile.value(root) + shift).clamp(-LARGEST, LARGEST);
+        Self { weight, atoms: roots.iter().map(atom).collect() }
     }
 }
 
@@ -46,7 +53,7 @@ pub(crate) fn blend(members: &[Member], scale: f64) -> Predictive {
     for &level in &levels {
         let log_loss = invert(members, scale, level, (from, high + 12.0 * scale));
         from = log_loss;
-        values.push(math::exp(log_loss));
+        values.push(math::exp(log_loss.clamp(-LARGEST, LARGEST)));
     }
     Predictive { levels, values }
 }
@@ -60,7 +67,10 @@ fn cdf(members: &[Member], scale: f64, log_loss: f64) -> f64 {
 }
 
 fn invert(members: &[Member], scale: f64, level: f64, (mut low, mut high): (f64, f64)) -> f64 {
-    while high - low > 1e-4 * scale {
+    for _ in 0..HALVINGS {
+        if high - low <= 1e-4 * scale {
+            break;
+        }
         let middle = 0.5 * (low + high);
         if cdf(members, scale, middle) < level { low = middle } else { high = middle }
     }

@@ -25,6 +25,18 @@ pub enum FitError {
         /// What it was.
         value: f64,
     },
+    /// A deviation, an error or a count of degrees below zero, or none at all.
+    #[error(
+        "`{run_id}`: {field} is {value}; it must be a finite number of at least 0\n\nhint: leave the field empty where it is not known"
+    )]
+    Negative {
+        /// The run.
+        run_id: String,
+        /// The column.
+        field: &'static str,
+        /// What it was.
+        value: f64,
+    },
     /// Two runs with one identity.
     #[error(
         "`{run_id}` names 2 runs; each run must have an identity of its own\n\nhint: give seeds and repeats their own `run_id`, or remove the copy"
@@ -74,6 +86,19 @@ pub enum FitError {
         /// Budgets needed.
         needed: usize,
     },
+    /// Too few compute-optimal points for a line in logarithms.
+    #[error(
+        "approach {approach} found {} with smaller and larger sizes beside it; a power of compute needs at least {needed}\n\nhint: add sizes to more budgets until the loss rises on both sides of its lowest point",
+        counted(*.found, "optimum")
+    )]
+    TooFewOptima {
+        /// Number of the approach.
+        approach: u8,
+        /// Optima found.
+        found: usize,
+        /// Optima needed.
+        needed: usize,
+    },
     /// One group of several cannot be fitted.
     #[error("group `{group}`: {error}")]
     InGroup {
@@ -84,7 +109,7 @@ pub enum FitError {
     },
     /// Size and data cannot be told apart.
     #[error(
-        "`{law}` cannot tell N from D: D/N spans at least {needed_spread}x within {}, and 2 are needed (widest spread {widest:.2}x)\n\nhint: add runs off the path: for two budgets, one model 2x smaller and one 2x larger at the same FLOPs",
+        "`{law}` cannot tell N from D: D/N spans at least {needed_spread}x within {}, and {needed} are needed (widest spread {widest:.2}x)\n\nhint: add runs off the path: for {needed} budgets, one model 2x smaller and one 2x larger at the same FLOPs",
         counted(*.found, "budget")
     )]
     NoSpread {
@@ -92,10 +117,77 @@ pub enum FitError {
         law: String,
         /// Budgets with enough spread.
         found: usize,
+        /// Budgets needed.
+        needed: usize,
         /// The spread a budget must have.
         needed_spread: f64,
         /// The widest spread of D/N within one budget.
         widest: f64,
+    },
+    /// The runs lie too close together in compute for the bends a law has.
+    #[error(
+        "`{law}` was given runs over {found:.2} decades of compute; it needs at least {needed}\n\nhint: add smaller rungs, or ask for a law with fewer bends: `--law power_law`"
+    )]
+    TooFewDecades {
+        /// The law.
+        law: String,
+        /// Decades the runs span.
+        found: f64,
+        /// Decades needed.
+        needed: f64,
+    },
+    /// A law that holds the loss that learning starts from, which nobody measured.
+    #[error(
+        "`{law}` holds the loss that learning starts from, and it is not known here\n\nhint: fit a sweep, whose corpus has a unigram entropy, or ask for `--law m4`, which fits that loss"
+    )]
+    NoStartLevel {
+        /// The law.
+        law: String,
+    },
+    /// A loss above the one that learning starts from.
+    #[error(
+        "`{law}` was given a loss of {highest:.4}; it must lie below the {start:.4} that learning starts from\n\nhint: leave out runs that have learnt nothing, or check that both are in one unit"
+    )]
+    AboveStart {
+        /// The law.
+        law: String,
+        /// The highest loss.
+        highest: f64,
+        /// Where learning starts.
+        start: f64,
+    },
+    /// D/N hardly varies over the whole table.
+    #[error(
+        "`{law}` was given D/N over a factor of {widest:.2}; it needs at least {needed}\n\nhint: add one small run trained on many more tokens"
+    )]
+    OneRatio {
+        /// The law.
+        law: String,
+        /// The spread needed.
+        needed: f64,
+        /// The spread there is.
+        widest: f64,
+    },
+    /// Too few learning-rate schedules, or none whose rate falls.
+    #[error(
+        "`multi_power` was given {}, {falling} of which lets the rate fall; it needs at least {needed}, and 1 that falls\n\nhint: add a run under another schedule",
+        counted(*.found, "schedule")
+    )]
+    TooFewSchedules {
+        /// Schedules given.
+        found: usize,
+        /// Of them, those whose rate falls.
+        falling: usize,
+        /// Schedules needed.
+        needed: usize,
+    },
+    /// No run saw data more than once.
+    #[error(
+        "`{law}` was given 0 runs that repeat data; it needs at least 1\n\nhint: name the distinct tokens of each run in a `unique_tokens` column, or ask for `--law chinchilla`"
+    )]
+    NoRepeats {
+        /// The law.
+        law: String,
     },
     /// An option that means nothing.
     #[error("{option} is {value}; it must be {allowed}\n\nhint: leave `{option}` out for its default")]
@@ -107,6 +199,19 @@ pub enum FitError {
         /// What it may be.
         allowed: &'static str,
     },
+    /// Too few clusters to draw from.
+    #[error(
+        "`{law}` was given {}; a cluster bootstrap draws from at least {needed}\n\nhint: leave `--interval` out for profiles, which allow for clusters",
+        counted(*.found, "cluster")
+    )]
+    TooFewClusters {
+        /// The law.
+        law: String,
+        /// Clusters found.
+        found: usize,
+        /// Clusters needed.
+        needed: usize,
+    },
     /// No start led to an optimum.
     #[error(
         "`{law}` did not converge from any of {}\n\nhint: look at the runs for a loss that is off by orders of magnitude",
@@ -117,6 +222,14 @@ pub enum FitError {
         law: String,
         /// Starts tried.
         starts: usize,
+    },
+    /// There is no forecast to answer from.
+    #[error("{reason}\n\nhint: {hint}")]
+    NoForecast {
+        /// Why.
+        reason: String,
+        /// What can be done.
+        hint: String,
     },
     /// No budget that was sought has this loss.
     #[error(
@@ -134,7 +247,8 @@ pub enum FitError {
 
 /// `1 run`, `2 runs`.
 fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+    let plural = noun.strip_suffix("um").map_or_else(|| format!("{noun}s"), |stem| format!("{stem}a"));
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {plural}") }
 }
 
 impl FitError {
@@ -172,6 +286,17 @@ mod tests {
         assert_eq!(error.fault(), fault);
         let one = FitError::TooFewVertices { law: "power_law".to_owned(), found: 1, needed: 4 };
         assert!(one.fault().contains("1 budget with a vertex inside its sizes"));
+    }
+
+    #[test]
+    fn a_start_level_that_is_missing_or_too_low_is_named_with_what_to_do() {
+        let missing = FitError::NoStartLevel { law: "m4_pinned".to_owned() };
+        assert!(missing.hint().contains("--law m4"), "{missing}");
+        let low = FitError::AboveStart { law: "m4_pinned".to_owned(), highest: 3.5, start: 3.38 };
+        let fault = "`m4_pinned` was given a loss of 3.5000; it must lie below the 3.3800 that learning starts from";
+        assert_eq!(low.fault(), fault);
+        let short = FitError::TooFewDecades { law: "bnsl".to_owned(), found: 1.5, needed: 2.0 };
+        assert_eq!(short.fault(), "`bnsl` was given runs over 1.50 decades of compute; it needs at least 2");
     }
 
     #[test]

@@ -4,17 +4,22 @@ use forescale_core::law::{Domain, LawName, Theta};
 use forescale_core::math;
 use forescale_core::observation::Observation;
 
+use crate::bootstrap_interval::{Refits, validate_draws};
 use crate::cluster::Dependence;
+use crate::emphasis::emphasis;
+use crate::evaluation::EvaluationSets;
+use crate::experience::FIRST_NOISE;
 use crate::falloff::Falloff;
 use crate::functional::Functional;
 use crate::grid::classic;
 use crate::linear::quadratic_inverse;
 use crate::objective::Cost;
 use crate::path::{self, NEEDED_SPREAD};
+use crate::prior::{Prior, robust_sigma, weighted_sigma};
 use crate::problem::FitProblem;
 use crate::profile::Profile;
-use crate::scale::{Dispersion, Sandwich};
-use crate::solve::{Found, Optimum, search};
+use crate::scale::{Dispersion, Sandwich, Weighing};
+use crate::solve::{Found, Optimum, search, solve_from};
 use crate::start::starts;
 use crate::{FitError, FitOptions, Objective, Starts};
 
@@ -30,6 +35,12 @@ pub(crate) struct Fitted {
     /// What points share; `None` where each is a cluster of its own.
     pub(crate) dependence: Option<Dependence>,
     sandwich: Option<Sandwich>,
+    /// What equal scatter comes to where runs weigh by their deviation.
+    weighted: Option<Sandwich>,
+    /// The evaluation sets of the points, where there are several.
+    evaluation: Option<EvaluationSets>,
+    /// Refits that intervals come from; `None` where they are profiles.
+    pub(crate) refits: Option<Refits>,
     /// By what points weigh besides their own weight.
     pub(crate) falloff: Option<Falloff>,
     /// What it was fitted to: runs, or vertices standing for budgets.
@@ -40,6 +51,7 @@ pub(crate) struct Fitted {
 /// The first thing wrong with a table, if anything is.
 pub(crate) fn validate(observations: &[Observation], options: &FitOptions) -> Result<(), FitError> {
     validate_options(options)?;
+    validate_draws(options)?;
     if observations.is_empty() {
         let needed = options.laws.iter().map(|law| law.form().least_observations()).min().unwrap_or(1);
         return Err(FitError::Empty { needed });
@@ -50,8 +62,11 @@ pub(crate) fn validate(observations: &[Observation], options: &FitOptions) -> Re
         if let Some(&(field, value)) = fields.iter().find(|(_, value)| !(value.is_finite() && *value > 0.0)) {
             return Err(FitError::NotPositive { run_id: o.run_id.clone(), field, value });
         }
-        if let Some(value) = o.seed_sd.filter(|sd| !(sd.is_finite() && *sd >= 0.0)) {
-            return Err(FitError::NotPositive { run_id: o.run_id.clone(), field: "seed_sd", value });
+        let noise = [("seed_sd", o.seed_sd), ("seed_degrees", o.seed_degrees), ("loss_se", o.loss_se)];
+        for (field, value) in noise {
+            if let Some(value) = value.filter(|value| !(value.is_finite() && *value >= 0.0)) {
+                return Err(FitError::Negative { run_id: o.run_id.clone(), field, value });
+            }
         }
     }
     let mut ids: Vec<&str> = observations.iter().map(|o| o.run_id.as_str()).collect();
@@ -70,6 +85,9 @@ fn validate_options(options: &FitOptions) -> Result<(), FitError> {
     if options.laws.is_empty() {
         return bad("laws", 0.0, "a list of at least 1 law");
     }
+    if let Some(start) = options.start_level.filter(|start| !(start.is_finite() && *start > 0.0)) {
+        return bad("start_level", start, "a finite number above 0");
+    }
     match options.objective {
         Objective::Huber { delta } | Objective::Asymmetric { delta, .. } if !(delta.is_finite() && delta > 0.0) => {
             bad("delta", delta, "a finite number above 0")
@@ -84,6 +102,7 @@ fn validate_options(options: &FitOptions) -> Result<(), FitError> {
 /// The observations a law is fitted to, or why it cannot be.
 fn points_for(law: LawName, observations: &[&Observation]) -> Result<(Vec<Observation>, bool), FitError> {
     let form = law.form();
+    let needs = form.needs();
     let (points, vertices) = match form.domain() {
         Domain::Compute => {
             let path = path::path_of(observations, form)?;
@@ -91,27 +110,42 @@ fn points_for(law: LawName, observations: &[&Observation]) -> Result<(Vec<Observ
         }
         Domain::SizeAndData => (observations.iter().map(|o| (*o).clone()).collect(), false),
     };
-    let (name, parameters, needed) = (form.name().to_owned(), form.parameters().len(), form.least_observations());
-    if points.len() < needed {
-        return Err(FitError::TooFew { law: name, found: points.len(), parameters, needed });
+    let (law, parameters) = (form.name().to_owned(), form.parameters().len());
+    if points.len() < needs.observations {
+        return Err(FitError::TooFew { law, found: points.len(), parameters, needed: needs.observations });
     }
     let budgets = path::distinct_budgets(&points);
-    let (wide, widest) = path::budgets_with_spread(observations);
-    match form.domain() {
-        Domain::Compute if budgets < parameters => {
-            Err(FitError::TooFewBudgets { law: name, found: budgets, needed: parameters })
-        }
-        Domain::SizeAndData if wide < 2 => {
-            Err(FitError::NoSpread { law: name, found: wide, needed_spread: NEEDED_SPREAD, widest })
-        }
-        _ => Ok((points, vertices)),
+    if budgets < needs.budgets {
+        return Err(FitError::TooFewBudgets { law, found: budgets, needed: needs.budgets });
     }
+    let (wide, widest) = path::budgets_with_spread(observations);
+    if wide < needs.spread_budgets {
+        let (needed, needed_spread) = (needs.spread_budgets, NEEDED_SPREAD);
+        return Err(FitError::NoSpread { law, found: wide, needed, needed_spread, widest });
+    }
+    let widest = path::overall_ratio_spread(&points);
+    if widest < needs.ratio_spread {
+        return Err(FitError::OneRatio { law, needed: needs.ratio_spread, widest });
+    }
+    if needs.repeats && !points.iter().any(|o| o.unique_tokens.is_some_and(|unique| unique < o.tokens)) {
+        return Err(FitError::NoRepeats { law });
+    }
+    let decades = path::decades(&points);
+    if decades < needs.decades {
+        return Err(FitError::TooFewDecades { law, found: decades, needed: needs.decades });
+    }
+    Ok((points, vertices))
 }
 
-/// Fits one law to one group, from the projected starts.
-#[cfg_attr(not(any(test, feature = "bench")), allow(dead_code, reason = "for callers that have no options"))]
-pub(crate) fn fit_law(law: LawName, observations: &[&Observation], objective: Objective) -> Result<Fitted, FitError> {
-    fit_law_from(law, observations, objective, Starts::Projected)
+/// The loss that learning starts from, where a law needs it: known, and above every loss.
+fn check_start(law: LawName, points: &[Observation], start_level: Option<f64>) -> Result<(), FitError> {
+    if !law.form().needs().start_level {
+        return Ok(());
+    }
+    let law = law.to_string();
+    let start = start_level.ok_or_else(|| FitError::NoStartLevel { law: law.clone() })?;
+    let highest = points.iter().map(|o| o.loss).fold(0.0, f64::max);
+    if highest < start { Ok(()) } else { Err(FitError::AboveStart { law, highest, start }) }
 }
 
 /// The starts asked for; the projected ones where a law has no classic grid.
@@ -122,29 +156,98 @@ fn starts_of(problem: &FitProblem, from: Starts) -> Vec<Theta> {
     }
 }
 
-/// Fits one law to one group.
-pub(crate) fn fit_law_from(
-    law: LawName,
-    observations: &[&Observation],
-    objective: Objective,
-    from: Starts,
-) -> Result<Fitted, FitError> {
-    let (mut points, vertices) = points_for(law, observations)?;
-    let falloff = Falloff::of(observations);
-    if let Some(falloff) = &falloff {
-        points.iter_mut().for_each(|point| point.weight *= falloff.weight(point.flops));
+/// Fits one law to one group, for its own sake: every run counts as it says, and nothing is expected.
+pub(crate) fn fit_law(law: LawName, observations: &[&Observation], options: &FitOptions) -> Result<Fitted, FitError> {
+    let ready = Ready::of(law, observations, options)?;
+    let refs: Vec<&Observation> = ready.points.iter().collect();
+    let problem = FitProblem::new(law.form(), &refs, Cost::of(options.objective)).starting_at(options.start_level);
+    let starts = starts_of(&problem, options.starts);
+    match search(&problem, &starts) {
+        Some(found) => Ok(ready.fitted(problem, found, starts.len())),
+        None => Err(FitError::NoOptimum { law: law.to_string(), starts: starts.len() }),
     }
-    let refs: Vec<&Observation> = points.iter().collect();
-    let problem = FitProblem::new(law.form(), &refs, Cost::of(objective));
-    let starts = starts_of(&problem, from);
-    let Some(Found { optimum, agreeing }) = search(&problem, &starts) else {
-        return Err(FitError::NoOptimum { law: law.to_string(), starts: starts.len() });
-    };
-    let dependence = Dependence::of(&problem, &optimum.theta, &points);
-    let dispersion = Dispersion::of(&problem, &problem.residuals(&optimum.theta), dependence.as_ref());
-    let sandwich = Sandwich::of(&problem, &optimum.theta, &dispersion, dependence.as_ref());
-    let starts = starts.len();
-    Ok(Fitted { law, problem, optimum, starts, agreeing, dispersion, dependence, sandwich, falloff, points, vertices })
+}
+
+/// Fits one law to one group, to be carried to larger runs: runs weigh by their emphasis, and exponents are expected to be
+/// near the published ones.
+pub(crate) fn fit_ahead(law: LawName, observations: &[&Observation], options: &FitOptions) -> Result<Fitted, FitError> {
+    let mut ready = Ready::of(law, observations, options)?;
+    if law.form().domain() == Domain::SizeAndData {
+        let weights = emphasis(&ready.points);
+        ready.points.iter_mut().zip(weights).for_each(|(point, weight)| point.weight *= weight);
+        ready.weighing = Weighing::ByEmphasis;
+    }
+    let refs: Vec<&Observation> = ready.points.iter().collect();
+    let cost = Cost::of(options.objective);
+    let mut problem = FitProblem::new(law.form(), &refs, cost).starting_at(options.start_level);
+    problem.prior = Some(Prior::new(problem.form, cost, FIRST_NOISE));
+    let starts = starts(&problem);
+    let mut found = search(&problem, &starts);
+    for _ in 0..NOISE_ROUNDS {
+        let Some(Found { optimum: last, agreeing }) = found else { break };
+        problem.prior = Some(Prior::new(problem.form, cost, robust_sigma(&problem, &last.theta)));
+        found = solve_from(&problem, &last.theta, cost.stages()).map(|optimum| Found { optimum, agreeing });
+    }
+    match found {
+        Some(found) => {
+            let sigma = weighted_sigma(&problem, &found.optimum.theta);
+            let mut fitted = ready.fitted(problem, found, starts.len());
+            fitted.dispersion = fitted.dispersion.of_fewer(fitted.points.len(), &fitted.problem, sigma);
+            Ok(fitted)
+        }
+        None => Err(FitError::NoOptimum { law: law.to_string(), starts: starts.len() }),
+    }
+}
+
+/// Rounds in which the noise that a prior is weighed against is found; after the third it moves by under a tenth.
+const NOISE_ROUNDS: usize = 3;
+
+/// What a law is fitted to, checked.
+struct Ready {
+    law: LawName,
+    points: Vec<Observation>,
+    vertices: bool,
+    falloff: Option<Falloff>,
+    weighing: Weighing,
+}
+
+impl Ready {
+    fn of(law: LawName, observations: &[&Observation], options: &FitOptions) -> Result<Self, FitError> {
+        let (mut points, vertices) = points_for(law, observations)?;
+        check_start(law, &points, options.start_level)?;
+        let falloff = Falloff::of(observations);
+        if let Some(falloff) = &falloff {
+            points.iter_mut().for_each(|point| point.weight *= falloff.weight(point.flops));
+        }
+        let weighing = if falloff.is_some() { Weighing::ByDeviation } else { Weighing::Own };
+        Ok(Self { law, points, vertices, falloff, weighing })
+    }
+
+    fn fitted(self, problem: FitProblem, Found { optimum, agreeing }: Found, starts: usize) -> Fitted {
+        let Self { law, points, vertices, falloff, weighing } = self;
+        let dependence = Dependence::of(&problem, &optimum.theta, &points);
+        let residuals = problem.residuals(&optimum.theta);
+        let dispersion = Dispersion::of(&problem, &residuals, dependence.as_ref(), weighing);
+        let sandwich = Sandwich::of(&problem, &optimum.theta, &dispersion, dependence.as_ref());
+        let weighted = Sandwich::of_deviations(&problem, &optimum.theta, &dispersion, dependence.as_ref(), weighing);
+        let evaluation = EvaluationSets::of(&points);
+        Fitted {
+            law,
+            problem,
+            optimum,
+            starts,
+            agreeing,
+            dispersion,
+            dependence,
+            sandwich,
+            weighted,
+            evaluation,
+            refits: None,
+            falloff,
+            points,
+            vertices,
+        }
+    }
 }
 
 impl Fitted {
@@ -176,16 +279,43 @@ impl Fitted {
         let free: Vec<usize> = (0..self.problem.count()).filter(|i| !on_bound.contains(i)).collect();
         let information = self.problem.information(&self.optimum.theta);
         let shared = self.dependence.as_ref().map_or(1.0, |dependence| dependence.design_effect(gradient, &free));
-        let plain = quadratic_inverse(&information, gradient, &free).map(|v| v * self.dispersion.variance * shared);
+        let plain = quadratic_inverse(&information, gradient, &free).map(|v| v * self.dispersion.variance);
+        let weighted = self.weighted.and_then(|weighted| weighted.scale_of(gradient, &free));
+        let (kappa, plain) = weighted.map_or((self.dispersion.kappa, plain), |(kappa, v)| (kappa, Some(v)));
+        let (kappa, plain) = (kappa * shared, plain.map(|v| v * shared));
         let sandwich = self.sandwich.and_then(|sandwich| sandwich.scale_of(gradient, &free));
-        let kappa = (self.dispersion.kappa * shared).max(sandwich.map_or(0.0, |(kappa, _)| kappa));
+        let kappa = kappa.max(sandwich.map_or(0.0, |(kappa, _)| kappa));
         let variance = plain.map(|plain| plain.max(sandwich.map_or(0.0, |(_, variance)| variance)));
+        let (kappa, variance) = self.with_evaluation((kappa, variance), gradient, &free);
         (kappa, variance.filter(|v| v.is_finite() && (*v > 0.0 || kappa <= 0.0)).map(f64::sqrt))
     }
 
-    /// Profile of a functional, far enough for an interval of `level`.
+    /// κ and variance with the errors of evaluation sets, where runs were measured on several.
+    fn with_evaluation(
+        &self,
+        (kappa, variance): (f64, Option<f64>),
+        gradient: &Theta,
+        free: &[usize],
+    ) -> (f64, Option<f64>) {
+        let Some((sets, known)) = self.evaluation.as_ref().zip(variance.filter(|v| *v > 0.0)) else {
+            return (kappa, variance);
+        };
+        let gained = sets.variance(&self.problem, &self.optimum.theta, gradient, free);
+        (kappa * (1.0 + gained / known), Some(known + gained))
+    }
+
+    /// The same with the refits that the options ask for.
+    pub(crate) fn with_refits(mut self, options: &FitOptions) -> Result<Self, FitError> {
+        self.refits = Refits::of(&self, options)?;
+        Ok(self)
+    }
+
+    /// Profile of a functional, far enough for an interval of `level`; its percentiles where there are refits.
     pub(crate) fn profile(&self, functional: Functional, level: f64) -> Profile {
-        Profile::trace(self, functional, self.root(level))
+        match &self.refits {
+            Some(refits) => refits.profile(self, functional),
+            None => Profile::trace(self, functional, self.root(level)),
+        }
     }
 
     /// The root at which an interval of `level` ends.

@@ -4,17 +4,16 @@
 //! weights (fewer than eight independent backtest cases cannot tell the laws apart), blurred by seed noise and by a
 //! model-form term that grows with decades beyond the data and learns from backtests on the same runs.
 
-use forescale_core::math;
 use forescale_core::observation::Observation;
 use forescale_core::outcome::{BacktestReport, Diagnosis, FORECAST_SCHEMA, Forecast, ForecastStatus, ForecastTarget};
 use forescale_core::quantity::LossUnit;
 
 use crate::backtest::{self, report};
-use crate::diagnose::{Doubt, does_not_fall};
+use crate::diagnose::{Doubt, FormDoubt, does_not_fall, doubts_of_runs, evidence, no_floor, not_asymptotic};
 use crate::ensemble::mean_interval;
+use crate::evaluation::target_sigma;
 use crate::fitted::validate;
 use crate::forecaster::{Forecaster, forecaster};
-use crate::form_error::Calibration;
 use crate::session::{groups, inputs};
 use crate::{FitError, FitOptions};
 
@@ -38,9 +37,9 @@ pub struct ForecastOptions {
     pub metric: String,
     /// Its unit.
     pub unit: LossUnit,
-    /// Loss an untrained model starts from, in `unit`, where it is known (the corpus's unigram entropy): runs that are
-    /// still near it are doubted.
-    pub start_level: Option<f64>,
+    /// Evaluation set the target will be measured on, where it is known: on another than the runs', or an unknown one, the
+    /// errors of both sets (`loss_se`) widen the interval of one run.
+    pub eval_set_digest: Option<String>,
     /// Whether to backtest on the same runs, and to learn the width from it.
     pub backtest: bool,
 }
@@ -48,7 +47,7 @@ pub struct ForecastOptions {
 impl Default for ForecastOptions {
     fn default() -> Self {
         let (metric, unit) = ("loss".to_owned(), LossUnit::default());
-        Self { fit: FitOptions::default(), metric, unit, start_level: None, backtest: true }
+        Self { fit: FitOptions::default(), metric, unit, eval_set_digest: None, backtest: true }
     }
 }
 
@@ -67,14 +66,25 @@ pub fn forecast(
 ) -> Result<Forecast, FitError> {
     validate(observations, &options.fit)?;
     targets.iter().try_for_each(validate_target)?;
-    let (prepared, backtest) = prepare(observations, options);
+    Ok(assemble(observations, targets, options, prepare(observations, options)))
+}
+
+/// The forecast of each target by a forecaster that is ready, or its refusal.
+pub(crate) fn assemble(
+    observations: &[Observation],
+    targets: &[Target],
+    options: &ForecastOptions,
+    (prepared, backtest): (Prepared, Option<BacktestReport>),
+) -> Forecast {
     let (entries, diagnoses) = match prepared {
         Ok((forecaster, mut diagnoses)) => {
             let outlooks = targets.iter().map(|target| forecast_one(&forecaster, target, options));
             let (entries, doubts): (Vec<_>, Vec<_>) = outlooks.unzip();
-            diagnoses.extend(doubts.into_iter().flatten().map(|doubt| doubt.diagnosis()));
-            diagnoses.extend(near_start(observations, options).map(|doubt| doubt.diagnosis()));
-            diagnoses.extend(backtest.as_ref().and_then(missed).map(|doubt| doubt.diagnosis()));
+            let mut doubts: Vec<Doubt> = doubts.into_iter().flatten().collect();
+            doubts.extend(near_start(observations, options));
+            doubts.extend(backtest.as_ref().and_then(missed));
+            doubts.extend(model_form(&forecaster, &doubts));
+            diagnoses.extend(doubts.iter().map(Doubt::diagnosis));
             (entries, diagnoses)
         }
         Err(Refusal { reason, hint }) => {
@@ -83,7 +93,7 @@ pub fn forecast(
         }
     };
     let schema = FORECAST_SCHEMA.to_owned();
-    Ok(Forecast { schema, targets: entries, backtest, diagnoses, inputs: inputs(observations) })
+    Forecast { schema, targets: entries, reach: None, answers: None, backtest, diagnoses, inputs: inputs(observations) }
 }
 
 fn validate_target(target: &Target) -> Result<(), FitError> {
@@ -97,12 +107,12 @@ fn validate_target(target: &Target) -> Result<(), FitError> {
     }
 }
 
-type Prepared = Result<(Forecaster, Vec<Diagnosis>), Refusal>;
+pub(crate) type Prepared = Result<(Forecaster, Vec<Diagnosis>), Refusal>;
 
 /// Why there is no forecast, and what can be done.
 pub(crate) struct Refusal {
-    reason: String,
-    hint: String,
+    pub(crate) reason: String,
+    pub(crate) hint: String,
 }
 
 /// A calibrated forecaster, or the reason why there is none; and the backtest that calibrated it.
@@ -117,12 +127,15 @@ pub(crate) fn prepare(observations: &[Observation], options: &ForecastOptions) -
         Ok(prepared) => prepared,
         Err(error) => return (Err(Refusal { reason: error.fault(), hint: error.hint() }), None),
     };
+    refusals.extend(doubts_of_runs(runs).iter().map(Doubt::diagnosis));
+    forecaster.evaluation_sigma = target_sigma(runs, options.eval_set_digest.as_deref());
     refusals.extend(forecaster.laws().filter_map(does_not_fall).map(|doubt| doubt.diagnosis()));
+    refusals.extend(forecaster.laws().filter_map(|law| not_asymptotic(law, runs)).map(|doubt| doubt.diagnosis()));
     if !options.backtest {
         return (Ok((forecaster, refusals)), None);
     }
     let rolling = backtest::rolling(runs, &options.fit);
-    forecaster.calibration = Calibration::from_errors(&rolling.errors);
+    forecaster.learn(&rolling);
     let report = (!rolling.cases.is_empty()).then(|| report(rolling.cases));
     (Ok((forecaster, refusals)), report)
 }
@@ -142,7 +155,21 @@ fn forecast_one(forecaster: &Forecaster, target: &Target, options: &ForecastOpti
         optimum: forecaster.optimum(target.flops),
         ..blank(target, options)
     };
-    (entry, outlook.doubts)
+    let mut doubts = outlook.doubts;
+    doubts.extend(forecaster.laws().filter_map(|law| no_floor(law, Some(target.flops))).map(Doubt::from));
+    let decades = outlook.decades_beyond;
+    doubts.extend((decades > 0.0).then(|| FormDoubt::BreakBeyond { decades }.into()));
+    (entry, doubts)
+}
+
+/// All that speaks against the form of the laws: their residuals, each other, and the runs already known.
+fn model_form(forecaster: &Forecaster, doubts: &[Doubt]) -> Option<Doubt> {
+    let mut reasons: Vec<String> = forecaster.laws().flat_map(evidence).collect();
+    let is_disagreeing = doubts.iter().any(|doubt| matches!(doubt, Doubt::LawsDisagree { .. }));
+    reasons.extend(is_disagreeing.then(|| "the laws differ by more than their intervals".to_owned()));
+    let is_missing = doubts.iter().any(|doubt| matches!(doubt, Doubt::BacktestMissed { .. }));
+    reasons.extend(is_missing.then(|| "the same method missed runs already known".to_owned()));
+    (!reasons.is_empty()).then(|| FormDoubt::ModelForm { law: None, reasons }.into())
 }
 
 /// The level asked for, and one half.
@@ -178,7 +205,7 @@ fn blank(target: &Target, options: &ForecastOptions) -> ForecastTarget {
 const NEAR_START: f64 = 0.5;
 
 fn near_start(observations: &[Observation], options: &ForecastOptions) -> Option<Doubt> {
-    let start = options.start_level?;
+    let start = options.fit.start_level?;
     let highest = observations.iter().map(|o| o.loss).fold(0.0, f64::max);
     (highest > NEAR_START * start).then_some(Doubt::NearStart { highest, start })
 }
@@ -192,15 +219,12 @@ fn missed(report: &BacktestReport) -> Option<Doubt> {
         .then(|| Doubt::BacktestMissed { cases, inside: inside as f64 / cases as f64 })
 }
 
-/// |ln predicted − ln actual|.
-pub(crate) fn log_error(predicted: f64, actual: f64) -> f64 {
-    (math::ln(predicted) - math::ln(actual)).abs()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::published::rust_ladder;
     use crate::{LawName, Objective, published};
+    use forescale_core::math;
     use forescale_core::run::Role;
     use rand::SeedableRng as _;
     use rand_chacha::ChaCha8Rng;
@@ -253,29 +277,6 @@ mod tests {
         }
     }
 
-    /// Rungs of a tiny ladder on real Rust source, measured in PyTorch: FLOPs and losses by seed.
-    fn rust_ladder(top: usize) -> Vec<Observation> {
-        let rungs: [(f64, &[f64]); 8] = [
-            (3.5e10, &[2.110, 2.106, 2.123]),
-            (1.25e11, &[1.860, 1.848, 1.864]),
-            (3.2e11, &[1.716, 1.695, 1.670]),
-            (1.3e12, &[1.465, 1.457]),
-            (3.6e12, &[1.326, 1.330]),
-            (1.6e13, &[1.191, 1.188]),
-            (4.7e13, &[1.081]),
-            (1e99, &[]),
-        ];
-        let mut runs = Vec::new();
-        for &(flops, losses) in &rungs[..top] {
-            for &loss in losses {
-                let size = (flops / 240.0).sqrt();
-                let run = published::run(runs.len(), size, 40.0 * size, flops, loss);
-                runs.push(Observation { role: Some(Role::Path), seed: Some(runs.len() as u64), ..run });
-            }
-        }
-        runs
-    }
-
     #[test]
     fn the_tiny_ladder_on_real_code_lies_inside_its_intervals() {
         // Measured losses 1.19 at 1.6e13 and 1.081 at 4.7e13; the floor law alone overshoots by 4 to 6%.
@@ -305,7 +306,8 @@ mod tests {
 
     #[test]
     fn runs_near_the_start_of_learning_are_doubted_when_the_start_is_known() {
-        let known = ForecastOptions { start_level: Some(3.38), ..ForecastOptions::default() };
+        let fit = FitOptions { start_level: Some(3.38), ..FitOptions::default() };
+        let known = ForecastOptions { fit, ..ForecastOptions::default() };
         let codes = |options: &ForecastOptions| {
             let answer = forecast(&rust_ladder(5), &[at(1.6e13)], options).expect("fits");
             answer.diagnoses.iter().any(|d| d.code == "near_start")

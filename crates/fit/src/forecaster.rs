@@ -7,14 +7,16 @@ use forescale_core::observation::Observation;
 use forescale_core::outcome::{Diagnosis, LawPrediction, Optimum};
 use forescale_core::predictive::Predictive;
 
+use crate::backtest::Rolling;
 use crate::diagnose::{CONTRADICTION, Doubt};
 use crate::ensemble::{Member, atom_levels, blend};
-use crate::fitted::Fitted;
+use crate::fitted::{Fitted, fit_ahead};
 use crate::form_error::Calibration;
 use crate::functional::Functional;
 use crate::noise::seed_sigma;
 use crate::path::{is_on_path, path_shape};
-use crate::session::{estimate, fit_group};
+use crate::session::{estimate, fit_group_by};
+use crate::stacking::{Trial, stack};
 use crate::{FitError, FitOptions, Target};
 
 /// Level that profiles of predictions are traced to: the outermost stored quantile.
@@ -26,12 +28,16 @@ pub(crate) struct Forecaster {
     level: f64,
     /// Standard deviation of one run's log loss.
     pub(crate) seed_sigma: f64,
+    /// Standard deviation of the difference between the target's evaluation set and that of the runs.
+    pub(crate) evaluation_sigma: f64,
     /// Largest compute fitted.
     pub(crate) max_flops: f64,
     /// Decades of compute that the data span.
     pub(crate) decades: f64,
     /// Factor on the form term.
     pub(crate) calibration: Calibration,
+    /// Weights of the laws as stacked, in their order.
+    stacked: Vec<f64>,
 }
 
 struct FittedMember {
@@ -54,14 +60,18 @@ pub(crate) fn forecaster(
     runs: &[&Observation],
     options: &FitOptions,
 ) -> Result<(Forecaster, Vec<Diagnosis>), FitError> {
-    let (fitted, refusals) = fit_group(runs, options)?;
+    let (fitted, refusals) = fit_group_by(fit_ahead, runs, options)?;
     let seed_sigma = seed_sigma(&fitted, runs);
     let flops = || runs.iter().map(|o| o.flops);
     let max_flops = flops().fold(0.0, f64::max);
     let decades = math::log10(max_flops / flops().fold(f64::INFINITY, f64::min));
-    let members = fitted.into_iter().map(FittedMember::new).collect();
-    let calibration = Calibration::default();
-    Ok((Forecaster { members, level: options.level, seed_sigma, max_flops, decades, calibration }, refusals))
+    let members: Vec<FittedMember> = fitted.into_iter().map(FittedMember::new).collect();
+    let (calibration, stacked) = (Calibration::default(), vec![1.0; members.len()]);
+    let (level, evaluation_sigma) = (options.level, 0.0);
+    Ok((
+        Forecaster { members, level, seed_sigma, evaluation_sigma, max_flops, decades, calibration, stacked },
+        refusals,
+    ))
 }
 
 impl FittedMember {
@@ -91,20 +101,41 @@ impl FittedMember {
         self.fitted.problem.centre.position(params, tokens, flops)
     }
 
+    /// 1 for a law whose word counts beyond the data.
+    fn rank(&self) -> usize {
+        usize::from(self.fitted.law.form().extrapolates())
+    }
+
+    /// Whether the law has a best split of a budget.
+    fn has_optimum(&self) -> bool {
+        let Fitted { problem, optimum, .. } = &self.fitted;
+        problem.form.log_optimal_params(&optimum.theta, &problem.centre, 0.0).is_some()
+    }
+
     fn is_path_law(&self) -> bool {
         self.fitted.problem.is_path_law()
     }
 
-    /// A path law says nothing of a run off its path.
+    /// Whether a path law is asked about a run off its path.
     fn is_off_path(&self, target: &Target) -> bool {
         let shape = shape_of(target, self.fitted.flops_per_product());
         self.is_path_law()
             && shape.is_some_and(|(params, tokens)| !is_on_path(&self.fitted.points, params, tokens, target.flops))
     }
+
+    /// Whether this law is what a wider one is at one value of a parameter.
+    fn is_special_case_of(&self, other: &Self) -> bool {
+        other.fitted.law == LawName::COUPLED && [LawName::CHINCHILLA, LawName::KAPLAN].contains(&self.fitted.law)
+    }
+
+    /// ln L at a target.
+    fn log_loss(&self, target: &Target) -> f64 {
+        self.functional(target).at(&self.fitted.problem, &self.fitted.optimum.theta).0
+    }
 }
 
 /// N and D of a target; one follows from the other and C; `None` where neither is given.
-fn shape_of(target: &Target, flops_per_product: f64) -> Option<(f64, f64)> {
+pub(crate) fn shape_of(target: &Target, flops_per_product: f64) -> Option<(f64, f64)> {
     let product = target.flops / flops_per_product;
     match (target.params, target.tokens) {
         (Some(params), Some(tokens)) => Some((params, tokens)),
@@ -121,36 +152,79 @@ impl Forecaster {
         let (mut members, mut laws, mut half_width) = (Vec::new(), Vec::new(), 0.0_f64);
         for (member, &weight) in self.members.iter().zip(&weights) {
             let profile = member.fitted.profile(member.functional(target), PREDICTIVE_LEVEL);
-            let prediction = estimate(&profile, member.fitted.root(self.level), self.level, true);
+            let shift = self.carried(member, target).unwrap_or(0.0);
+            let prediction =
+                scaled(estimate(&profile, member.fitted.root(self.level), self.level, true), math::exp(shift));
             if weight > 0.0 {
                 half_width = half_width.max(relative_half_width(&prediction));
             }
             laws.push(LawPrediction { law: member.fitted.law.to_string(), weight, prediction });
-            members.push(Member::new(weight, &profile, &member.roots));
+            members.push(Member::new(weight, &profile, &member.roots, shift));
         }
         let decades_beyond = math::log10(target.flops / self.max_flops);
         let form = self.calibration.scale(decades_beyond);
-        let scale = (form * form + self.seed_sigma * self.seed_sigma).sqrt();
+        let evaluation = self.evaluation_sigma * self.evaluation_sigma;
+        let scale = (form * form + self.seed_sigma * self.seed_sigma + evaluation).sqrt();
         let weighted: Vec<Member> = members.iter().filter(|m| m.weight > 0.0).cloned().collect();
         let predictive = blend(&weighted, scale);
         let doubts = self.doubts(target, &laws, (decades_beyond, half_width));
         Outlook { members: weighted, laws, predictive, decades_beyond, doubts }
     }
 
-    /// Equal weights; none for a law without a floor or off its path, unless nothing else is left.
+    /// ln L of each law at a target, and their weighted mean.
+    pub(crate) fn points(&self, target: &Target) -> (Vec<(LawName, f64)>, f64) {
+        let of = |member: &FittedMember| {
+            (member.fitted.law, member.log_loss(target) + self.carried(member, target).unwrap_or(0.0))
+        };
+        let points: Vec<(LawName, f64)> = self.members.iter().map(of).collect();
+        let weights = self.weights(target);
+        let heard = points.iter().zip(weights).filter(|(_, weight)| *weight > 0.0);
+        let mean = heard.map(|((_, point), weight)| weight * point).sum();
+        (points, mean)
+    }
+
+    /// What takes a path law's word to a target off its path: by how much ln L there differs from ln L on the path at
+    /// the same compute, by the first of the laws of size and data that may speak. `None` on the path, or without one.
+    fn carried(&self, member: &FittedMember, target: &Target) -> Option<f64> {
+        if !member.is_off_path(target) {
+            return None;
+        }
+        let on_path = path_shape(&member.fitted.points, target.flops)?;
+        let there = Target { flops: target.flops, params: Some(on_path.0), tokens: Some(on_path.1) };
+        let surface = self.members.iter().filter(|m| !m.is_path_law() && self.is_widest(m)).max_by_key(|m| m.rank())?;
+        Some(surface.log_loss(target) - surface.log_loss(&there))
+    }
+
+    fn is_widest(&self, member: &FittedMember) -> bool {
+        !self.members.iter().any(|other| member.is_special_case_of(other))
+    }
+
+    /// The stacked weights; none for a law that does not extrapolate, is left off its path, or is a special case of
+    /// another, unless nothing else is left.
     fn weights(&self, target: &Target) -> Vec<f64> {
         let rank = |member: &FittedMember| {
-            2 * usize::from(member.fitted.law != LawName::LOG_LOG) + usize::from(!member.is_off_path(target))
+            let left = member.is_off_path(target) && self.carried(member, target).is_none();
+            4 * member.rank() + 2 * usize::from(!left) + usize::from(self.is_widest(member))
         };
         let ranks: Vec<usize> = self.members.iter().map(rank).collect();
         let best = ranks.iter().copied().max().unwrap_or(0);
-        let count = ranks.iter().filter(|&&rank| rank == best).count() as f64;
-        ranks.iter().map(|&rank| if rank == best { 1.0 / count } else { 0.0 }).collect()
+        let speaks = |(rank, weight): (&usize, &f64)| if *rank == best { *weight } else { 0.0 };
+        let weights: Vec<f64> = ranks.iter().zip(&self.stacked).map(speaks).collect();
+        let total: f64 = weights.iter().sum();
+        weights.iter().map(|weight| weight / total).collect()
+    }
+
+    /// Takes weights and width from backtests on the same runs.
+    pub(crate) fn learn(&mut self, rolling: &Rolling) {
+        self.calibration = Calibration::from_errors(&rolling.errors);
+        let names: Vec<LawName> = self.members.iter().map(|m| m.fitted.law).collect();
+        let trials: Vec<Trial> = rolling.cuts.iter().map(|cut| cut.trial(&names)).collect();
+        self.stacked = stack(&trials, names.len());
     }
 
     fn doubts(&self, target: &Target, laws: &[LawPrediction], (decades, half_width): (f64, f64)) -> Vec<Doubt> {
         let mut doubts: Vec<Doubt> = self.contradiction(target).into_iter().collect();
-        let off = self.members.iter().filter(|m| m.is_off_path(target));
+        let off = self.members.iter().filter(|m| m.is_off_path(target) && self.carried(m, target).is_none());
         doubts.extend(off.map(|m| Doubt::OffPathTarget { law: m.fitted.law.to_string() }));
         if decades > 0.5 {
             let expected_error = crate::form_error::expected_error(decades) * self.calibration.factor;
@@ -177,9 +251,10 @@ impl Forecaster {
         (!agrees(6.0) && !by_the_runs).then_some(doubt)
     }
 
-    /// Compute-optimal N and D at a budget, where a law of size and data was fitted.
+    /// Compute-optimal N and D at a budget, by the first law of those with an optimum that extrapolates best.
     pub(crate) fn optimum(&self, flops: f64) -> Option<Optimum> {
-        let member = self.members.iter().find(|m| m.fitted.law == LawName::CHINCHILLA)?;
+        let able = self.members.iter().filter(|member| member.has_optimum());
+        let member = able.reduce(|best, next| if next.rank() > best.rank() { next } else { best })?;
         let fitted = &member.fitted;
         let product = flops / fitted.flops_per_product();
         let profile = fitted.profile(Functional::LogOptimalParams(math::ln(product)), self.level);
@@ -195,7 +270,11 @@ impl Forecaster {
             upper: params.lower.map(|lower| product / lower),
             level: self.level,
         };
-        Some(Optimum { params, tokens })
+        // Beyond what a number can hold there is no size to name.
+        let is_number = |size: &Estimate| {
+            size.estimate.is_finite() && size.estimate > 0.0 && size.standard_error.is_none_or(f64::is_finite)
+        };
+        (is_number(&params) && is_number(&tokens)).then_some(Optimum { params, tokens })
     }
 
     /// A target on the path at a budget; compute alone where no path was fitted.
@@ -208,6 +287,18 @@ impl Forecaster {
     /// The laws as fitted.
     pub(crate) fn laws(&self) -> impl Iterator<Item = &Fitted> {
         self.members.iter().map(|member| &member.fitted)
+    }
+}
+
+/// An estimate of a quantity so many times as large.
+fn scaled(estimate: Estimate, factor: f64) -> Estimate {
+    let by = |value: Option<f64>| value.map(|v| v * factor);
+    Estimate {
+        estimate: estimate.estimate * factor,
+        standard_error: by(estimate.standard_error),
+        lower: by(estimate.lower),
+        upper: by(estimate.upper),
+        level: estimate.level,
     }
 }
 

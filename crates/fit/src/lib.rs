@@ -9,51 +9,82 @@
 //! The only crate that knows argmin. No file, clock, environment or printing; random numbers only from a seed it was
 //! given; sums in fixed order, so that the number of threads changes nothing.
 
+mod allocation;
+mod approach;
 mod backtest;
 #[cfg(feature = "bench")]
 pub mod bench;
-#[allow(dead_code, reason = "for intervals to come; tested and timed by itself")]
+mod best_of;
 mod bootstrap;
+mod bootstrap_interval;
 mod certificate;
 mod check;
 mod cluster;
+mod compare;
 mod cross_check;
 mod crps;
+#[cfg(test)]
+mod curves;
+mod design;
 mod diagnose;
+mod emphasis;
 mod ensemble;
 mod error;
+mod evaluation;
+mod experience;
 mod falloff;
 mod fitted;
 mod forecast;
 mod forecaster;
 mod form_error;
+mod frontier;
 mod functional;
 mod grid;
+mod hyperparameters;
+mod interval_score;
 mod kernel;
 mod linear;
+mod multi_power;
 mod noise;
 mod objective;
+mod optimum;
 mod options;
 mod panels;
 mod path;
+mod prior;
 pub mod probe;
 mod problem;
 mod profile;
 #[cfg(test)]
 mod published;
+#[cfg(test)]
+mod published_fits;
 mod reach;
+#[cfg(test)]
+mod recovery;
 mod scale;
 mod seal;
 mod session;
 mod solve;
+mod stacking;
 mod start;
+mod vertex;
 
+pub use approach::{ApproachOptions, CurvePoint, TrainingCurve, approaches};
 pub use backtest::{BacktestMode, BacktestOptions, backtest};
+pub use best_of::{BestOfError, Reduced, best_of};
 pub use check::{Evidence, check};
+pub use compare::{CompareError, Recipe, compare};
+pub use crps::crps;
+pub use design::{Candidate, CandidateGrid, DesignError, DesignOptions, candidate_grid, design};
 pub use error::FitError;
 pub use forecast::{ForecastOptions, Target, forecast};
 pub use forescale_core::law::LawName;
-pub use options::{FitOptions, Objective, Starts};
+pub use hyperparameters::recommend;
+pub use interval_score::interval_score;
+pub use multi_power::{CurveScore, LossCurve, ScheduleFit, ScheduleOptions, StepLoss, fit_schedule};
+pub use optimum::{OptimumError, optimum};
+pub use options::{FitOptions, IntervalMethod, Objective, Starts};
 pub use panels::{PanelInput, panels};
 pub use reach::reach;
 pub use seal::{RegistrationDraft, SealError, register, score, verify};

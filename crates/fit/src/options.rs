@@ -46,6 +46,33 @@ pub enum Starts {
     Classic,
 }
 
+/// How an interval comes from a fit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IntervalMethod {
+    /// The rise of the objective as a value is held in place; no draws.
+    #[default]
+    Profile,
+    /// Refits to runs drawn with replacement.
+    Pairs,
+    /// Refits to clusters drawn with replacement, each with all of its runs.
+    Cluster,
+    /// Refits to the law's own losses with noise drawn anew, its scale drawn as well.
+    Parametric,
+}
+
+impl IntervalMethod {
+    /// The name as typed.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Profile => "profile",
+            Self::Pairs => "pairs",
+            Self::Cluster => "cluster",
+            Self::Parametric => "parametric",
+        }
+    }
+}
+
 /// What to fit, and how.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FitOptions {
@@ -57,18 +84,31 @@ pub struct FitOptions {
     pub starts: Starts,
     /// Level of the intervals, 0.9 for 90%.
     pub level: f64,
+    /// How intervals are found.
+    pub interval: IntervalMethod,
+    /// Refits of a bootstrap.
+    pub draws: u32,
+    /// Seed of a bootstrap.
+    pub seed: u64,
     /// Conventions the observations were made under; stated, not used.
     pub rules: Rules,
+    /// Loss an untrained model starts from, in the unit of the losses, where it is known (the corpus's unigram entropy):
+    /// laws that end there use it, and runs that are still near it are doubted.
+    pub start_level: Option<f64>,
 }
 
 impl Default for FitOptions {
     fn default() -> Self {
         Self {
-            laws: vec![LawName::POWER_LAW, LawName::CHINCHILLA],
+            laws: vec![LawName::POWER_LAW, LawName::CHINCHILLA, LawName::COUPLED],
             objective: Objective::default(),
             starts: Starts::default(),
             level: 0.9,
+            interval: IntervalMethod::default(),
+            draws: 1000,
+            seed: 0,
             rules: Rules { params: "matmul".to_owned(), flops: "exact".to_owned() },
+            start_level: None,
         }
     }
 }

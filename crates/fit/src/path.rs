@@ -35,7 +35,7 @@ pub(crate) fn path_of(observations: &[&Observation], form: &dyn LawForm) -> Resu
         return Ok(Path { points: on.collect(), vertices: false });
     }
     let points = vertices(observations);
-    if points.len() > form.parameters().len() {
+    if points.len() >= form.least_observations() {
         return Ok(Path { points, vertices: true });
     }
     let (wide, _) = budgets_with_spread(observations);
@@ -82,6 +82,11 @@ pub(crate) fn budgets_with_spread(observations: &[&Observation]) -> (usize, f64)
     (found, widest)
 }
 
+/// How far D/N reaches over all observations.
+pub(crate) fn overall_ratio_spread(observations: &[Observation]) -> f64 {
+    ratio_spread(&observations.iter().collect::<Vec<_>>()) * (1.0 + 1e-6)
+}
+
 fn ratio_spread(runs: &[&Observation]) -> f64 {
     let ratios = runs.iter().map(|o| o.tokens / o.params);
     let (low, high) = ratios.fold((f64::INFINITY, 0.0_f64), |(l, h), r| (l.min(r), h.max(r)));
@@ -112,11 +117,11 @@ fn left_aside(budget: &[&Observation], slope: f64) -> Vec<Exclusion> {
 }
 
 /// ln L with the drift of compute within the budget taken out.
-fn level(o: &Observation, slope: f64, log_flops: f64) -> f64 {
+pub(crate) fn level(o: &Observation, slope: f64, log_flops: f64) -> f64 {
     math::ln(o.loss) - slope * (math::ln(o.flops) - log_flops)
 }
 
-fn mean_log_flops(budget: &[&Observation]) -> f64 {
+pub(crate) fn mean_log_flops(budget: &[&Observation]) -> f64 {
     budget.iter().map(|o| math::ln(o.flops)).sum::<f64>() / budget.len() as f64
 }
 
@@ -177,7 +182,7 @@ pub(crate) fn overall_slope(observations: &[&Observation], factor: f64) -> Optio
 }
 
 /// How many values differ by more than 2%.
-fn distinct(values: impl Iterator<Item = f64>) -> usize {
+pub(crate) fn distinct(values: impl Iterator<Item = f64>) -> usize {
     let mut sorted: Vec<f64> = values.collect();
     sorted.sort_by(f64::total_cmp);
     sorted.dedup_by(|b, a| *b - *a < 0.02);
@@ -202,6 +207,13 @@ pub(crate) fn parabola(points: &[(f64, f64)]) -> Option<[f64; 3]> {
 /// How many budgets a path touches: compute values that differ by more than 2%.
 pub(crate) fn distinct_budgets(points: &[Observation]) -> usize {
     distinct(points.iter().map(|o| math::ln(o.flops)))
+}
+
+/// How far apart points lie in compute, decades; zero of none.
+pub(crate) fn decades(points: &[Observation]) -> f64 {
+    let flops = points.iter().map(|o| o.flops);
+    let (low, high) = flops.fold((f64::INFINITY, 0.0_f64), |(l, h), c| (l.min(c), h.max(c)));
+    if points.is_empty() { 0.0 } else { math::log10(high / low) }
 }
 
 /// Whether a run of N parameters and D tokens lies on the path: D/N within a factor of 2 of the path's own, carried on as
@@ -236,11 +248,8 @@ mod tests {
         let found = vertices(&all);
         assert_eq!(found.len(), 5);
         for vertex in found {
-            let best = forescale_core::law::chinchilla::Chinchilla::optimum(
-                &forescale_core::law::padded([406.4, 410.7, 1.69, 0.34, 0.28]),
-                vertex.flops,
-                6.0,
-            );
+            let natural = forescale_core::law::padded([406.4, 410.7, 1.69, 0.34, 0.28]);
+            let best = crate::LawName::CHINCHILLA.form().optimum(&natural, vertex.flops, 6.0).expect("an optimum");
             assert!((vertex.loss / best.loss - 1.0).abs() < 1e-3, "{} {}", vertex.loss, best.loss);
             assert!((vertex.params / best.params - 1.0).abs() < 0.1, "{} {}", vertex.params, best.params);
         }

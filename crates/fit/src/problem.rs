@@ -11,6 +11,7 @@ use crate::functional::Functional;
 use crate::kernel::Columns;
 use crate::linear::Matrix;
 use crate::objective::Cost;
+use crate::prior::Prior;
 
 /// One observation as the solver sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,6 +37,8 @@ pub(crate) struct FitProblem {
     pub(crate) samples: Vec<Sample>,
     pub(crate) cost: Cost,
     pub(crate) tether: Option<Tether>,
+    /// What is expected of the parameters before any sample is seen.
+    pub(crate) prior: Option<Prior>,
 }
 
 /// The objective at a θ, with what a Newton step needs.
@@ -59,14 +62,25 @@ impl FitProblem {
         let mean = |of: fn(&Observation) -> f64| {
             observations.iter().map(|o| math::ln(of(o))).sum::<f64>() / observations.len().max(1) as f64
         };
-        let centre =
-            Centre { log_params: mean(|o| o.params), log_tokens: mean(|o| o.tokens), log_flops: mean(|o| o.flops) };
+        let centre = Centre {
+            log_params: mean(|o| o.params),
+            log_tokens: mean(|o| o.tokens),
+            log_flops: mean(|o| o.flops),
+            log_start: None,
+        };
         let sample = |o: &&Observation| Sample {
-            at: centre.position(o.params, o.tokens, o.flops),
+            at: centre.position(o.params, o.tokens, o.flops).repeated(o.tokens, o.unique_tokens),
             log_loss: math::ln(o.loss),
             weight: o.weight * cost.leverage(o.loss),
         };
-        Self { form, centre, samples: observations.iter().map(sample).collect(), cost, tether: None }
+        Self { form, centre, samples: observations.iter().map(sample).collect(), cost, tether: None, prior: None }
+    }
+
+    /// The same problem where the loss that learning starts from may be known.
+    pub(crate) fn starting_at(mut self, start_level: Option<f64>) -> Self {
+        self.centre.log_start = start_level.map(math::ln);
+        self.samples.iter_mut().for_each(|sample| sample.at.log_start = self.centre.log_start);
+        self
     }
 
     /// Number of parameters.
@@ -173,12 +187,16 @@ impl<'a> Evaluator<'a> {
         system
     }
 
-    /// The objective and its derivatives under a cost, without a tether.
+    /// The objective and its derivatives under a cost, with what was expected and without a tether.
     pub(crate) fn untethered(&self, theta: &Theta, cost: Cost) -> System {
-        match &self.columns {
+        let mut system = match &self.columns {
             Some(columns) => columns.system(theta, cost),
             None => one_by_one(self.problem, theta, cost),
+        };
+        if let Some(prior) = &self.problem.prior {
+            prior.add_to(&mut system, theta);
         }
+        system
     }
 }
 

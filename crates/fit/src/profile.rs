@@ -45,6 +45,11 @@ impl Profile {
         Self { centre, standard_error, knots: rising(&knots) }
     }
 
+    /// From knots found otherwise.
+    pub(crate) fn of_knots(centre: f64, standard_error: Option<f64>, knots: Vec<(f64, f64)>) -> Self {
+        Self { centre, standard_error, knots: rising(&knots) }
+    }
+
     /// The value at a signed root, `None` past what the data rule out.
     pub(crate) fn bounded(&self, root: f64) -> Option<f64> {
         let (first, last) = (self.knots.first()?, self.knots.last()?);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use forescale_core::digest::json_digest;
 use forescale_core::estimate::Estimate;
-use forescale_core::law::Domain;
+use forescale_core::law::{Domain, LawName};
 use forescale_core::math;
 use forescale_core::observation::{Exclusion, ExclusionReason, Observation};
 use forescale_core::outcome::{Diagnosis, FIT_SCHEMA, FitReport, FittedLaw, Inputs, ObjectiveValue};
@@ -12,15 +12,15 @@ use forescale_core::run::Role;
 use rayon::prelude::*;
 
 use crate::certificate::{certificate, uncertified};
-use crate::diagnose::{Doubt, doubts_of_fit};
-use crate::fitted::{Fitted, fit_law_from, validate};
+use crate::diagnose::{Doubt, doubt_of_exclusions, doubts_of_fit, doubts_of_runs};
+use crate::fitted::{Fitted, fit_law, validate};
 use crate::functional::Functional;
 use crate::profile::Profile;
 use crate::{FitError, FitOptions, objective, path};
 
 /// Fits each law asked for to each group of runs.
 ///
-/// Each law starts from 6 exponents per falling term (36 starts for Chinchilla), floor and amplitudes projected out, and
+/// Each law proposes its own starts (Chinchilla 36: 6 exponents per falling term, floor and amplitudes projected out), and
 /// every start is polished. Groups are fitted apart. A law that a group's runs cannot carry is an error only when no law
 /// asked for can be fitted to that group; otherwise its refusal is a diagnosis on the group's other fits.
 ///
@@ -39,10 +39,13 @@ pub fn fit(
     for (group, runs) in groups {
         let named = |error| if several { FitError::in_group(group.as_deref(), error) } else { error };
         let (fitted, refusals) = fit_group(&runs, options).map_err(named)?;
+        let mut of_runs: Vec<Diagnosis> = doubts_of_runs(&runs).iter().map(Doubt::diagnosis).collect();
+        of_runs.extend(doubt_of_exclusions(exclusions, runs.len()).map(|doubt| doubt.diagnosis()));
         for law in fitted {
             let mut entry = describe(&law, &runs, options);
             entry.group.clone_from(&group);
             entry.excluded.extend(exclusions.iter().cloned());
+            entry.diagnoses.extend(of_runs.iter().cloned());
             entry.diagnoses.extend(refusals.iter().cloned());
             fits.push(entry);
         }
@@ -69,9 +72,18 @@ pub(crate) fn fit_group(
     runs: &[&Observation],
     options: &FitOptions,
 ) -> Result<(Vec<Fitted>, Vec<Diagnosis>), FitError> {
+    fit_group_by(fit_law, runs, options)
+}
+
+/// The same by another way of fitting one law.
+pub(crate) fn fit_group_by(
+    fit_law: fn(LawName, &[&Observation], &FitOptions) -> Result<Fitted, FitError>,
+    runs: &[&Observation],
+    options: &FitOptions,
+) -> Result<(Vec<Fitted>, Vec<Diagnosis>), FitError> {
     let (mut fitted, mut refusals, mut first) = (Vec::new(), Vec::new(), None);
     for &law in &options.laws {
-        match fit_law_from(law, runs, options.objective, options.starts) {
+        match fit_law(law, runs, options).and_then(|found| found.with_refits(options)) {
             Ok(found) => fitted.push(found),
             Err(error) => {
                 refusals.push(Doubt::LawRefused { law: law.to_string(), error: error.clone() }.diagnosis());
@@ -99,6 +111,7 @@ fn describe(fitted: &Fitted, runs: &[&Observation], options: &FitOptions) -> Fit
         group: None,
         law: fitted.law.to_string(),
         rule: options.rules.clone(),
+        interval: Some(options.interval.name().to_owned()),
         n: fitted.points.len() as u64,
         vertices_of: fitted.vertices.then_some(runs.len() as u64),
         excluded: not_used(fitted, runs),

@@ -6,6 +6,7 @@
 //!
 //! A plot is one file in `plot/` and one line in its list. A page is one file that needs no network and no script.
 
+pub mod answers;
 pub mod format;
 mod headline;
 mod html;

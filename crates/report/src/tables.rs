@@ -93,12 +93,17 @@ pub(crate) fn backtest_summary(report: &BacktestReport) -> Table {
         ("median error", Right),
         ("mean error", Right),
         ("inside 90%", Right),
+        ("width", Right),
+        ("interval score", Right),
         ("CRPS", Right),
     ]);
+    let told = |share: Option<f64>| share.map_or_else(|| "–".to_owned(), |share| format!("{:.2}%", 100.0 * share));
     for row in &report.summary {
         let errors = [row.median_abs_relative_error, row.mean_abs_relative_error].map(|e| format!("{:.2}%", 100.0 * e));
         let [median, mean] = errors;
-        table.push([times(row.ratio), row.n.to_string(), median, mean, percent(row.coverage_90), loss(row.crps)]);
+        let [width, score] = [row.mean_width_90, row.mean_interval_score_90].map(told);
+        let inside = percent(row.coverage_90);
+        table.push([times(row.ratio), row.n.to_string(), median, mean, inside, width, score, loss(row.crps)]);
     }
     table
 }

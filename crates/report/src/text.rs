@@ -9,6 +9,7 @@ use forescale_core::outcome::{
 };
 use forescale_core::probe::ProbeReport;
 
+use crate::answers;
 use crate::format::{count, interval, loss, percent, plain, scientific, signed_percent};
 use crate::headline::plural;
 use crate::probe;
@@ -30,10 +31,14 @@ pub fn fits(report: &FitReport) -> String {
 /// `forecast`: each target with intervals, what each law said, and doubts.
 #[must_use]
 pub fn forecast(forecast: &Forecast) -> String {
-    let mut text = forecast.targets.iter().map(target).collect::<Vec<_>>().join("\n");
+    let reached = forecast.reach.as_ref().map(|found| answers::reach(found) + "\n").unwrap_or_default();
+    let mut text = reached + &forecast.targets.iter().map(target).collect::<Vec<_>>().join("\n");
     if let Some(report) = &forecast.backtest {
         let _ =
             write!(text, "\nthe same method on runs already known:\n{}", tables::backtest_summary(report).to_text());
+    }
+    if let Some(found) = &forecast.answers {
+        text += &answers::beside(found);
     }
     text + &diagnoses(&forecast.diagnoses)
 }
@@ -172,7 +177,8 @@ fn place(target: &ForecastTarget) -> String {
     )
 }
 
-fn diagnoses(diagnoses: &[Diagnosis]) -> String {
+/// Doubts, each with its weight, code and hint.
+pub(crate) fn diagnoses(diagnoses: &[Diagnosis]) -> String {
     diagnoses.iter().fold(String::new(), |mut text, doubt| {
         let _ = write!(
             text,
@@ -224,6 +230,8 @@ mod tests {
         let answer = Forecast {
             schema: FORECAST_SCHEMA.to_owned(),
             targets: data.forecast.into_iter().collect(),
+            reach: None,
+            answers: None,
             backtest: data.backtest,
             diagnoses: data.diagnoses,
             inputs: inputs(),
@@ -246,6 +254,8 @@ mod tests {
         let answer = Forecast {
             schema: FORECAST_SCHEMA.to_owned(),
             targets: target,
+            reach: None,
+            answers: None,
             backtest: None,
             diagnoses: Vec::new(),
             inputs: inputs(),

@@ -14,6 +14,7 @@
 //!
 //! It trains nothing, fits no law and never judges a loss: a number is kept, moved and counted here, not believed.
 
+pub mod hardware;
 pub mod import;
 pub mod launch;
 mod nearest;
@@ -26,6 +27,7 @@ mod spiked;
 pub mod store;
 pub mod template;
 
+pub use hardware::{DEFAULT_HARDWARE, HARDWARE_FILE, default_hardware, parse_hardware, read_hardware};
 pub use import::{Table, TableError, TableOptions, read_table};
 pub use launch::{LaunchError, LaunchEvent, LaunchSummary, Launcher, LocalLauncher, Task};
 pub use observe::observe;

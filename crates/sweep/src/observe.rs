@@ -7,7 +7,7 @@ use forescale_core::count::FlopsRule;
 use forescale_core::observation::{Exclusion, ExclusionReason, Observation, Selection, Training};
 use forescale_core::quantity::LossUnit;
 use forescale_core::record::{Metric, RunRecord};
-use forescale_core::run::Role;
+use forescale_core::run::{Parametrization, Role, ScheduleKind};
 
 use crate::seed_noise::seed_noise;
 
@@ -61,8 +61,36 @@ fn observation(record: &RunRecord, selection: &Selection) -> Result<Observation,
         seed: Some(record.config.seed),
         eval_set_digest: Some(metric.eval_set_digest.clone()),
         unique_tokens: None,
-        training: Training::default(),
+        training: training(record, metric),
     })
+}
+
+/// How a run was trained, as its record tells it.
+fn training(record: &RunRecord, metric: &Metric) -> Training {
+    let (optimizer, counts) = (&record.config.optimizer, &record.parameters);
+    let schedule = match optimizer.schedule {
+        ScheduleKind::Linear => "linear",
+        ScheduleKind::Cosine => "cosine",
+        ScheduleKind::WarmupStableDecay => "warmup_stable_decay",
+    };
+    Training {
+        learning_rate: Some(optimizer.learning_rate),
+        rate_follows_width: Some(optimizer.parametrization == Parametrization::Mup),
+        batch_tokens: Some(record.batch_tokens as f64),
+        steps: Some(record.steps as f64),
+        warmup_steps: Some(optimizer.warmup_steps as f64),
+        schedule: Some(schedule.to_owned()),
+        is_final: Some(record.is_final),
+        spiked: Some(record.spikes > 0),
+        tokenizer_digest: Some(metric.tokenizer_digest.clone()),
+        eval_tokens: Some(metric.n as f64),
+        embedding_params: Some(counts.embedding as f64),
+        head_params: Some(counts.head as f64),
+        total_params: Some(counts.total as f64),
+        flops_6nd: Some(record.flops.six_nd),
+        flops_kaplan: Some(record.flops.kaplan),
+        flops_exact: Some(record.flops.exact),
+    }
 }
 
 /// Whether a fit may see a run, whatever is measured of it.

@@ -3,8 +3,8 @@
 use anyhow::{Context as _, bail};
 use forescale_core::outcome::{ForecastStatus, ForecastTarget};
 use forescale_fit::Target;
-use forescale_report::format;
 
+use crate::answers::answer;
 use crate::args::ForecastArgs;
 use crate::exit::Answer;
 use crate::output;
@@ -15,14 +15,11 @@ pub(crate) fn run(args: &ForecastArgs) -> anyhow::Result<Answer> {
     let material = Material::open(&args.source, &args.table)?;
     material.say_notes();
     let options = material.forecast_options(&args.law)?;
-    let forecast = match &args.reach {
+    let mut forecast = match &args.reach {
         Some(text) => forescale_fit::reach(&material.observations, parse_reach(text)?, &options)?,
         None => material.forecast(&material.targets_or_own(targets)?, &options)?,
     };
-    if let Some(text) = &args.reach {
-        let budget = forecast.targets.first().map_or(0.0, |target| target.flops);
-        output::say(&format!("a compute-optimal run of {} FLOPs is forecast to reach {text}", format::flops(budget)));
-    }
+    forecast.answers = answer(&material, args, &options, &forecast)?;
     output::either(args.json, &forecast, forescale_report::text::forecast)?;
     let refused = |target: &ForecastTarget| target.status == ForecastStatus::Refused;
     Ok(if forecast.targets.iter().all(refused) { Answer::None } else { Answer::Yes })

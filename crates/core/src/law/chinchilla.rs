@@ -1,7 +1,10 @@
 //! L(N, D) = E + A·N^−α + B·D^−β: loss against size and data.
 
+use super::optimum::Balance;
+use super::projection::{EXPONENTS, Projection};
+use super::sum::{Term, response_of_sum};
 use super::{
-    Centre, Coordinate, Domain, FallingTerm, FallingTerms, LawForm, Parameter, Position, Response, Term, Theta, amplitude, exponent, floor, padded, response_of_sum,
+    Centre, Coordinate, Domain, FallingTerm, FallingTerms, LawForm, Parameter, Position, Response, Sample, Theta, amplitude, as_it_is, exponent, floor, moved, padded,
 };
 use crate::math;
 
@@ -35,34 +38,7 @@ pub struct Chinchilla;
 
 static PARAMETERS: [Parameter; 5] = [amplitude("A"), amplitude("B"), floor("E"), exponent("alpha"), exponent("beta")];
 
-/// The best size and data for a budget, and the loss there.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct OptimalPoint {
-    /// N*.
-    pub params: f64,
-    /// D*.
-    pub tokens: f64,
-    /// L(N*, D*).
-    pub loss: f64,
-}
-
 impl Chinchilla {
-    /// N*, D* and the loss on the frontier, where C = `flops_per_product` × N × D.
-    ///
-    /// # Formula
-    ///
-    /// G = (αA/βB)^{1/(α+β)}, N* = G·(C/k)^{β/(α+β)}, D* = (C/k)/N*, with k = 6 under 6ND.
-    #[must_use]
-    pub fn optimum(natural: &Theta, flops: f64, flops_per_product: f64) -> OptimalPoint {
-        let [a, b, e, alpha, beta, _] = *natural;
-        let log_product = math::ln(flops / flops_per_product);
-        let log_g = math::ln(alpha * a / (beta * b)) / (alpha + beta);
-        let log_params = log_g + log_product * beta / (alpha + beta);
-        let log_tokens = log_product - log_params;
-        let loss = e + a * math::exp(-alpha * log_params) + b * math::exp(-beta * log_tokens);
-        OptimalPoint { params: math::exp(log_params), tokens: math::exp(log_tokens), loss }
-    }
-
     /// The exponent γ = αβ/(α+β) with which loss falls to the floor along the frontier.
     #[must_use]
     pub fn frontier_exponent(natural: &Theta) -> f64 {
@@ -102,37 +78,34 @@ impl LawForm for Chinchilla {
         response_of_sum(Some((theta[2], 2)), &terms)
     }
 
-    fn natural(&self, theta: &Theta, centre: &Centre) -> Theta {
-        let [a, b, e, alpha, beta, _] = *theta;
-        padded([math::exp(a + alpha * centre.log_params), math::exp(b + beta * centre.log_tokens), e, alpha, beta])
-    }
-
     fn internal(&self, natural: &Theta, centre: &Centre) -> Theta {
         let [a, b, e, alpha, beta, _] = *natural;
         padded([math::ln(a) - alpha * centre.log_params, math::ln(b) - beta * centre.log_tokens, e, alpha, beta])
     }
 
-    fn natural_gradient(&self, index: usize, centre: &Centre) -> Theta {
-        let mut gradient = Theta::default();
-        gradient[index] = 1.0;
+    fn published(&self, index: usize, theta: &Theta, centre: &Centre) -> (f64, Theta) {
         match index {
-            0 => gradient[3] = centre.log_params,
-            1 => gradient[4] = centre.log_tokens,
-            _ => {}
+            0 => moved(theta, 0, 3, centre.log_params),
+            1 => moved(theta, 1, 4, centre.log_tokens),
+            _ => as_it_is(theta, index),
         }
-        gradient
     }
 
-    fn basis(&self, exponents: [f64; 2], at: &Position) -> [f64; 2] {
-        [math::exp(-exponents[0] * at.log_params), math::exp(-exponents[1] * at.log_tokens)]
+    fn starts(&self, samples: &[Sample]) -> Vec<Theta> {
+        let projection = Projection::onto(samples, true);
+        let start = |alpha: f64, beta: f64| {
+            let linear = projection.solve(|at| [-alpha * at.log_params, -beta * at.log_tokens].map(math::exp));
+            let [a, b] = linear.log_amplitudes;
+            padded([a, b, linear.floor, alpha, beta])
+        };
+        EXPONENTS.iter().flat_map(|&alpha| EXPONENTS.map(|beta| start(alpha, beta))).collect()
     }
 
-    fn start(&self, exponents: [f64; 2], log_amplitudes: [f64; 2], floor: f64) -> Theta {
-        padded([log_amplitudes[0], log_amplitudes[1], floor, exponents[0], exponents[1]])
-    }
-
-    fn terms(&self) -> usize {
-        2
+    fn log_optimal_params(&self, theta: &Theta, centre: &Centre, log_product: f64) -> Option<(f64, Theta)> {
+        let [a, b, _, alpha, beta, _] = *theta;
+        let balance = Balance { log_amplitudes: [a, b], exponents: [alpha, beta], kappa: 1.0 };
+        let (value, [by_a, by_b, by_alpha, by_beta, ..]) = balance.log_params(centre, log_product);
+        Some((value, padded([by_a, by_b, 0.0, by_alpha, by_beta])))
     }
 
     fn falling_terms(&self) -> Option<FallingTerms> {
@@ -147,7 +120,7 @@ mod tests {
     const GOPHER_FLOPS: f64 = 5.76e23;
 
     fn tokens_per_parameter(natural: Theta) -> f64 {
-        let best = Chinchilla::optimum(&natural, GOPHER_FLOPS, 6.0);
+        let best = Chinchilla.optimum(&natural, GOPHER_FLOPS, 6.0).expect("an optimum");
         best.tokens / best.params
     }
 
@@ -169,21 +142,10 @@ mod tests {
         // The Huber optimum of Epoch AI's 240 points by damped Gauss-Newton in SciPy; N* 7.3190e10, D* 1.3116e12,
         // L* 1.973912, frontier exponent 0.178483.
         let natural = padded([477.825_909, 2_143.417_245, 1.817_218_10, 0.347_310_50, 0.367_172_43]);
-        let best = Chinchilla::optimum(&natural, GOPHER_FLOPS, 6.0);
+        let best = Chinchilla.optimum(&natural, GOPHER_FLOPS, 6.0).expect("an optimum");
         assert!((best.params / 7.3190e10 - 1.0).abs() < 1e-4, "{}", best.params);
         assert!((best.tokens / 1.3116e12 - 1.0).abs() < 1e-4, "{}", best.tokens);
         assert!((best.loss - 1.973_912).abs() < 5e-7, "{}", best.loss);
         assert!((Chinchilla::frontier_exponent(&natural) - 0.178_483).abs() < 5e-7);
-    }
-
-    #[test]
-    fn no_other_split_of_the_budget_is_better_than_the_optimum() {
-        let natural = padded([406.4, 410.7, 1.69, 0.34, 0.28]);
-        let best = Chinchilla::optimum(&natural, 1e21, 6.0);
-        let theta = Chinchilla.internal(&natural, &Centre::ONE);
-        for shift in [0.5, 0.9, 1.1, 2.0] {
-            let at = Centre::ONE.position(best.params * shift, best.tokens / shift, 1e21);
-            assert!(math::exp(Chinchilla.log_loss(&theta, &at)) > best.loss);
-        }
     }
 }

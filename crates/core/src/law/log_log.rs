@@ -1,7 +1,9 @@
 //! L(C) = a·C^−b: a straight line in log–log, without a floor.
 
+use super::projection::{EXPONENTS, Projection};
+use super::sum::{Term, response_of_sum};
 use super::{
-    Centre, Coordinate, Domain, FallingTerm, FallingTerms, LawForm, Parameter, Position, Response, Term, Theta, amplitude, exponent, padded, response_of_sum,
+    Centre, Coordinate, Domain, FallingTerm, FallingTerms, LawForm, Parameter, Position, Response, Sample, Theta, amplitude, as_it_is, exponent, moved, padded,
 };
 use crate::math;
 
@@ -40,6 +42,10 @@ impl LawForm for LogLog {
         "log_log"
     }
 
+    fn aliases(&self) -> &'static [&'static str] {
+        &["m1"]
+    }
+
     fn formula(&self) -> &'static str {
         "L(C) = a·C^-b"
     }
@@ -60,33 +66,21 @@ impl LawForm for LogLog {
         response_of_sum(None, &[Term::at(theta, 0, 1, at.log_flops)])
     }
 
-    fn natural(&self, theta: &Theta, centre: &Centre) -> Theta {
-        padded([math::exp(theta[0] + theta[1] * centre.log_flops), theta[1]])
-    }
-
     fn internal(&self, natural: &Theta, centre: &Centre) -> Theta {
         padded([math::ln(natural[0]) - natural[1] * centre.log_flops, natural[1]])
     }
 
-    fn natural_gradient(&self, index: usize, centre: &Centre) -> Theta {
-        let mut gradient = Theta::default();
-        gradient[index] = 1.0;
-        if index == 0 {
-            gradient[1] = centre.log_flops;
-        }
-        gradient
+    fn published(&self, index: usize, theta: &Theta, centre: &Centre) -> (f64, Theta) {
+        if index == 0 { moved(theta, 0, 1, centre.log_flops) } else { as_it_is(theta, index) }
     }
 
-    fn basis(&self, exponents: [f64; 2], at: &Position) -> [f64; 2] {
-        [math::exp(-exponents[0] * at.log_flops), 0.0]
-    }
-
-    fn start(&self, exponents: [f64; 2], log_amplitudes: [f64; 2], _floor: f64) -> Theta {
-        padded([log_amplitudes[0], exponents[0]])
-    }
-
-    fn terms(&self) -> usize {
-        1
+    fn starts(&self, samples: &[Sample]) -> Vec<Theta> {
+        let projection = Projection::onto(samples, false);
+        let start = |b: f64| {
+            let linear = projection.solve(|at| [math::exp(-b * at.log_flops)]);
+            padded([linear.log_amplitudes[0], b])
+        };
+        EXPONENTS.map(start).to_vec()
     }
 
     fn falling_terms(&self) -> Option<FallingTerms> {

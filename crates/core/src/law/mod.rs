@@ -8,8 +8,15 @@
 //!
 //! Adding a law is one new file and one line in the list at the end of this module.
 
-use core::fmt;
-use core::str::FromStr;
+mod join;
+pub mod multi_power;
+mod name;
+mod optimum;
+mod projection;
+mod sum;
+
+pub use name::{LawName, UnknownLaw};
+pub use optimum::OptimalPoint;
 
 use crate::math;
 
@@ -32,7 +39,7 @@ pub const fn padded<const COUNT: usize>(values: [f64; COUNT]) -> Theta {
 }
 
 /// Where a law is evaluated: logarithms of N, D and C, less those of a centre.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Position {
     /// ln N − ln N₀.
     pub log_params: f64,
@@ -40,10 +47,23 @@ pub struct Position {
     pub log_tokens: f64,
     /// ln C − ln C₀.
     pub log_flops: f64,
+    /// Logarithm of the loss that learning starts from, where it was measured.
+    pub log_start: Option<f64>,
+    /// ln(D/U): how often the data were seen, 0 where each token was seen once.
+    pub log_repeats: f64,
 }
 
-/// The point that positions are measured from.
-#[derive(Clone, Copy, Debug, PartialEq)]
+impl Position {
+    /// The same position of a run of D tokens, `unique` of them distinct; none stands for all.
+    #[must_use]
+    pub fn repeated(self, tokens: f64, unique: Option<f64>) -> Self {
+        let log_repeats = unique.map_or(0.0, |unique| math::ln(tokens / unique).max(0.0));
+        Self { log_repeats, ..self }
+    }
+}
+
+/// The point that positions are measured from, and what all positions of a family share.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Centre {
     /// ln N₀.
     pub log_params: f64,
@@ -51,6 +71,8 @@ pub struct Centre {
     pub log_tokens: f64,
     /// ln C₀.
     pub log_flops: f64,
+    /// Logarithm of the loss that learning starts from, where it was measured: a corpus's unigram entropy.
+    pub log_start: Option<f64>,
 }
 
 impl Centre {
@@ -61,11 +83,24 @@ impl Centre {
             log_params: math::ln(params) - self.log_params,
             log_tokens: math::ln(tokens) - self.log_tokens,
             log_flops: math::ln(flops) - self.log_flops,
+            log_start: self.log_start,
+            log_repeats: 0.0,
         }
     }
 
     /// The centre that leaves everything where it is: N₀ = D₀ = C₀ = 1.
-    pub const ONE: Self = Self { log_params: 0.0, log_tokens: 0.0, log_flops: 0.0 };
+    pub const ONE: Self = Self { log_params: 0.0, log_tokens: 0.0, log_flops: 0.0, log_start: None };
+}
+
+/// A run as a law's starts see it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sample {
+    /// Where it lies.
+    pub at: Position,
+    /// ln L observed.
+    pub log_loss: f64,
+    /// How much it counts.
+    pub weight: f64,
 }
 
 /// A predicted log loss with its first and second derivatives by θ.
@@ -110,6 +145,46 @@ pub struct Parameter {
     pub upper: f64,
     /// Whether it is the irreducible loss.
     pub is_floor: bool,
+}
+
+/// The least that a law can be fitted to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Needs {
+    /// Observations.
+    pub observations: usize,
+    /// Distinct budgets.
+    pub budgets: usize,
+    /// Budgets within which D/N varies enough to tell N from D.
+    pub spread_budgets: usize,
+    /// How far D/N must reach over all observations, as a factor; 0 where it does not matter.
+    pub ratio_spread: f64,
+    /// Whether some observations must have seen data more than once.
+    pub repeats: bool,
+    /// Decades of compute.
+    pub decades: f64,
+    /// Whether the loss that learning starts from must be known.
+    pub start_level: bool,
+}
+
+impl Needs {
+    /// What any law of a domain needs: one observation more than it has parameters; for a law of compute as many budgets
+    /// as parameters, for one of size and data two budgets that tell N from D.
+    #[must_use]
+    pub const fn of(domain: Domain, parameters: usize) -> Self {
+        let (budgets, spread_budgets) = match domain {
+            Domain::Compute => (parameters, 0),
+            Domain::SizeAndData => (0, 2),
+        };
+        Self {
+            observations: parameters + 1,
+            budgets,
+            spread_budgets,
+            ratio_spread: 0.0,
+            repeats: false,
+            decades: 0.0,
+            start_level: false,
+        }
+    }
 }
 
 /// Which coordinate of a [`Position`] a term falls in.
@@ -160,6 +235,11 @@ pub trait LawForm: Sync {
     /// Name as typed: `power_law`.
     fn name(&self) -> &'static str;
 
+    /// Other names it is typed by.
+    fn aliases(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// The formula, for a reader.
     fn formula(&self) -> &'static str;
 
@@ -175,23 +255,46 @@ pub trait LawForm: Sync {
     /// ln L at a position, with derivatives.
     fn response(&self, theta: &Theta, at: &Position) -> Response;
 
-    /// The parameters as published, from θ measured at a centre.
-    fn natural(&self, theta: &Theta, centre: &Centre) -> Theta;
+    /// Parameter `index` as published, from θ measured at a centre, with its gradient by θ: its logarithm where it is
+    /// [`Scale::Logarithmic`].
+    fn published(&self, index: usize, theta: &Theta, centre: &Centre) -> (f64, Theta);
 
     /// θ at a centre, from parameters as published.
     fn internal(&self, natural: &Theta, centre: &Centre) -> Theta;
 
-    /// The gradient of parameter `index` by θ: of its logarithm where it is [`Scale::Logarithmic`].
-    fn natural_gradient(&self, index: usize, centre: &Centre) -> Theta;
+    /// Where a fit starts: several points, far enough apart that their agreement means something.
+    fn starts(&self, samples: &[Sample]) -> Vec<Theta>;
 
-    /// For fixed exponents the loss is linear: a floor (where there is one) plus amplitudes times these factors.
-    fn basis(&self, exponents: [f64; 2], at: &Position) -> [f64; 2];
+    /// ln N* of the best split of N·D = exp(`log_product`) with its gradient by θ; `None` for a law without one.
+    fn log_optimal_params(&self, _theta: &Theta, _centre: &Centre, _log_product: f64) -> Option<(f64, Theta)> {
+        None
+    }
 
-    /// θ for given exponents, logarithms of the amplitudes at the centre, and floor.
-    fn start(&self, exponents: [f64; 2], log_amplitudes: [f64; 2], floor: f64) -> Theta;
+    /// The parameters as published, from θ measured at a centre.
+    fn natural(&self, theta: &Theta, centre: &Centre) -> Theta {
+        let mut natural = Theta::default();
+        for (index, parameter) in self.parameters().iter().enumerate() {
+            let (value, _) = self.published(index, theta, centre);
+            natural[index] = if parameter.scale == Scale::Logarithmic { math::exp(value) } else { value };
+        }
+        natural
+    }
 
-    /// Number of terms that fall with scale: amplitudes and exponents.
-    fn terms(&self) -> usize;
+    /// N*, D* and the loss on the frontier, where C = `flops_per_product` × N × D; `None` for a law without an optimum.
+    fn optimum(&self, natural: &Theta, flops: f64, flops_per_product: f64) -> Option<OptimalPoint> {
+        optimum::optimal_point(self, natural, flops, flops_per_product)
+    }
+
+    /// The least it can be fitted to.
+    fn needs(&self) -> Needs {
+        Needs::of(self.domain(), self.parameters().len())
+    }
+
+    /// Whether its word counts beyond the data while another law is there to speak: not where it leaves the floor out, or
+    /// bends wherever the data ask it to.
+    fn extrapolates(&self) -> bool {
+        self.has_floor()
+    }
 
     /// The law as a floor plus one or two falling terms, where it is exactly that and nothing else; `None` otherwise. A
     /// solver then evaluates eight observations at once, by formulas of its own that agree with [`LawForm::response`].
@@ -204,121 +307,25 @@ pub trait LawForm: Sync {
         self.parameters().iter().any(|parameter| parameter.is_floor)
     }
 
-    /// The fewest observations it can be fitted to: one more than it has parameters.
+    /// The fewest observations it can be fitted to.
     fn least_observations(&self) -> usize {
-        self.parameters().len() + 1
+        self.needs().observations
     }
 }
 
-/// The name of a law in the list: always one that exists.
-#[derive(Clone, Copy)]
-pub struct LawName(&'static dyn LawForm);
-
-impl LawName {
-    /// L(C) = aC^-b + c.
-    pub const POWER_LAW: Self = Self(&power_law::PowerLaw);
-    /// L(C) = aC^-b, for comparison.
-    pub const LOG_LOG: Self = Self(&log_log::LogLog);
-    /// L(N, D) = E + AN^-α + BD^-β.
-    pub const CHINCHILLA: Self = Self(&chinchilla::Chinchilla);
-
-    /// All laws.
-    #[must_use]
-    pub fn all() -> Vec<Self> {
-        LAWS.iter().copied().map(Self).collect()
-    }
-
-    /// The law's shape.
-    #[must_use]
-    pub fn form(self) -> &'static dyn LawForm {
-        self.0
-    }
-
-    /// The name as typed.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        self.0.name()
-    }
+/// A published value that is one coordinate plus `factor` times another: an amplitude moved back from the centre.
+fn moved(theta: &Theta, index: usize, other: usize, factor: f64) -> (f64, Theta) {
+    let mut gradient = Theta::default();
+    gradient[other] = factor;
+    gradient[index] = 1.0;
+    (theta[index] + factor * theta[other], gradient)
 }
 
-impl PartialEq for LawName {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str()
-    }
-}
-
-impl Eq for LawName {}
-
-impl fmt::Debug for LawName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl fmt::Display for LawName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// A law was asked for that is not in the list.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("`{name}` is not a law\n\nhint: use one of {known}")]
-pub struct UnknownLaw {
-    /// What was asked for.
-    pub name: String,
-    /// The names there are.
-    pub known: String,
-}
-
-impl FromStr for LawName {
-    type Err = UnknownLaw;
-
-    fn from_str(name: &str) -> Result<Self, UnknownLaw> {
-        Self::all().into_iter().find(|law| law.as_str() == name).ok_or_else(|| UnknownLaw {
-            name: name.to_owned(),
-            known: LAWS.iter().map(|law| format!("`{}`", law.name())).collect::<Vec<_>>().join(", "),
-        })
-    }
-}
-
-/// One falling term exp(log_amplitude − exponent × x), and where its two parameters stand in θ.
-struct Term {
-    amplitude_index: usize,
-    exponent_index: usize,
-    value: f64,
-    x: f64,
-}
-
-impl Term {
-    fn at(theta: &Theta, amplitude_index: usize, exponent_index: usize, x: f64) -> Self {
-        let value = math::exp(theta[amplitude_index] - theta[exponent_index] * x);
-        Self { amplitude_index, exponent_index, value, x }
-    }
-}
-
-/// The response of a loss that is a floor plus falling terms; `floor` is the floor's value and place in θ.
-fn response_of_sum(floor: Option<(f64, usize)>, terms: &[Term]) -> Response {
-    let loss = floor.map_or(0.0, |(value, _)| value) + terms.iter().map(|term| term.value).sum::<f64>();
-    let mut response = Response { log_loss: math::ln(loss), ..Response::default() };
-    for term in terms {
-        let (a, b, share) = (term.amplitude_index, term.exponent_index, term.value / loss);
-        response.gradient[a] = share;
-        response.gradient[b] = -term.x * share;
-        response.hessian[a][a] = share;
-        response.hessian[a][b] = -term.x * share;
-        response.hessian[b][a] = -term.x * share;
-        response.hessian[b][b] = term.x * term.x * share;
-    }
-    if let Some((_, index)) = floor {
-        response.gradient[index] = 1.0 / loss;
-    }
-    for i in 0..MAX_PARAMETERS {
-        for j in 0..MAX_PARAMETERS {
-            response.hessian[i][j] -= response.gradient[i] * response.gradient[j];
-        }
-    }
-    response
+/// A published value that is a coordinate itself.
+fn as_it_is(theta: &Theta, index: usize) -> (f64, Theta) {
+    let mut gradient = Theta::default();
+    gradient[index] = 1.0;
+    (theta[index], gradient)
 }
 
 const fn amplitude(symbol: &'static str) -> Parameter {
@@ -345,18 +352,44 @@ macro_rules! laws {
 laws! {
     power_law::PowerLaw,
     log_log::LogLog,
+    m3::M3,
+    m4::M4,
+    m4_pinned::M4Pinned,
+    bnsl::Bnsl,
     chinchilla::Chinchilla,
+    coupled::Coupled,
+    kaplan::Kaplan,
+    gadre::Gadre,
+    data_constrained::DataConstrained,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const HERE: Position = Position { log_params: 0.7, log_tokens: -1.3, log_flops: 2.1 };
-    const CENTRE: Centre = Centre { log_params: 11.0, log_tokens: 14.0, log_flops: 27.0 };
+    const START: Option<f64> = Some(1.3);
+    const HERE: Position =
+        Position { log_params: 0.7, log_tokens: -1.3, log_flops: 2.1, log_start: START, log_repeats: 0.8 };
+    const CENTRE: Centre = Centre { log_params: 11.0, log_tokens: 14.0, log_flops: 27.0, log_start: START };
 
-    fn example(law: LawName) -> Theta {
-        law.form().start([0.31, 0.42], [-0.4, -0.9], if law.form().has_floor() { 1.1 } else { 0.0 })
+    /// Ten runs of a law with every kind of bend, to start from.
+    fn samples() -> Vec<Sample> {
+        let sample = |i: i32| {
+            let [x, y] = [0.9 * f64::from(i - 5), if i % 3 == 0 { 1.1 } else { -0.4 * f64::from(i - 4) }];
+            let at = Position { log_params: x, log_tokens: y, log_flops: x + y, log_start: START, log_repeats: 0.0 };
+            Sample { at, log_loss: math::ln(1.1 + 0.6 * math::exp(-0.3 * x) + 0.4 * math::exp(-0.4 * y)), weight: 1.0 }
+        };
+        (0..10).map(sample).collect()
+    }
+
+    /// Starts of a law, each moved off any round number or bound.
+    fn examples(law: LawName) -> Vec<Theta> {
+        let off = |mut theta: Theta| {
+            let parameters = law.form().parameters();
+            theta.iter_mut().take(parameters.len()).enumerate().for_each(|(i, t)| *t += 0.017 * (i + 1) as f64);
+            theta
+        };
+        law.form().starts(&samples()).into_iter().map(off).collect()
     }
 
     fn shifted(theta: &Theta, index: usize, step: f64) -> Theta {
@@ -368,16 +401,20 @@ mod tests {
     #[test]
     fn gradients_and_hessians_agree_with_finite_differences() {
         for law in LawName::all() {
-            let (form, theta) = (law.form(), example(law));
-            let response = form.response(&theta, &HERE);
-            assert!((response.log_loss - form.log_loss(&theta, &HERE)).abs() < 1e-14);
-            for i in 0..form.parameters().len() {
-                let [up, down] = [1e-5, -1e-5].map(|step| form.response(&shifted(&theta, i, step), &HERE));
-                let slope = (up.log_loss - down.log_loss) / 2e-5;
-                assert!((slope - response.gradient[i]).abs() < 1e-8, "{law} {i}");
-                for j in 0..form.parameters().len() {
-                    let bend = (up.gradient[j] - down.gradient[j]) / 2e-5;
-                    assert!((bend - response.hessian[i][j]).abs() < 1e-7, "{law} {i} {j}");
+            let form = law.form();
+            for theta in examples(law) {
+                let response = form.response(&theta, &HERE);
+                assert!((response.log_loss - form.log_loss(&theta, &HERE)).abs() < 1e-13, "{law} {theta:?}");
+                for i in 0..form.parameters().len() {
+                    let [up, down] = [1e-5, -1e-5].map(|step| form.response(&shifted(&theta, i, step), &HERE));
+                    let slope = (up.log_loss - down.log_loss) / 2e-5;
+                    let scale = 1.0 + slope.abs();
+                    assert!((slope - response.gradient[i]).abs() < 1e-8 * scale, "{law} {i} {theta:?}");
+                    for j in 0..form.parameters().len() {
+                        let bend = (up.gradient[j] - down.gradient[j]) / 2e-5;
+                        let scale = 1.0 + bend.abs();
+                        assert!((bend - response.hessian[i][j]).abs() < 1e-7 * scale, "{law} {i} {j} {theta:?}");
+                    }
                 }
             }
         }
@@ -398,29 +435,92 @@ mod tests {
     #[test]
     fn natural_parameters_come_back_as_the_same_internal_ones() {
         for law in LawName::all() {
-            let theta = example(law);
-            let natural = law.form().natural(&theta, &CENTRE);
-            let back = law.form().internal(&natural, &CENTRE);
-            for (there, again) in theta.iter().zip(back) {
-                assert!((there - again).abs() < 1e-12, "{law}");
+            for theta in examples(law) {
+                let natural = law.form().natural(&theta, &CENTRE);
+                let back = law.form().internal(&natural, &CENTRE);
+                for (there, again) in theta.iter().zip(back) {
+                    assert!((there - again).abs() < 1e-11 * (1.0 + there.abs()), "{law} {theta:?} {back:?}");
+                }
             }
         }
     }
 
     #[test]
-    fn natural_gradients_agree_with_finite_differences() {
+    fn gradients_of_published_parameters_agree_with_finite_differences() {
         for law in LawName::all() {
-            let (form, theta) = (law.form(), example(law));
-            for (index, parameter) in form.parameters().iter().enumerate() {
-                let gradient = form.natural_gradient(index, &CENTRE);
-                for (i, slope) in gradient.iter().enumerate().take(form.parameters().len()) {
-                    let [up, down] = [1e-5, -1e-5].map(|step| {
-                        let value = form.natural(&shifted(&theta, i, step), &CENTRE)[index];
-                        if parameter.scale == Scale::Logarithmic { math::ln(value) } else { value }
-                    });
-                    assert!(((up - down) / 2e-5 - slope).abs() < 1e-7, "{law} {index} {i}");
+            let form = law.form();
+            for theta in examples(law) {
+                for index in 0..form.parameters().len() {
+                    let (_, gradient) = form.published(index, &theta, &CENTRE);
+                    for (i, slope) in gradient.iter().enumerate().take(form.parameters().len()) {
+                        let [up, down] =
+                            [1e-5, -1e-5].map(|s| form.published(index, &shifted(&theta, i, s), &CENTRE).0);
+                        let scale = 1.0 + slope.abs();
+                        assert!(((up - down) / 2e-5 - slope).abs() < 1e-6 * scale, "{law} {index} {i}");
+                    }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn every_law_has_two_starts_or_more_within_its_bounds() {
+        for law in LawName::all() {
+            let starts = law.form().starts(&samples());
+            assert!(starts.len() > 1, "{law}");
+            for (theta, parameter) in starts.iter().flat_map(|theta| theta.iter().zip(law.form().parameters())) {
+                assert!((parameter.lower..=parameter.upper).contains(theta), "{law} {} {theta}", parameter.symbol);
+            }
+            assert!(starts.iter().all(|theta| law.form().log_loss(theta, &HERE).is_finite()), "{law}");
+        }
+    }
+
+    #[test]
+    fn a_law_has_an_optimum_when_it_is_of_size_and_data() {
+        // A forecast at a budget alone stands on it.
+        for law in LawName::all() {
+            let best = law.form().log_optimal_params(&examples(law)[0], &CENTRE, 30.0);
+            assert_eq!(best.is_some(), law.form().domain() == Domain::SizeAndData, "{law}");
+        }
+    }
+
+    #[test]
+    fn the_optimum_moves_with_theta_as_its_gradient_says() {
+        for law in LawName::all() {
+            for theta in examples(law) {
+                let Some((_, gradient)) = law.form().log_optimal_params(&theta, &CENTRE, 30.0) else { continue };
+                let at = |theta: &Theta| law.form().log_optimal_params(theta, &CENTRE, 30.0).expect("an optimum").0;
+                for (i, slope) in gradient.iter().enumerate().take(law.form().parameters().len()) {
+                    let [up, down] = [1e-6, -1e-6].map(|step| at(&shifted(&theta, i, step)));
+                    let scale = 1.0 + slope.abs();
+                    assert!(((up - down) / 2e-6 - slope).abs() < 1e-6 * scale, "{law} {i} {theta:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_other_split_of_a_budget_is_better_than_a_laws_optimum() {
+        for law in LawName::all() {
+            for theta in examples(law) {
+                let natural = law.form().natural(&theta, &CENTRE);
+                let Some(best) = law.form().optimum(&natural, 1e13, 6.0) else { continue };
+                let one = law.form().internal(&natural, &Centre::ONE);
+                for shift in [0.5, 0.9, 1.1, 2.0] {
+                    let at = Centre::ONE.position(best.params * shift, best.tokens / shift, 1e13);
+                    // To rounding: far up one term the loss is flat.
+                    assert!(math::exp(law.form().log_loss(&one, &at)) > best.loss * (1.0 - 1e-14), "{law} {theta:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_law_is_found_by_any_of_its_names_and_no_name_is_taken_twice() {
+        let names: Vec<&str> = LAWS.iter().flat_map(|law| law.aliases().iter().copied().chain([law.name()])).collect();
+        for (i, name) in names.iter().enumerate() {
+            assert!(name.parse::<LawName>().is_ok(), "{name}");
+            assert!(!names[..i].contains(name), "{name}");
         }
     }
 

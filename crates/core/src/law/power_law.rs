@@ -1,7 +1,9 @@
 //! L(C) = a·C^−b + c: loss against compute, with a floor.
 
+use super::projection::{EXPONENTS, Projection};
+use super::sum::{Term, response_of_sum};
 use super::{
-    Centre, Coordinate, Domain, FallingTerm, FallingTerms, LawForm, Parameter, Position, Response, Term, Theta, amplitude, exponent, floor, padded, response_of_sum,
+    Centre, Coordinate, Domain, FallingTerm, FallingTerms, LawForm, Parameter, Position, Response, Sample, Theta, amplitude, as_it_is, exponent, floor, moved, padded,
 };
 use crate::math;
 
@@ -41,6 +43,10 @@ impl LawForm for PowerLaw {
         "power_law"
     }
 
+    fn aliases(&self) -> &'static [&'static str] {
+        &["m2"]
+    }
+
     fn formula(&self) -> &'static str {
         "L(C) = a·C^-b + c"
     }
@@ -61,33 +67,21 @@ impl LawForm for PowerLaw {
         response_of_sum(Some((theta[2], 2)), &[Term::at(theta, 0, 1, at.log_flops)])
     }
 
-    fn natural(&self, theta: &Theta, centre: &Centre) -> Theta {
-        padded([math::exp(theta[0] + theta[1] * centre.log_flops), theta[1], theta[2]])
-    }
-
     fn internal(&self, natural: &Theta, centre: &Centre) -> Theta {
         padded([math::ln(natural[0]) - natural[1] * centre.log_flops, natural[1], natural[2]])
     }
 
-    fn natural_gradient(&self, index: usize, centre: &Centre) -> Theta {
-        let mut gradient = Theta::default();
-        gradient[index] = 1.0;
-        if index == 0 {
-            gradient[1] = centre.log_flops;
-        }
-        gradient
+    fn published(&self, index: usize, theta: &Theta, centre: &Centre) -> (f64, Theta) {
+        if index == 0 { moved(theta, 0, 1, centre.log_flops) } else { as_it_is(theta, index) }
     }
 
-    fn basis(&self, exponents: [f64; 2], at: &Position) -> [f64; 2] {
-        [math::exp(-exponents[0] * at.log_flops), 0.0]
-    }
-
-    fn start(&self, exponents: [f64; 2], log_amplitudes: [f64; 2], floor: f64) -> Theta {
-        padded([log_amplitudes[0], exponents[0], floor])
-    }
-
-    fn terms(&self) -> usize {
-        1
+    fn starts(&self, samples: &[Sample]) -> Vec<Theta> {
+        let projection = Projection::onto(samples, true);
+        let start = |b: f64| {
+            let linear = projection.solve(|at| [math::exp(-b * at.log_flops)]);
+            padded([linear.log_amplitudes[0], b, linear.floor])
+        };
+        EXPONENTS.map(start).to_vec()
     }
 
     fn falling_terms(&self) -> Option<FallingTerms> {
@@ -110,7 +104,7 @@ mod tests {
     #[test]
     fn the_centre_does_not_change_the_law() {
         let natural = padded([2571.0, 0.0482, 1.69]);
-        let far = Centre { log_params: 0.0, log_tokens: 0.0, log_flops: 49.0 };
+        let far = Centre { log_flops: 49.0, ..Centre::ONE };
         let [here, there] = [Centre::ONE, far]
             .map(|centre| PowerLaw.log_loss(&PowerLaw.internal(&natural, &centre), &centre.position(1.0, 1.0, 1e21)));
         assert!((here - there).abs() < 1e-14);

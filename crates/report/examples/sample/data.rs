@@ -227,6 +227,7 @@ fn law(name: &str, parameters: &[(&str, f64, f64)]) -> FittedLaw {
         group: None,
         law: name.to_owned(),
         rule: Rules { params: "total".to_owned(), flops: "exact".to_owned() },
+        interval: Some("profile".to_owned()),
         n: 13,
         vertices_of: None,
         excluded: Vec::new(),
@@ -358,6 +359,8 @@ fn backtest() -> BacktestReport {
         median_abs_relative_error: median,
         mean_abs_relative_error: mean,
         coverage_90,
+        mean_width_90: Some(0.061),
+        mean_interval_score_90: Some(0.083),
         crps: 0.0102,
         n: 2,
     };

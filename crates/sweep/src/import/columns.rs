@@ -7,7 +7,7 @@ use super::table::{TableError, TableOptions};
 use crate::nearest::{nearest, quoted_list};
 
 /// Our names for columns.
-const KNOWN: [&str; 24] = [
+const KNOWN: [&str; 26] = [
     "params",
     "tokens",
     "flops",
@@ -26,6 +26,8 @@ const KNOWN: [&str; 24] = [
     "batch_tokens",
     "schedule",
     "steps",
+    "warmup_steps",
+    "spiked",
     "unique_tokens",
     "task",
     "n_items",
@@ -54,6 +56,12 @@ pub(super) struct Columns {
     pub(super) is_final: Option<usize>,
     pub(super) unique_tokens: Option<usize>,
     pub(super) role: Option<usize>,
+    pub(super) lr: Option<usize>,
+    pub(super) batch_tokens: Option<usize>,
+    pub(super) schedule: Option<usize>,
+    pub(super) steps: Option<usize>,
+    pub(super) warmup_steps: Option<usize>,
+    pub(super) spiked: Option<usize>,
 }
 
 impl Columns {
@@ -86,6 +94,12 @@ impl Columns {
             is_final: names.find("is_final")?,
             unique_tokens: names.find("unique_tokens")?,
             role: names.find("role")?,
+            lr: names.find("lr")?,
+            batch_tokens: names.find("batch_tokens")?,
+            schedule: names.find("schedule")?,
+            steps: names.find("steps")?,
+            warmup_steps: names.find("warmup_steps")?,
+            spiked: names.find("spiked")?,
         })
     }
 }

@@ -236,8 +236,24 @@ impl Reader<'_> {
             seed: seed.map(|seed| seed as u64),
             eval_set_digest: None,
             unique_tokens: None,
-            training: Training::default(),
+            training: self.training(row)?,
             run_id,
+        })
+    }
+
+    /// How the run was trained, as far as the table's columns tell.
+    fn training(&self, row: usize) -> Result<Training, TableError> {
+        let truth = |column: Option<usize>| column.and_then(|column| self.cells.at(column, row).truth());
+        let columns = &self.columns;
+        Ok(Training {
+            learning_rate: self.not_negative(columns.lr, row)?,
+            batch_tokens: self.not_negative(columns.batch_tokens, row)?,
+            steps: self.not_negative(columns.steps, row)?,
+            warmup_steps: self.not_negative(columns.warmup_steps, row)?,
+            schedule: self.text(columns.schedule, row),
+            is_final: truth(columns.is_final),
+            spiked: truth(columns.spiked),
+            ..Training::default()
         })
     }
 

@@ -35,6 +35,11 @@ pub struct SpecError {
     pub hint: String,
 }
 
+/// The error of a TOML text of ours, with the line, the key and the nearest known key.
+pub(crate) fn located(path: &Path, text: &str, error: &toml::de::Error) -> SpecError {
+    source::Source { path: path.to_owned(), text }.translate(error)
+}
+
 /// A checked `sweep.toml`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SweepSpec {

@@ -1,0 +1,126 @@
+//! Runs that differ in tuning alone, reduced to one observation for each size and data.
+//!
+//! The lowest of several noisy losses is biased downwards by the noise, and by more the more settings were tried. So the
+//! reduction is the vertex of a parabola in the logarithm of the setting ([`parabola`]), with its standard error; the
+//! lowest setting stands only where it lies at the edge of the range or where there are but two, and that is said.
+//!
+//! What this does not do: choose among sizes or data (that is the path's affair), or drop a run without an exclusion.
+//!
+//! One tuning is reduced after another. Runs of one cell agree in group, role, evaluation set, size, data and in every
+//! tuning that is still to be reduced; a tuning that was not asked for must agree as well, so that no parabola goes
+//! through runs of different batch sizes unless that was asked for first.
+
+mod cell;
+mod parabola;
+
+use forescale_core::observation::{Exclusion, ExclusionReason, Observation};
+use forescale_core::outcome::{Diagnosis, Severity};
+use forescale_core::reduction::{Reduction, ReductionMethod, Tuning};
+use thiserror::Error;
+
+use crate::fitted::validate;
+use crate::{FitError, FitOptions};
+use cell::{Cell, Scatter, cells};
+
+/// Why runs could not be reduced.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum BestOfError {
+    /// No run tells the quantity.
+    #[error("no run of {runs} tells its {}\n\nhint: name the column that holds it with `--map`, or leave `--best-of` out", tuning.label())]
+    Untold {
+        /// The quantity.
+        tuning: Tuning,
+        /// Runs looked at.
+        runs: usize,
+    },
+    /// The runs are no table.
+    #[error(transparent)]
+    Table(#[from] FitError),
+}
+
+/// Observations with the tuned ones reduced.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reduced {
+    /// What is left to fit: reduced observations, and runs that had nothing to be reduced with.
+    pub observations: Vec<Observation>,
+    /// The runs folded in.
+    pub exclusions: Vec<Exclusion>,
+    /// Cell by cell.
+    pub reductions: Vec<Reduction>,
+    /// Doubts.
+    pub diagnoses: Vec<Diagnosis>,
+}
+
+/// Reduces each tuning in turn.
+///
+/// # Errors
+///
+/// [`BestOfError`] for a table that holds anything but positive numbers, or one that does not tell the tuning.
+pub fn best_of(observations: &[Observation], tunings: &[Tuning]) -> Result<Reduced, BestOfError> {
+    validate(observations, &FitOptions::default())?;
+    let mut reduced = Reduced { observations: observations.to_vec(), ..Reduced::default() };
+    for (index, &tuning) in tunings.iter().enumerate() {
+        reduce(&mut reduced, tuning, &tunings[..index])?;
+    }
+    Ok(reduced)
+}
+
+fn reduce(reduced: &mut Reduced, tuning: Tuning, done: &[Tuning]) -> Result<(), BestOfError> {
+    let runs = std::mem::take(&mut reduced.observations);
+    if runs.iter().all(|run| cell::setting(run, tuning).is_none()) {
+        return Err(BestOfError::Untold { tuning, runs: runs.len() });
+    }
+    let cells = cells(&runs, tuning, done);
+    let scatter = cells.iter().map(Cell::scatter).fold(Scatter::default(), Scatter::and);
+    let first = reduced.reductions.len();
+    for cell in &cells {
+        let Some((observation, reduction)) = cell.reduce(scatter) else {
+            reduced.observations.extend(cell.runs().cloned());
+            continue;
+        };
+        let folded = reduction.runs.iter().filter(|run_id| **run_id != observation.run_id);
+        let exclusion = |run_id: &String| Exclusion { run_id: run_id.clone(), reason: ExclusionReason::Reduced };
+        reduced.exclusions.extend(folded.map(exclusion));
+        reduced.observations.push(observation);
+        reduced.reductions.push(reduction);
+    }
+    reduced.observations.extend(runs.iter().filter(|run| cell::setting(run, tuning).is_none()).cloned());
+    reduced.diagnoses.extend(doubts(&reduced.reductions[first..], tuning, cells.len()));
+    Ok(())
+}
+
+/// What can be doubted about the reductions of one tuning in `cells` cells.
+fn doubts(reductions: &[Reduction], tuning: Tuning, cells: usize) -> Vec<Diagnosis> {
+    let of = |method: ReductionMethod| reductions.iter().filter(|r| r.method == method).count();
+    let (edge, few, untuned) =
+        (of(ReductionMethod::AtEdge), of(ReductionMethod::TooFew), cells.saturating_sub(reductions.len()));
+    let what = tuning.label();
+    let mut doubts = Vec::new();
+    let mut doubt = |code: &str, severity, message, hint: &str| {
+        doubts.push(Diagnosis { code: code.to_owned(), severity, message, hint: hint.to_owned() });
+    };
+    if edge > 0 {
+        let first = reductions.iter().find(|r| r.method == ReductionMethod::AtEdge);
+        let example = first.map_or_else(String::new, |r| format!(" (`{}`: {:.3e})", r.run_id, r.value));
+        let message = format!(
+            "at {edge} of {cells} sizes and data the best {what} is at the edge of the range tried{example}: a better one may lie beyond, and then the loss there is too high"
+        );
+        doubt("tuning_at_edge", Severity::Warning, message, "try settings past the edge until the loss rises again");
+    }
+    if few > 0 {
+        let message = format!(
+            "at {few} of {cells} sizes and data only two settings of the {what} were tried: the lower one stands, which noise biases downwards"
+        );
+        doubt("tuning_too_few", Severity::Note, message, "try a third setting on the far side of the better one");
+    }
+    if untuned > 0 && !reductions.is_empty() {
+        let message = format!(
+            "{untuned} of {cells} sizes and data have one setting of the {what} and were left as they are: beside tuned ones they may lie too high"
+        );
+        doubt("tuning_untuned", Severity::Warning, message, "tune them too, or leave them out with `--where`");
+    }
+    doubts
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+//! The vertex of a local parabola through losses by setting.
+//!
+//! # Formula
+//!
+//! ln L = c₀ + c₁u + c₂u², u = ln x − ln x of the lowest setting, by least squares weighted with the number of runs, over
+//! the settings within a factor of 2 of the lowest, its neighbours always among them. Vertex u* = −c₁/2c₂, loss there c₀ − c₁²/4c₂. As the slope at the
+//! vertex is zero, the variance of the loss is to first order σ²·rᵀ(XᵀWX)⁻¹r with r = (1, u*, u*²).
+//!
+//! # Where it holds
+//!
+//! Where the lowest setting has neighbours on both sides. Loss against log rate is steeper on the side of divergence, so
+//! that a parabola over the whole range is drawn away from the minimum. Where the window has no vertex inside it, which
+//! is noise's doing, one twice as wide is tried, and then the lowest setting with its two neighbours; a vertex whose loss
+//! is further from the lowest than the settings of the window rise is not taken.
+
+use forescale_core::law::Theta;
+use forescale_core::math;
+
+use crate::linear::{Matrix, dot, solve};
+
+/// Settings this far from the lowest are used. Chosen here: three settings of the usual factor of 2, five of √2. On a
+/// published sweep in steps of √2, twice as wide a window was drawn away by rates on the side of divergence: vertices
+/// of two halves of the rates differed by 0.14% where they differ by 0.10%, and by 6% rms where they differ by 0.23%.
+const WINDOW: f64 = 2.05;
+/// Where these have no vertex for noise, settings this far are.
+const WIDER: f64 = 4.05;
+
+/// One setting: its logarithm, mean log loss, and runs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Point {
+    pub(super) x: f64,
+    pub(super) log_loss: f64,
+    pub(super) count: f64,
+}
+
+/// The lowest point of a parabola.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Vertex {
+    pub(super) x: f64,
+    pub(super) log_loss: f64,
+    /// rᵀ(XᵀWX)⁻¹r.
+    pub(super) leverage: f64,
+    /// Settings used.
+    pub(super) used: usize,
+    /// Weighted squares about the parabola.
+    pub(super) squares: f64,
+    pub(super) degrees: f64,
+}
+
+/// The vertex near the lowest of points with rising x; `None` at an edge or of fewer than three.
+pub(super) fn vertex(points: &[Point]) -> Option<Vertex> {
+    let lowest = (0..points.len()).min_by(|&a, &b| points[a].log_loss.total_cmp(&points[b].log_loss))?;
+    if lowest == 0 || lowest + 1 >= points.len() {
+        return None;
+    }
+    let centre = points[lowest];
+    let within = |factor: f64| {
+        let reach = math::ln(factor);
+        let start = points.partition_point(|p| p.x < centre.x - reach).min(lowest - 1);
+        let end = points.partition_point(|p| p.x <= centre.x + reach).max(lowest + 2);
+        &points[start..end]
+    };
+    let rise = within(WINDOW).iter().map(|p| p.log_loss - centre.log_loss).fold(0.0, f64::max);
+    let is_local = |vertex: &Vertex| (vertex.log_loss - centre.log_loss).abs() <= rise;
+    let local = |factor: f64| vertex_inside(within(factor), centre.x).filter(is_local);
+    local(WINDOW).or_else(|| local(WIDER)).or_else(|| vertex_inside(&points[lowest - 1..lowest + 2], centre.x))
+}
+
+fn vertex_inside(points: &[Point], centre: f64) -> Option<Vertex> {
+    let row = |x: f64| [1.0, x - centre, (x - centre) * (x - centre)];
+    let (mut matrix, mut vector) = (Matrix::default(), Theta::default());
+    for point in points {
+        let row = row(point.x);
+        for i in 0..3 {
+            vector[i] += point.count * row[i] * point.log_loss;
+            for j in 0..3 {
+                matrix[i][j] += point.count * row[i] * row[j];
+            }
+        }
+    }
+    let [constant, linear, square, ..] = solve(&matrix, &vector, &[0, 1, 2])?;
+    let x = centre - 0.5 * linear / square;
+    if square <= 0.0 || x < points[0].x || x > points[points.len() - 1].x {
+        return None;
+    }
+    let at = |x: f64| constant + linear * (x - centre) + square * (x - centre) * (x - centre);
+    let mut direction = Theta::default();
+    direction[..3].copy_from_slice(&row(x));
+    let leverage = dot(&direction, &solve(&matrix, &direction, &[0, 1, 2])?);
+    let squares = points.iter().map(|p| p.count * (p.log_loss - at(p.x)) * (p.log_loss - at(p.x))).sum();
+    Some(Vertex { x, log_loss: at(x), leverage, used: points.len(), squares, degrees: (points.len() - 3) as f64 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn points(losses: &[f64]) -> Vec<Point> {
+        losses.iter().enumerate().map(|(i, &log_loss)| Point { x: i as f64, log_loss, count: 1.0 }).collect()
+    }
+
+    #[test]
+    fn a_vertex_worked_by_hand() {
+        // y = 1 + (x − 1.25)² at x = 0, 1, 2: lowest at 1, vertex (1.25, 1). With three points the loss at u = 0.25 is
+        // −0.09375, 0.9375 and 0.15625 times them (Lagrange), so that the leverage is 0.91210938.
+        let found = vertex(&points(&[2.5625, 1.0625, 1.5625])).expect("a vertex");
+        assert!((found.x - 1.25).abs() < 1e-12 && (found.log_loss - 1.0).abs() < 1e-12);
+        assert!((found.leverage - 0.912_109_375).abs() < 1e-12, "{found:?}");
+        assert_eq!((found.used, found.degrees.to_bits()), (3, 0.0_f64.to_bits()));
+    }
+
+    #[test]
+    fn an_edge_and_a_pair_have_no_vertex() {
+        assert_eq!(vertex(&points(&[3.0, 2.0, 1.0])), None);
+        assert_eq!(vertex(&points(&[1.0, 2.0, 3.0])), None);
+        assert_eq!(vertex(&points(&[2.0, 1.0])), None);
+        assert_eq!(vertex(&[]), None);
+    }
+
+    #[test]
+    fn what_happens_far_from_the_lowest_moves_nothing() {
+        let near = vertex(&points(&[2.5625, 1.0625, 1.5625])).expect("a vertex");
+        let far = vertex(&points(&[2.5625, 1.0625, 1.5625, 900.0])).expect("a vertex");
+        assert_eq!(near, far);
+    }
+}

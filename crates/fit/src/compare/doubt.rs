@@ -1,0 +1,149 @@
+//! Whether losses can be held against each other at all, and what can be doubted about the answer.
+
+use std::collections::BTreeSet;
+
+use forescale_core::comparison::{BudgetComparison, ComparedRecipe, ComputeRange, Crossing};
+use forescale_core::math;
+use forescale_core::observation::Observation;
+use forescale_core::outcome::{Diagnosis, Severity};
+use forescale_core::quantity::LossUnit;
+
+use super::{CompareError, Recipe};
+
+/// Past this many decades beyond a recipe's largest run a budget is an extrapolation worth a word.
+const EXTRAPOLATED: f64 = 0.5;
+
+/// What the two recipes were measured on.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Evaluation {
+    /// Whether it is known to be one set.
+    pub(super) is_shared: bool,
+    /// Standard deviation of log loss that the sets add where they are not known to be one.
+    pub(super) noise: f64,
+    /// Texts under several tokenisers: their digests cannot show that the text is one.
+    is_retokenized: bool,
+}
+
+impl Evaluation {
+    /// Refuses losses that are not of one kind.
+    pub(super) fn of(a: &Recipe, b: &Recipe) -> Result<Self, CompareError> {
+        if a.unit != b.unit {
+            return Err(CompareError::Units { a: a.unit, b: b.unit });
+        }
+        let all = || a.observations.iter().chain(b.observations);
+        let tokenizers: BTreeSet<&str> = all().filter_map(|o| o.training.tokenizer_digest.as_deref()).collect();
+        if tokenizers.len() > 1 && a.unit != LossUnit::BitsPerByte {
+            return Err(CompareError::Tokenizers { found: tokenizers.len(), unit: a.unit });
+        }
+        let sets: BTreeSet<&str> = all().filter_map(|o| o.eval_set_digest.as_deref()).collect();
+        let is_retokenized = tokenizers.len() > 1;
+        if sets.len() > 1 && !is_retokenized {
+            return Err(CompareError::EvaluationSets { found: sets.len() });
+        }
+        let is_shared = sets.len() == 1 && all().all(|o| o.eval_set_digest.is_some());
+        let squares = [a, b].map(|recipe| evaluation_error(recipe.observations)).map(|error| error * error);
+        let noise = if is_shared { 0.0 } else { squares.iter().sum::<f64>().sqrt() };
+        Ok(Self { is_shared, noise, is_retokenized })
+    }
+}
+
+/// The typical standard error of log loss from the evaluation set; 0 where none is stated.
+fn evaluation_error(runs: &[Observation]) -> f64 {
+    let errors: Vec<f64> = runs.iter().filter_map(|o| o.loss_se.map(|se| se / o.loss)).collect();
+    math::median(&errors).unwrap_or(0.0)
+}
+
+/// Everything worth a word.
+pub(super) fn diagnoses(
+    a: &ComparedRecipe,
+    b: &ComparedRecipe,
+    budgets: &[BudgetComparison],
+    evaluation: &Evaluation,
+) -> Vec<Diagnosis> {
+    let mut found = vec![of_evaluation(evaluation)];
+    if a.inputs == b.inputs {
+        let message = "both recipes are the same runs: every difference is zero by construction".to_owned();
+        found.push(diagnosis("same_inputs", Severity::Warning, message, "name two different sources"));
+    }
+    if a.min_flops.max(b.min_flops) > a.max_flops.min(b.max_flops) {
+        let message = format!(
+            "no budget lies within the runs of both: `{}` reaches from {:.2e} to {:.2e} FLOPs, `{}` from {:.2e} to {:.2e}, so that one side of every comparison is extrapolated",
+            a.name, a.min_flops, a.max_flops, b.name, b.min_flops, b.max_flops
+        );
+        found.push(diagnosis("no_common_budget", Severity::Warning, message, "train runs of both at one budget"));
+    }
+    found.extend(budgets.iter().filter_map(extrapolated));
+    found.extend(budgets.iter().filter(|budget| budget.multiplier.is_none()).map(|budget| unreached(budget, b)));
+    found
+}
+
+fn of_evaluation(evaluation: &Evaluation) -> Diagnosis {
+    if evaluation.is_shared {
+        let message = "both recipes were measured on one evaluation set: its sampling noise moves both alike and is left out of the intervals".to_owned();
+        return diagnosis("evaluation_shared", Severity::Note, message, "none is needed");
+    }
+    let why = if evaluation.is_retokenized {
+        "the runs use several tokenisers, so that digests cannot show whether they were measured on one text"
+    } else {
+        "nothing shows that both recipes were measured on one evaluation set"
+    };
+    let message = format!("{why}: the stated standard errors widen the intervals by {:.3}%", 100.0 * evaluation.noise);
+    diagnosis(
+        "evaluation_unknown",
+        Severity::Warning,
+        message,
+        "evaluate both recipes on one text and record its digest",
+    )
+}
+
+fn extrapolated(budget: &BudgetComparison) -> Option<Diagnosis> {
+    let beyond = budget.decades_beyond_a.max(budget.decades_beyond_b);
+    let message = format!(
+        "{:.2e} FLOPs lie {beyond:.1} decades past the largest run of a recipe: the order of two extrapolations is less sure than either of them looks",
+        budget.flops
+    );
+    let hint = "train the smaller of the two recipes nearer to that budget";
+    (beyond > EXTRAPOLATED).then(|| diagnosis("extrapolating", Severity::Warning, message, hint))
+}
+
+fn unreached(budget: &BudgetComparison, b: &ComparedRecipe) -> Diagnosis {
+    let message = format!(
+        "no budget of `{}` within a factor of a million of {:.2e} FLOPs is expected to give the loss that the other has there: there is no multiplier",
+        b.name, budget.flops
+    );
+    diagnosis("loss_not_reached", Severity::Warning, message, "read the difference in loss instead")
+}
+
+fn diagnosis(code: &str, severity: Severity, message: String, hint: &str) -> Diagnosis {
+    Diagnosis { code: code.to_owned(), severity, message, hint: hint.to_owned() }
+}
+
+/// The answer in one sentence.
+pub(super) fn verdict(
+    a: &ComparedRecipe,
+    b: &ComparedRecipe,
+    common: &BudgetComparison,
+    crossings: &[Crossing],
+    searched: ComputeRange,
+) -> String {
+    let saved = common.multiplier.map_or_else(
+        || format!("no budget of `{}` is expected to give the loss of `{}`", b.name, a.name),
+        |multiplier| {
+            let end = |end: Option<f64>| end.map_or("no end".to_owned(), |m| format!("{m:.3}"));
+            format!(
+                "`{}` needs {:.3} times less compute than `{}` for the same loss ({:.0}%: {} to {})",
+                b.name,
+                multiplier,
+                a.name,
+                100.0 * common.level,
+                end(common.multiplier_lower),
+                end(common.multiplier_upper)
+            )
+        },
+    );
+    let meet = match crossings {
+        [] => format!("the curves do not cross within {:.2e} to {:.2e} FLOPs", searched.least, searched.most),
+        [first, ..] => format!("the curves cross at {:.2e} FLOPs", first.flops.estimate),
+    };
+    format!("at {:.2e} FLOPs: {saved}; {meet}", common.flops)
+}

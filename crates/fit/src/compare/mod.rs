@@ -1,0 +1,227 @@
+//! Two recipes held against each other: how much compute one saves over the other, and where they cross.
+//!
+//! # Method
+//!
+//! Each law is fitted to both recipes, and the two fits of one law make a pair: what a form gets wrong about both, it gets
+//! wrong alike. Everything asked is asked of one quantity, Δ(C_A, C_B) = ln L_B(C_B) − ln L_A(C_A), whose distribution
+//! comes from the two profiles ([`pair`]), mixed over pairs with equal weights:
+//!
+//! - the difference at a budget is Δ(C, C);
+//! - the compute multiplier m = C_A/C_B at which both losses are equal is at most m₀ exactly where L_B(C/m₀) is at least
+//!   L_A(C), so that its distribution function is P(Δ(C, C/m₀) ≥ 0): the interval is a test turned round (Fieller 1954),
+//!   is open where the data set no end, and needs no draw;
+//! - a crossing's interval holds the budgets around it at which Δ(C, C) is not told from 0.
+//!
+//! # What the intervals hold
+//!
+//! The laws' own uncertainty, and past either recipe's largest run the error of form that [`crate::form_error`] expects
+//! there, taken as independent for the two, which errs on the wide side. Noise of the evaluation set moves all losses of
+//! both recipes alike when both are measured on one set, and cancels; otherwise the stated standard errors are added.
+
+mod crossing;
+mod doubt;
+mod pair;
+
+use forescale_core::comparison::{
+    BudgetComparison, COMPARISON_SCHEMA, ComparedRecipe, Comparison, ComputeRange, LawComparison,
+};
+use forescale_core::estimate::Estimate;
+use forescale_core::math;
+use forescale_core::observation::Observation;
+use forescale_core::outcome::Diagnosis;
+use forescale_core::quantity::LossUnit;
+use thiserror::Error;
+
+use crate::fitted::{Fitted, validate};
+use crate::session::{fit_group, groups, inputs};
+use crate::{FitError, FitOptions};
+use doubt::Evaluation;
+use pair::Pairs;
+
+/// One recipe: runs trained alike.
+#[derive(Clone, Copy, Debug)]
+pub struct Recipe<'a> {
+    /// What to call it.
+    pub name: &'a str,
+    /// Its runs, of one group.
+    pub observations: &'a [Observation],
+    /// Unit of their losses.
+    pub unit: LossUnit,
+}
+
+/// Why two recipes cannot be compared.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum CompareError {
+    /// One of them carries no law.
+    #[error("recipe `{name}`: {error}")]
+    Recipe {
+        /// Which.
+        name: String,
+        /// What is wrong with it.
+        error: FitError,
+    },
+    /// Runs of several groups.
+    #[error(
+        "recipe `{name}` holds runs of {found} groups; 1 is allowed\n\nhint: pick one with `--where`, or pool them with `--pool`"
+    )]
+    Groups {
+        /// Which.
+        name: String,
+        /// How many.
+        found: usize,
+    },
+    /// No law could be fitted to both.
+    #[error(
+        "no law was fitted to both recipes: `{a}` carries {laws_a}, `{b}` carries {laws_b}\n\nhint: ask for one that both carry with `--law`"
+    )]
+    NoCommonLaw {
+        /// First.
+        a: String,
+        /// Its laws.
+        laws_a: String,
+        /// Second.
+        b: String,
+        /// Its laws.
+        laws_b: String,
+    },
+    /// Losses in different units.
+    #[error("losses are in {} for one recipe and in {} for the other\n\nhint: state both in bits per byte with `--unit bpb`", a.label(), b.label())]
+    Units {
+        /// Of the first.
+        a: LossUnit,
+        /// Of the second.
+        b: LossUnit,
+    },
+    /// A token of one recipe is not a token of the other.
+    #[error("the runs use {found} tokenisers, and a loss in {} under one is no loss under another\n\nhint: compare in bits per byte with `--unit bpb`", unit.label())]
+    Tokenizers {
+        /// How many.
+        found: usize,
+        /// The unit.
+        unit: LossUnit,
+    },
+    /// Losses on different texts.
+    #[error(
+        "the runs were measured on {found} evaluation sets; 1 is allowed\n\nhint: evaluate both recipes on one set"
+    )]
+    EvaluationSets {
+        /// How many.
+        found: usize,
+    },
+    /// A budget that is no positive number.
+    #[error(transparent)]
+    Option(FitError),
+}
+
+/// Compares two recipes at their largest common budget and at each budget asked for.
+///
+/// # Errors
+///
+/// [`CompareError`] where losses cannot be held against each other, or a recipe carries no law that the other carries.
+pub fn compare(a: &Recipe, b: &Recipe, budgets: &[f64], options: &FitOptions) -> Result<Comparison, CompareError> {
+    if let Some(&value) = budgets.iter().find(|flops| !(flops.is_finite() && **flops > 0.0)) {
+        let allowed = "a finite number above 0";
+        return Err(CompareError::Option(FitError::BadOption { option: "flops", value, allowed }));
+    }
+    let evaluation = Evaluation::of(a, b)?;
+    let (fitted_a, mut diagnoses) = fit_recipe(a, options)?;
+    let (fitted_b, refusals_b) = fit_recipe(b, options)?;
+    diagnoses.extend(refusals_b);
+    let (recipe_a, recipe_b) = (describe(a, &fitted_a), describe(b, &fitted_b));
+    let laws = |recipe: &ComparedRecipe| recipe.laws.join(", ");
+    let pairs = Pairs::new(fitted_a, fitted_b, evaluation.noise).ok_or_else(|| CompareError::NoCommonLaw {
+        a: recipe_a.name.clone(),
+        laws_a: laws(&recipe_a),
+        b: recipe_b.name.clone(),
+        laws_b: laws(&recipe_b),
+    })?;
+    let common = recipe_a.max_flops.min(recipe_b.max_flops);
+    let mut asked = vec![common];
+    asked.extend(budgets.iter().filter(|flops| math::ln(**flops / common).abs() > 1e-9));
+    let compared: Vec<BudgetComparison> = asked.iter().map(|&flops| at_budget(&pairs, flops, options.level)).collect();
+    let searched = searched(&recipe_a, &recipe_b, &asked);
+    let crossings = crossing::crossings(&pairs, searched, options.level);
+    diagnoses.extend(doubt::diagnoses(&recipe_a, &recipe_b, &compared, &evaluation));
+    Ok(Comparison {
+        schema: COMPARISON_SCHEMA.to_owned(),
+        verdict: doubt::verdict(&recipe_a, &recipe_b, &compared[0], &crossings, searched),
+        unit: a.unit,
+        common_flops: common,
+        budgets: compared,
+        crossings,
+        searched,
+        shared_evaluation: evaluation.is_shared,
+        diagnoses,
+        a: recipe_a,
+        b: recipe_b,
+    })
+}
+
+fn fit_recipe(recipe: &Recipe, options: &FitOptions) -> Result<(Vec<Fitted>, Vec<Diagnosis>), CompareError> {
+    let named = |error| CompareError::Recipe { name: recipe.name.to_owned(), error };
+    validate(recipe.observations, options).map_err(named)?;
+    let groups = groups(recipe.observations);
+    let found = groups.len();
+    let Some(runs) = groups.into_values().next().filter(|_| found == 1) else {
+        return Err(CompareError::Groups { name: recipe.name.to_owned(), found });
+    };
+    let (fitted, refusals) = fit_group(&runs, options).map_err(named)?;
+    let of_recipe =
+        |doubt: Diagnosis| Diagnosis { message: format!("recipe `{}`: {}", recipe.name, doubt.message), ..doubt };
+    Ok((fitted, refusals.into_iter().map(of_recipe).collect()))
+}
+
+fn describe(recipe: &Recipe, fitted: &[Fitted]) -> ComparedRecipe {
+    let flops = || recipe.observations.iter().map(|o| o.flops);
+    ComparedRecipe {
+        name: recipe.name.to_owned(),
+        runs: recipe.observations.len() as u64,
+        min_flops: flops().fold(f64::INFINITY, f64::min),
+        max_flops: flops().fold(0.0, f64::max),
+        laws: fitted.iter().map(|law| law.law.to_string()).collect(),
+        inputs: inputs(recipe.observations),
+    }
+}
+
+/// Crossings are sought from where both have runs to a decade past the largest run or budget (chosen here: further out
+/// no crossing of two extrapolations is news).
+fn searched(a: &ComparedRecipe, b: &ComparedRecipe, asked: &[f64]) -> ComputeRange {
+    let largest = asked.iter().copied().fold(a.max_flops.max(b.max_flops), f64::max);
+    ComputeRange { least: a.min_flops.max(b.min_flops), most: 10.0 * largest }
+}
+
+fn at_budget(pairs: &Pairs, flops: f64, level: f64) -> BudgetComparison {
+    let tail = 0.5 * (1.0 - level);
+    let difference = pairs.difference(flops, flops);
+    let (loss_a, loss_b) = pairs.losses(flops);
+    let apart = |log_ratio: f64| loss_a * math::exp_m1(log_ratio);
+    let [lower, upper] = [tail, 1.0 - tail].map(|p| Some(apart(difference.quantile(p))));
+    let end = |probability| pairs.multiplier_end(flops, probability);
+    BudgetComparison {
+        flops,
+        decades_beyond_a: math::log10(flops / pairs.max_a),
+        decades_beyond_b: math::log10(flops / pairs.max_b),
+        loss_a,
+        loss_b,
+        difference: Estimate { estimate: loss_b - loss_a, standard_error: None, lower, upper, level },
+        multiplier: pairs.multiplier(flops),
+        multiplier_lower: end(tail),
+        multiplier_upper: end(1.0 - tail),
+        probability_b_better: difference.probability(0.0),
+        level,
+        laws: pairs.iter().map(|pair| law_comparison(pair, flops)).collect(),
+    }
+}
+
+fn law_comparison(pair: &pair::Pair, flops: f64) -> LawComparison {
+    LawComparison {
+        law: pair.a.law(),
+        weight: pair.weight,
+        loss_a: math::exp(pair.a.log_loss(flops)),
+        loss_b: math::exp(pair.b.log_loss(flops)),
+        multiplier: pair.multiplier(flops),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+//! The forecast to expect once the runs are there, by drawing what they may come to.
+//!
+//! To first order the variance is known without a draw ([`super::value`]), but an interval is not: profiles are lopsided
+//! while the floor is open, and Student's quantiles shrink with every run. So each draw trains the runs on paper: losses of
+//! the laws fitted now, with seed noise, are added to the table, everything is fitted again, and the widths are read off.
+//! The medians over the draws are reported about today's median: where the forecast will move to is what the runs are
+//! bought to learn.
+
+use forescale_core::estimate::Interval;
+use forescale_core::law::Domain;
+use forescale_core::math;
+use forescale_core::observation::Observation;
+use forescale_core::run::Role;
+use rand::{Rng as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+
+use super::candidates::Candidate;
+use crate::ensemble::mean_interval;
+use crate::forecaster::{Forecaster, forecaster};
+use crate::path::is_on_path;
+use crate::{FitOptions, Target};
+
+/// What is simulated.
+pub(super) struct Simulation<'a> {
+    pub(super) observations: &'a [Observation],
+    pub(super) now: &'a Forecaster,
+    pub(super) target: Target,
+    pub(super) fit: &'a FitOptions,
+    pub(super) draws: usize,
+    pub(super) seed: u64,
+}
+
+/// Median and both intervals of one forecast.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Widths {
+    pub(super) median: f64,
+    pub(super) interval: Interval,
+    pub(super) mean_interval: Interval,
+}
+
+impl Widths {
+    pub(super) fn of(forecaster: &Forecaster, target: &Target, level: f64) -> Self {
+        let outlook = forecaster.outlook(target);
+        let (median, interval) = (outlook.predictive.median(), outlook.predictive.interval(level));
+        Self { median, interval, mean_interval: mean_interval(&outlook.members, level) }
+    }
+
+    /// How far the ends lie from the median, as logarithms: lower and upper of the interval, then of the mean's.
+    fn reaches(&self) -> [f64; 4] {
+        let ends = [self.interval.lower, self.interval.upper, self.mean_interval.lower, self.mean_interval.upper];
+        ends.map(|end| math::ln(end / self.median))
+    }
+
+    /// The same about this median with other reaches.
+    fn reaching(&self, reaches: [f64; 4]) -> Self {
+        let [lower, upper, mean_lower, mean_upper] = reaches.map(|reach| self.median * math::exp(reach));
+        Self {
+            median: self.median,
+            interval: Interval { lower, upper, ..self.interval },
+            mean_interval: Interval { lower: mean_lower, upper: mean_upper, ..self.mean_interval },
+        }
+    }
+}
+
+impl Simulation<'_> {
+    /// Widths to expect with these runs; those of now where no draw can be fitted.
+    pub(super) fn expect(&self, runs: &[Candidate], now: &Widths) -> Widths {
+        let drawn: Vec<Option<[f64; 4]>> = (0..self.draws).into_par_iter().map(|i| self.draw(runs, i as u64)).collect();
+        let drawn: Vec<[f64; 4]> = drawn.into_iter().flatten().collect();
+        let mut reaches = now.reaches();
+        for (end, reach) in reaches.iter_mut().enumerate() {
+            let values: Vec<f64> = drawn.iter().map(|draw| draw[end]).collect();
+            *reach = math::median(&values).unwrap_or(*reach);
+        }
+        now.reaching(reaches)
+    }
+
+    fn draw(&self, runs: &[Candidate], stream: u64) -> Option<[f64; 4]> {
+        let mut generator = ChaCha8Rng::seed_from_u64(self.seed);
+        generator.set_stream(stream);
+        let bought: Vec<Observation> =
+            runs.iter().enumerate().map(|(i, run)| self.train(i, run, normal(&mut generator))).collect();
+        let all: Vec<&Observation> = self.observations.iter().chain(&bought).collect();
+        let (mut then, _) = forecaster(&all, self.fit).ok()?;
+        then.calibration = self.now.calibration;
+        Some(Widths::of(&then, &self.target, self.fit.level).reaches())
+    }
+
+    /// A run on paper: the laws' mean loss, and so many deviations of seed noise.
+    fn train(&self, index: usize, run: &Candidate, deviations: f64) -> Observation {
+        let run_id = format!("designed-{index}");
+        let is_on_path = self.is_on_path(run);
+        let told = self.observations.iter().any(|o| o.role.is_some());
+        let log_loss = self.expected(run, is_on_path) + self.noise(run.flops) * deviations;
+        Observation {
+            name: run_id.clone(),
+            cluster: run_id.clone(),
+            run_id,
+            group: self.observations.first().and_then(|o| o.group.clone()),
+            role: told.then_some(if is_on_path { Role::Path } else { Role::OffPath }),
+            params: run.params,
+            tokens: run.tokens,
+            flops: run.flops,
+            loss: math::exp(log_loss),
+            loss_se: None,
+            seed_sd: None,
+            seed_degrees: None,
+            weight: 1.0,
+            seed: None,
+            eval_set_digest: None,
+            unique_tokens: None,
+            training: forescale_core::observation::Training::default(),
+        }
+    }
+
+    /// Whether a run lies on the path of the laws of compute; where there are none, on the laws' own frontier.
+    pub(super) fn is_on_path(&self, run: &Candidate) -> bool {
+        let mut path = self.now.laws().filter(|law| law.problem.is_path_law()).peekable();
+        if path.peek().is_some() {
+            return path.any(|law| is_on_path(&law.points, run.params, run.tokens, run.flops));
+        }
+        let optimum = self.now.optimum(run.flops);
+        let apart = |params: f64| math::ln(run.params / params).abs();
+        optimum.is_some_and(|best| apart(best.params.estimate) <= 0.5 * core::f64::consts::LN_2)
+    }
+
+    /// Mean of ln L over the laws that speak of such a run.
+    fn expected(&self, run: &Candidate, is_on_path: bool) -> f64 {
+        let speaks = |domain: Domain| domain == Domain::SizeAndData || is_on_path;
+        let all: Vec<f64> = self
+            .now
+            .laws()
+            .filter(|law| speaks(law.law.form().domain()))
+            .map(|law| law.log_loss(run.params, run.tokens, run.flops))
+            .collect();
+        all.iter().sum::<f64>() / all.len().max(1) as f64
+    }
+
+    /// Standard deviation of one run's log loss, larger for small runs where the table says so.
+    fn noise(&self, flops: f64) -> f64 {
+        let falloff = self.now.laws().find_map(|law| law.falloff);
+        self.now.seed_sigma / falloff.map_or(1.0, |falloff| falloff.weight(flops))
+    }
+}
+
+/// A standard normal number.
+fn normal(generator: &mut ChaCha8Rng) -> f64 {
+    let uniform = (generator.next_u64() >> 11) as f64 + 0.5;
+    math::normal_quantile(uniform / (1_u64 << 53) as f64)
+}

@@ -1,0 +1,238 @@
+//! What single runs, and outliers together, move: refits without them, warm-started.
+
+use core::fmt;
+
+use forescale_core::law::{Scale, Theta};
+use forescale_core::math;
+use forescale_core::outcome::Severity;
+
+use super::{Doubt, EXPONENT_MOVE, LEAVE_ONE_OUT_ROWS, LOSS_MOVE, OUTLIER_SCALES, Unit, Voiced, named};
+use crate::fitted::Fitted;
+use crate::linear::{dot, quadratic_inverse};
+use crate::path::path_shape;
+use crate::solve::solve_from;
+
+/// A run is an outlier where the law of the others misses it as chance does once in twenty tables.
+const OUTLYING: f64 = 0.05;
+
+impl Unit {
+    fn of(fitted: &Fitted, points: &[usize]) -> Self {
+        match (points.len(), fitted.vertices) {
+            (1, false) => Self::Run,
+            (1, true) => Self::Vertex,
+            _ => Self::Trunk,
+        }
+    }
+}
+
+/// Doubts about runs that move the fit: outliers, or else the one run that moves it most; and what any one moves.
+pub(super) fn doubts(fitted: &Fitted) -> Vec<Doubt> {
+    let refits = refits(fitted);
+    let outliers = outliers(fitted);
+    let influential = if outliers.is_none() { influential_run(fitted, &refits) } else { None };
+    let range = left_one_out(fitted, &refits).map(Doubt::from);
+    [influential, outliers, range].into_iter().flatten().collect()
+}
+
+/// θ without one run, or without one trunk.
+struct Refit {
+    left_out: Vec<usize>,
+    theta: Theta,
+}
+
+fn refits(fitted: &Fitted) -> Vec<Refit> {
+    let rows = fitted.points.len();
+    if rows > LEAVE_ONE_OUT_ROWS || fitted.dispersion.kappa <= 0.0 {
+        return Vec::new();
+    }
+    let units = match &fitted.dependence {
+        Some(dependence) => dependence.clusters.clone(),
+        None => (0..rows).map(|i| vec![i]).collect(),
+    };
+    let refit = |left_out: Vec<usize>| without(fitted, &left_out).map(|theta| Refit { left_out, theta });
+    units.into_iter().filter_map(refit).collect()
+}
+
+/// What a point of a fit is called: a run by its name, a vertex by the budget it stands for.
+fn point_name(fitted: &Fitted, index: usize) -> String {
+    let point = &fitted.points[index];
+    if fitted.vertices { format!("the budget at {:.1e} FLOPs", point.flops) } else { format!("`{}`", point.name) }
+}
+
+fn unit_name(fitted: &Fitted, points: &[usize]) -> String {
+    match Unit::of(fitted, points) {
+        Unit::Trunk => {
+            format!("the trunk of {}", named(&points.iter().map(|&i| point_name(fitted, i)).collect::<Vec<_>>()))
+        }
+        _ => point_name(fitted, points[0]),
+    }
+}
+
+/// θ without some points, warm-started.
+fn without(fitted: &Fitted, left_out: &[usize]) -> Option<Theta> {
+    let mut problem = fitted.problem.clone();
+    let mut index = 0;
+    problem.samples.retain(|_| {
+        index += 1;
+        !left_out.contains(&(index - 1))
+    });
+    let stages = if left_out.len() == 1 { vec![problem.cost] } else { problem.cost.stages() };
+    (problem.samples.len() > problem.count())
+        .then(|| solve_from(&problem, &fitted.optimum.theta, stages))
+        .flatten()
+        .map(|o| o.theta)
+}
+
+/// What may move: each exponent, and the loss at ten times the largest compute along the path.
+fn summary(fitted: &Fitted, theta: &Theta) -> Vec<(String, f64, f64)> {
+    let parameters = fitted.problem.form.parameters().iter().enumerate();
+    let exponents = parameters.filter(|(_, p)| p.scale == Scale::Linear && !p.is_floor);
+    let mut moving: Vec<_> = exponents.map(|(i, p)| (p.symbol.to_owned(), theta[i], EXPONENT_MOVE)).collect();
+    if let Some(loss) = loss_at_ten_times(fitted, theta) {
+        moving.push(("the loss at 10x the largest compute".to_owned(), loss, LOSS_MOVE));
+    }
+    moving
+}
+
+/// The loss at ten times the largest compute along the path.
+pub(super) fn loss_at_ten_times(fitted: &Fitted, theta: &Theta) -> Option<f64> {
+    let flops = 10.0 * fitted.max_flops();
+    let (params, tokens) = path_shape(&fitted.points, flops)?;
+    let at = fitted.problem.centre.position(params, tokens, flops);
+    Some(math::exp(fitted.problem.form.log_loss(theta, &at))).filter(|loss| loss.is_finite())
+}
+
+/// The change that passes its threshold by most: what, before, after, and by how many thresholds.
+fn largest_move(fitted: &Fitted, theta: &Theta) -> Option<(String, f64, f64, f64)> {
+    let before = summary(fitted, &fitted.optimum.theta);
+    let moves = before.into_iter().zip(summary(fitted, theta)).map(|((what, with, threshold), (_, without, _))| {
+        let excess = (without / with - 1.0).abs() / threshold;
+        (what, with, without, excess)
+    });
+    moves.filter(|m| m.3 > 1.0).max_by(|a, b| a.3.total_cmp(&b.3))
+}
+
+fn outliers(fitted: &Fitted) -> Option<Doubt> {
+    let residuals = fitted.problem.residuals(&fitted.optimum.theta);
+    if residuals.len() < 10 {
+        return None;
+    }
+    let sizes: Vec<f64> = residuals.iter().map(|r| r.abs()).collect();
+    let limit = OUTLIER_SCALES * 1.4826 * math::median(&sizes)?;
+    let far: Vec<usize> = (0..sizes.len()).filter(|&i| sizes[i] > limit).collect();
+    if far.is_empty() || limit < 1e-9 {
+        return None;
+    }
+    let (symbol, with, without, _) = largest_move(fitted, &without(fitted, &far)?)?;
+    let points = far.iter().map(|&i| point_name(fitted, i)).collect();
+    let (law, vertices) = (fitted.law.to_string(), fitted.vertices);
+    Some(Doubt::Outliers { law, points, vertices, symbol, with, without })
+}
+
+/// The run that moves something by most, past its threshold. In short ladders the ends always do: only where the law of
+/// the others misses it by more than chance is that a warning.
+fn influential_run(fitted: &Fitted, refits: &[Refit]) -> Option<Doubt> {
+    let moved = |refit: &Refit| largest_move(fitted, &refit.theta).map(|m| (refit.left_out.clone(), m));
+    let largest = refits.iter().filter_map(moved).max_by(|a, b| a.1.3.total_cmp(&b.1.3))?;
+    let (points, (what, with, without, _)) = largest;
+    let (law, unit, point) = (fitted.law.to_string(), Unit::of(fitted, &points), unit_name(fitted, &points));
+    let refit = refits.iter().find(|refit| refit.left_out == points)?;
+    let is_missed = is_missed(fitted, refit, refits.len());
+    Some(Doubt::InfluentialRun { law, point, unit, what, with, without, is_missed })
+}
+
+/// Whether the law of the others misses a run: deleted residuals, Student's t, at Bonferroni's level for the largest of
+/// `tests` (Cook and Weisberg, Residuals and Influence in Regression, 1982, 2.2.2).
+fn is_missed(fitted: &Fitted, refit: &Refit, tests: usize) -> bool {
+    let problem = &fitted.problem;
+    let residuals = problem.residuals(&refit.theta);
+    let others = (0..residuals.len()).filter(|i| !refit.left_out.contains(i));
+    let squares: f64 = others.clone().map(|i| residuals[i] * residuals[i]).sum();
+    let degrees = others.count() as f64 - problem.count() as f64;
+    if degrees < 1.0 || squares <= 0.0 {
+        return false;
+    }
+    let information = problem.information(&refit.theta);
+    let on_bound = problem.at_bound(&refit.theta);
+    let free: Vec<usize> = (0..problem.count()).filter(|i| !on_bound.contains(i)).collect();
+    let t = |&i: &usize| {
+        let gradient = problem.form.response(&refit.theta, &problem.samples[i].at).gradient;
+        let leverage = quadratic_inverse(&information, &gradient, &free).unwrap_or(0.0);
+        residuals[i].abs() / (squares / degrees * (1.0 + leverage)).sqrt()
+    };
+    let largest = refit.left_out.iter().map(t).fold(0.0, f64::max);
+    2.0 * math::student_t_cdf(-largest, degrees) * (tests as f64) < OUTLYING
+}
+
+/// Between what the fit lies when any one run is left out.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct LeftOneOut {
+    law: String,
+    /// Of the floor, where there is one.
+    floor: Option<[f64; 2]>,
+    /// Of the loss at ten times the largest compute.
+    loss: [f64; 2],
+    /// The largest of Cook's distances, and whose it is.
+    cook: Option<(String, f64)>,
+}
+
+fn left_one_out(fitted: &Fitted, refits: &[Refit]) -> Option<LeftOneOut> {
+    let losses = refits.iter().filter_map(|refit| loss_at_ten_times(fitted, &refit.theta));
+    let loss = range(losses)?;
+    let index = fitted.problem.form.parameters().iter().position(|p| p.is_floor);
+    let floor = index.and_then(|index| range(refits.iter().map(|refit| refit.theta[index])));
+    Some(LeftOneOut { law: fitted.law.to_string(), floor, loss, cook: cook(fitted, refits) })
+}
+
+fn range(values: impl Iterator<Item = f64>) -> Option<[f64; 2]> {
+    values.fold(None, |range, value| match range {
+        None => Some([value, value]),
+        Some([low, high]) => Some([value.min(low), value.max(high)]),
+    })
+}
+
+/// (θ − θᵢ)ᵀ A (θ − θᵢ) / (p σ²), A the information: Cook, Technometrics 19, 1977.
+fn cook_distance(fitted: &Fitted, refit: &Refit) -> f64 {
+    let information = fitted.problem.information(&fitted.optimum.theta);
+    let scale = fitted.problem.count() as f64 * fitted.dispersion.variance;
+    let mut moved = fitted.optimum.theta;
+    moved.iter_mut().zip(refit.theta).for_each(|(with, without)| *with -= without);
+    moved.iter().zip(&information).map(|(m, row)| m * dot(row, &moved)).sum::<f64>() / scale
+}
+
+fn cook(fitted: &Fitted, refits: &[Refit]) -> Option<(String, f64)> {
+    let all = refits.iter().map(|refit| (unit_name(fitted, &refit.left_out), cook_distance(fitted, refit)));
+    all.filter(|(_, distance)| distance.is_finite()).max_by(|a, b| a.1.total_cmp(&b.1))
+}
+
+impl Voiced for LeftOneOut {
+    fn code(&self) -> &'static str {
+        "leave_one_out"
+    }
+
+    fn severity(&self) -> Severity {
+        Severity::Note
+    }
+
+    fn hint(&self) -> &'static str {
+        "repeat the run named with another seed if the range is wider than you can bear"
+    }
+}
+
+impl fmt::Display for LeftOneOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [low, high] = self.loss;
+        write!(
+            f,
+            "`{}`: without any one run the loss at 10x the largest compute lies from {low:.4} to {high:.4}",
+            self.law
+        )?;
+        if let Some([low, high]) = self.floor {
+            write!(f, " and the floor from {low:.4} to {high:.4}")?;
+        }
+        match &self.cook {
+            Some((point, distance)) => write!(f, "; {point} moves it most, by a Cook's distance of {distance:.2}"),
+            None => Ok(()),
+        }
+    }
+}

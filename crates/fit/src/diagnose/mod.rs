@@ -1,0 +1,215 @@
+//! What can be doubted about runs, a fit or a forecast, as data.
+//!
+//! Each variant of [`Doubt`] knows its stable code, its weight, what was seen and why it matters, and what to do. This
+//! module gathers doubts and changes no number; each room below finds those of one kind. A doubt about the runs goes with
+//! every law fitted to them and with a forecast from them, one about a fit with that law, one about a target with it.
+//!
+//! # The mistakes of the field, and where each shows
+//!
+//! | # | mistake | code | shown by |
+//! |---|---|---|---|
+//! | 1 | convention of N and C | `counting_rules` | fit, where the runs tell several counts |
+//! | 2 | vertex of an isoFLOP at its edge | `isoflop_vertices`, `vertex_sides` | fit |
+//! | 3 | rate not tuned per rung | `rate_at_edge`, `rate_sensitive`, `one_rate` | fit, forecast; also `probe lr` |
+//! | 4 | warmup too long for small runs | `warmup_share` | fit, forecast |
+//! | 5 | undecayed checkpoints among decayed | `undecayed_mixed`, `schedules_mixed` | fit, forecast |
+//! | 6 | repeated data | `repeated_data` | fit, forecast; leakage into validation is not visible in a table: it needs the text |
+//! | 7 | too short a span | `few_rungs`, `few_decades`; D/N below 4x is refused | fit |
+//! | 8 | optimiser did not converge | `not_converged`, `starts_disagree`, `parameter_at_bound`, `floor_share` | fit |
+//! | 9 | leverage of few runs | `outlier_leverage`, `influential_run`, `leave_one_out` | fit |
+//! | 10 | structure in residuals | `residual_pattern`, `residual_bend`, `seed_noise` (lack of fit) | fit |
+//! | 11 | laws disagree | `laws_disagree`, `model_form` | forecast |
+//! | 12 | extrapolation | `extrapolating`, `break_beyond` | forecast |
+//! | 13 | floor not identified | `floor_share` | fit |
+//! | 14 | seed noise | `few_seeds`, `seed_noise`, `seed_weights`, `clustered` | fit |
+//! | 15 | evaluation noise | `evaluation_noise`, `mixed_evaluation` | fit, forecast |
+//! | 16 | coordinate check, rate transfer, collapse | – | `probe`; not visible in a table, which holds no activations and no curves |
+//! | 17 | rounding | `rounded_losses` | fit |
+//! | 18 | a line without a floor | `no_floor` | fit, forecast |
+//! | 19 | capability without its gate | – | the capability laws judge their own tasks |
+//! | 20 | batch above the critical one | `batch_above_critical` | fit, forecast |
+//! | 21 | runs dropped in silence | `runs_left_out`, `spiked` | fit; `spiked` in a forecast as well |
+//! | 22 | asymmetric noise | `asymmetric_noise` | fit |
+//! | 23 | registration | – | `score`, which holds the digests; a table has no order in time |
+//! | – | not asymptotic yet | `not_asymptotic` | fit, forecast |
+//! | – | wrong model form | `model_form` | fit, forecast |
+//!
+//! # Cost
+//!
+//! Refits are warm and bounded: one per run left out up to 400, one for outliers, one per counting rule, one for the
+//! penalty on overestimates, and one cold path law where a line without a floor was fitted.
+
+mod counting;
+mod data;
+mod fit;
+mod form;
+mod influence;
+mod residuals;
+#[cfg(test)]
+mod tests;
+mod training;
+mod vertex;
+mod words;
+
+use core::fmt;
+
+use forescale_core::observation::{Exclusion, Observation};
+use forescale_core::outcome::{Diagnosis, Severity};
+
+use crate::FitError;
+use crate::cluster::{self, ClusterDoubt};
+use crate::falloff::Falloff;
+use crate::fitted::Fitted;
+use crate::noise::{self, NoiseDoubt};
+use crate::profile::Profile;
+
+pub(crate) use fit::does_not_fall;
+pub(crate) use form::{FormDoubt, evidence, no_floor, not_asymptotic};
+
+/// An exponent or a loss ten times further out that moves by more than this when runs are left out is worth a word.
+const EXPONENT_MOVE: f64 = 0.10;
+const LOSS_MOVE: f64 = 0.01;
+/// Residuals past this many robust standard deviations are outliers. Chosen here: a normal table of 1000 rows has none.
+const OUTLIER_SCALES: f64 = 6.0;
+/// A loss that changes by less over the whole of the data is the same.
+const SAME_LOSS: f64 = 1e-3;
+/// Compute and 6ND that differ by more are of different runs: embedding parameters counted or not come to less.
+pub(crate) const CONTRADICTION: f64 = 3.0;
+/// Up to this many rows each is left out in turn.
+const LEAVE_ONE_OUT_ROWS: usize = 400;
+
+/// Something that can be doubted.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Doubt {
+    ParameterAtBound { law: String, symbol: &'static str, is_floor: bool },
+    StartsDisagree { law: String, agreeing: usize, starts: usize },
+    NotConverged { law: String, gradient: f64 },
+    LawRefused { law: String, error: FitError },
+    FewRungs { law: String, rungs: usize, decades: f64 },
+    FewDecades { law: String, decades: f64 },
+    FewSeeds { law: String },
+    NotAsymptotic { law: String, early: f64, late: f64 },
+    LossDoesNotFall { law: String, decades: f64, change: f64 },
+    Outliers { law: String, points: Vec<String>, vertices: bool, symbol: String, with: f64, without: f64 },
+    InfluentialRun { law: String, point: String, unit: Unit, what: String, with: f64, without: f64, is_missed: bool },
+    FloorShare { law: String, floor: fit::FloorFound },
+    Vertices { law: String, budgets: usize, runs: usize },
+    Extrapolating { decades: f64, data_decades: f64, expected_error: f64 },
+    LawsDisagree { spread: f64, half_width: f64 },
+    OffPathTarget { law: String },
+    BacktestMissed { cases: usize, inside: f64 },
+    NearStart { highest: f64, start: f64 },
+    NoForecast { hint: String },
+    TargetContradicts { flops: f64, implied: f64 },
+    Clustered(ClusterDoubt),
+    SeedNoise(NoiseDoubt),
+    SeedWeights { law: String, falloff: Falloff },
+    Room(Room),
+}
+
+/// What is left out to see what it moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    Run,
+    Vertex,
+    /// Several points of one cluster.
+    Trunk,
+}
+
+/// A doubt of one room: its words are its `Display`.
+trait Voiced: fmt::Display {
+    /// Stable name.
+    fn code(&self) -> &'static str;
+
+    /// How much it weighs.
+    fn severity(&self) -> Severity {
+        Severity::Warning
+    }
+
+    /// What to do.
+    fn hint(&self) -> &'static str;
+}
+
+impl Doubt {
+    /// The doubt as the contract wants it.
+    pub(crate) fn diagnosis(&self) -> Diagnosis {
+        Diagnosis {
+            code: self.code().to_owned(),
+            severity: self.severity(),
+            message: self.to_string(),
+            hint: self.hint(),
+        }
+    }
+}
+
+macro_rules! rooms {
+    ($($variant:ident($doubt:ty)),* $(,)?) => {
+        /// The doubts that a room gives its own words.
+        #[derive(Clone, Debug, PartialEq)]
+        pub(crate) enum Room {
+            $($variant($doubt),)*
+        }
+
+        impl Room {
+            fn voice(&self) -> &dyn Voiced {
+                match self {
+                    $(Self::$variant(doubt) => doubt,)*
+                }
+            }
+        }
+
+        $(impl From<$doubt> for Doubt {
+            fn from(doubt: $doubt) -> Self {
+                Self::Room(Room::$variant(doubt))
+            }
+        })*
+    };
+}
+
+rooms! {
+    Counting(counting::CountingDoubt),
+    Data(data::DataDoubt),
+    Form(FormDoubt),
+    LeftOneOut(influence::LeftOneOut),
+    Residuals(residuals::ResidualDoubt),
+    Training(training::TrainingDoubt),
+    VertexSides(vertex::VertexSides),
+}
+
+fn named(runs: &[String]) -> String {
+    let shown: Vec<&str> = runs.iter().take(5).map(String::as_str).collect();
+    let more = if runs.len() > 5 { ", …" } else { "" };
+    format!("{}{more}", shown.join(", "))
+}
+
+/// All doubts about the runs of one group, whatever is fitted to them.
+pub(crate) fn doubts_of_runs(runs: &[&Observation]) -> Vec<Doubt> {
+    let training = training::doubts(runs).into_iter().map(Doubt::from);
+    training.chain(data::doubts(runs).into_iter().map(Doubt::from)).collect()
+}
+
+/// What was left out before any law was fitted.
+pub(crate) fn doubt_of_exclusions(exclusions: &[Exclusion], runs: usize) -> Option<Doubt> {
+    data::left_out(exclusions, runs).map(Doubt::from)
+}
+
+/// All doubts about one fit.
+pub(crate) fn doubts_of_fit(fitted: &Fitted, runs: &[&Observation], profiles: &[Profile]) -> Vec<Doubt> {
+    let mut doubts = fit::doubts(fitted, runs.len());
+    doubts.extend(not_asymptotic(fitted, runs));
+    let noise = noise::doubts(fitted);
+    if !noise.iter().any(|doubt| matches!(doubt, NoiseDoubt::Unknown { .. })) {
+        doubts.extend(fit::seeds(fitted, runs));
+    }
+    doubts.extend(noise.into_iter().map(Doubt::SeedNoise));
+    doubts.extend(fitted.falloff.map(|falloff| Doubt::SeedWeights { law: fitted.law.to_string(), falloff }));
+    doubts.extend(cluster::doubt(fitted).map(Doubt::Clustered));
+    doubts.extend(vertex::sides(fitted, runs).map(Doubt::from));
+    doubts.extend(residuals::doubts(fitted, runs).into_iter().map(Doubt::from));
+    doubts.extend(influence::doubts(fitted));
+    doubts.extend(fit::floor_share(fitted, profiles));
+    doubts.extend(no_floor(fitted, None).map(Doubt::from));
+    doubts.extend(form::of_fit(fitted).map(Doubt::from));
+    doubts.extend(counting::doubt(fitted).map(Doubt::from));
+    doubts
+}
