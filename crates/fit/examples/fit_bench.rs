@@ -2,6 +2,7 @@
 //!
 //! `fit_bench WORK TABLE`, where WORK is `grid`, `bootstrap`, `point` (point fit and 1000 draws) or `many` (a whole `fit`
 //! of 100,000 runs made from the published coefficients, TABLE unused). Threads are rayon's, by `RAYON_NUM_THREADS`.
+//! `fit_bench tables FOLDER` instead says what becomes of the classic starts on six published tables under four objectives.
 
 #![allow(
     clippy::print_stdout,
@@ -46,6 +47,41 @@ fn table(path: &str) -> Vec<Observation> {
     kept.map(|(i, row)| run(i, number(row[1]), number(row[2]), number(row[4]))).collect()
 }
 
+/// One experiment of the table of isoFLOP sets, by the start of its name.
+fn isoflop(path: &str, experiment: &str) -> Vec<Observation> {
+    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("`{path}`: {error}"));
+    let rows = text.lines().skip(1).map(|line| line.split(',').collect::<Vec<_>>());
+    let number = |text: &str| text.parse::<f64>().expect("a number");
+    let read = |(i, row): (usize, Vec<&str>)| {
+        let [params, tokens, flops, loss] = [6, 7, 8, 10].map(|column| number(row[column]));
+        Observation { tokens, ..run(i, params, flops, loss) }
+    };
+    rows.filter(|row| row[5].starts_with(experiment)).enumerate().map(read).collect()
+}
+
+/// A line for each table and objective, as rows of a page.
+fn tables(folder: &str) {
+    let objectives =
+        [Objective::default(), Objective::LeastSquares, Objective::LeastSquaresLoss, Objective::LeastAbsolute];
+    for name in ["chinchilla", "marin_202603__comma", "marin_202603__dclm", "misfitting", "ml_scalefit", "epochai"] {
+        let runs = if name == "chinchilla" {
+            table(&format!("{folder}/chinchilla_epoch.csv"))
+        } else {
+            isoflop(&format!("{folder}/isoflops.csv"), name)
+        };
+        for objective in objectives {
+            let began = processor_seconds();
+            let found = bench::classic_grid(&runs, objective).expect("ends");
+            let seconds = processor_seconds() - began;
+            let bench::GridOutcome { polished, agreeing, value, .. } = found;
+            println!(
+                "| {name} | {} | {objective:?} | {polished} | {agreeing} | {value:.9e} | {seconds:.2} |",
+                runs.len()
+            );
+        }
+    }
+}
+
 /// A number in [0, 1) for each index: Steele et al., 2014, SplitMix64.
 fn uniform(index: u64) -> f64 {
     let mut z = index.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -84,6 +120,9 @@ fn processor_seconds() -> f64 {
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let work = arguments.get(1).map_or("grid", String::as_str);
+    if work == "tables" {
+        return tables(arguments.get(2).map_or("", String::as_str));
+    }
     let runs = if work == "many" { many() } else { table(arguments.get(2).map_or("", String::as_str)) };
     // Threads are started before the clock is.
     rayon::broadcast(|_| ());

@@ -28,13 +28,13 @@ const DISPLACED: f64 = 1e-3;
 /// The lowest objective that two legs saw, from a start and from beside the optimum, over the optimum's, less one; `None`
 /// of an optimum without a positive objective.
 pub(crate) fn cross_check(evaluator: &Evaluator<'_>, optimum: &Optimum, start: Option<Theta>) -> Option<f64> {
-    if !(optimum.value > 1e-20) {
+    if optimum.value.is_nan() || optimum.value <= 1e-20 {
         return None;
     }
     let beside = free(evaluator, &optimum.theta).into_iter().map(|coordinate| coordinate + DISPLACED).collect();
     let legs = [start.map(|start| free(evaluator, &start)), Some(beside)];
     let lowest = legs.into_iter().flatten().map(|leg| descend(evaluator, optimum.value, leg)).fold(f64::NAN, f64::min);
-    lowest.is_finite().then(|| lowest - 1.0)
+    lowest.is_finite().then_some(lowest - 1.0)
 }
 
 /// The objective, in units of the optimum's, as L-BFGS sees it.

@@ -113,17 +113,19 @@ impl Columns {
         }
     }
 
-    /// The objective and its derivatives at θ.
-    pub(crate) fn system(&self, theta: &Theta, cost: Cost) -> System {
+    /// The objective and its derivatives at θ; `None` where the objective is above a limit, which is often known long
+    /// before the last observation, for no observation adds less than nothing.
+    pub(crate) fn system_within(&self, theta: &Theta, cost: Cost, limit: f64) -> Option<System> {
         let local = self.local(theta);
         let mut sums = Sums::ZERO;
-        match (self.parts.terms.len(), self.parts.floor.is_some()) {
-            (1, false) => self.arch.dispatch(Pass::<1, false> { columns: self, local, cost, sums: &mut sums }),
-            (1, true) => self.arch.dispatch(Pass::<1, true> { columns: self, local, cost, sums: &mut sums }),
-            (_, false) => self.arch.dispatch(Pass::<2, false> { columns: self, local, cost, sums: &mut sums }),
-            (_, true) => self.arch.dispatch(Pass::<2, true> { columns: self, local, cost, sums: &mut sums }),
-        }
-        self.collect(&sums)
+        let pass = (self, local, cost, limit);
+        let is_within = match (self.parts.terms.len(), self.parts.floor.is_some()) {
+            (1, false) => self.arch.dispatch(Pass::<1, false>::new(pass, &mut sums)),
+            (1, true) => self.arch.dispatch(Pass::<1, true>::new(pass, &mut sums)),
+            (_, false) => self.arch.dispatch(Pass::<2, false>::new(pass, &mut sums)),
+            (_, true) => self.arch.dispatch(Pass::<2, true>::new(pass, &mut sums)),
+        };
+        is_within.then(|| self.collect(&sums))
     }
 
     fn local(&self, theta: &Theta) -> Local {
@@ -174,14 +176,22 @@ struct Pass<'a, const TERMS: usize, const FLOOR: bool> {
     columns: &'a Columns,
     local: Local,
     cost: Cost,
+    limit: f64,
     sums: &'a mut Sums,
 }
 
+impl<'a, const TERMS: usize, const FLOOR: bool> Pass<'a, TERMS, FLOOR> {
+    fn new((columns, local, cost, limit): (&'a Columns, Local, Cost, f64), sums: &'a mut Sums) -> Self {
+        Self { columns, local, cost, limit, sums }
+    }
+}
+
 impl<const TERMS: usize, const FLOOR: bool> pulp::NullaryFnOnce for Pass<'_, TERMS, FLOOR> {
-    type Output = ();
+    /// Whether the objective is within the limit; sums are of no use where it is not.
+    type Output = bool;
 
     #[inline(always)]
-    fn call(self) {
+    fn call(self) -> bool {
         let Columns { x, log_loss, weight, .. } = self.columns;
         let mut tile = Tile::EMPTY;
         for start in (0..weight.len()).step_by(TILE) {
@@ -193,8 +203,13 @@ impl<const TERMS: usize, const FLOOR: bool> pulp::NullaryFnOnce for Pass<'_, TER
             } else {
                 charge(self.cost, weight, &mut tile);
             }
+            add_values(weight.len(), &tile, &mut self.sums.value);
+            if lanes::sum(&self.sums.value) > self.limit {
+                return false;
+            }
             add::<TERMS, FLOOR>(x, weight, &tile, self.sums);
         }
+        true
     }
 }
 
@@ -232,6 +247,7 @@ fn predict<const TERMS: usize>(local: &Local, x: [&[f64]; 2], log_loss: &[f64], 
 
 /// What each residual costs: as [`Cost`] says, without its branches.
 #[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "one index for columns read and written")]
 fn charge(cost: Cost, weight: &[f64], tile: &mut Tile) {
     let count = weight.len().min(TILE);
     let (weight, delta, [below, above]) = (&weight[..count], cost.delta(), cost.sides());
@@ -251,6 +267,7 @@ fn charge(cost: Cost, weight: &[f64], tile: &mut Tile) {
 
 /// The same for a square of the loss.
 #[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "one index for columns read and written")]
 fn charge_on_loss(cost: Cost, weight: &[f64], tile: &mut Tile) {
     let count = weight.len().min(TILE);
     let (weight, [factor, _]) = (&weight[..count], cost.sides());
@@ -265,13 +282,20 @@ fn charge_on_loss(cost: Cost, weight: &[f64], tile: &mut Tile) {
     }
 }
 
-/// Adds a tile to the sums: row by row of the matrices, so that one row's sums stay in registers over all blocks.
+/// Adds what a tile's observations cost.
+#[inline(always)]
+fn add_values(count: usize, tile: &Tile, value: &mut Lanes) {
+    for block in 0..count.min(TILE) / LANES {
+        add_product(value, block_of(&tile.value, block), &[1.0; LANES]);
+    }
+}
+
+/// Adds a tile's derivatives to the sums: row by row of the matrices, so that one row's sums stay in registers over all blocks.
 #[inline(always)]
 fn add<const TERMS: usize, const FLOOR: bool>(x: [&[f64]; 2], weight: &[f64], tile: &Tile, sums: &mut Sums) {
     let (weight, _) = weight.as_chunks::<LANES>();
     for block in 0..weight.len() {
-        let [value, slope] = [&tile.value, &tile.slope].map(|column| block_of(column, block));
-        add_product(&mut sums.value, value, &[1.0; LANES]);
+        let slope = block_of(&tile.slope, block);
         add_product(&mut sums.slope_square, slope, slope);
         for term in 0..TERMS {
             // The exponent's gradient is -x s.
@@ -380,7 +404,8 @@ mod tests {
             for (objective, count) in OBJECTIVES.into_iter().zip([5, 8, 64, 65, 200]) {
                 let problem = problem(law, objective, count);
                 let theta = starts(&problem)[1];
-                let found = Columns::new(parts, &problem.samples).system(&theta, problem.cost);
+                let found = Columns::new(parts, &problem.samples);
+                let found = found.system_within(&theta, problem.cost, f64::INFINITY).expect("no limit");
                 let expected = crate::problem::one_by_one(&problem, &theta, problem.cost);
                 let pairs = [(&[found.value, found.slope_square][..], &[expected.value, expected.slope_square][..])];
                 let rows = [(&found.gradient[..], &expected.gradient[..]), (&found.sensitivity, &expected.sensitivity)];
@@ -411,15 +436,30 @@ mod tests {
                 columns: &columns,
                 local: columns.local(&theta),
                 cost: problem.cost,
+                limit: f64::INFINITY,
                 sums: &mut sums,
             };
             // Called without a dispatch: whatever this binary was compiled for, SSE2 on x86-64.
-            pulp::NullaryFnOnce::call(pass);
+            assert!(pulp::NullaryFnOnce::call(pass));
             let plain = columns.collect(&sums);
-            let wide = columns.system(&theta, problem.cost);
+            let wide = columns.system_within(&theta, problem.cost, f64::INFINITY).expect("no limit");
             assert_eq!(plain.value.to_bits(), wide.value.to_bits());
             assert_eq!(plain.gradient.map(f64::to_bits), wide.gradient.map(f64::to_bits));
             assert_eq!(plain.newton.map(|row| row.map(f64::to_bits)), wide.newton.map(|row| row.map(f64::to_bits)));
+        }
+    }
+    #[test]
+    fn a_pass_stops_above_its_limit_and_nowhere_else() {
+        for objective in OBJECTIVES {
+            let problem = problem(LawName::CHINCHILLA, objective, 133);
+            let columns = Columns::new(problem.form.falling_terms().expect("a sum"), &problem.samples);
+            let theta = starts(&problem)[3];
+            let whole = columns.system_within(&theta, problem.cost, f64::INFINITY).expect("no limit");
+            let at = columns.system_within(&theta, problem.cost, whole.value).expect("the limit itself is within");
+            assert_eq!(at.newton.map(|row| row.map(f64::to_bits)), whole.newton.map(|row| row.map(f64::to_bits)));
+            for limit in [whole.value.next_down(), 0.5 * whole.value, 0.0] {
+                assert!(columns.system_within(&theta, problem.cost, limit).is_none(), "{objective:?} {limit:e}");
+            }
         }
     }
 }

@@ -27,6 +27,8 @@ mod crps;
 #[cfg(test)]
 mod curves;
 mod design;
+#[cfg(test)]
+mod determinism;
 mod diagnose;
 mod emphasis;
 mod ensemble;

@@ -178,25 +178,36 @@ impl<'a> Evaluator<'a> {
 
     /// The objective and its derivatives under a cost, tether included.
     pub(crate) fn system(&self, theta: &Theta, cost: Cost) -> System {
-        let mut system = self.untethered(theta, cost);
+        self.system_within(theta, cost, f64::INFINITY).unwrap_or_default()
+    }
+
+    /// The same; `None` of some points whose objective is above a limit.
+    pub(crate) fn system_within(&self, theta: &Theta, cost: Cost, limit: f64) -> Option<System> {
+        let mut system = self.of_samples(theta, cost, limit)?;
         if let Some(tether) = &self.tether {
             add_tether(&mut system, tether.functional.at(self.problem, theta), tether);
             mirror(&mut system.newton);
             mirror(&mut system.gauss_newton);
         }
-        system
+        Some(system)
     }
 
     /// The objective and its derivatives under a cost, with what was expected and without a tether.
     pub(crate) fn untethered(&self, theta: &Theta, cost: Cost) -> System {
+        self.of_samples(theta, cost, f64::INFINITY).unwrap_or_default()
+    }
+
+    /// The samples' part and that of what was expected. Neither is ever below nothing, nor is a tether's, so that samples
+    /// above the limit put the whole above it.
+    fn of_samples(&self, theta: &Theta, cost: Cost, limit: f64) -> Option<System> {
         let mut system = match &self.columns {
-            Some(columns) => columns.system(theta, cost),
+            Some(columns) => columns.system_within(theta, cost, limit)?,
             None => one_by_one(self.problem, theta, cost),
         };
         if let Some(prior) = &self.problem.prior {
             prior.add_to(&mut system, theta);
         }
-        system
+        Some(system)
     }
 }
 
