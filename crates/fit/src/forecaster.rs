@@ -9,7 +9,7 @@ use forescale_core::predictive::Predictive;
 
 use crate::backtest::Rolling;
 use crate::diagnose::{CONTRADICTION, Doubt};
-use crate::ensemble::{Member, atom_levels, blend};
+use crate::ensemble::{LARGEST, Member, atom_levels, blend};
 use crate::fitted::{Fitted, fit_ahead};
 use crate::form_error::Calibration;
 use crate::functional::Functional;
@@ -148,7 +148,7 @@ pub(crate) fn shape_of(target: &Target, flops_per_product: f64) -> Option<(f64, 
 impl Forecaster {
     /// The forecast of one target.
     pub(crate) fn outlook(&self, target: &Target) -> Outlook {
-        let weights = self.weights(target);
+        let weights = self.heard(target);
         let (mut members, mut laws, mut half_width) = (Vec::new(), Vec::new(), 0.0_f64);
         for (member, &weight) in self.members.iter().zip(&weights) {
             let profile = member.fitted.profile(member.functional(target), PREDICTIVE_LEVEL);
@@ -157,6 +157,9 @@ impl Forecaster {
                 scaled(estimate(&profile, member.fitted.root(self.level), self.level, true), math::exp(shift));
             if weight > 0.0 {
                 half_width = half_width.max(relative_half_width(&prediction));
+            }
+            if !is_number(&prediction) {
+                continue;
             }
             laws.push(LawPrediction { law: member.fitted.law.to_string(), weight, prediction });
             members.push(Member::new(weight, &profile, &member.roots, shift));
@@ -169,6 +172,18 @@ impl Forecaster {
         let predictive = blend(&weighted, scale);
         let doubts = self.doubts(target, &laws, (decades_beyond, half_width));
         Outlook { members: weighted, laws, predictive, decades_beyond, doubts }
+    }
+
+    /// The weights of the laws whose word is a number; they sum to one, or to nothing where there is none.
+    fn heard(&self, target: &Target) -> Vec<f64> {
+        let (points, _) = self.points(target);
+        let weights = self.weights(target);
+        let is_heard = |point: f64| point.abs() < LARGEST;
+        let heard =
+            points.iter().zip(&weights).map(|((_, point), weight)| if is_heard(*point) { *weight } else { 0.0 });
+        let heard: Vec<f64> = heard.collect();
+        let total: f64 = heard.iter().sum();
+        heard.iter().map(|weight| if total > 0.0 { weight / total } else { 0.0 }).collect()
     }
 
     /// ln L of each law at a target, and their weighted mean.
@@ -271,9 +286,6 @@ impl Forecaster {
             level: self.level,
         };
         // Beyond what a number can hold there is no size to name.
-        let is_number = |size: &Estimate| {
-            size.estimate.is_finite() && size.estimate > 0.0 && size.standard_error.is_none_or(f64::is_finite)
-        };
         (is_number(&params) && is_number(&tokens)).then_some(Optimum { params, tokens })
     }
 
@@ -300,6 +312,12 @@ fn scaled(estimate: Estimate, factor: f64) -> Estimate {
         upper: by(estimate.upper),
         level: estimate.level,
     }
+}
+
+/// Whether an estimate of something above zero is a number, and so are its error and ends.
+fn is_number(of: &Estimate) -> bool {
+    let numbers = of.standard_error.iter().chain(&of.lower).chain(&of.upper);
+    of.estimate.is_finite() && of.estimate > 0.0 && numbers.into_iter().all(|number| number.is_finite())
 }
 
 fn relative_half_width(prediction: &Estimate) -> f64 {
