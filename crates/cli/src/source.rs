@@ -8,12 +8,32 @@ use forescale_core::observation::{Exclusion, Observation, Selection};
 use forescale_core::outcome::{FitReport, Forecast, Rules};
 use forescale_core::record::RunRecord;
 use forescale_core::run::{PlannedRun, Role};
-use forescale_fit::{FitOptions, ForecastOptions, LawName, Objective, Target};
+use forescale_fit::{FitOptions, ForecastOptions, IntervalMethod, LawName, Objective, Starts, Target};
 use forescale_sweep::{Plan, SweepSpec, TableOptions};
 
-use crate::args::{LawArgs, ObjectiveName, TableArgs};
+use crate::args::{IntervalName, LawArgs, ObjectiveName, StartsName, TableArgs};
 use crate::output;
 use crate::workplace::{self, Workplace};
+
+impl StartsName {
+    fn meant(self) -> Starts {
+        match self {
+            Self::Projected => Starts::Projected,
+            Self::Classic => Starts::Classic,
+        }
+    }
+}
+
+impl IntervalName {
+    fn meant(self) -> IntervalMethod {
+        match self {
+            Self::Profile => IntervalMethod::Profile,
+            Self::Pairs => IntervalMethod::Pairs,
+            Self::Cluster => IntervalMethod::Cluster,
+            Self::Parametric => IntervalMethod::Parametric,
+        }
+    }
+}
 
 /// What an answer is made from.
 pub(crate) struct Material {
@@ -101,15 +121,7 @@ impl Material {
     }
 
     fn from_table(path: &Path, args: &TableArgs) -> anyhow::Result<Self> {
-        let options = TableOptions {
-            metric: args.metric.clone(),
-            map: args.map.clone(),
-            filter: args.filter.clone(),
-            unit: args.unit,
-            rule: args.rule,
-            pool: args.pool,
-        };
-        let table = forescale_sweep::read_table(path, &options)?;
+        let table = forescale_sweep::read_table(path, &table_options(args))?;
         Ok(Self {
             observations: table.observations,
             exclusions: table.exclusions,
@@ -156,12 +168,22 @@ impl Material {
         let objective = match args.objective {
             ObjectiveName::Huber => Objective::Huber { delta: args.delta },
             ObjectiveName::Lsq => Objective::LeastSquares,
+            ObjectiveName::LsqLoss => Objective::LeastSquaresLoss,
             ObjectiveName::Lad => Objective::LeastAbsolute,
             ObjectiveName::Asymmetric => Objective::Asymmetric { delta: args.delta, overestimate_penalty: 10.0 },
         };
-        let start_level = self.sweep.as_ref().map(|sweep| sweep.manifest.unigram_entropy);
-        let (laws, rules) = (self.laws(&args.laws)?, self.rules());
-        Ok(FitOptions { laws, objective, level, rules, start_level, ..FitOptions::default() })
+        let own_start = self.sweep.as_ref().map(|sweep| sweep.manifest.unigram_entropy);
+        Ok(FitOptions {
+            laws: self.laws(&args.laws)?,
+            objective,
+            starts: args.starts.meant(),
+            level,
+            interval: args.interval.meant(),
+            draws: args.draws,
+            seed: args.seed,
+            rules: self.rules(),
+            start_level: args.start_level.or(own_start),
+        })
     }
 
     fn laws(&self, typed: &[String]) -> anyhow::Result<Vec<LawName>> {
@@ -265,6 +287,18 @@ impl SweepMaterial {
                 )
             }
         }
+    }
+}
+
+/// How a table is to be read, as typed.
+pub(crate) fn table_options(args: &TableArgs) -> TableOptions {
+    TableOptions {
+        metric: args.metric.clone(),
+        map: args.map.clone(),
+        filter: args.filter.clone(),
+        unit: args.unit,
+        rule: args.rule,
+        pool: args.pool,
     }
 }
 

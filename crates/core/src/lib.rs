@@ -24,3 +24,4 @@ pub mod quantity;
 pub mod record;
 pub mod reduction;
 pub mod run;
+pub mod schedule;

@@ -105,17 +105,16 @@ fn with_new_noise(fitted: &Fitted, generator: &mut ChaCha8Rng) -> Vec<Sample> {
     problem.samples.iter().zip(&deviations).zip(noise).map(drawn).collect()
 }
 
-/// Standard deviation of each sample's noise: one for all, or inverse to the weight where weights stand for deviations.
+/// Standard deviation of each point's log loss: even, or falling with compute where the rungs' own deviations do. Weights
+/// in the objective are no word on it: they may say how much a run counts for a forecast.
 fn deviations(fitted: &Fitted) -> Vec<f64> {
-    let (samples, sigma) = (&fitted.problem.samples, fitted.dispersion.sigma);
-    if fitted.falloff.is_none() {
-        return vec![sigma; samples.len()];
-    }
+    let Some(falloff) = &fitted.falloff else { return vec![fitted.dispersion.sigma; fitted.points.len()] };
+    let weights: Vec<f64> = fitted.points.iter().map(|point| falloff.weight(point.flops)).collect();
     let residuals = fitted.problem.residuals(&fitted.optimum.theta);
     let squares: f64 = residuals.iter().map(|r| r * r).sum();
-    let weighted: f64 = residuals.iter().zip(samples).map(|(r, s)| r * r * s.weight * s.weight).sum();
-    let unit = if squares > 0.0 { sigma * (weighted / squares).sqrt() } else { 0.0 };
-    samples.iter().map(|sample| unit / sample.weight).collect()
+    let even: f64 = residuals.iter().zip(&weights).map(|(r, w)| r * r * w * w).sum();
+    let scale = if squares > 0.0 { fitted.dispersion.sigma * (even / squares).sqrt() } else { 0.0 };
+    weights.iter().map(|w| scale / w).collect()
 }
 
 /// A standard normal number, by Box and Muller's transformation.

@@ -112,3 +112,89 @@ fn bounds(fitted: &Fitted, functional: Functional) -> Vec<f64> {
     };
     [parameter.lower, parameter.upper].map(at).to_vec()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{LawName, fit, published};
+    use forescale_core::observation::Observation;
+
+    fn grid() -> Vec<Observation> {
+        published::with_noise(&published::grid([482.01, 2085.43, 1.8172, 0.3478, 0.3658]), 0.005, 1)
+    }
+
+    fn options(interval: IntervalMethod) -> FitOptions {
+        FitOptions { laws: vec![LawName::CHINCHILLA], interval, draws: 200, ..FitOptions::default() }
+    }
+
+    #[test]
+    fn one_seed_gives_one_interval_and_another_seed_another() {
+        for method in [IntervalMethod::Pairs, IntervalMethod::Parametric] {
+            let with = |seed: u64| {
+                let report = fit(&grid(), &[], &FitOptions { seed, ..options(method) }).expect("fits");
+                assert_eq!(report.fits[0].interval.as_deref(), Some(method.name()));
+                report.fits[0].parameters["E"]
+            };
+            assert_eq!(with(3), with(3));
+            assert_ne!(with(3).lower, with(4).lower);
+        }
+    }
+
+    #[test]
+    fn refits_and_profiles_of_a_well_determined_table_agree_to_a_third_of_the_width() {
+        let of = |method| fit(&grid(), &[], &options(method)).expect("fits").fits[0].parameters["E"];
+        let profile = of(IntervalMethod::Profile);
+        let ends =
+            |estimate: forescale_core::estimate::Estimate| [estimate.lower, estimate.upper].map(|e| e.expect("an end"));
+        let room = (ends(profile)[1] - ends(profile)[0]) / 3.0;
+        for method in [IntervalMethod::Pairs, IntervalMethod::Parametric] {
+            for (end, expected) in ends(of(method)).iter().zip(ends(profile)) {
+                assert!((end - expected).abs() < room, "{method:?}: {end} {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_handful_of_clusters_is_refused() {
+        let named = |(i, o): (usize, Observation)| Observation { cluster: format!("trunk{}", i % 7), ..o };
+        let runs: Vec<Observation> = grid().into_iter().enumerate().map(named).collect();
+        let text = fit(&runs, &[], &options(IntervalMethod::Cluster)).expect_err("refused").to_string();
+        assert!(
+            text.starts_with("`chinchilla` was given 7 clusters; a cluster bootstrap draws from at least 8"),
+            "{text}"
+        );
+        assert!(fit(&runs, &[], &options(IntervalMethod::Pairs)).is_ok());
+    }
+
+    #[test]
+    fn a_handful_of_draws_is_refused() {
+        let few = FitOptions { draws: 99, ..options(IntervalMethod::Pairs) };
+        let text = fit(&grid(), &[], &few).expect_err("refused").to_string();
+        assert!(text.starts_with("draws is 99; it must be a count of at least 100"), "{text}");
+    }
+
+    #[test]
+    fn errors_and_degrees_below_zero_or_no_numbers_are_refused_by_name() {
+        for bad in [-0.1, f64::NAN, f64::INFINITY] {
+            for field in ["loss_se", "seed_degrees"] {
+                let mut runs = grid();
+                if field == "loss_se" {
+                    runs[4].loss_se = Some(bad)
+                } else {
+                    runs[4].seed_degrees = Some(bad)
+                }
+                let text = fit(&runs, &[], &options(IntervalMethod::Profile)).expect_err("refused").to_string();
+                assert!(text.starts_with(&format!("`run0004`: {field} is ")), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn percentiles_are_linear_between_the_middles_of_weights() {
+        // Four values stand at 1/8, 3/8, 5/8, 7/8.
+        let values = [1.0, 2.0, 4.0, 8.0];
+        for (p, expected) in [(0.125, 1.0), (0.25, 1.5), (0.5, 3.0), (0.75, 6.0), (0.01, 1.0), (0.99, 8.0)] {
+            assert!((percentile(&values, p) - expected).abs() < 1e-12, "{p}");
+        }
+    }
+}

@@ -6,21 +6,18 @@ use forescale_core::observation::Observation;
 
 use crate::bootstrap_interval::{Refits, validate_draws};
 use crate::cluster::Dependence;
-use crate::emphasis::emphasis;
 use crate::error::{LARGEST, SMALLEST};
 use crate::evaluation::EvaluationSets;
-use crate::experience::FIRST_NOISE;
 use crate::falloff::Falloff;
 use crate::functional::Functional;
 use crate::grid::classic;
 use crate::linear::quadratic_inverse;
 use crate::objective::Cost;
 use crate::path::{self, NEEDED_SPREAD};
-use crate::prior::{Prior, robust_sigma, weighted_sigma};
 use crate::problem::FitProblem;
 use crate::profile::Profile;
 use crate::scale::{Dispersion, Sandwich, Weighing};
-use crate::solve::{Found, Optimum, search, solve_from};
+use crate::solve::{Found, Optimum, search};
 use crate::start::starts;
 use crate::{FitError, FitOptions, Objective, Starts};
 
@@ -172,51 +169,17 @@ pub(crate) fn fit_law(law: LawName, observations: &[&Observation], options: &Fit
     }
 }
 
-/// Fits one law to one group, to be carried to larger runs: runs weigh by their emphasis, and exponents are expected to be
-/// near the published ones.
-pub(crate) fn fit_ahead(law: LawName, observations: &[&Observation], options: &FitOptions) -> Result<Fitted, FitError> {
-    let mut ready = Ready::of(law, observations, options)?;
-    if law.form().domain() == Domain::SizeAndData {
-        let weights = emphasis(&ready.points);
-        ready.points.iter_mut().zip(weights).for_each(|(point, weight)| point.weight *= weight);
-        ready.weighing = Weighing::ByEmphasis;
-    }
-    let refs: Vec<&Observation> = ready.points.iter().collect();
-    let cost = Cost::of(options.objective);
-    let mut problem = FitProblem::new(law.form(), &refs, cost).starting_at(options.start_level);
-    problem.prior = Some(Prior::new(problem.form, cost, FIRST_NOISE));
-    let starts = starts(&problem);
-    let mut found = search(&problem, &starts);
-    for _ in 0..NOISE_ROUNDS {
-        let Some(Found { optimum: last, agreeing }) = found else { break };
-        problem.prior = Some(Prior::new(problem.form, cost, robust_sigma(&problem, &last.theta)));
-        found = solve_from(&problem, &last.theta, cost.stages()).map(|optimum| Found { optimum, agreeing });
-    }
-    match found {
-        Some(found) => {
-            let sigma = weighted_sigma(&problem, &found.optimum.theta);
-            let mut fitted = ready.fitted(problem, found, starts.len());
-            fitted.dispersion = fitted.dispersion.of_fewer(fitted.points.len(), &fitted.problem, sigma);
-            Ok(fitted)
-        }
-        None => Err(FitError::NoOptimum { law: law.to_string(), starts: starts.len() }),
-    }
-}
-
-/// Rounds in which the noise that a prior is weighed against is found; after the third it moves by under a tenth.
-const NOISE_ROUNDS: usize = 3;
-
 /// What a law is fitted to, checked.
-struct Ready {
+pub(crate) struct Ready {
     law: LawName,
-    points: Vec<Observation>,
+    pub(crate) points: Vec<Observation>,
     vertices: bool,
     falloff: Option<Falloff>,
-    weighing: Weighing,
+    pub(crate) weighing: Weighing,
 }
 
 impl Ready {
-    fn of(law: LawName, observations: &[&Observation], options: &FitOptions) -> Result<Self, FitError> {
+    pub(crate) fn of(law: LawName, observations: &[&Observation], options: &FitOptions) -> Result<Self, FitError> {
         let (mut points, vertices) = points_for(law, observations)?;
         check_start(law, &points, options.start_level)?;
         let falloff = Falloff::of(observations);
@@ -227,7 +190,8 @@ impl Ready {
         Ok(Self { law, points, vertices, falloff, weighing })
     }
 
-    fn fitted(self, problem: FitProblem, Found { optimum, agreeing }: Found, starts: usize) -> Fitted {
+    /// A problem's best end, with what intervals and doubts need.
+    pub(crate) fn fitted(self, problem: FitProblem, Found { optimum, agreeing }: Found, starts: usize) -> Fitted {
         let Self { law, points, vertices, falloff, weighing } = self;
         let dependence = Dependence::of(&problem, &optimum.theta, &points);
         let residuals = problem.residuals(&optimum.theta);

@@ -15,7 +15,7 @@ use crate::diagnose::{Doubt, FormDoubt, does_not_fall, doubts_of_runs, evidence,
 use crate::ensemble::mean_interval;
 use crate::error::{LARGEST, SMALLEST};
 use crate::evaluation::target_sigma;
-use crate::fitted::{Fitted, fit_law, validate};
+use crate::fitted::{Fitted, validate};
 use crate::forecaster::{Forecaster, forecaster};
 use crate::session::{groups, inputs};
 use crate::{FitError, FitOptions};
@@ -87,7 +87,7 @@ pub(crate) fn assemble(
             doubts.extend(near_start(observations, options));
             doubts.extend(backtest.as_ref().and_then(missed));
             let heard = heard(&entries);
-            doubts.extend(model_form(own_laws(observations, &heard, options), &doubts));
+            doubts.extend(model_form(forecaster.bare_laws(&heard), &doubts));
             diagnoses.extend(doubts.iter().map(Doubt::diagnosis));
             (entries, diagnoses)
         }
@@ -134,6 +134,7 @@ pub(crate) fn prepare(observations: &[Observation], options: &ForecastOptions) -
         Err(error) => return (Err(Refusal { reason: error.fault(), hint: error.hint() }), None),
     };
     refusals.extend(doubts_of_runs(runs).iter().map(Doubt::diagnosis));
+    forecaster.fit_bare(runs, &options.fit);
     forecaster.evaluation_sigma = target_sigma(runs, options.eval_set_digest.as_deref());
     refusals.extend(forecaster.laws().filter_map(does_not_fall).map(|doubt| doubt.diagnosis()));
     refusals.extend(forecaster.laws().filter_map(|law| not_asymptotic(law, runs)).map(|doubt| doubt.diagnosis()));
@@ -148,7 +149,7 @@ pub(crate) fn prepare(observations: &[Observation], options: &ForecastOptions) -
 
 fn forecast_one(forecaster: &Forecaster, target: &Target, options: &ForecastOptions) -> (ForecastTarget, Vec<Doubt>) {
     let outlook = forecaster.outlook(target);
-    if outlook.members.is_empty() {
+    if outlook.means.is_empty() {
         let reason = "no law gives a number for this target: its loss there is beyond 1e260, or below 1e-260";
         let hint =
             "ask for a target nearer to the runs, and look for a loss that is off by orders of magnitude".to_owned();
@@ -160,7 +161,7 @@ fn forecast_one(forecaster: &Forecaster, target: &Target, options: &ForecastOpti
         reason: None,
         median: Some(outlook.predictive.median()),
         intervals: levels.iter().map(|&level| outlook.predictive.interval(level)).collect(),
-        mean_intervals: levels.iter().map(|&level| mean_interval(&outlook.members, level)).collect(),
+        mean_intervals: levels.iter().map(|&level| mean_interval(&outlook.means, level)).collect(),
         predictive: Some(outlook.predictive),
         decades_beyond_data: outlook.decades_beyond,
         laws: outlook.laws,
@@ -180,16 +181,9 @@ fn heard(entries: &[ForecastTarget]) -> BTreeSet<String> {
     laws.filter(|law| law.weight > 0.0).map(|law| law.law.clone()).collect()
 }
 
-/// Those laws fitted for their own sake: what emphasis and expected exponents do to residuals is no fault of the form.
-fn own_laws(observations: &[Observation], heard: &BTreeSet<String>, options: &ForecastOptions) -> Vec<Fitted> {
-    let runs: Vec<&Observation> = observations.iter().collect();
-    let laws = options.fit.laws.iter().copied().filter(|law| heard.contains(&law.to_string()));
-    laws.filter_map(|law| fit_law(law, &runs, &options.fit).ok()).collect()
-}
-
 /// All that speaks against the form of the laws: their residuals, each other, and the runs already known.
-fn model_form(laws: Vec<Fitted>, doubts: &[Doubt]) -> Option<Doubt> {
-    let mut reasons: Vec<String> = laws.iter().flat_map(evidence).collect();
+fn model_form<'a>(laws: impl Iterator<Item = &'a Fitted>, doubts: &[Doubt]) -> Option<Doubt> {
+    let mut reasons: Vec<String> = laws.flat_map(evidence).collect();
     let is_disagreeing = doubts.iter().any(|doubt| matches!(doubt, Doubt::LawsDisagree { .. }));
     reasons.extend(is_disagreeing.then(|| "the laws differ by more than their intervals".to_owned()));
     let is_missing = doubts.iter().any(|doubt| matches!(doubt, Doubt::BacktestMissed { .. }));

@@ -9,6 +9,7 @@
 //! The only crate that knows argmin. No file, clock, environment or printing; random numbers only from a seed it was
 //! given; sums in fixed order, so that the number of threads changes nothing.
 
+mod ahead;
 mod allocation;
 mod approach;
 mod backtest;
@@ -64,6 +65,7 @@ mod reach;
 #[cfg(test)]
 mod recovery;
 mod scale;
+mod schedules;
 mod seal;
 mod session;
 mod solve;
@@ -84,10 +86,11 @@ pub use forecast::{ForecastOptions, Target, forecast};
 pub use forescale_core::law::LawName;
 pub use hyperparameters::recommend;
 pub use interval_score::interval_score;
-pub use multi_power::{CurveScore, LossCurve, ScheduleFit, ScheduleOptions, StepLoss, fit_schedule};
+pub use multi_power::{CurveScore, ScheduleFit, ScheduleOptions, fit_schedule};
 pub use optimum::{OptimumError, optimum};
 pub use options::{FitOptions, IntervalMethod, Objective, Starts};
 pub use panels::{PanelInput, panels};
 pub use reach::reach;
+pub use schedules::{ScheduleReportOptions, schedules};
 pub use seal::{RegistrationDraft, SealError, register, score, verify};
 pub use session::fit;

@@ -10,13 +10,14 @@
 //! [`crate::scale`]), of normal residuals with deviation σ: E[ψ²]/E[ψ′]. So the penalty is what a prior density is beside a
 //! likelihood, and vanishes against many runs or small residuals.
 //!
-//! σ is 1.4826 times the weighted median |r| with p parameters lost, and not below 0.1%. It starts at 1%, so that few runs
+//! σ is 1.4826 times the weighted median |r| with p parameters lost, and not below 0.03%. It starts at 1%, so that few runs
 //! fitted exactly do not talk themselves into certainty, and is found in three rounds.
 
 use forescale_core::law::{LawForm, MAX_PARAMETERS, Theta};
 use forescale_core::math;
 
 use crate::experience::{Expectation, LEAST_NOISE, expectation};
+use crate::linear::{Matrix, quadratic_inverse};
 use crate::objective::Cost;
 use crate::problem::{FitProblem, System};
 use crate::scale::Dispersion;
@@ -36,6 +37,26 @@ impl Prior {
             *slot = expectation(form, index);
         }
         Self { expected, kappa: kappa_of_normal(cost, sigma) }
+    }
+
+    /// The same against a table in which so many points say what one would: copies are no further evidence.
+    pub(crate) fn against(self, copies: f64) -> Self {
+        Self { kappa: self.kappa * copies, ..self }
+    }
+
+    /// How many parameters the samples themselves decide: the trace of A(A + P)⁻¹, A the samples' curvature and P the
+    /// prior's; each parameter of which nothing is expected counts as one.
+    fn decided(&self, curvature: &Matrix, theta: &Theta, count: usize) -> f64 {
+        let all: Vec<usize> = (0..count).collect();
+        let mut joint = *curvature;
+        self.pulls(theta).for_each(|(i, pull)| joint[i][i] += self.kappa * pull.slope * pull.slope);
+        let expected = self.pulls(theta).map(|(i, pull)| {
+            let mut unit = Theta::default();
+            unit[i] = 1.0;
+            let share = quadratic_inverse(&joint, &unit, &all).unwrap_or(0.0) * self.kappa * pull.slope * pull.slope;
+            share.clamp(0.0, 1.0)
+        });
+        count as f64 - expected.sum::<f64>()
     }
 
     /// The penalty at θ.
@@ -84,8 +105,8 @@ fn kappa_of_normal(cost: Cost, sigma: f64) -> f64 {
     squares * square / (inside * mean)
 }
 
-/// The deviation of one run's log loss about a fit.
-pub(crate) fn robust_sigma(problem: &FitProblem, theta: &Theta) -> f64 {
+/// The deviation of one run's log loss about a fit, where so many points say what one would.
+pub(crate) fn robust_sigma(problem: &FitProblem, theta: &Theta, copies: f64) -> f64 {
     let mut sizes: Vec<(f64, f64)> =
         problem.residuals(theta).iter().zip(&problem.samples).map(|(r, s)| (r.abs(), s.weight)).collect();
     sizes.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -95,7 +116,7 @@ pub(crate) fn robust_sigma(problem: &FitProblem, theta: &Theta) -> f64 {
         below += weight;
         below >= 0.5 * total
     });
-    let effective = total * total / squares;
+    let effective = total * total / squares / copies;
     let lost = effective / (effective - problem.count() as f64).max(1.0);
     (1.4826 * median.map_or(0.0, |m| m.0) * lost.sqrt()).max(LEAST_NOISE)
 }
@@ -110,17 +131,23 @@ pub(crate) fn weighted_sigma(problem: &FitProblem, theta: &Theta) -> f64 {
 }
 
 impl Dispersion {
-    /// The dispersion of points of unequal weight: (Σw)²/Σw² of them are known as if they weighed alike, and a fit takes
-    /// its parameters from those.
-    pub(crate) fn of_fewer(self, points: usize, problem: &FitProblem, sigma: f64) -> Self {
+    /// The dispersion of points of unequal weight: (Σw)²/Σw² of them would hold as much if they weighed alike, and it is
+    /// from those that a fit takes the parameters that its samples decide.
+    pub(crate) fn of_unequal(self, problem: &FitProblem, theta: &Theta, sigma: f64) -> Self {
         let weights = || problem.samples.iter().map(|sample| sample.weight);
         let total: f64 = weights().sum();
-        let (all, count) = (points as f64, problem.count() as f64);
+        let all = problem.samples.len() as f64;
         let effective = (total * total / weights().map(|w| w * w).sum::<f64>()).min(all);
-        let left = |n: f64| (n - count).max(1.0) / n;
-        let factor = left(all) / left(effective);
-        let degrees = self.degrees.min((effective - count).max(1.0));
-        Self { kappa: self.kappa * factor, variance: self.variance * factor, degrees, sigma }
+        let mut curvature = problem.information(theta);
+        let bend = if self.variance > 0.0 { self.kappa / self.variance } else { 0.0 };
+        curvature.iter_mut().flatten().for_each(|entry| *entry *= bend);
+        let count = problem.count();
+        let decided = problem.prior.map_or(count as f64, |prior| prior.decided(&curvature, theta, count));
+        let left = |n: f64, parameters: f64| (n - parameters).max(1.0) / n;
+        let factor = left(all, count as f64) / left(effective, decided);
+        let degrees = (self.degrees + count as f64) * effective / all - decided;
+        let (kappa, variance) = (self.kappa * factor, self.variance * factor);
+        Self { kappa, variance, degrees: degrees.max(1.0), sigma }
     }
 }
 

@@ -38,7 +38,14 @@ fn path(law: LawName, natural: &Theta, (low, high): (f64, f64), count: u32) -> V
     (0..count).map(at).collect()
 }
 
-/// Five budgets from 1e18 to 1e22 FLOPs at seven sizes each, a factor of 2 apart around 20 tokens per parameter.
+/// The same, where the run saw `unique` tokens D/`unique` times.
+fn repeated_loss(form: &dyn LawForm, natural: &Theta, (params, tokens, flops): (f64, f64, f64), unique: f64) -> f64 {
+    let theta = form.internal(natural, &Centre::ONE);
+    math::exp(form.log_loss(&theta, &Centre::ONE.position(params, tokens, flops).repeated(tokens, Some(unique))))
+}
+
+/// Five budgets from 1e18 to 1e22 FLOPs at seven sizes each, a factor of 2 apart around 20 tokens per parameter; for a law
+/// of repeated data each run sees its tokens 1, 4, 16 or 64 times.
 fn surface(law: LawName, natural: &Theta) -> Vec<Observation> {
     let mut runs = Vec::new();
     for budget in 0..5 {
@@ -46,8 +53,12 @@ fn surface(law: LawName, natural: &Theta) -> Vec<Observation> {
         for size in -3..=3 {
             let params = (flops / 120.0).sqrt() * math::pow(2.0, f64::from(size));
             let tokens = flops / (6.0 * params);
-            let loss = loss(law.form(), natural, (params, tokens, flops));
-            runs.push(published::run(runs.len(), params, tokens, flops, loss));
+            let at = (params, tokens, flops);
+            let unique = law.form().needs().repeats.then(|| tokens / [1.0, 4.0, 16.0, 64.0][runs.len() % 4]);
+            let loss = unique
+                .map_or_else(|| loss(law.form(), natural, at), |unique| repeated_loss(law.form(), natural, at, unique));
+            let run = published::run(runs.len(), params, tokens, flops, loss);
+            runs.push(Observation { unique_tokens: unique, ..run });
         }
     }
     runs
@@ -66,6 +77,10 @@ fn truths() -> Vec<(LawName, Theta, (f64, f64))> {
         (LawName::BNSL, [40.0, 1.5, 0.07, 0.12, 1e20, 0.6], near),
         (LawName::CHINCHILLA, padded([482.01, 2085.43, 1.8172, 0.3478, 0.3658]), near),
         (LawName::COUPLED, [482.01, 2085.43, 1.8172, 0.3478, 0.3658, 0.3], near),
+        // Gadre et al., C4, with the paper's 6^(b/2) moved into a.
+        (LawName::GADRE, padded([113.693 * math::pow(6.0, 0.121_236), 189.516, 1.508_261, 0.121_236]), near),
+        // Muennighoff et al., rounded.
+        (LawName::DATA_CONSTRAINED, [521.0, 1488.0, 1.87, 0.353, 15.39, 5.31], near),
         // Kaplan et al., table 2.
         (LawName::KAPLAN, padded([6.4e13, 1.8e13, 0.076, 0.103]), near),
     ]
