@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use forescale_core::corpus::{CorpusManifest, CorpusSpec};
 use forescale_core::observation::{Exclusion, Observation, Selection};
-use forescale_core::outcome::{Diagnosis, FitReport, Forecast, Rules, Severity};
+use forescale_core::outcome::{FitReport, Forecast, Rules};
 use forescale_core::record::RunRecord;
 use forescale_core::run::{PlannedRun, Role};
 use forescale_fit::{FitOptions, ForecastOptions, IntervalMethod, LawName, Objective, Starts, Target};
@@ -140,32 +140,12 @@ impl Material {
 
     /// Fits the laws asked for, with what the runs themselves give reason to doubt.
     pub(crate) fn fit(&self, options: &FitOptions) -> anyhow::Result<FitReport> {
-        let mut report = forescale_fit::fit(&self.observations, &self.exclusions, options)?;
-        for fit in &mut report.fits {
-            fit.diagnoses.extend(self.spikes());
-        }
-        Ok(report)
+        Ok(forescale_fit::fit(&self.observations, &self.exclusions, options)?)
     }
 
     /// Forecasts targets, with what the runs themselves give reason to doubt.
     pub(crate) fn forecast(&self, targets: &[Target], options: &ForecastOptions) -> anyhow::Result<Forecast> {
-        let mut forecast = forescale_fit::forecast(&self.observations, targets, options)?;
-        forecast.diagnoses.extend(self.spikes());
-        Ok(forecast)
-    }
-
-    /// Runs of the sweep whose training loss spiked and that are used all the same.
-    fn spikes(&self) -> Option<Diagnosis> {
-        let used = |name: &str| self.observations.iter().any(|seen| seen.name == name);
-        let spiked = forescale_sweep::spiked(&self.sweep.as_ref()?.records);
-        let named: Vec<String> = spiked.iter().filter(|run| used(&run.name)).map(ToString::to_string).collect();
-        (!named.is_empty()).then(|| Diagnosis {
-            code: "spiked".to_owned(),
-            severity: Severity::Warning,
-            message: format!("{}: a run that spiked may end above the curve", named.join(", ")),
-            hint: "train other seeds of these rungs, or lower `learning_rate` or `clip_norm` under `[training]`"
-                .to_owned(),
-        })
+        Ok(forescale_fit::forecast(&self.observations, targets, options)?)
     }
 
     /// Conventions by name.

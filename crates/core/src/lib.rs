@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod approach;
+pub mod checklist;
 pub mod comparison;
 pub mod corpus;
 pub mod cost;

@@ -29,6 +29,8 @@ pub struct Training {
     pub spiked: Option<bool>,
     /// Digest of the tokeniser the loss is measured under.
     pub tokenizer_digest: Option<String>,
+    /// Distinct tokens the run had, however many it saw.
+    pub unique_tokens: Option<f64>,
     /// Tokens of the evaluation set.
     pub eval_tokens: Option<f64>,
     /// Parameters of the embedding.

@@ -16,7 +16,7 @@ const ATOMS: usize = 49;
 
 /// Largest log loss either way that a distribution holds: beyond it the loss is no number. A profile that never ends is
 /// cut here.
-const LARGEST: f64 = 600.0;
+pub(crate) const LARGEST: f64 = 600.0;
 /// Halvings that find a quantile: more than a number has bits, so that rounding ends no search in a loop.
 const HALVINGS: usize = 100;
 

@@ -2,6 +2,11 @@
 
 use thiserror::Error;
 
+/// The smallest and largest size, data, compute, loss or weight that is taken for one. Chosen here: far outside any unit
+/// that runs are told in, and products of three of them are still numbers.
+pub(crate) const SMALLEST: f64 = 1e-60;
+pub(crate) const LARGEST: f64 = 1e60;
+
 /// A fit was refused.
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum FitError {
@@ -18,6 +23,18 @@ pub enum FitError {
         "`{run_id}`: {field} is {value}; it must be a finite number above 0\n\nhint: leave the run out with `--where \"{field} > 0\"`, or mark it as diverged"
     )]
     NotPositive {
+        /// The run.
+        run_id: String,
+        /// The column.
+        field: &'static str,
+        /// What it was.
+        value: f64,
+    },
+    /// A positive number that no run has.
+    #[error(
+        "`{run_id}`: {field} is {value:e}; it must lie between {SMALLEST:e} and {LARGEST:e}\n\nhint: look for a wrong column or unit with `--map`, or leave the run out with `--where`"
+    )]
+    OutOfRange {
         /// The run.
         run_id: String,
         /// The column.
@@ -243,6 +260,16 @@ pub enum FitError {
         law: String,
         /// Starts tried.
         starts: usize,
+    },
+    /// A fit whose numbers no float holds.
+    #[error(
+        "{whose} gives no number for {what}: it is beyond 1e308, or below 1e-308\n\nhint: look at the runs for a loss, size or budget that is off by orders of magnitude"
+    )]
+    Overflow {
+        /// The law or approach.
+        whose: String,
+        /// What overflows.
+        what: String,
     },
     /// There is no forecast to answer from.
     #[error("{reason}\n\nhint: {hint}")]

@@ -6,6 +6,7 @@ use forescale_core::observation::Observation;
 
 use crate::bootstrap_interval::{Refits, validate_draws};
 use crate::cluster::Dependence;
+use crate::error::{LARGEST, SMALLEST};
 use crate::evaluation::EvaluationSets;
 use crate::falloff::Falloff;
 use crate::functional::Functional;
@@ -58,6 +59,9 @@ pub(crate) fn validate(observations: &[Observation], options: &FitOptions) -> Re
             [("loss", o.loss), ("params", o.params), ("tokens", o.tokens), ("flops", o.flops), ("weight", o.weight)];
         if let Some(&(field, value)) = fields.iter().find(|(_, value)| !(value.is_finite() && *value > 0.0)) {
             return Err(FitError::NotPositive { run_id: o.run_id.clone(), field, value });
+        }
+        if let Some(&(field, value)) = fields.iter().find(|(_, value)| !(SMALLEST..=LARGEST).contains(value)) {
+            return Err(FitError::OutOfRange { run_id: o.run_id.clone(), field, value });
         }
         let noise = [("seed_sd", o.seed_sd), ("seed_degrees", o.seed_degrees), ("loss_se", o.loss_se)];
         for (field, value) in noise {

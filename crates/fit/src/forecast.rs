@@ -4,6 +4,8 @@
 //! weights (fewer than eight independent backtest cases cannot tell the laws apart), blurred by seed noise and by a
 //! model-form term that grows with decades beyond the data and learns from backtests on the same runs.
 
+use std::collections::BTreeSet;
+
 use forescale_core::observation::Observation;
 use forescale_core::outcome::{BacktestReport, Diagnosis, FORECAST_SCHEMA, Forecast, ForecastStatus, ForecastTarget};
 use forescale_core::quantity::LossUnit;
@@ -11,8 +13,9 @@ use forescale_core::quantity::LossUnit;
 use crate::backtest::{self, report};
 use crate::diagnose::{Doubt, FormDoubt, does_not_fall, doubts_of_runs, evidence, no_floor, not_asymptotic};
 use crate::ensemble::mean_interval;
+use crate::error::{LARGEST, SMALLEST};
 use crate::evaluation::target_sigma;
-use crate::fitted::validate;
+use crate::fitted::{Fitted, validate};
 use crate::forecaster::{Forecaster, forecaster};
 use crate::session::{groups, inputs};
 use crate::{FitError, FitOptions};
@@ -83,7 +86,8 @@ pub(crate) fn assemble(
             let mut doubts: Vec<Doubt> = doubts.into_iter().flatten().collect();
             doubts.extend(near_start(observations, options));
             doubts.extend(backtest.as_ref().and_then(missed));
-            doubts.extend(model_form(&forecaster, &doubts));
+            let heard = heard(&entries);
+            doubts.extend(model_form(forecaster.bare_laws(&heard), &doubts));
             diagnoses.extend(doubts.iter().map(Doubt::diagnosis));
             (entries, diagnoses)
         }
@@ -100,9 +104,11 @@ fn validate_target(target: &Target) -> Result<(), FitError> {
     let given = [("flops", Some(target.flops)), ("params", target.params), ("tokens", target.tokens)];
     let bad = given
         .into_iter()
-        .find_map(|(option, value)| value.filter(|v| !(v.is_finite() && *v > 0.0)).map(|value| (option, value)));
+        .find_map(|(option, value)| value.filter(|v| !(SMALLEST..=LARGEST).contains(v)).map(|value| (option, value)));
     match bad {
-        Some((option, value)) => Err(FitError::BadOption { option, value, allowed: "a finite number above 0" }),
+        Some((option, value)) => {
+            Err(FitError::BadOption { option, value, allowed: "a number above 0, between 1e-60 and 1e60" })
+        }
         None => Ok(()),
     }
 }
@@ -143,6 +149,12 @@ pub(crate) fn prepare(observations: &[Observation], options: &ForecastOptions) -
 
 fn forecast_one(forecaster: &Forecaster, target: &Target, options: &ForecastOptions) -> (ForecastTarget, Vec<Doubt>) {
     let outlook = forecaster.outlook(target);
+    if outlook.means.is_empty() {
+        let reason = "no law gives a number for this target: its loss there is beyond 1e260, or below 1e-260";
+        let hint =
+            "ask for a target nearer to the runs, and look for a loss that is off by orders of magnitude".to_owned();
+        return (refused(target, reason, options), vec![Doubt::NoForecast { hint }]);
+    }
     let levels = interval_levels(options.fit.level);
     let entry = ForecastTarget {
         status: ForecastStatus::Forecast,
@@ -163,9 +175,15 @@ fn forecast_one(forecaster: &Forecaster, target: &Target, options: &ForecastOpti
     (entry, doubts)
 }
 
+/// The laws that have a say in a forecast.
+fn heard(entries: &[ForecastTarget]) -> BTreeSet<String> {
+    let laws = entries.iter().flat_map(|entry| &entry.laws);
+    laws.filter(|law| law.weight > 0.0).map(|law| law.law.clone()).collect()
+}
+
 /// All that speaks against the form of the laws: their residuals, each other, and the runs already known.
-fn model_form(forecaster: &Forecaster, doubts: &[Doubt]) -> Option<Doubt> {
-    let mut reasons: Vec<String> = forecaster.laws().flat_map(evidence).collect();
+fn model_form<'a>(laws: impl Iterator<Item = &'a Fitted>, doubts: &[Doubt]) -> Option<Doubt> {
+    let mut reasons: Vec<String> = laws.flat_map(evidence).collect();
     let is_disagreeing = doubts.iter().any(|doubt| matches!(doubt, Doubt::LawsDisagree { .. }));
     reasons.extend(is_disagreeing.then(|| "the laws differ by more than their intervals".to_owned()));
     let is_missing = doubts.iter().any(|doubt| matches!(doubt, Doubt::BacktestMissed { .. }));

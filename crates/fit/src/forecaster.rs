@@ -1,5 +1,7 @@
 //! The laws fitted to one group, ready to say what a run at any size, data and compute would come to.
 
+use std::collections::BTreeSet;
+
 use forescale_core::estimate::Estimate;
 use forescale_core::law::{Domain, LawName, Position};
 use forescale_core::math;
@@ -10,7 +12,7 @@ use forescale_core::predictive::Predictive;
 use crate::ahead::fit_ahead;
 use crate::backtest::Rolling;
 use crate::diagnose::{CONTRADICTION, Doubt};
-use crate::ensemble::{Member, atom_levels, blend};
+use crate::ensemble::{LARGEST, Member, atom_levels, blend};
 use crate::fitted::{Fitted, fit_law};
 use crate::form_error::Calibration;
 use crate::functional::Functional;
@@ -162,7 +164,7 @@ pub(crate) fn shape_of(target: &Target, flops_per_product: f64) -> Option<(f64, 
 impl Forecaster {
     /// The forecast of one target.
     pub(crate) fn outlook(&self, target: &Target) -> Outlook {
-        let weights = self.weights(target);
+        let weights = self.heard(target);
         let (mut members, mut means, mut laws, mut half_width) = (Vec::new(), Vec::new(), Vec::new(), 0.0_f64);
         for (index, (member, &weight)) in self.members.iter().zip(&weights).enumerate() {
             let profile = member.fitted.profile(member.functional(target), PREDICTIVE_LEVEL);
@@ -172,9 +174,13 @@ impl Forecaster {
             if weight > 0.0 {
                 half_width = half_width.max(relative_half_width(&prediction));
             }
+            if !is_number(&prediction) {
+                continue;
+            }
             laws.push(LawPrediction { law: member.fitted.law.to_string(), weight, prediction });
-            members.push(Member::new(weight, &profile, &member.roots, shift));
-            means.push(self.mean_of(index, target, (weight, shift)).unwrap_or_else(|| members[index].clone()));
+            let ahead = Member::new(weight, &profile, &member.roots, shift);
+            means.push(self.mean_of(index, target, (weight, shift)).unwrap_or_else(|| ahead.clone()));
+            members.push(ahead);
         }
         let decades_beyond = math::log10(target.flops / self.max_flops);
         let form = self.calibration.scale(decades_beyond);
@@ -197,6 +203,13 @@ impl Forecaster {
         self.bare = self.members.iter().map(bare).collect();
     }
 
+    /// The laws of some names, fitted for their own sake: what emphasis and expected exponents do to residuals is no fault
+    /// of their form.
+    pub(crate) fn bare_laws(&self, names: &BTreeSet<String>) -> impl Iterator<Item = &Fitted> {
+        let laws = self.bare.iter().flatten().map(|member| &member.fitted);
+        laws.filter(|law| names.contains(&law.law.to_string()))
+    }
+
     fn bare(&self, index: usize) -> Option<&FittedMember> {
         self.bare.get(index)?.as_ref()
     }
@@ -206,6 +219,18 @@ impl Forecaster {
         let bare = self.bare(index)?;
         let profile = bare.fitted.profile(bare.functional(target), PREDICTIVE_LEVEL);
         Some(Member::new(weight, &profile, &bare.roots, shift))
+    }
+
+    /// The weights of the laws whose word is a number; they sum to one, or to nothing where there is none.
+    fn heard(&self, target: &Target) -> Vec<f64> {
+        let (points, _) = self.points(target);
+        let weights = self.weights(target);
+        let is_heard = |point: f64| point.abs() < LARGEST;
+        let heard =
+            points.iter().zip(&weights).map(|((_, point), weight)| if is_heard(*point) { *weight } else { 0.0 });
+        let heard: Vec<f64> = heard.collect();
+        let total: f64 = heard.iter().sum();
+        heard.iter().map(|weight| if total > 0.0 { weight / total } else { 0.0 }).collect()
     }
 
     /// ln L of each law at a target, and their weighted mean.
@@ -309,9 +334,6 @@ impl Forecaster {
             level: self.level,
         };
         // Beyond what a number can hold there is no size to name.
-        let is_number = |size: &Estimate| {
-            size.estimate.is_finite() && size.estimate > 0.0 && size.standard_error.is_none_or(f64::is_finite)
-        };
         (is_number(&params) && is_number(&tokens)).then_some(Optimum { params, tokens })
     }
 
@@ -338,6 +360,12 @@ fn scaled(estimate: Estimate, factor: f64) -> Estimate {
         upper: by(estimate.upper),
         level: estimate.level,
     }
+}
+
+/// Whether an estimate of something above zero is a number, and so are its error and ends.
+fn is_number(of: &Estimate) -> bool {
+    let numbers = of.standard_error.iter().chain(&of.lower).chain(&of.upper);
+    of.estimate.is_finite() && of.estimate > 0.0 && numbers.into_iter().all(|number| number.is_finite())
 }
 
 fn relative_half_width(prediction: &Estimate) -> f64 {

@@ -21,6 +21,8 @@ use crate::{FitError, ForecastOptions, Target};
 const DECADES: f64 = 6.0;
 /// Decades between the budgets of the first pass. Chosen here: quantiles of a law bend little over half a decade.
 const STEP: f64 = 0.5;
+/// Budgets of the first pass at most, however far apart the runs lie: 40 decades at [`STEP`].
+const MOST_KNOTS: f64 = 80.0;
 /// A crossing is found to this many decades, 0.02%.
 const PRECISION: f64 = 1e-4;
 /// Steps of false position within one bracket; half a decade needs four to eight.
@@ -102,7 +104,7 @@ impl Search<'_> {
     fn knots(&self, observations: &[Observation]) -> Vec<Knot> {
         let flops = || observations.iter().map(|run| math::log10(run.flops));
         let (low, high) = (flops().fold(f64::INFINITY, f64::min), flops().fold(f64::NEG_INFINITY, f64::max) + DECADES);
-        let count = ((high - low) / STEP).ceil();
+        let count = ((high - low) / STEP).ceil().min(MOST_KNOTS);
         let at = |i: u32| low + (high - low) * f64::from(i) / count;
         (0..=count as u32).map(|i| Knot { exponent: at(i), above: self.above(at(i)) }).collect()
     }

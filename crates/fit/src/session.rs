@@ -38,9 +38,18 @@ pub fn fit(
     let several = groups.len() > 1;
     for (group, runs) in groups {
         let named = |error| if several { FitError::in_group(group.as_deref(), error) } else { error };
-        let (fitted, refusals) = fit_group(&runs, options).map_err(named)?;
+        let (fitted, mut refusals) = fit_group(&runs, options).map_err(&named)?;
         let mut of_runs: Vec<Diagnosis> = doubts_of_runs(&runs).iter().map(Doubt::diagnosis).collect();
         of_runs.extend(doubt_of_exclusions(exclusions, runs.len()).map(|doubt| doubt.diagnosis()));
+        let (fitted, nameless): (Vec<Fitted>, Vec<Fitted>) =
+            fitted.into_iter().partition(|law| overflow(law).is_none());
+        let refused = nameless.iter().filter_map(|law| Some((law.law.to_string(), overflow(law)?)));
+        let mut overflows: Vec<(String, FitError)> = refused.collect();
+        if fitted.is_empty() && !overflows.is_empty() {
+            return Err(named(overflows.swap_remove(0).1));
+        }
+        let doubt = |(law, error)| Doubt::LawRefused { law, error }.diagnosis();
+        refusals.extend(overflows.into_iter().map(doubt));
         for law in fitted {
             let mut entry = describe(&law, &runs, options);
             entry.group.clone_from(&group);
@@ -51,6 +60,19 @@ pub fn fit(
         }
     }
     Ok(FitReport { schema: FIT_SCHEMA.to_owned(), fits, inputs: inputs(observations) })
+}
+
+/// The first parameter of a law that is no number outside its logarithm.
+fn overflow(fitted: &Fitted) -> Option<FitError> {
+    let value = |i: usize| {
+        let functional = Functional::Parameter(i);
+        let (centre, _) = functional.at(&fitted.problem, &fitted.optimum.theta);
+        if functional.is_logarithm(&fitted.problem) { math::exp(centre) } else { centre }
+    };
+    let parameters = fitted.problem.form.parameters().iter().enumerate();
+    let what =
+        parameters.filter(|(i, _)| !value(*i).is_finite()).map(|(_, form)| format!("`{}`", form.symbol)).next()?;
+    Some(FitError::Overflow { whose: format!("`{}`", fitted.law), what })
 }
 
 /// What an answer was computed from.
@@ -153,7 +175,10 @@ pub(crate) fn estimate(profile: &Profile, root: f64, level: f64, logarithm: bool
     let centre = natural(profile.centre);
     Estimate {
         estimate: centre,
-        standard_error: profile.standard_error.map(|se| if logarithm { se * centre } else { se }),
+        standard_error: profile
+            .standard_error
+            .map(|se| if logarithm { se * centre } else { se })
+            .filter(|error| error.is_finite()),
         lower: profile.bounded(-root).map(natural).filter(|end| is_end(*end, logarithm)),
         upper: profile.bounded(root).map(natural).filter(|end| is_end(*end, logarithm)),
         level,

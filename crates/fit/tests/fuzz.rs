@@ -3,25 +3,36 @@
 //! Each table comes from its number alone, so that a failure names the seed to look at. What is checked of an answer:
 //! every number in its JSON form is finite (a number that is not becomes `null`, and only fields that may be absent may
 //! be), intervals are ordered, and predictive quantiles do not fall. Work is bounded by count, not by a clock: starts,
-//! refits and profile steps are all limited, so that a hang would be a loop without end, and the test would not return.
+//! refits and profile steps are all limited, so that a hang would be a loop without end. Which table took longest is
+//! printed, and one that takes longer than [`LONGEST`] fails.
 //!
-//! `FORESCALE_FUZZ=10000 cargo test -p forescale-fit --release --test fuzz` (`just fuzz`) runs the full number; without it
-//! a part of them is run.
+//! `FORESCALE_FUZZ=10000 cargo test -p forescale-fit --release --test fuzz` (`just fuzz`) runs the full number, a range
+//! such as `4000..5000` some of it; without it a part of them is run.
 
+use core::ops::Range;
+use std::time::Duration;
+
+use forescale_core::answer::{Aim, Caps, OptimumUnderCap, Serving};
+use forescale_core::approach::{ApproachReport, OptimalPowers};
 use forescale_core::estimate::{Estimate, Interval};
 use forescale_core::math;
 use forescale_core::observation::Observation;
-use forescale_core::outcome::{FitReport, Forecast};
+use forescale_core::outcome::{Diagnosis, FitReport, Forecast};
+use forescale_core::reduction::Tuning;
 use forescale_core::run::Role;
 use forescale_fit::{
-    BacktestMode, BacktestOptions, FitError, FitOptions, ForecastOptions, LawName, Objective, Target, backtest, fit,
-    forecast,
+    ApproachOptions, BacktestMode, BacktestOptions, FitOptions, ForecastOptions, LawName, Objective, Reduced, Target,
+    approaches, backtest, best_of, fit, forecast, optimum, reach,
 };
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 /// Tables without a word from outside.
 const DEFAULT_TABLES: u64 = 60;
+
+/// The most processor time one table may take through everything. Chosen here: far above what the slowest was seen to
+/// take, so that only a loop without a bound reaches it.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// Numbers that break things.
 const EVIL: [f64; 14] = [
@@ -76,8 +87,8 @@ impl Fuzz {
     /// Rows of one kind out of several, then spoilt here and there.
     fn table(&mut self) -> Vec<Observation> {
         let rows = 1 + self.below(60) as usize;
-        let kind = self.below(9);
-        let mut table: Vec<Observation> = (0..rows).map(|i| self.row(kind, i)).collect();
+        let (kind, wide) = (self.below(9), self.one_in(2));
+        let mut table: Vec<Observation> = (0..rows).map(|i| self.row(kind, wide, i)).collect();
         if self.one_in(4) && rows > 1 {
             let copy = table[0].clone();
             let at = self.below(rows as u64) as usize;
@@ -93,7 +104,7 @@ impl Fuzz {
         table
     }
 
-    fn row(&mut self, kind: u64, i: usize) -> Observation {
+    fn row(&mut self, kind: u64, wide: bool, i: usize) -> Observation {
         let noise = 1.0 + 0.01 * (self.unit() - 0.5);
         let (params, tokens, loss) = match kind {
             // A sane surface.
@@ -107,7 +118,10 @@ impl Fuzz {
                 (n, 20.0 * n, (1.5 + 2.0 * math::pow(n / 1e6, -0.3)) * noise)
             }
             // Huge ranges.
-            3 => (self.scale(-300.0, 300.0), self.scale(-300.0, 300.0), self.scale(-300.0, 300.0)),
+            3 => {
+                let reach = if wide { 300.0 } else { 29.0 };
+                (self.scale(-reach, reach), self.scale(-reach, reach), self.scale(-reach, reach))
+            }
             // Constant columns, equal losses.
             4 => (1e7, if self.one_in(2) { 1e9 } else { 2e9 }, 2.5),
             // Two clusters.
@@ -202,11 +216,45 @@ impl Fuzz {
         let flops = if self.one_in(20) { self.evil() } else { self.scale(10.0, 30.0) };
         Target { flops, params: maybe(self), tokens: maybe(self) }
     }
+
+    fn caps(&mut self) -> Caps {
+        let maybe =
+            |fuzz: &mut Self| fuzz.one_in(4).then(|| if fuzz.one_in(10) { fuzz.evil() } else { fuzz.scale(3.0, 14.0) });
+        let serving = self.one_in(4).then(|| Serving {
+            tokens_per_month: self.scale(6.0, 13.0),
+            months: if self.one_in(10) { self.evil() } else { 12.0 },
+        });
+        Caps { max_tokens: maybe(self), max_params: maybe(self), params: maybe(self), serving }
+    }
+
+    /// The table with settings that differ, many on one size and data.
+    fn tuned(&mut self, table: &[Observation]) -> Vec<Observation> {
+        let mut tuned = table.to_vec();
+        for i in 0..tuned.len() {
+            let first = i - i % 5;
+            if self.one_in(2) {
+                let run = tuned[first].clone();
+                let (run_id, loss) = (format!("tuned{i}"), run.loss * (1.0 + 0.1 * self.unit()));
+                tuned[i] = Observation { run_id, loss, ..run };
+            }
+            tuned[i].training.learning_rate = self.setting();
+            tuned[i].training.batch_tokens = self.setting();
+        }
+        tuned
+    }
+
+    fn setting(&mut self) -> Option<f64> {
+        match self.below(20) {
+            0 => None,
+            1 => Some(self.evil()),
+            step => Some(1e-4 * math::pow(2.0, (step / 3) as f64)),
+        }
+    }
 }
 
 /// An error has a fault and a hint.
 #[track_caller]
-fn check_error(seed: u64, error: &FitError) {
+fn check_error(seed: u64, error: &dyn core::error::Error) {
     let text = error.to_string();
     assert!(text.contains("\n\nhint: ") && !text.starts_with('\n'), "seed {seed}: {text}");
 }
@@ -238,14 +286,23 @@ fn check_fit(seed: u64, report: &FitReport) {
         let numbers = [law.objective.value, law.residual_rms, certificate.gradient_norm];
         assert!(numbers.iter().all(|number| number.is_finite()), "seed {seed}: {law:?}");
         assert!(certificate.condition_number.is_none_or(f64::is_finite), "seed {seed}: {certificate:?}");
-        for doubt in &law.diagnoses {
-            let broken = ["NaN", "inf "].iter().any(|word| doubt.message.contains(word));
-            assert!(!broken && !doubt.hint.is_empty(), "seed {seed}: {doubt:?}");
-        }
+        check_doubts(seed, &law.diagnoses);
+    }
+}
+
+fn check_doubts(seed: u64, doubts: &[Diagnosis]) {
+    for doubt in doubts {
+        let broken = ["NaN", "inf ", "inf%"].iter().any(|word| doubt.message.contains(word));
+        assert!(!broken && !doubt.hint.is_empty(), "seed {seed}: {doubt:?}");
     }
 }
 
 fn check_forecast(seed: u64, answer: &Forecast) {
+    check_doubts(seed, &answer.diagnoses);
+    if let Some(reach) = &answer.reach {
+        check_estimate(seed, "budget", &reach.flops);
+        reach.params.iter().chain(&reach.tokens).for_each(|estimate| check_estimate(seed, "reach", estimate));
+    }
     for target in &answer.targets {
         assert!(target.median.is_none_or(f64::is_finite), "seed {seed}: {target:?}");
         target.intervals.iter().for_each(|interval| check_interval(seed, "interval", interval));
@@ -263,50 +320,128 @@ fn check_forecast(seed: u64, answer: &Forecast) {
     }
 }
 
-/// One table through everything; whether any of it gave an answer.
+fn check_powers(seed: u64, powers: &OptimalPowers) {
+    check_estimate(seed, "a", &powers.params_exponent);
+    check_estimate(seed, "b", &powers.tokens_exponent);
+}
+
+fn check_approaches(seed: u64, report: &ApproachReport) {
+    for fit in &report.fits {
+        assert!(fit.refused.is_some() || fit.powers.is_some() || !fit.optima.is_empty(), "seed {seed}: {fit:?}");
+        fit.powers.iter().chain(&fit.parabola_powers).for_each(|powers| check_powers(seed, powers));
+        for at in &fit.optima {
+            check_estimate(seed, "N* of an approach", &at.params);
+            check_estimate(seed, "D* of an approach", &at.tokens);
+            check_estimate(seed, "D*/N* of an approach", &at.tokens_per_param);
+        }
+        check_doubts(seed, &fit.diagnoses);
+    }
+}
+
+fn check_optimum(seed: u64, answer: &OptimumUnderCap) {
+    for law in &answer.laws {
+        for choice in [&law.chosen, &law.unconstrained] {
+            check_estimate(seed, "N of an optimum", &choice.params);
+            check_estimate(seed, "D of an optimum", &choice.tokens);
+            check_estimate(seed, "loss of an optimum", &choice.loss);
+            check_estimate(seed, "FLOPs of an optimum", &choice.total_flops);
+        }
+        law.loss_ratio.iter().chain(&law.flops_ratio).for_each(|ratio| check_estimate(seed, "ratio", ratio));
+    }
+    check_doubts(seed, &answer.diagnoses);
+}
+
+fn check_reduced(seed: u64, reduced: &Reduced) {
+    for cell in &reduced.reductions {
+        let numbers = [cell.value, cell.loss, cell.raw_minimum, cell.raw_value];
+        assert!(numbers.iter().all(|number| number.is_finite() && *number > 0.0), "seed {seed}: {cell:?}");
+        assert!(cell.standard_error.is_none_or(|se| se.is_finite() && se >= 0.0), "seed {seed}: {cell:?}");
+    }
+    check_doubts(seed, &reduced.diagnoses);
+}
+
+/// Holds an answer to its check and an error to its form; whether there was an answer.
+#[track_caller]
+fn judged<T, E: core::error::Error>(seed: u64, outcome: Result<T, E>, check: impl Fn(u64, &T)) -> bool {
+    match &outcome {
+        Ok(answer) => check(seed, answer),
+        Err(error) => check_error(seed, error),
+    }
+    outcome.is_ok()
+}
+
+/// One table through everything; whether it was fitted.
 fn one(seed: u64) -> bool {
     let mut fuzz = Fuzz::new(seed);
     let (table, options, target) = (fuzz.table(), fuzz.options(), fuzz.target());
-    let fitted = fit(&table, &[], &options);
-    match &fitted {
-        Ok(report) => check_fit(seed, report),
-        Err(error) => check_error(seed, error),
-    }
+    let is_fitted = judged(seed, fit(&table, &[], &options), check_fit);
     let is_backtested = fuzz.one_in(4);
     let asked = ForecastOptions { fit: options.clone(), backtest: is_backtested, ..ForecastOptions::default() };
-    match forecast(&table, &[target], &asked) {
-        Ok(answer) => check_forecast(seed, &answer),
-        Err(error) => check_error(seed, &error),
-    }
+    judged(seed, forecast(&table, &[target], &asked), check_forecast);
     if is_backtested {
         let mode = if fuzz.one_in(2) { BacktestMode::Run } else { BacktestMode::Frontier };
-        let asked = BacktestOptions { fit: options, ratios: vec![3.0, 10.0], mode };
-        match backtest(&table, &asked) {
-            Ok(report) => {
-                let cases = report.cases.iter().flat_map(|case| &case.intervals);
-                cases.for_each(|interval| check_interval(seed, "backtest", interval));
-            }
-            Err(error) => check_error(seed, &error),
-        }
+        let asked = BacktestOptions { fit: options.clone(), ratios: vec![3.0, 10.0], mode };
+        judged(seed, backtest(&table, &asked), |seed, report| {
+            let cases = report.cases.iter().flat_map(|case| &case.intervals);
+            cases.for_each(|interval| check_interval(seed, "backtest", interval));
+        });
     }
-    fitted.is_ok()
+    the_other_questions(&mut fuzz, seed, &table, options);
+    is_fitted
 }
 
+/// Where a budget is best spent, what reaches a loss, and which of several settings was best.
+fn the_other_questions(fuzz: &mut Fuzz, seed: u64, table: &[Observation], options: FitOptions) {
+    let at = if fuzz.one_in(2) { Vec::new() } else { vec![fuzz.scale(10.0, 30.0)] };
+    let asked = ApproachOptions { at, objective: options.objective, ..ApproachOptions::default() };
+    judged(seed, approaches(table, &asked), check_approaches);
+    let aim = if fuzz.one_in(2) { Aim::Flops(fuzz.scale(10.0, 30.0)) } else { Aim::Loss(fuzz.scale(-1.0, 1.0)) };
+    let caps = fuzz.caps();
+    judged(seed, optimum(table, aim, caps, &options), check_optimum);
+    let loss = if fuzz.one_in(20) { fuzz.evil() } else { fuzz.scale(-1.0, 1.0) };
+    let asked = ForecastOptions { fit: options, backtest: false, ..ForecastOptions::default() };
+    judged(seed, reach(table, loss, &asked), check_forecast);
+    let tunings = [Tuning::LearningRate, Tuning::BatchTokens];
+    judged(seed, best_of(&fuzz.tuned(table), &tunings[..=fuzz.below(2) as usize]), check_reduced);
+}
+
+/// Tables asked for from outside: a number of them, or a range of seeds.
 #[allow(clippy::disallowed_methods, reason = "a test may be told how long to run; the library reads no environment")]
-fn tables() -> u64 {
-    std::env::var("FORESCALE_FUZZ").ok().and_then(|count| count.parse().ok()).unwrap_or(DEFAULT_TABLES)
+fn seeds() -> Range<u64> {
+    let asked = std::env::var("FORESCALE_FUZZ").ok();
+    let number = |text: &str| text.trim().parse::<u64>().expect("`FORESCALE_FUZZ` is a number or a range of them");
+    match asked.as_deref().map(|text| text.split_once("..").ok_or(text)) {
+        Some(Ok((first, end))) => number(first)..number(end),
+        Some(Err(count)) => 0..number(count),
+        None => 0..DEFAULT_TABLES,
+    }
+}
+
+/// Processor time of the process so far, in user mode, where the system tells it as Linux does: in hundredths of a second,
+/// the fourteenth word of `/proc/self/stat`, twelfth after the name's closing bracket (proc(5)).
+fn processor_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let ticks = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(11)?.parse::<u64>().ok());
+    Duration::from_millis(10 * ticks.unwrap_or(0))
 }
 
 #[test]
 fn any_table_gives_an_answer_or_an_error_with_a_hint() {
-    let (mut answered, mut broken) = (0, Vec::new());
-    for seed in 0..tables() {
+    let (mut answered, mut broken, mut took) = (0, Vec::new(), Vec::new());
+    let begun = processor_time();
+    for seed in seeds() {
+        let before = processor_time();
         match std::panic::catch_unwind(|| one(seed)) {
-            Ok(is_answer) => answered += usize::from(is_answer),
+            Ok(is_answer) => answered += u64::from(is_answer),
             Err(_) => broken.push(seed),
         }
+        took.push((processor_time() - before, seed));
     }
-    assert!(broken.is_empty(), "{} of {} tables broke: {broken:?}", broken.len(), tables());
+    took.sort_unstable();
+    let (count, all) = (took.len() as u64, processor_time() - begun);
+    println!("{count} tables, {answered} fitted, {all:?}; slowest {:?}", &took[took.len().saturating_sub(5)..]);
+    assert!(broken.is_empty(), "{} of {count} tables broke: {broken:?}", broken.len());
+    assert!(took.iter().all(|(time, _)| *time < LONGEST), "{took:?}");
     // The tables are not all refused at the door: about half reach a fit.
-    assert!(answered as u64 > tables() / 10, "{answered} of {} answered", tables());
+    assert!(answered > count / 10, "{answered} of {count} answered");
 }

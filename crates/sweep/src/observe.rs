@@ -83,6 +83,7 @@ fn training(record: &RunRecord, metric: &Metric) -> Training {
         is_final: Some(record.is_final),
         spiked: Some(record.spikes > 0),
         tokenizer_digest: Some(metric.tokenizer_digest.clone()),
+        unique_tokens: Some(record.unique_tokens as f64),
         eval_tokens: Some(metric.n as f64),
         embedding_params: Some(counts.embedding as f64),
         head_params: Some(counts.head as f64),

@@ -17,6 +17,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use forescale_core::approach::{APPROACHES_SCHEMA, Approach, ApproachFit, ApproachReport, OptimalPowers, OptimumAt};
+use forescale_core::estimate::Estimate;
 use forescale_core::observation::Observation;
 
 use crate::fitted::validate;
@@ -181,11 +182,12 @@ impl<'a> Asked<'a> {
     }
 
     fn answer(&self, approach: Approach) -> Result<ApproachFit, FitError> {
-        match approach {
+        let found = match approach {
             Approach::Envelope => self.envelope(),
             Approach::Isoflop => self.isoflop(),
             Approach::Surface => surface::fit(self.runs, &self.at, self.options),
-        }
+        };
+        found.and_then(in_numbers)
     }
 
     fn envelope(&self) -> Result<ApproachFit, FitError> {
@@ -227,6 +229,21 @@ impl<'a> Asked<'a> {
             ..empty(Approach::Isoflop)
         })
     }
+}
+
+/// The same fit without budgets whose best size no number holds; refused where the powers are none either.
+fn in_numbers(mut fit: ApproachFit) -> Result<ApproachFit, FitError> {
+    let overflow =
+        |what: &str| FitError::Overflow { whose: format!("approach {}", fit.approach.number()), what: what.to_owned() };
+    let coefficients = fit.powers.iter().chain(&fit.parabola_powers);
+    let mut numbers =
+        coefficients.flat_map(|p| [p.params_coefficient, p.tokens_coefficient, p.params_exponent.estimate]);
+    if !numbers.all(f64::is_finite) {
+        return Err(overflow("the powers of compute"));
+    }
+    let is_size = |of: &Estimate| of.estimate.is_finite() && of.estimate > 0.0;
+    fit.optima.retain(|at| [&at.params, &at.tokens, &at.tokens_per_param].into_iter().all(is_size));
+    Ok(fit)
 }
 
 fn too_few(approach: Approach, found: usize) -> FitError {

@@ -70,14 +70,15 @@ pub(crate) fn bounded(estimate: f64, error: f64, reach: f64, level: f64) -> Esti
     Estimate { estimate, standard_error: Some(error), lower, upper, level }
 }
 
-/// The exponential of an estimate.
+/// The exponential of an estimate; an end that no number holds is none.
 pub(crate) fn exponential(log: &Estimate) -> Estimate {
     let estimate = math::exp(log.estimate);
+    let end = |end: Option<f64>| end.map(math::exp).filter(|end| end.is_finite() && *end > 0.0);
     Estimate {
         estimate,
-        standard_error: log.standard_error.map(|error| error * estimate),
-        lower: log.lower.map(math::exp),
-        upper: log.upper.map(math::exp),
+        standard_error: log.standard_error.map(|error| error * estimate).filter(|error| error.is_finite()),
+        lower: end(log.lower),
+        upper: end(log.upper),
         level: log.level,
     }
 }

@@ -77,9 +77,9 @@ fn turned(of: &Estimate, map: impl Fn(f64) -> f64, power: f64) -> Estimate {
     let relative = of.standard_error.map(|error| power * error / of.estimate);
     Estimate {
         estimate,
-        standard_error: relative.map(|relative| relative * estimate),
-        lower: of.upper.map(&map),
-        upper: of.lower.map(&map),
+        standard_error: relative.map(|relative| relative * estimate).filter(|error| error.is_finite()),
+        lower: of.upper.map(&map).filter(|end| end.is_finite() && *end > 0.0),
+        upper: of.lower.map(&map).filter(|end| end.is_finite() && *end > 0.0),
         level: of.level,
     }
 }

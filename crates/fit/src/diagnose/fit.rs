@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use forescale_core::law::{Domain, Scale, Theta};
+use forescale_core::law::{Domain, LawName, Scale, Theta};
 use forescale_core::math;
 use forescale_core::observation::Observation;
 use forescale_core::outcome::Severity;
@@ -37,8 +37,16 @@ fn bounds(fitted: &Fitted) -> Vec<Doubt> {
         law: fitted.law.to_string(),
         symbol: parameters[i].symbol,
         is_floor: parameters[i].is_floor,
+        simpler: simpler(fitted, i),
     };
     fitted.problem.at_bound(&fitted.optimum.theta).into_iter().map(doubt).collect()
+}
+
+/// The law that this one is where a parameter has that end of its range: nothing is undetermined there.
+fn simpler(fitted: &Fitted, index: usize) -> Option<LawName> {
+    let parameter = &fitted.problem.form.parameters()[index];
+    let is_upper = fitted.optimum.theta[index] >= parameter.upper;
+    (fitted.law == LawName::COUPLED && parameter.symbol == "kappa" && is_upper).then_some(LawName::CHINCHILLA)
 }
 
 fn disagreeing_starts(fitted: &Fitted) -> Option<Doubt> {

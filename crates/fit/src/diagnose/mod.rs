@@ -53,6 +53,7 @@ mod words;
 
 use core::fmt;
 
+use forescale_core::law::LawName;
 use forescale_core::observation::{Exclusion, Observation};
 use forescale_core::outcome::{Diagnosis, Severity};
 
@@ -81,7 +82,7 @@ const LEAVE_ONE_OUT_ROWS: usize = 400;
 /// Something that can be doubted.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Doubt {
-    ParameterAtBound { law: String, symbol: &'static str, is_floor: bool },
+    ParameterAtBound { law: String, symbol: &'static str, is_floor: bool, simpler: Option<LawName> },
     StartsDisagree { law: String, agreeing: usize, starts: usize },
     NotConverged { law: String, gradient: f64 },
     LawRefused { law: String, error: FitError },

@@ -54,11 +54,20 @@ impl Along {
     }
 }
 
+/// By what a bend shows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum BendSeen {
+    /// Student's t of a direction added to the law.
+    Direction(f64),
+    /// Durbin and Watson's ratio for neighbours in compute.
+    Neighbours(f64),
+}
+
 /// A doubt that residuals raise.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum ResidualDoubt {
     Pattern { law: String, along: Along, signs: usize, expected: f64 },
-    Bend { law: String, t: f64, chance: f64 },
+    Bend { law: String, seen: BendSeen, chance: f64 },
     Asymmetric { law: String, skewness: f64, with: f64, penalised: f64 },
     Rounded { law: String, quantum: f64, rounding: f64, residual: f64 },
     Evaluation { law: String, error: f64, residual: f64, is_shared: bool },
@@ -110,9 +119,9 @@ fn by_cluster(fitted: &Fitted, along: Along) -> (Vec<f64>, Vec<f64>) {
     (mean(&residuals), mean(&places))
 }
 
-/// A direction the law lacks along which the residuals lie: the added-variable test of linear regression, on the law's
-/// own tangent plane. Along a path the cube of ln C and its fourth power, as a break in the middle is even; on a surface the
-/// cube and ln N · ln D, in which coupled laws differ.
+/// A bend that the law lacks, by two kinds of test on the law's own tangent plane. The added-variable test of linear
+/// regression: along a path the cube of ln C and its fourth power, on a surface the cube and ln N · ln D, in which coupled
+/// laws differ. And whether neighbours in compute err alike, which shows a kink that no low power of ln C follows.
 pub(super) fn bend(fitted: &Fitted) -> Option<ResidualDoubt> {
     if fitted.dependence.is_some() {
         return None;
@@ -123,11 +132,40 @@ pub(super) fn bend(fitted: &Fitted) -> Option<ResidualDoubt> {
     let along = |of: &dyn Fn(&Sample) -> f64| fitted.problem.samples.iter().map(of).collect::<Vec<f64>>();
     let second = if fitted.problem.is_path_law() { along(&fourth) } else { along(&product) };
     let directions = [along(&cube), second];
-    let tried = directions.len() as f64;
-    let tests = directions.iter().filter_map(|direction| added_variable(fitted, direction));
-    let (t, degrees) = tests.max_by(|a, b| a.0.abs().total_cmp(&b.0.abs()))?;
-    let chance = (2.0 * tried * math::student_t_cdf(-t.abs(), degrees)).min(1.0);
-    (chance < BEND_ALARM).then(|| ResidualDoubt::Bend { law: fitted.law.to_string(), t, chance })
+    let tried = directions.len() as f64 + 1.0;
+    let tests = directions.iter().filter_map(|direction| added_variable(fitted, direction)).map(|(t, degrees)| {
+        let chance = 2.0 * math::student_t_cdf(-t.abs(), degrees);
+        (BendSeen::Direction(t), chance)
+    });
+    let (seen, chance) = tests.chain(neighbours(fitted)).min_by(|a, b| a.1.total_cmp(&b.1))?;
+    let chance = (tried * chance).min(1.0);
+    (chance < BEND_ALARM).then(|| ResidualDoubt::Bend { law: fitted.law.to_string(), seen, chance })
+}
+
+/// Durbin and Watson's ratio of squared differences between neighbours in compute to squared residuals, and how often chance
+/// gives one as small: a beta distribution with the mean and variance that the ratio has under independent noise, given the
+/// law's tangent plane (Durbin and Watson, Testing for serial correlation in least squares regression, I and II, Biometrika
+/// 37, 1950, and 38, 1951).
+fn neighbours(fitted: &Fitted) -> Option<(BendSeen, f64)> {
+    let plane = Plane::of(fitted)?;
+    let residuals = fitted.problem.residuals(&fitted.optimum.theta);
+    let own: Vec<f64> = residuals.iter().zip(&plane.roots).map(|(r, root)| r * root).collect();
+    let off = plane.off(&own)?;
+    let mut order: Vec<usize> = (0..off.len()).collect();
+    let key = |i: usize| (fitted.points[i].flops, fitted.points[i].params);
+    order.sort_by(|&a, &b| key(a).0.total_cmp(&key(b).0).then(key(a).1.total_cmp(&key(b).1)));
+    let squares: f64 = off.iter().map(|r| r * r).sum();
+    let degrees = off.len() as f64 - plane.free.len() as f64;
+    // Residuals that are rounding tell nothing.
+    if degrees < 3.0 || squares < 1e-18 * off.len() as f64 {
+        return None;
+    }
+    let ratio = order.windows(2).map(|p| (off[p[1]] - off[p[0]]) * (off[p[1]] - off[p[0]])).sum::<f64>() / squares;
+    let (mean, variance) = plane.null_of_neighbours(&order, degrees)?;
+    let (middle, spread) = (mean / 4.0, variance / 16.0);
+    let both = middle * (1.0 - middle) / spread - 1.0;
+    let chance = math::incomplete_beta(middle * both, (1.0 - middle) * both, ratio / 4.0);
+    chance.is_finite().then_some((BendSeen::Neighbours(ratio), chance))
 }
 
 /// Student's t of a direction added to the law, and its degrees of freedom.
@@ -178,6 +216,41 @@ impl Plane {
         let mut gram = Matrix::default();
         gradients.iter().for_each(|gradient| add_outer(&mut gram, gradient, 1.0));
         (!free.is_empty()).then_some(Self { roots, gradients, gram, free })
+    }
+
+    /// Mean and variance of Durbin and Watson's ratio off this plane, with A the matrix of squared differences and M the
+    /// projection: tr MA/v and 2(tr (MA)² − (tr MA)²/v)/(v(v + 2)).
+    fn null_of_neighbours(&self, order: &[usize], degrees: f64) -> Option<(f64, f64)> {
+        let n = order.len();
+        let step = |a: usize, b: usize| -> Theta {
+            let [from, to] = [a, b].map(|i| self.gradients[order[i]]);
+            core::array::from_fn(|i| to[i] - from[i])
+        };
+        let (mut once, mut twice) = (Matrix::default(), Matrix::default());
+        for i in 0..n {
+            let before = if i > 0 { step(i - 1, i) } else { Theta::default() };
+            let after = if i + 1 < n { step(i, i + 1) } else { Theta::default() };
+            add_outer(&mut once, &after, 1.0);
+            add_outer(&mut twice, &core::array::from_fn(|j| before[j] - after[j]), 1.0);
+        }
+        let (once, twice) = (self.solved(&once)?, self.solved(&twice)?);
+        let trace = |of: &Matrix| self.free.iter().map(|&i| of[i][i]).sum::<f64>();
+        let pairs = self.free.iter().flat_map(|&i| self.free.iter().map(move |&j| (i, j)));
+        let squared: f64 = pairs.map(|(i, j)| once[i][j] * once[j][i]).sum();
+        let n = n as f64;
+        let first = 2.0 * (n - 1.0) - trace(&once);
+        let second = 6.0 * n - 8.0 - 2.0 * trace(&twice) + squared;
+        let variance = 2.0 * (second - first * first / degrees) / (degrees * (degrees + 2.0));
+        (variance > 0.0).then_some((first / degrees, variance))
+    }
+
+    /// The inverse of the plane's own products times a symmetric matrix, transposed.
+    fn solved(&self, matrix: &Matrix) -> Option<Matrix> {
+        let mut solved = Matrix::default();
+        for &i in &self.free {
+            solved[i] = solve(&self.gram, &matrix[i], &self.free)?;
+        }
+        Some(solved)
     }
 
     /// What of a vector lies off the plane.
@@ -254,6 +327,15 @@ fn evaluation(fitted: &Fitted, runs: &[&Observation]) -> Option<ResidualDoubt> {
     })
 }
 
+impl fmt::Display for BendSeen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Direction(t) => write!(f, "t {t:.1}"),
+            Self::Neighbours(ratio) => write!(f, "neighbours in compute err alike, Durbin-Watson {ratio:.2}"),
+        }
+    }
+}
+
 impl Voiced for ResidualDoubt {
     fn code(&self) -> &'static str {
         match self {
@@ -298,9 +380,9 @@ impl fmt::Display for ResidualDoubt {
                 "`{law}`: ordered by {} the residuals change sign {signs} times where {expected:.0} are expected: the law bends differently from the data",
                 along.words()
             ),
-            Self::Bend { law, t, chance } => write!(
+            Self::Bend { law, seen, chance } => write!(
                 f,
-                "`{law}`: the residuals bend in a direction that the law lacks (t {t:.1}, by chance {:.2}% of the time): outside the runs the two part ways",
+                "`{law}`: the residuals bend in a direction that the law lacks ({seen}, by chance {:.2}% of the time): outside the runs the two part ways",
                 100.0 * chance
             ),
             Self::Asymmetric { law, skewness, with, penalised } => write!(

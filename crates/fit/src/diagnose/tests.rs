@@ -22,6 +22,7 @@ fn told(o: &Observation) -> Observation {
         is_final: Some(true),
         spiked: Some(false),
         tokenizer_digest: Some("tokenizer".to_owned()),
+        unique_tokens: Some(o.tokens),
         eval_tokens: Some(1e7),
         embedding_params: Some(0.01 * o.params),
         head_params: Some(0.01 * o.params),

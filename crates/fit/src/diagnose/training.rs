@@ -136,9 +136,9 @@ fn one_rate(runs: &[&Observation]) -> Option<TrainingDoubt> {
 }
 
 fn warmup(runs: &[&Observation]) -> Option<TrainingDoubt> {
-    let told = runs.iter().filter_map(|o| Some((o, positive(o.training.steps)?, o.training.warmup_steps?)));
+    let told = runs.iter().filter_map(|o| Some((o, positive(o.training.steps)?, positive(o.training.warmup_steps)?)));
     let (run, steps, warmup) = told.min_by(|a, b| a.1.total_cmp(&b.1))?;
-    let share = warmup / steps;
+    let share = positive(Some(100.0 * warmup / steps))? / 100.0;
     (share > WARMUP_SHARE * (1.0 + 1e-6)).then(|| TrainingDoubt::WarmupShare { run: format!("`{}`", run.name), share })
 }
 
@@ -167,7 +167,7 @@ fn schedules(runs: &[&Observation]) -> Option<TrainingDoubt> {
 
 fn repeated(runs: &[&Observation]) -> Option<TrainingDoubt> {
     let epochs = runs.iter().filter_map(|o| positive(o.unique_tokens).map(|unique| o.tokens / unique));
-    let epochs: Vec<f64> = epochs.filter(|epochs| *epochs > 1.0 + 1e-6).collect();
+    let epochs: Vec<f64> = epochs.filter(|epochs| epochs.is_finite() && *epochs > 1.0 + 1e-6).collect();
     let most = epochs.iter().copied().fold(0.0, f64::max);
     (!epochs.is_empty()).then_some(TrainingDoubt::Repeated { runs: epochs.len(), epochs: most })
 }
@@ -177,7 +177,8 @@ fn repeated(runs: &[&Observation]) -> Option<TrainingDoubt> {
 fn batch(runs: &[&Observation]) -> Option<TrainingDoubt> {
     let ratio = |o: &Observation| {
         let critical = 2e8 / math::pow(o.loss, 1.0 / 0.21);
-        positive(o.training.batch_tokens).map(|batch| batch / critical).filter(|ratio| *ratio > BATCH_ROOM)
+        let ratio = positive(o.training.batch_tokens).map(|batch| batch / critical);
+        ratio.filter(|ratio| ratio.is_finite() && *ratio > BATCH_ROOM)
     };
     let above: Vec<(&Observation, f64)> = runs.iter().filter_map(|&o| Some((o, ratio(o)?))).collect();
     let most = above.iter().map(|(_, ratio)| *ratio).fold(0.0, f64::max);
@@ -226,7 +227,9 @@ impl Voiced for TrainingDoubt {
             Self::BatchAboveCritical { .. } => {
                 "train the small runs with smaller batches: let the batch grow with the data"
             }
-            Self::Spiked { .. } => "train other seeds of these rungs, or lower the rate or the gradient clip",
+            Self::Spiked { .. } => {
+                "train other seeds of these rungs, or lower `learning_rate` or `clip_norm` under `[training]`"
+            }
         }
     }
 }

@@ -41,7 +41,9 @@ impl Doubt {
     pub(super) fn severity(&self) -> Severity {
         match self {
             Self::Room(room) => room.voice().severity(),
-            Self::InfluentialRun { is_missed: false, .. } => Severity::Note,
+            Self::InfluentialRun { is_missed: false, .. } | Self::ParameterAtBound { simpler: Some(_), .. } => {
+                Severity::Note
+            }
             Self::FewDecades { decades, .. } if *decades >= 1.0 => Severity::Note,
             Self::LossDoesNotFall { .. } | Self::NoForecast { .. } => Severity::Error,
             Self::LawRefused { .. } | Self::FewSeeds { .. } | Self::Vertices { .. } | Self::SeedWeights { .. } => {
@@ -64,6 +66,9 @@ impl Doubt {
             Self::FewDecades { .. } => "add rungs below the smallest: they cost next to nothing and pin the floor",
             Self::ParameterAtBound { is_floor: true, .. } | Self::NotAsymptotic { .. } => {
                 "add rungs at larger compute until the curve visibly flattens, and trust the interval rather than the median"
+            }
+            Self::ParameterAtBound { simpler: Some(_), .. } => {
+                "fit the simpler law alone: it says the same with one parameter fewer"
             }
             Self::ParameterAtBound { .. } => {
                 "look for a table in which that quantity hardly varies, and add runs where it does"
@@ -122,9 +127,13 @@ impl fmt::Display for Doubt {
                 "`{law}`: the scaled gradient is {gradient:.1e} where a solved fit has below {GRADIENT:.0e}: the parameters are not those of an optimum"
             ),
             Self::FewDecades { law, decades } => f.write_str(&few_decades(law, *decades)),
-            Self::ParameterAtBound { law, symbol, is_floor: true } => write!(
+            Self::ParameterAtBound { law, symbol, is_floor: true, .. } => write!(
                 f,
                 "`{law}`: the floor {symbol} ended at 0: within these runs the loss does not flatten, so the data cannot place it and a forecast far beyond them is likely too low"
+            ),
+            Self::ParameterAtBound { law, symbol, simpler: Some(simpler), .. } => write!(
+                f,
+                "`{law}`: {symbol} ended at the edge of its range, where the law is `{simpler}`: these runs ask for no more"
             ),
             Self::ParameterAtBound { law, symbol, .. } => {
                 write!(f, "`{law}`: {symbol} ended at the edge of its range: the data do not determine it")

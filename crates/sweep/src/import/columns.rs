@@ -29,6 +29,13 @@ const KNOWN: [&str; 26] = [
     "warmup_steps",
     "spiked",
     "unique_tokens",
+    "total_params",
+    "embedding_params",
+    "head_params",
+    "flops_6nd",
+    "flops_kaplan",
+    "flops_exact",
+    "eval_tokens",
     "task",
     "n_items",
     "chance",
@@ -65,6 +72,13 @@ pub(super) struct Columns {
     pub(super) steps: Option<usize>,
     pub(super) warmup_steps: Option<usize>,
     pub(super) spiked: Option<usize>,
+    pub(super) total_params: Option<usize>,
+    pub(super) embedding_params: Option<usize>,
+    pub(super) head_params: Option<usize>,
+    pub(super) flops_6nd: Option<usize>,
+    pub(super) flops_kaplan: Option<usize>,
+    pub(super) flops_exact: Option<usize>,
+    pub(super) eval_tokens: Option<usize>,
 }
 
 impl Columns {
@@ -96,6 +110,13 @@ impl Columns {
             steps: names.find("steps")?,
             warmup_steps: names.find("warmup_steps")?,
             spiked: names.find("spiked")?,
+            total_params: names.find("total_params")?,
+            embedding_params: names.find("embedding_params")?,
+            head_params: names.find("head_params")?,
+            flops_6nd: names.find("flops_6nd")?,
+            flops_kaplan: names.find("flops_kaplan")?,
+            flops_exact: names.find("flops_exact")?,
+            eval_tokens: names.find("eval_tokens")?,
         })
     }
 }

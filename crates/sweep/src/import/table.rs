@@ -253,7 +253,16 @@ impl Reader<'_> {
             schedule: self.text(columns.schedule, row),
             is_final: truth(columns.is_final),
             spiked: truth(columns.spiked),
-            ..Training::default()
+            unique_tokens: self.not_negative(columns.unique_tokens, row)?,
+            tokenizer_digest: None,
+            total_params: self.not_negative(columns.total_params, row)?,
+            embedding_params: self.not_negative(columns.embedding_params, row)?,
+            head_params: self.not_negative(columns.head_params, row)?,
+            flops_6nd: self.not_negative(columns.flops_6nd, row)?,
+            flops_kaplan: self.not_negative(columns.flops_kaplan, row)?,
+            flops_exact: self.not_negative(columns.flops_exact, row)?,
+            eval_tokens: self.not_negative(columns.eval_tokens, row)?,
+            rate_follows_width: None,
         })
     }
 
