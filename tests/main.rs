@@ -1,9 +1,11 @@
 //! Tests of the whole: commands as a user types them, files as a user keeps them, walls of the house.
 
+mod answers;
 mod bad_input;
 mod binary;
 mod chain;
 mod commands;
+mod curves;
 mod export;
 mod formats;
 mod layering;

@@ -53,6 +53,8 @@ pub(crate) enum Command {
     Report(ReportArgs),
     /// Fail when a prediction moved (the CI gate)
     Check(CheckArgs),
+    /// Print the hardware table that costs are worked out from, to edit as hardware.toml
+    Hardware(HardwareArgs),
     /// Say what this machine and this build can do
     Doctor(DoctorArgs),
     /// Print the JSON schema of a document
@@ -292,7 +294,7 @@ pub(crate) enum IntervalName {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct LawArgs {
     /// Laws to fit, such as power_law, chinchilla, coupled, m4, gadre, bnsl; the sweep's own, or power_law, chinchilla and
-    /// coupled, when absent
+    /// coupled, when absent. `fit` takes multi_power as well, alone and for a table of loss curves
     #[arg(long = "law", value_name = "LAW,…", value_delimiter = ',')]
     pub(crate) laws: Vec<String>,
     /// What is minimised
@@ -337,6 +339,17 @@ impl Default for LawArgs {
     }
 }
 
+/// What `--law multi_power` takes besides a table.
+#[derive(Debug, Args)]
+pub(crate) struct CurveArgs {
+    /// Curves to keep from the fit and to predict
+    #[arg(long, value_name = "RUN,…", value_delimiter = ',', help_heading = "Loss curves (--law multi_power)")]
+    pub(crate) hold_out: Vec<String>,
+    /// Steps over which the rate rose before the first row of each curve [default: all steps before it]
+    #[arg(long, value_name = "STEPS", allow_negative_numbers = true, help_heading = "Loss curves (--law multi_power)")]
+    pub(crate) warmup: Option<f64>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct FitArgs {
     /// A sweep, a baseline folder, or a table (CSV, Parquet, JSONL)
@@ -353,6 +366,8 @@ pub(crate) struct FitArgs {
     #[arg(long)]
     pub(crate) with_target: bool,
     #[command(flatten)]
+    pub(crate) curves: CurveArgs,
+    #[command(flatten)]
     pub(crate) table: TableArgs,
     /// Print JSON
     #[arg(long)]
@@ -363,19 +378,25 @@ pub(crate) struct FitArgs {
 #[derive(Debug, Default, Args)]
 pub(crate) struct CapArgs {
     /// Most training tokens there are
-    #[arg(long, value_name = "D", help_heading = "Optimum under a cap")]
+    #[arg(long, value_name = "D", allow_negative_numbers = true, help_heading = "Optimum under a cap")]
     pub(crate) max_tokens: Option<f64>,
     /// Largest size allowed
-    #[arg(long, value_name = "N", help_heading = "Optimum under a cap")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Optimum under a cap")]
     pub(crate) max_params: Option<f64>,
     /// The size, where it is given: its data follows
-    #[arg(long, value_name = "N", help_heading = "Optimum under a cap")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Optimum under a cap")]
     pub(crate) params: Option<f64>,
     /// Tokens served a month, paid for beside training
-    #[arg(long, value_name = "TOKENS", help_heading = "Optimum under a cap")]
+    #[arg(long, value_name = "TOKENS", allow_negative_numbers = true, help_heading = "Optimum under a cap")]
     pub(crate) serve: Option<f64>,
     /// Months of serving
-    #[arg(long, default_value_t = 12.0, requires = "serve", help_heading = "Optimum under a cap")]
+    #[arg(
+        long,
+        default_value_t = 12.0,
+        requires = "serve",
+        allow_negative_numbers = true,
+        help_heading = "Optimum under a cap"
+    )]
     pub(crate) months: f64,
 }
 
@@ -608,6 +629,18 @@ pub(crate) struct CheckArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct HardwareArgs {
+    /// The sweep whose hardware.toml is wanted; the table built in where it has none
+    pub(crate) sweep: Option<PathBuf>,
+    /// Write it to a new file instead
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long, conflicts_with = "out")]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
     /// Print JSON
     #[arg(long)]
@@ -616,7 +649,8 @@ pub(crate) struct DoctorArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct SchemaArgs {
-    /// fit, forecast, backtest, record, registration, score, check, plan, corpus, report, probe
+    /// fit, approaches, schedule, forecast, optimum, recommendation, backtest, record, registration, score, check,
+    /// plan, corpus, report, probe
     #[arg(required_unless_present = "all")]
     pub(crate) kind: Option<String>,
     /// Write every schema into this folder

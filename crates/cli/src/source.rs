@@ -121,15 +121,7 @@ impl Material {
     }
 
     fn from_table(path: &Path, args: &TableArgs) -> anyhow::Result<Self> {
-        let options = TableOptions {
-            metric: args.metric.clone(),
-            map: args.map.clone(),
-            filter: args.filter.clone(),
-            unit: args.unit,
-            rule: args.rule,
-            pool: args.pool,
-        };
-        let table = forescale_sweep::read_table(path, &options)?;
+        let table = forescale_sweep::read_table(path, &table_options(args))?;
         Ok(Self {
             observations: table.observations,
             exclusions: table.exclusions,
@@ -315,6 +307,18 @@ impl SweepMaterial {
                 )
             }
         }
+    }
+}
+
+/// How a table is to be read, as typed.
+pub(crate) fn table_options(args: &TableArgs) -> TableOptions {
+    TableOptions {
+        metric: args.metric.clone(),
+        map: args.map.clone(),
+        filter: args.filter.clone(),
+        unit: args.unit,
+        rule: args.rule,
+        pool: args.pool,
     }
 }
 

@@ -23,3 +23,4 @@ pub mod quantity;
 pub mod record;
 pub mod reduction;
 pub mod run;
+pub mod schedule;

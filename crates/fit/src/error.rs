@@ -181,6 +181,27 @@ pub enum FitError {
         /// Schedules needed.
         needed: usize,
     },
+    /// Curves with too few losses for the law's parameters.
+    #[error(
+        "`multi_power` was given {} in all curves; it has {} and needs at least {needed}\n\nhint: log the loss more often, or add runs under other schedules",
+        counted(*.found, "loss"), counted(*.parameters, "parameter")
+    )]
+    TooFewLosses {
+        /// Losses it would be fitted to.
+        found: usize,
+        /// Its parameters.
+        parameters: usize,
+        /// The fewest allowed.
+        needed: usize,
+    },
+    /// A curve that should be held out and is not there.
+    #[error("no curve is named `{name}`\n\nhint: --hold-out takes names of {known}")]
+    UnknownCurve {
+        /// What was asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
     /// No run saw data more than once.
     #[error(
         "`{law}` was given 0 runs that repeat data; it needs at least 1\n\nhint: name the distinct tokens of each run in a `unique_tokens` column, or ask for `--law chinchilla`"
@@ -247,7 +268,8 @@ pub enum FitError {
 
 /// `1 run`, `2 runs`.
 fn counted(count: usize, noun: &str) -> String {
-    let plural = noun.strip_suffix("um").map_or_else(|| format!("{noun}s"), |stem| format!("{stem}a"));
+    let ending = if noun.ends_with('s') { "es" } else { "s" };
+    let plural = noun.strip_suffix("um").map_or_else(|| format!("{noun}{ending}"), |stem| format!("{stem}a"));
     if count == 1 { format!("1 {noun}") } else { format!("{count} {plural}") }
 }
 

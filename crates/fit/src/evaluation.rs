@@ -216,8 +216,9 @@ mod tests {
             told += u32::from(answer(&runs, Some("b")).mean_intervals[0].contains(truth));
             untold += u32::from(answer(&without, Some("b")).mean_intervals[0].contains(truth));
         }
-        // The residuals see the step between the sets as well, so that more than nine in ten hold.
+        // Not told, the residuals of a law fitted for its own sake see the step between the sets as scatter, and hold as
+        // well: what is told must take nothing from that.
         assert!(told >= 258, "told {told} of 300");
-        assert!(untold < 180, "untold {untold} of 300");
+        assert!(untold >= 258, "untold {untold} of 300");
     }
 }

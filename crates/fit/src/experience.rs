@@ -40,7 +40,7 @@ pub(crate) fn expectation(form: &dyn LawForm, index: usize) -> Option<Expectatio
 }
 
 /// Least standard deviation of one run's log loss: repeated records of one recipe scatter by 0.03 to 0.12% (modded-nanogpt).
-pub(crate) const LEAST_NOISE: f64 = 1e-3;
+pub(crate) const LEAST_NOISE: f64 = 3e-4;
 /// Standard deviation assumed before a fit has residuals: between a tuned run's 0.5% and an untuned one's.
 pub(crate) const FIRST_NOISE: f64 = 1e-2;
 

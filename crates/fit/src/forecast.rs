@@ -128,6 +128,7 @@ pub(crate) fn prepare(observations: &[Observation], options: &ForecastOptions) -
         Err(error) => return (Err(Refusal { reason: error.fault(), hint: error.hint() }), None),
     };
     refusals.extend(doubts_of_runs(runs).iter().map(Doubt::diagnosis));
+    forecaster.fit_bare(runs, &options.fit);
     forecaster.evaluation_sigma = target_sigma(runs, options.eval_set_digest.as_deref());
     refusals.extend(forecaster.laws().filter_map(does_not_fall).map(|doubt| doubt.diagnosis()));
     refusals.extend(forecaster.laws().filter_map(|law| not_asymptotic(law, runs)).map(|doubt| doubt.diagnosis()));
@@ -148,7 +149,7 @@ fn forecast_one(forecaster: &Forecaster, target: &Target, options: &ForecastOpti
         reason: None,
         median: Some(outlook.predictive.median()),
         intervals: levels.iter().map(|&level| outlook.predictive.interval(level)).collect(),
-        mean_intervals: levels.iter().map(|&level| mean_interval(&outlook.members, level)).collect(),
+        mean_intervals: levels.iter().map(|&level| mean_interval(&outlook.means, level)).collect(),
         predictive: Some(outlook.predictive),
         decades_beyond_data: outlook.decades_beyond,
         laws: outlook.laws,

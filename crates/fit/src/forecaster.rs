@@ -11,7 +11,7 @@ use crate::ahead::fit_ahead;
 use crate::backtest::Rolling;
 use crate::diagnose::{CONTRADICTION, Doubt};
 use crate::ensemble::{Member, atom_levels, blend};
-use crate::fitted::Fitted;
+use crate::fitted::{Fitted, fit_law};
 use crate::form_error::Calibration;
 use crate::functional::Functional;
 use crate::noise::seed_sigma;
@@ -26,6 +26,8 @@ const PREDICTIVE_LEVEL: f64 = 0.99;
 /// A group's laws with what turns them into forecasts.
 pub(crate) struct Forecaster {
     members: Vec<FittedMember>,
+    /// The same laws fitted for their own sake, in the same order: what the laws' means and the optimum are read from.
+    bare: Vec<Option<FittedMember>>,
     level: f64,
     /// Standard deviation of one run's log loss.
     pub(crate) seed_sigma: f64,
@@ -49,7 +51,8 @@ struct FittedMember {
 
 /// What a forecaster says of one target.
 pub(crate) struct Outlook {
-    pub(crate) members: Vec<Member>,
+    /// The laws' means, each from the law fitted for its own sake.
+    pub(crate) means: Vec<Member>,
     pub(crate) laws: Vec<LawPrediction>,
     pub(crate) predictive: Predictive,
     pub(crate) decades_beyond: f64,
@@ -70,7 +73,17 @@ pub(crate) fn forecaster(
     let (calibration, stacked) = (Calibration::default(), vec![1.0; members.len()]);
     let (level, evaluation_sigma) = (options.level, 0.0);
     Ok((
-        Forecaster { members, level, seed_sigma, evaluation_sigma, max_flops, decades, calibration, stacked },
+        Forecaster {
+            members,
+            bare: Vec::new(),
+            level,
+            seed_sigma,
+            evaluation_sigma,
+            max_flops,
+            decades,
+            calibration,
+            stacked,
+        },
         refusals,
     ))
 }
@@ -150,8 +163,8 @@ impl Forecaster {
     /// The forecast of one target.
     pub(crate) fn outlook(&self, target: &Target) -> Outlook {
         let weights = self.weights(target);
-        let (mut members, mut laws, mut half_width) = (Vec::new(), Vec::new(), 0.0_f64);
-        for (member, &weight) in self.members.iter().zip(&weights) {
+        let (mut members, mut means, mut laws, mut half_width) = (Vec::new(), Vec::new(), Vec::new(), 0.0_f64);
+        for (index, (member, &weight)) in self.members.iter().zip(&weights).enumerate() {
             let profile = member.fitted.profile(member.functional(target), PREDICTIVE_LEVEL);
             let shift = self.carried(member, target).unwrap_or(0.0);
             let prediction =
@@ -161,15 +174,38 @@ impl Forecaster {
             }
             laws.push(LawPrediction { law: member.fitted.law.to_string(), weight, prediction });
             members.push(Member::new(weight, &profile, &member.roots, shift));
+            means.push(self.mean_of(index, target, (weight, shift)).unwrap_or_else(|| members[index].clone()));
         }
         let decades_beyond = math::log10(target.flops / self.max_flops);
         let form = self.calibration.scale(decades_beyond);
         let evaluation = self.evaluation_sigma * self.evaluation_sigma;
         let scale = (form * form + self.seed_sigma * self.seed_sigma + evaluation).sqrt();
-        let weighted: Vec<Member> = members.iter().filter(|m| m.weight > 0.0).cloned().collect();
-        let predictive = blend(&weighted, scale);
+        let heard = |members: Vec<Member>| members.into_iter().filter(|m| m.weight > 0.0).collect::<Vec<_>>();
+        let predictive = blend(&heard(members), scale);
         let doubts = self.doubts(target, &laws, (decades_beyond, half_width));
-        Outlook { members: weighted, laws, predictive, decades_beyond, doubts }
+        Outlook { means: heard(means), laws, predictive, decades_beyond, doubts }
+    }
+
+    /// Fits the laws for their own sake as well: every run as it says, nothing expected. An interval of a law's mean is one
+    /// about a certified fit, and holds as often as it says where that law is true; a fit that is made to be carried far
+    /// trades that for a smaller error where it is not.
+    pub(crate) fn fit_bare(&mut self, runs: &[&Observation], options: &FitOptions) {
+        let bare = |member: &FittedMember| {
+            let found = fit_law(member.fitted.law, runs, options).and_then(|found| found.with_refits(options));
+            found.ok().map(FittedMember::new)
+        };
+        self.bare = self.members.iter().map(bare).collect();
+    }
+
+    fn bare(&self, index: usize) -> Option<&FittedMember> {
+        self.bare.get(index)?.as_ref()
+    }
+
+    /// A law's mean at a target from its bare fit, where there is one.
+    fn mean_of(&self, index: usize, target: &Target, (weight, shift): (f64, f64)) -> Option<Member> {
+        let bare = self.bare(index)?;
+        let profile = bare.fitted.profile(bare.functional(target), PREDICTIVE_LEVEL);
+        Some(Member::new(weight, &profile, &bare.roots, shift))
     }
 
     /// ln L of each law at a target, and their weighted mean.
@@ -254,7 +290,8 @@ impl Forecaster {
 
     /// Compute-optimal N and D at a budget, by the first law of those with an optimum that extrapolates best.
     pub(crate) fn optimum(&self, flops: f64) -> Option<Optimum> {
-        let able = self.members.iter().filter(|member| member.has_optimum());
+        let own = self.members.iter().enumerate().map(|(index, member)| self.bare(index).unwrap_or(member));
+        let able = own.filter(|member| member.has_optimum());
         let member = able.reduce(|best, next| if next.rank() > best.rank() { next } else { best })?;
         let fitted = &member.fitted;
         let product = flops / fitted.flops_per_product();

@@ -7,32 +7,13 @@
 //! spaced evenly in the logarithm of the summed rate, which also bounds the work. C, β and γ say how loss follows a fall of
 //! the rate, and a few curves hardly tell them apart; they are drawn towards what other families had, weakly.
 
-use forescale_core::law::multi_power::{Change, MultiPower, PARAMETERS, Schedule};
+use forescale_core::law::multi_power::{Change, MultiPower, NAME as LAW, PARAMETERS, Schedule};
 use forescale_core::math;
 use forescale_core::outcome::{Diagnosis, Severity};
+use forescale_core::schedule::LossCurve;
 
 use crate::FitError;
 use crate::linear::{Matrix, solve};
-
-/// Loss at one step.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct StepLoss {
-    /// Optimiser step.
-    pub step: f64,
-    /// Loss.
-    pub loss: f64,
-}
-
-/// One run's losses and the schedule it was trained under.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LossCurve {
-    /// The run.
-    pub run_id: String,
-    /// Its schedule, warmup included.
-    pub schedule: Schedule,
-    /// Losses after the warmup.
-    pub points: Vec<StepLoss>,
-}
 
 /// How to fit.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -61,6 +42,8 @@ pub struct CurveScore {
     pub r_squared: f64,
     /// Mean |predicted − observed|.
     pub mean_error: f64,
+    /// Mean |predicted − observed|/observed.
+    pub mean_relative: f64,
     /// Largest |predicted − observed|/observed.
     pub worst_relative: f64,
 }
@@ -112,8 +95,7 @@ pub fn fit_schedule(curves: &[LossCurve], options: ScheduleOptions) -> Result<Sc
     let tracks: Vec<Track> = curves.iter().map(|curve| Track::of(curve, options.points)).collect();
     let points: usize = tracks.iter().map(|track| track.points.len()).sum();
     if points < NEEDED_POINTS {
-        let law = LAW.to_owned();
-        return Err(FitError::TooFew { law, found: points, parameters: PARAMETERS, needed: NEEDED_POINTS });
+        return Err(FitError::TooFewLosses { found: points, parameters: PARAMETERS, needed: NEEDED_POINTS });
     }
     let problem = Problem { tracks, options };
     let mut starts: Vec<(f64, Coordinates)> =
@@ -136,9 +118,6 @@ pub fn fit_schedule(curves: &[LossCurve], options: ScheduleOptions) -> Result<Sc
         diagnoses: doubts(agreeing, polished.len(), curves),
     })
 }
-
-/// Its name in messages.
-const LAW: &str = "multi_power";
 
 impl ScheduleFit {
     /// The loss at steps of another schedule of the same model.
@@ -167,6 +146,7 @@ fn score_curve(law: &MultiPower, curve: &LossCurve) -> CurveScore {
         run_id: curve.run_id.clone(),
         r_squared: 1.0 - missed / spread,
         mean_error: errors().map(|(error, _)| error.abs()).sum::<f64>() / count,
+        mean_relative: errors().map(|(error, loss)| error.abs() / loss).sum::<f64>() / count,
         worst_relative: errors().map(|(error, loss)| error.abs() / loss).fold(0.0, f64::max),
     }
 }

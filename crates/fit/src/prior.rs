@@ -10,7 +10,7 @@
 //! [`crate::scale`]), of normal residuals with deviation σ: E[ψ²]/E[ψ′]. So the penalty is what a prior density is beside a
 //! likelihood, and vanishes against many runs or small residuals.
 //!
-//! σ is 1.4826 times the weighted median |r| with p parameters lost, and not below 0.1%. It starts at 1%, so that few runs
+//! σ is 1.4826 times the weighted median |r| with p parameters lost, and not below 0.03%. It starts at 1%, so that few runs
 //! fitted exactly do not talk themselves into certainty, and is found in three rounds.
 
 use forescale_core::law::{LawForm, MAX_PARAMETERS, Theta};

@@ -7,6 +7,8 @@ use forescale_core::answer::{Aim, Answers, Choice, OptimumUnderCap, Reach, Recom
 use forescale_core::approach::{Approach, ApproachFit, ApproachReport};
 use forescale_core::cost::{Cost, CostRange};
 use forescale_core::estimate::Estimate;
+use forescale_core::law::multi_power::MultiPower;
+use forescale_core::schedule::{CurveOutcome, CurveUse, FittedSchedules, ScheduleReport};
 
 use crate::format::{bounds, count, loss, number, percent, plain, scientific};
 use crate::table::{Alignment, Table};
@@ -113,6 +115,84 @@ fn budgets(fit: &ApproachFit) -> Table {
         ]);
     }
     table
+}
+
+/// `fit --law multi_power`: the law, how each curve is met, and doubts.
+#[must_use]
+pub fn schedules(report: &ScheduleReport) -> String {
+    let unit = report.unit.label();
+    let fits = report.fits.iter().map(|fit| schedule_fit(fit, &format!("{} in {unit}", plain(&report.metric))));
+    fits.collect::<Vec<_>>().join("\n")
+}
+
+fn schedule_fit(fit: &FittedSchedules, metric: &str) -> String {
+    let group = fit.group.as_ref().map(|group| format!("  group {}", plain(group))).unwrap_or_default();
+    let of = |used: CurveUse| fit.curves.iter().filter(|curve| curve.used == used).count();
+    let counted = [CurveUse::Fitted, CurveUse::HeldOut, CurveUse::Untrained].map(|used| (of(used), used.label()));
+    let counted: Vec<String> =
+        counted.iter().filter(|one| one.0 > 0).map(|(count, label)| format!("{count} {label}")).collect();
+    let mut parameters = columns(&["parameter", "estimate", "interval", "level"]);
+    for (symbol, estimate) in &fit.parameters {
+        parameters.push(exponent(symbol, estimate));
+    }
+    let mut curves =
+        columns(&["curve", "use", "R²", "mean error", "worst", "at step", "predicted", "interval", "reached"]);
+    for curve in &fit.curves {
+        curves.push(curve_cells(curve));
+    }
+    let delta = fit.objective.delta.map(|delta| format!(" with delta {delta}")).unwrap_or_default();
+    let (kind, value) = (plain(&fit.objective.kind), number(fit.objective.value));
+    format!(
+        "{}  {}{group}\n{metric}; curves: {}\n\n{}\n{kind}{delta}, {value} at the optimum over {} points; {} of {} \
+         starts agree\n\n{}{}{}",
+        plain(&fit.law),
+        MultiPower::FORMULA,
+        counted.join(", "),
+        parameters.to_text(),
+        fit.points,
+        fit.agreeing_starts,
+        fit.starts,
+        curves.to_text(),
+        mean_r_squared(fit),
+        diagnoses(&fit.diagnoses)
+    )
+}
+
+fn curve_cells(curve: &CurveOutcome) -> [String; 9] {
+    let met = curve.fit.as_ref();
+    let shown = |value: Option<f64>, show: fn(f64) -> String| value.map_or_else(|| NONE.to_owned(), show);
+    [
+        plain(&curve.run_id),
+        curve.used.label().to_owned(),
+        shown(met.and_then(|met| met.r_squared), share),
+        shown(met.map(|met| met.mean_relative_error), fine_percent),
+        shown(met.map(|met| met.worst_relative_error), fine_percent),
+        count(curve.last_step),
+        loss(curve.last_predicted.estimate),
+        bounds(&curve.last_predicted, loss),
+        shown(met.map(|met| met.last_loss), loss),
+    ]
+}
+
+fn mean_r_squared(fit: &FittedSchedules) -> String {
+    let means = [("fitted", fit.fitted_r_squared), ("held out", fit.held_out_r_squared)];
+    means.iter().filter_map(|(words, mean)| mean.map(|mean| (words, mean))).fold(
+        String::new(),
+        |mut text, (words, mean)| {
+            let _ = writeln!(text, "mean R² of the curves {words}: {}", share(mean));
+            text
+        },
+    )
+}
+
+/// A share that is told apart from 1 by its fourth digit.
+fn share(value: f64) -> String {
+    crate::format::minus(&format!("{value:.4}"))
+}
+
+/// A small share: `0.08%`.
+fn fine_percent(value: f64) -> String {
+    format!("{:.2}%", 100.0 * value)
 }
 
 /// The best size and data under caps, law by law.

@@ -28,7 +28,7 @@ pub mod store;
 pub mod template;
 
 pub use hardware::{DEFAULT_HARDWARE, HARDWARE_FILE, default_hardware, parse_hardware, read_hardware};
-pub use import::{Table, TableError, TableOptions, read_table};
+pub use import::{CurveTable, Table, TableError, TableOptions, read_curves, read_table};
 pub use launch::{LaunchError, LaunchEvent, LaunchSummary, Launcher, LocalLauncher, Task};
 pub use observe::observe;
 pub use plan::{Plan, PlanError, RECIPE, RateProbe, plan, plan_with, probe_rates};

@@ -1,5 +1,7 @@
 //! `forescale fit`: scaling laws with intervals, certificates and doubts.
 
+mod curves;
+
 use forescale_core::approach::Approach;
 use forescale_fit::{ApproachOptions, FitOptions};
 
@@ -9,6 +11,9 @@ use crate::output;
 use crate::source::Material;
 
 pub(crate) fn run(args: &FitArgs) -> anyhow::Result<Answer> {
+    if curves::are_asked_for(args)? {
+        return curves::run(args);
+    }
     let mut material = Material::open(&args.source, &args.table)?;
     if args.with_target {
         material.let_target_in()?;

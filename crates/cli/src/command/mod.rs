@@ -9,6 +9,7 @@ mod exec;
 mod export;
 mod fit;
 mod forecast;
+mod hardware;
 mod init;
 mod plan;
 mod probe;
@@ -44,6 +45,7 @@ pub(crate) fn dispatch(cli: Cli) -> anyhow::Result<Answer> {
         Command::Probe(command) => probe::run(&command),
         Command::Report(args) => report::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Hardware(args) => hardware::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Completions { shell } => {

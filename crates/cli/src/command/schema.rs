@@ -3,12 +3,15 @@
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
+use forescale_core::answer::{OptimumUnderCap, Recommendations};
+use forescale_core::approach::ApproachReport;
 use forescale_core::corpus::CorpusManifest;
 use forescale_core::outcome::{BacktestReport, FitReport, Forecast, Registration, Score, Verdict};
 use forescale_core::panel::ReportData;
 use forescale_core::probe::ProbeReport;
 use forescale_core::record::RunRecord;
 use forescale_core::run::PlanReport;
+use forescale_core::schedule::ScheduleReport;
 use schemars::{Schema, schema_for};
 
 use crate::args::SchemaArgs;
@@ -19,7 +22,11 @@ use crate::output;
 fn documents() -> Vec<(&'static str, Schema)> {
     vec![
         ("fit", schema_for!(FitReport)),
+        ("approaches", schema_for!(ApproachReport)),
+        ("schedule", schema_for!(ScheduleReport)),
         ("forecast", schema_for!(Forecast)),
+        ("optimum", schema_for!(OptimumUnderCap)),
+        ("recommendation", schema_for!(Recommendations)),
         ("backtest", schema_for!(BacktestReport)),
         ("record", schema_for!(RunRecord)),
         ("registration", schema_for!(Registration)),

@@ -7,6 +7,8 @@
 //! knots, which differ by half a step of the peak rate, and changes of the rate are gathered into at most a few hundred, so
 //! that a curve of 1e5 steps costs no more than one of 1e3.
 
+use serde::Serialize;
+
 use crate::math;
 
 /// Loss falls as a power of the learning rate summed up, and further where the rate itself falls.
@@ -55,11 +57,17 @@ pub struct MultiPower {
     pub gamma: f64,
 }
 
+/// Its name as typed.
+pub const NAME: &str = "multi_power";
+
+/// Columns of a table of curves, in words.
+pub const COLUMNS: &str = "`run_id`, `step`, `lr` (the learning rate) and `loss`";
+
 /// Parameters of the law.
 pub const PARAMETERS: usize = 7;
 
 /// The learning rate at one step; straight lines lead from knot to knot, and two knots at one step are a jump.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Knot {
     /// Optimiser step.
     pub step: f64,
@@ -68,10 +76,11 @@ pub struct Knot {
 }
 
 /// A learning-rate schedule from its first knot on.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Schedule {
     knots: Vec<Knot>,
     /// Summed rate up to each knot.
+    #[serde(skip)]
     sums: Vec<f64>,
 }
 
@@ -165,6 +174,12 @@ impl Schedule {
         sum + since * (knot.rate + 0.5 * slope * since)
     }
 
+    /// The last step it was given for.
+    #[must_use]
+    pub fn end(&self) -> f64 {
+        self.knots.last().map_or(0.0, |knot| knot.step)
+    }
+
     /// Highest rate.
     #[must_use]
     pub fn peak(&self) -> f64 {
@@ -239,6 +254,23 @@ impl Gathering {
 }
 
 impl MultiPower {
+    /// The law in one line.
+    pub const FORMULA: &str = "L(t) = L0 + A·S^-alpha − B·Σ Δη·(1 − (1 + C·η^-gamma·S_k)^-beta)";
+
+    /// Its parameters by symbol.
+    #[must_use]
+    pub fn parameters(&self) -> [(&'static str, f64); PARAMETERS] {
+        [
+            ("L0", self.floor),
+            ("A", self.amplitude),
+            ("alpha", self.alpha),
+            ("B", self.drop),
+            ("C", self.speed),
+            ("beta", self.beta),
+            ("gamma", self.gamma),
+        ]
+    }
+
     /// The loss where the rate has summed up to `sum`, after these changes.
     #[must_use]
     pub fn loss(&self, sum: f64, changes: &[Change]) -> f64 {

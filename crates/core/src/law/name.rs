@@ -4,7 +4,8 @@ use core::fmt;
 use core::str::FromStr;
 
 use super::{
-    LAWS, LawForm, bnsl, chinchilla, coupled, data_constrained, gadre, kaplan, log_log, m3, m4, m4_pinned, power_law,
+    LAWS, LawForm, bnsl, chinchilla, coupled, data_constrained, gadre, kaplan, log_log, m3, m4, m4_pinned, multi_power,
+    power_law,
 };
 
 /// The name of a law in the list: always one that exists.
@@ -76,12 +77,32 @@ impl fmt::Display for LawName {
 
 /// A law was asked for that is not in the list.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("`{name}` is not a law\n\nhint: use one of {known}")]
+#[error("`{name}` {fault}\n\nhint: {hint}")]
 pub struct UnknownLaw {
     /// What was asked for.
     pub name: String,
+    /// Why it is none.
+    pub fault: &'static str,
     /// The names there are.
-    pub known: String,
+    pub hint: String,
+}
+
+impl UnknownLaw {
+    fn new(name: &str) -> Self {
+        let curves = multi_power::NAME;
+        if name == curves {
+            let columns = multi_power::COLUMNS;
+            let hint = format!("forescale fit CURVES --law {curves}, alone, with a table of the columns {columns}");
+            return Self {
+                name: name.to_owned(),
+                fault: "is a law of loss curves, not of size, data or compute",
+                hint,
+            };
+        }
+        let known: Vec<String> = LAWS.iter().map(|law| format!("`{}`", law.name())).collect();
+        let hint = format!("use one of {}; or, alone and for a table of loss curves, `{curves}`", known.join(", "));
+        Self { name: name.to_owned(), fault: "is not a law", hint }
+    }
 }
 
 impl FromStr for LawName {
@@ -89,9 +110,23 @@ impl FromStr for LawName {
 
     fn from_str(name: &str) -> Result<Self, UnknownLaw> {
         let has = |law: &Self| law.as_str() == name || law.form().aliases().contains(&name);
-        Self::all().into_iter().find(has).ok_or_else(|| UnknownLaw {
-            name: name.to_owned(),
-            known: LAWS.iter().map(|law| format!("`{}`", law.name())).collect::<Vec<_>>().join(", "),
-        })
+        Self::all().into_iter().find(has).ok_or_else(|| UnknownLaw::new(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_law_is_told_the_names_there_are_and_where_the_law_of_curves_is() {
+        let error = "chinchila".parse::<LawName>().expect_err("unknown").to_string();
+        assert!(error.starts_with("`chinchila` is not a law\n\nhint: use one of `power_law`"), "{error}");
+        assert!(
+            error.contains("`chinchilla`") && error.ends_with("for a table of loss curves, `multi_power`"),
+            "{error}"
+        );
+        let curves = "multi_power".parse::<LawName>().expect_err("elsewhere").to_string();
+        assert!(curves.contains("is a law of loss curves") && curves.contains("`lr` (the learning rate)"), "{curves}");
     }
 }

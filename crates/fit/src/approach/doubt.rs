@@ -12,6 +12,10 @@ use super::isoflop::Budget;
 /// A parabola whose N* is off by more than this share is worth saying (chosen here: the size of a small interval).
 const WORTH_SAYING: f64 = 0.01;
 
+/// Exponents closer than this agree, however narrow their intervals (chosen here: half the last digit printed; without
+/// noise the intervals have no width).
+const SAME_EXPONENT: f64 = 5e-4;
+
 /// A doubt about one approach, or between two.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Doubt {
@@ -128,5 +132,6 @@ fn disagreement(one: &ApproachFit, other: &ApproachFit) -> Option<Doubt> {
     let [a, b] = exponents;
     let apart = a.upper? < b.lower? || b.upper? < a.lower?;
     let [one, other] = [one.approach.number(), other.approach.number()];
-    apart.then_some(Doubt::ApproachesDisagree { one, other, exponents })
+    let told = (a.estimate - b.estimate).abs() > SAME_EXPONENT;
+    (apart && told).then_some(Doubt::ApproachesDisagree { one, other, exponents })
 }

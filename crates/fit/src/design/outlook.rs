@@ -43,7 +43,7 @@ impl Widths {
     pub(super) fn of(forecaster: &Forecaster, target: &Target, level: f64) -> Self {
         let outlook = forecaster.outlook(target);
         let (median, interval) = (outlook.predictive.median(), outlook.predictive.interval(level));
-        Self { median, interval, mean_interval: mean_interval(&outlook.members, level) }
+        Self { median, interval, mean_interval: mean_interval(&outlook.means, level) }
     }
 
     /// How far the ends lie from the median, as logarithms: lower and upper of the interval, then of the mean's.

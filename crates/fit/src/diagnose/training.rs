@@ -217,7 +217,7 @@ impl Voiced for TrainingDoubt {
                 "let the warmup grow with the run: at most a tenth of the steps of the smallest"
             }
             Self::UndecayedMixed { .. } => {
-                "keep the decayed ends only: --where 'is_final == true', or fit a law of the schedule"
+                "keep the decayed ends only: --where 'is_final == true'; whole curves of one model have a law of their own: forescale fit CURVES --law multi_power"
             }
             Self::SchedulesMixed { .. } => {
                 "fit the schedules apart with `--map group=schedule`, or keep one by `--where`"

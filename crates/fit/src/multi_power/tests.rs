@@ -3,6 +3,7 @@
 use super::*;
 use crate::published;
 use forescale_core::law::multi_power::Knot;
+use forescale_core::schedule::StepLoss;
 
 const PEAK: f64 = 3e-4;
 const WARMUP: f64 = 2160.0;
@@ -152,5 +153,5 @@ fn what_cannot_be_told_is_refused() {
     short.points.truncate(3);
     let mut brief = flat;
     brief.points.truncate(3);
-    assert!(refusal(&[short, brief]).contains("given 6 observations"));
+    assert!(refusal(&[short, brief]).contains("given 6 losses in all curves"));
 }

@@ -43,6 +43,15 @@ impl Cell {
     }
 }
 
+/// The error of a cell, at a column and a row, that holds something else than what is needed.
+pub(super) fn bad_cell(path: &Path, cells: &Cells, (column, row): (usize, usize), needed: &str) -> TableError {
+    let name = &cells.names[column];
+    let found = cells.at(column, row).text().map_or_else(|| "empty".to_owned(), |text| format!("`{text}`"));
+    let problem = format!("row {}: `{name}` is {found}; {needed} is needed", row + 1);
+    let hint = format!("correct the row, or leave it out by --where 'COLUMN != VALUE' on another column than `{name}`");
+    TableError::new(path, problem, hint)
+}
+
 /// A word as true or false.
 pub(super) fn truth_of(word: &str) -> Option<bool> {
     match word.trim().to_lowercase().as_str() {

@@ -36,6 +36,9 @@ const KNOWN: [&str; 26] = [
     "role",
 ];
 
+/// Our names for columns of curves.
+const KNOWN_OF_CURVES: [&str; 5] = ["run_id", "group", "step", "lr", "loss"];
+
 /// Where each column that is read lies, if it is there.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Columns {
@@ -67,15 +70,8 @@ pub(super) struct Columns {
 impl Columns {
     /// Finds the columns of a table.
     pub(super) fn find(path: &Path, cells: &Cells, options: &TableOptions) -> Result<Self, TableError> {
-        let names = Names { path, cells, map: parse_map(path, &options.map)? };
-        names.check_map()?;
-        names.check_metric(options.metric.as_deref())?;
-        let loss = match &options.metric {
-            Some(metric) => {
-                cells.position(metric).ok_or_else(|| missing(path, metric, cells, "`--metric` names it"))?
-            }
-            None => names.find("loss")?.ok_or_else(|| no_column(path, "loss", cells, options))?,
-        };
+        let names = Names::parse(path, cells, options, &KNOWN)?;
+        let loss = names.metric(options)?.ok_or_else(|| no_column(path, "loss", cells, options))?;
         Ok(Self {
             params: names.find("params")?,
             tokens: names.find("tokens")?,
@@ -104,13 +100,72 @@ impl Columns {
     }
 }
 
+/// Where the columns of a table of curves lie.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CurveColumns {
+    pub(super) run_id: usize,
+    pub(super) group: Option<usize>,
+    pub(super) step: usize,
+    pub(super) rate: usize,
+    pub(super) loss: usize,
+}
+
+impl CurveColumns {
+    /// Finds the columns of a table of curves; all that are absent are named at once.
+    pub(super) fn find(path: &Path, cells: &Cells, options: &TableOptions) -> Result<Self, TableError> {
+        let names = Names::parse(path, cells, options, &KNOWN_OF_CURVES)?;
+        let found = [names.find("run_id")?, names.find("step")?, names.find("lr")?, names.metric(options)?];
+        let [Some(run_id), Some(step), Some(rate), Some(loss)] = found else {
+            let pairs = ["run_id", "step", "lr", "loss"].into_iter().zip(found);
+            return Err(no_curves(
+                path,
+                cells,
+                &pairs.filter(|one| one.1.is_none()).map(|one| one.0).collect::<Vec<_>>(),
+            ));
+        };
+        Ok(Self { run_id, group: names.find("group")?, step, rate, loss })
+    }
+}
+
+/// The error of a table that holds no curves for want of columns.
+fn no_curves(path: &Path, cells: &Cells, absent: &[&str]) -> TableError {
+    let noun = if absent.len() == 1 { "column" } else { "columns" };
+    let problem =
+        format!("the table has no {noun} {}; {}", quoted_list(absent.iter().copied()), super::curves::needed());
+    let maps: Vec<String> = absent.iter().map(|name| format!("{name}=COLUMN")).collect();
+    let names = quoted_list(cells.names.iter().map(String::as_str));
+    let hint = format!("--map {} with some of {names}; a table of finished runs is for other laws", maps.join(","));
+    TableError::new(path, problem, separated_otherwise(cells).unwrap_or(hint))
+}
+
 struct Names<'a> {
     path: &'a Path,
     cells: &'a Cells,
     map: Vec<(String, String)>,
+    known: &'a [&'a str],
 }
 
-impl Names<'_> {
+impl<'a> Names<'a> {
+    /// The names of a table, checked against those we know.
+    fn parse(
+        path: &'a Path,
+        cells: &'a Cells,
+        options: &TableOptions,
+        known: &'a [&'a str],
+    ) -> Result<Self, TableError> {
+        let names = Self { path, cells, map: parse_map(path, &options.map)?, known };
+        names.check_map()?;
+        names.check_metric(options.metric.as_deref())?;
+        Ok(names)
+    }
+
+    /// The column of the loss: the metric named, or `loss`.
+    fn metric(&self, options: &TableOptions) -> Result<Option<usize>, TableError> {
+        let Some(metric) = &options.metric else { return self.find("loss") };
+        let found = self.cells.position(metric);
+        found.map(Some).ok_or_else(|| missing(self.path, metric, self.cells, "`--metric` names it"))
+    }
+
     fn find(&self, name: &str) -> Result<Option<usize>, TableError> {
         match self.map.iter().find(|(ours, _)| ours == name) {
             None => Ok(self.cells.position(name)),
@@ -122,10 +177,13 @@ impl Names<'_> {
     }
 
     fn check_map(&self) -> Result<(), TableError> {
-        let Some((name, _)) = self.map.iter().find(|(ours, _)| !KNOWN.contains(&ours.as_str())) else { return Ok(()) };
-        let meant = nearest(name, KNOWN).map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
+        let Some((name, _)) = self.map.iter().find(|(ours, _)| !self.known.contains(&ours.as_str())) else {
+            return Ok(());
+        };
+        let known = || self.known.iter().copied();
+        let meant = nearest(name, known()).map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
         let problem = format!("`--map` names `{name}`, which is no column of ours{meant}");
-        Err(TableError::new(self.path, problem, format!("ours are {}", quoted_list(KNOWN))))
+        Err(TableError::new(self.path, problem, format!("ours are {}", quoted_list(known()))))
     }
 
     /// The loss is named once.

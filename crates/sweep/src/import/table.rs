@@ -13,7 +13,7 @@ use forescale_core::quantity::LossUnit;
 use forescale_core::run::Role;
 use thiserror::Error;
 
-use super::cells::{self, Cell, Cells};
+use super::cells::{self, Cell, Cells, bad_cell};
 use super::columns::{Columns, no_column};
 use super::filter::Filter;
 
@@ -314,13 +314,7 @@ impl Reader<'_> {
     }
 
     fn bad<T>(&self, column: usize, row: usize, needed: &str) -> Result<T, TableError> {
-        let name = &self.cells.names[column];
-        let found = self.cells.at(column, row).text().map_or_else(|| "empty".to_owned(), |text| format!("`{text}`"));
-        let problem = format!("row {}: `{name}` is {found}; {needed} is needed", row + 1);
-        self.refuse(
-            problem,
-            format!("correct the row, or leave it out by --where 'COLUMN != VALUE' on another column than `{name}`"),
-        )
+        Err(bad_cell(self.path, self.cells, (column, row), needed))
     }
 
     fn finish(&self, observations: Vec<Observation>, exclusions: Vec<Exclusion>) -> Result<Table, TableError> {

@@ -1,0 +1,165 @@
+//! What a forecast answers besides a loss, and how a budget is split, held against a law whose optima are known.
+
+use std::fs;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::bad_input::refuses;
+use crate::binary::{Said, forescale};
+
+/// Hoffmann et al. (arXiv:2203.15556), unrounded as in Besiroglu et al. (arXiv:2404.10102): E, A, B, alpha, beta.
+const LAW: [f64; 5] = [1.6934, 406.4, 410.7, 0.3392, 0.2849];
+
+fn loss(params: f64, tokens: f64) -> f64 {
+    let [e, a, b, alpha, beta] = LAW;
+    e + a * params.powf(-alpha) + b * tokens.powf(-beta)
+}
+
+/// The compute-optimal size at a budget of 6ND: (αA/βB)^(1/(α+β))·(C/6)^(β/(α+β)).
+fn best_params(flops: f64) -> f64 {
+    let [_, a, b, alpha, beta] = LAW;
+    (alpha * a / (beta * b)).powf(1.0 / (alpha + beta)) * (flops / 6.0).powf(beta / (alpha + beta))
+}
+
+/// Five budgets from 1e18 to 1e22 FLOPs at seven sizes each, without noise.
+fn grid() -> TempDir {
+    let mut table = String::from("params,tokens,loss\n");
+    for budget in 0..5 {
+        let flops = 10_f64.powi(18 + budget);
+        for size in -3..=3 {
+            let params = best_params(flops) * 2_f64.powf(0.75 * f64::from(size));
+            let tokens = flops / (6.0 * params);
+            table += &format!("{params},{tokens},{}\n", loss(params, tokens));
+        }
+    }
+    let folder = TempDir::new().expect("a folder");
+    fs::write(folder.path().join("grid.csv"), table).expect("written");
+    folder
+}
+
+fn forecast(folder: &TempDir, arguments: &[&str]) -> Said {
+    forescale(folder.path(), &[&["forecast", "grid.csv", "--law", "chinchilla"], arguments].concat())
+}
+
+fn answer(arguments: &[&str]) -> Value {
+    forecast(&grid(), &[arguments, &["--json"]].concat()).expect_code(0).json()
+}
+
+#[track_caller]
+fn close(value: &Value, expected: f64, relative: f64) {
+    let actual = value.as_f64().unwrap_or_else(|| panic!("{value} is no number"));
+    assert!((actual / expected - 1.0).abs() <= relative, "{actual} is not {expected} to {relative:e}");
+}
+
+#[test]
+fn a_cap_on_tokens_binds_and_the_rest_of_the_budget_goes_into_size() {
+    let answer = answer(&["--at", "flops=1e23", "--max-tokens", "2e11"]);
+    let law = &answer["answers"]["optimum"]["laws"][0];
+    assert_eq!(law["binding"], serde_json::json!(["max_tokens"]));
+    // N = 1e23/(6 · 2e11).
+    close(&law["chosen"]["tokens"]["estimate"], 2e11, 1e-6);
+    close(&law["chosen"]["params"]["estimate"], 1e23 / 1.2e12, 1e-4);
+    close(&law["chosen"]["loss"]["estimate"], loss(1e23 / 1.2e12, 2e11), 1e-5);
+    close(&law["unconstrained"]["params"]["estimate"], best_params(1e23), 1e-3);
+    let free = loss(best_params(1e23), 1e23 / (6.0 * best_params(1e23)));
+    close(&law["loss_ratio"]["estimate"], loss(1e23 / 1.2e12, 2e11) / free, 1e-5);
+}
+
+#[test]
+fn a_cap_that_is_far_off_binds_nothing() {
+    let answer = answer(&["--at", "flops=1e23", "--max-tokens", "1e14"]);
+    let law = &answer["answers"]["optimum"]["laws"][0];
+    assert_eq!(law["binding"], serde_json::json!([]));
+    close(&law["chosen"]["params"]["estimate"], best_params(1e23), 1e-3);
+}
+
+/// 6ND + 2N·served = C: the lowest loss over N, looked for here by a scan of a million sizes.
+#[test]
+fn serving_makes_the_best_model_smaller_by_what_the_budget_says() {
+    let answer = answer(&["--at", "flops=1e23", "--serve", "1e12", "--months", "6"]);
+    let law = &answer["answers"]["optimum"]["laws"][0];
+    let of = |params: f64| loss(params, (1e23 / params - 2.0 * 6e12) / 6.0);
+    let sizes = (1..1_000_000).map(|i| 1e8 * (1e23_f64 / 1.2e13 / 1e8).powf(f64::from(i) / 1e6));
+    let best = sizes.reduce(|best, next| if of(next) < of(best) { next } else { best }).expect("sizes");
+    close(&law["chosen"]["params"]["estimate"], best, 1e-3);
+    close(&law["chosen"]["loss"]["estimate"], of(best), 1e-5);
+    close(&law["chosen"]["total_flops"]["estimate"], 1e23, 1e-6);
+    close(&law["chosen"]["serving_flops"]["estimate"], 2.0 * best * 6e12, 1e-3);
+    assert_eq!(law["binding"], serde_json::json!(["serving"]));
+}
+
+#[test]
+fn a_budget_that_reaches_a_loss_comes_with_both_ends() {
+    let answer = answer(&["--reach", "loss=2.1"]);
+    let flops = &answer["reach"]["flops"];
+    let [lower, best, upper] = ["lower", "estimate", "upper"].map(|end| flops[end].as_f64().expect("an end"));
+    assert!(lower < best && best < upper, "{flops}");
+    // At the budget found, the law's own optimum has that loss.
+    let found = loss(best_params(best), best / (6.0 * best_params(best)));
+    assert!((found - 2.1).abs() < 1e-3, "{found}");
+    assert_eq!(answer["reach"]["loss"], 2.1);
+}
+
+/// 1e23 / (989e12 · 0.4) / 3600 = 70,216.83 hours; at 2.5 USD 175,542.07; at 700 W and 1.2 times that 58,982.14 kWh.
+#[test]
+fn a_cost_is_what_a_hand_works_out() {
+    let answer = answer(&["--at", "flops=1e23", "--hardware", "h100-sxm"]);
+    let cost = &answer["answers"]["cost"]["expected"];
+    close(&cost["gpu_hours"], 70_216.829_6, 1e-8);
+    close(&cost["money"], 175_542.074, 1e-8);
+    close(&cost["kwh"], 58_982.136_8, 1e-8);
+    assert!(cost["assumptions"].as_array().is_some_and(|notes| notes.len() >= 4), "{cost}");
+}
+
+#[test]
+fn the_table_that_is_printed_can_be_edited_and_given_back() {
+    let folder = grid();
+    let printed = forescale(folder.path(), &["hardware"]).expect_code(0).stdout;
+    forescale(folder.path(), &["hardware", "--out", "mine.toml"]).expect_code(0);
+    let path = folder.path().join("mine.toml");
+    let written = fs::read_to_string(&path).expect("written");
+    assert_eq!(printed, written);
+    refuses(forescale(folder.path(), &["hardware", "--out", "mine.toml"]), &["`mine.toml` exists already", "hint:"]);
+    assert!(written.contains("price_per_hour = 2.5"));
+    fs::write(&path, written.replace("price_per_hour = 2.5", "price_per_hour = 4.0")).expect("written");
+    let arguments = ["--at", "flops=1e23", "--hardware", "h100-sxm", "--hardware-file", "mine.toml", "--json"];
+    let answer = forecast(&folder, &arguments).expect_code(0).json();
+    // 70,216.8296 hours at 4 USD.
+    close(&answer["answers"]["cost"]["expected"]["money"], 280_867.318, 1e-8);
+    let rows = forescale(folder.path(), &["hardware", "--json"]).expect_code(0).json();
+    assert_eq!(rows[1]["name"], "h100-sxm");
+    refuses(forescale(folder.path(), &["hardware", "nowhere"]), &["`nowhere` is not a sweep's folder", "hint:"]);
+}
+
+/// a = beta/(alpha + beta) = .2849/.6241.
+#[test]
+fn two_approaches_find_the_exponents_that_made_the_runs() {
+    let folder = grid();
+    let report = forescale(folder.path(), &["fit", "grid.csv", "--approach", "2,3", "--json"]).expect_code(0).json();
+    assert_eq!(report["schema"], "forescale.approaches/1.0");
+    let fits = report["fits"].as_array().expect("fits");
+    assert_eq!(fits.iter().map(|fit| fit["approach"].clone()).collect::<Vec<_>>(), ["isoflop", "surface"]);
+    for fit in fits {
+        close(&fit["powers"]["params_exponent"]["estimate"], 0.2849 / 0.6241, 1e-4);
+        close(&fit["powers"]["tokens_exponent"]["estimate"], 0.3392 / 0.6241, 1e-4);
+        close(&fit["optima"][1]["params"]["estimate"], best_params(1e23), 1e-2);
+        let doubts = fit["diagnoses"].as_array().expect("doubts");
+        assert!(doubts.iter().all(|doubt| doubt["code"] != "approaches_disagree"), "{doubts:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_answered_says_so() {
+    let folder = grid();
+    let at = ["--at", "flops=1e23"];
+    let asked = |more: &[&str]| forecast(&folder, &[&at[..], more].concat());
+    refuses(asked(&["--hardware", "h9000"]), &["`h9000` is not in the table", "`h100-sxm`", "hint:"]);
+    refuses(asked(&["--at", "flops=1e24", "--max-tokens", "1e11"]), &["one target, and 2 were asked for", "hint:"]);
+    for cap in ["--max-tokens", "--max-params", "--params", "--serve"] {
+        refuses(asked(&[cap, "-1e9"]), &["-1000000000", "above 0", "hint:"]);
+    }
+    let both = forecast(&folder, &["--reach", "loss=2.1", "--at", "flops=1e23"]);
+    assert_eq!(both.code, 2);
+    refuses(forecast(&folder, &["--reach", "loss=1.2"]), &["1.2", "hint:"]);
+}
