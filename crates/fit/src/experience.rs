@@ -22,9 +22,9 @@ pub(crate) struct Expectation {
 /// 0.24 to 0.27 (Gadre): median near 0.35, and between Gadre and Besiroglu lie 0.2 on either side in logarithms. The
 /// spread is narrower than that by √3, because residuals of one table are of one misfit: three runs tell what one would.
 const SIZE_OR_DATA: Expectation = Expectation { median: 0.35, log_sd: 0.125 };
-/// Exponent of compute along a path: αβ/(α+β) of those above, 0.155 to 0.178; Hoffmann 0.154, Besiroglu 0.178, GPT-4's is
-/// not published. Vertices of budgets are nearly independent, and the spread is that of published values.
-const COMPUTE: Expectation = Expectation { median: 0.15, log_sd: 0.25 };
+/// Exponent of compute along a path: αβ/(α+β) of those above, 0.155 to 0.178; Hoffmann 0.154, Besiroglu 0.178, Kaplan,
+/// without a floor, 0.050: half a unit of the logarithm holds all but the last.
+const COMPUTE: Expectation = Expectation { median: 0.15, log_sd: 0.5 };
 /// How size and data join: 1 in Hoffmann, 0.15 on a solvable Zipf learner; between the two, nearer to what is usually
 /// assumed.
 const JOINT: Expectation = Expectation { median: 0.7, log_sd: 0.7 };
@@ -44,7 +44,7 @@ pub(crate) const LEAST_NOISE: f64 = 3e-4;
 /// Standard deviation assumed before a fit has residuals: between a tuned run's 0.5% and an untuned one's.
 pub(crate) const FIRST_NOISE: f64 = 1e-2;
 
-/// A run weighs (C/C_max)^this: the square root, which OLMo-core's ladder fits offer.
+/// Largest power of compute that a run weighs by: the square root, which OLMo-core's ladder fits offer.
 pub(crate) const COMPUTE_POWER: f64 = 0.5;
-/// A run whose loss exceeds the best at its compute by this in logarithms has half its weight.
+/// A run whose loss exceeds the best at its compute by this in logarithms has half its weight at most trust.
 pub(crate) const EXCESS: f64 = 0.1;

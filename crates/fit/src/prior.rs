@@ -17,10 +17,8 @@ use forescale_core::law::{LawForm, MAX_PARAMETERS, Theta};
 use forescale_core::math;
 
 use crate::experience::{Expectation, LEAST_NOISE, expectation};
-use crate::linear::{Matrix, quadratic_inverse};
 use crate::objective::Cost;
 use crate::problem::{FitProblem, System};
-use crate::scale::Dispersion;
 
 /// Expected logarithms of some coordinates, and how stiffly they are held.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -42,21 +40,6 @@ impl Prior {
     /// The same against a table in which so many points say what one would: copies are no further evidence.
     pub(crate) fn against(self, copies: f64) -> Self {
         Self { kappa: self.kappa * copies, ..self }
-    }
-
-    /// How many parameters the samples themselves decide: the trace of A(A + P)⁻¹, A the samples' curvature and P the
-    /// prior's; each parameter of which nothing is expected counts as one.
-    fn decided(&self, curvature: &Matrix, theta: &Theta, count: usize) -> f64 {
-        let all: Vec<usize> = (0..count).collect();
-        let mut joint = *curvature;
-        self.pulls(theta).for_each(|(i, pull)| joint[i][i] += self.kappa * pull.slope * pull.slope);
-        let expected = self.pulls(theta).map(|(i, pull)| {
-            let mut unit = Theta::default();
-            unit[i] = 1.0;
-            let share = quadratic_inverse(&joint, &unit, &all).unwrap_or(0.0) * self.kappa * pull.slope * pull.slope;
-            share.clamp(0.0, 1.0)
-        });
-        count as f64 - expected.sum::<f64>()
     }
 
     /// The penalty at θ.
@@ -128,27 +111,6 @@ pub(crate) fn weighted_sigma(problem: &FitProblem, theta: &Theta) -> f64 {
     let (total, squares, sum) = problem.residuals(theta).into_iter().zip(weights).fold((0.0, 0.0, 0.0), add);
     let effective = total * total / squares;
     (sum / total * effective / (effective - problem.count() as f64).max(1.0)).sqrt()
-}
-
-impl Dispersion {
-    /// The dispersion of points of unequal weight: (Σw)²/Σw² of them would hold as much if they weighed alike, and it is
-    /// from those that a fit takes the parameters that its samples decide.
-    pub(crate) fn of_unequal(self, problem: &FitProblem, theta: &Theta, sigma: f64) -> Self {
-        let weights = || problem.samples.iter().map(|sample| sample.weight);
-        let total: f64 = weights().sum();
-        let all = problem.samples.len() as f64;
-        let effective = (total * total / weights().map(|w| w * w).sum::<f64>()).min(all);
-        let mut curvature = problem.information(theta);
-        let bend = if self.variance > 0.0 { self.kappa / self.variance } else { 0.0 };
-        curvature.iter_mut().flatten().for_each(|entry| *entry *= bend);
-        let count = problem.count();
-        let decided = problem.prior.map_or(count as f64, |prior| prior.decided(&curvature, theta, count));
-        let left = |n: f64, parameters: f64| (n - parameters).max(1.0) / n;
-        let factor = left(all, count as f64) / left(effective, decided);
-        let degrees = (self.degrees + count as f64) * effective / all - decided;
-        let (kappa, variance) = (self.kappa * factor, self.variance * factor);
-        Self { kappa, variance, degrees: degrees.max(1.0), sigma }
-    }
 }
 
 #[cfg(test)]
