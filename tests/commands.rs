@@ -69,6 +69,7 @@ fn every_document_has_a_schema_and_the_committed_ones_are_current() {
     let committed = repository().join("schemas");
     for kind in [
         "fit",
+        "checklist",
         "approaches",
         "schedule",
         "forecast",

@@ -356,7 +356,10 @@ pub(crate) struct FitArgs {
     pub(crate) source: PathBuf,
     #[command(flatten)]
     pub(crate) law: LawArgs,
-    /// Also say how a budget is best split, by 1 (envelope), 2 (isoFLOP vertices) or 3 (surface), in place of the fit
+    /// Answer the questions that a reader of a fit should ask, in place of the fit
+    #[arg(long, conflicts_with = "approach")]
+    pub(crate) checklist: bool,
+    /// Say how a budget is best split, by 1 (envelope), 2 (isoFLOP vertices) or 3 (surface), in place of the fit
     #[arg(long, value_name = "1,2,3", value_delimiter = ',', value_parser = clap::value_parser!(u8).range(1..=3))]
     pub(crate) approach: Vec<u8>,
     /// Budget to give optima at, with --approach [default: 1, 10 and 100 times the largest]

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use forescale_core::answer::{Aim, Answers, Choice, OptimumUnderCap, Reach, Recommendation, Recommendations};
 use forescale_core::approach::{Approach, ApproachFit, ApproachReport};
+use forescale_core::checklist::{Checklist, Section, Status};
 use forescale_core::cost::{Cost, CostRange};
 use forescale_core::estimate::Estimate;
 use forescale_core::law::multi_power::MultiPower;
@@ -45,6 +46,29 @@ pub fn beside(answers: &Answers) -> String {
         answers.cost.as_ref().map(cost),
     ];
     parts.into_iter().flatten().fold(String::new(), |text, part| text + "\n" + &part)
+}
+
+/// `fit --checklist`: the questions by section, each with what is known.
+#[must_use]
+pub fn checklist(list: &Checklist) -> String {
+    let mut text = format!(
+        "{} answered, {} unknown, {} speak against the fit\n",
+        list.count(Status::Answered),
+        list.count(Status::Unknown),
+        list.count(Status::Problem)
+    );
+    for section in Section::ALL {
+        let _ = writeln!(text, "\n{}", section.label());
+        for item in list.items.iter().filter(|item| item.section == section) {
+            let mark = match item.status {
+                Status::Answered => "ok",
+                Status::Unknown => "?",
+                Status::Problem => "!",
+            };
+            let _ = writeln!(text, "{mark:>4}  {}\n      {}", plain(&item.question), plain(&item.answer));
+        }
+    }
+    text
 }
 
 /// `fit --approach`: what each way of splitting a budget finds.

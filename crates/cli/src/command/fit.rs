@@ -3,9 +3,11 @@
 mod curves;
 
 use forescale_core::approach::Approach;
+use forescale_core::outcome::FitReport;
 use forescale_fit::{ApproachOptions, FitOptions};
 
 use crate::args::FitArgs;
+use crate::evidence;
 use crate::exit::Answer;
 use crate::output;
 use crate::source::Material;
@@ -24,7 +26,24 @@ pub(crate) fn run(args: &FitArgs) -> anyhow::Result<Answer> {
         return approaches(&material, args, &options);
     }
     let report = material.fit(&options)?;
+    if args.checklist {
+        return checklist(&material, args, &report);
+    }
     output::either(args.json, &report, forescale_report::text::fits)?;
+    Ok(Answer::Yes)
+}
+
+/// The questions that a reader should ask, answered from the runs, their fits and the forecast of the sweep's own target.
+fn checklist(material: &Material, args: &FitArgs, report: &FitReport) -> anyhow::Result<Answer> {
+    let options = material.forecast_options(&args.law)?;
+    let targets = material.targets_or_own(Vec::new()).unwrap_or_default();
+    let forecast = (!targets.is_empty()).then(|| material.forecast(&targets, &options)).transpose()?;
+    let mut answers = forescale_fit::checklist(&material.observations, &material.exclusions, report, forecast.as_ref());
+    let sealed = material.sweep.as_ref().map(evidence::registration).transpose()?.flatten();
+    if let Some(registration) = sealed {
+        answers = answers.registered(&registration.sha256);
+    }
+    output::either(args.json, &answers, forescale_report::answers::checklist)?;
     Ok(Answer::Yes)
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use forescale_core::answer::{OptimumUnderCap, Recommendations};
 use forescale_core::approach::ApproachReport;
+use forescale_core::checklist::Checklist;
 use forescale_core::corpus::CorpusManifest;
 use forescale_core::outcome::{BacktestReport, FitReport, Forecast, Registration, Score, Verdict};
 use forescale_core::panel::ReportData;
@@ -22,6 +23,7 @@ use crate::output;
 fn documents() -> Vec<(&'static str, Schema)> {
     vec![
         ("fit", schema_for!(FitReport)),
+        ("checklist", schema_for!(Checklist)),
         ("approaches", schema_for!(ApproachReport)),
         ("schedule", schema_for!(ScheduleReport)),
         ("forecast", schema_for!(Forecast)),
