@@ -1,5 +1,8 @@
 //! The evidence that a fit is an optimum, made with every fit and cheap beside it.
 //!
+//! Agreeing starts are counted by point of the grid, each polished from there with the one rule that a term whose share of
+//! the loss falls below 1e-6 is put back, at most twice per start; ends that coincide are not collapsed.
+//!
 //! It does not trust the search that it vouches for: the objective is minimised again under other factors, and argmin's
 //! own quasi-Newton method looks for a lower point in another parametrisation ([`crate::cross_check`]). Whether what was
 //! found is a fault is for [`Certificate::faults`] to say; a fit with a fault carries it into every report as a doubt.

@@ -5,6 +5,12 @@
 //! doubts that the projected starts saw every basin. Points whose exponent lies on the bound of no exponent at all start
 //! on that bound.
 //!
+//! # What a share of agreeing starts means
+//!
+//! A start is one of the 4500 points of the classic grid, polished from there; collapsing duplicates does not count. A term
+//! whose share of the loss falls below 1e-6 in the first width is put back, at most twice per start ([`crate::solve`]):
+//! from large exponents the first steps take a term out of the loss altogether, and where it went no gradient can tell.
+//!
 //! # Reference
 //!
 //! Hoffmann et al., 2022, *Training compute-optimal large language models*, arXiv:2203.15556, section D.3: alpha, beta in

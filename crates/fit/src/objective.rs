@@ -21,8 +21,8 @@ pub(crate) struct Cost {
 const LEAST_ABSOLUTE_DELTA: f64 = 1e-9;
 
 /// Widths of the continuation: the first after least squares, and by what each is narrower. Chosen here, by the evaluations
-/// that the classic starts took under Huber at 1e-3 on the six tables of `benches/fit.md`, and by how many agreed: a first
-/// width of 0.01 and steps of 3 take 2% more, of 0.03 or steps of 10 another 5 to 10%, fewer widths as much.
+/// that the classic starts took under Huber at 1e-3 on the six tables of `benches/fit.md`. They differ little: a first width
+/// of 0.03 or steps of 10 take 1 to 2% more, one width fewer 8%.
 const WIDEST_HUBER: f64 = 0.005;
 const NARROWING: f64 = 2.3;
 

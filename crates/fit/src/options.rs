@@ -41,8 +41,9 @@ pub enum Starts {
     #[default]
     Projected,
     /// Every point of the grid of Hoffmann et al., section D.3: 4500 for a law of two falling terms. Slower, and no better
-    /// where the projected starts agree; the other way to see whether they do. Laws that are not a floor plus falling
-    /// terms keep the projected starts.
+    /// where the projected starts agree; the other way to see whether they do. Each is polished from where it stands and
+    /// counts by itself; a term whose share of the loss falls below 1e-6 is put back, at most twice per start. Laws that
+    /// are not a floor plus falling terms keep the projected starts.
     Classic,
 }
 
