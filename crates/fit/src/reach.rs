@@ -21,8 +21,8 @@ use crate::{FitError, ForecastOptions, Target};
 const DECADES: f64 = 6.0;
 /// Decades between the budgets of the first pass. Chosen here: quantiles of a law bend little over half a decade.
 const STEP: f64 = 0.5;
-/// Budgets of the first pass at most, however far apart the runs lie: 40 decades at [`STEP`].
-const MOST_KNOTS: f64 = 80.0;
+/// Budgets of the first pass at most, however far apart the runs lie: 20 decades at [`STEP`].
+const MOST_KNOTS: f64 = 40.0;
 /// A crossing is found to this many decades, 0.02%.
 const PRECISION: f64 = 1e-4;
 /// Steps of false position within one bracket; half a decade needs four to eight.

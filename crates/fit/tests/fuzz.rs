@@ -370,14 +370,17 @@ fn judged<T, E: core::error::Error>(seed: u64, outcome: Result<T, E>, check: imp
     outcome.is_ok()
 }
 
-/// One table through everything; whether it was fitted.
-fn one(seed: u64) -> bool {
+/// One table through everything; whether it was fitted, and what each question took.
+fn one(seed: u64) -> (bool, Vec<(&'static str, Duration)>) {
     let mut fuzz = Fuzz::new(seed);
     let (table, options, target) = (fuzz.table(), fuzz.options(), fuzz.target());
+    let mut clock = Clock { last: processor_time(), took: Vec::new() };
     let is_fitted = judged(seed, fit(&table, &[], &options), check_fit);
+    clock.lap("fit");
     let is_backtested = fuzz.one_in(4);
     let asked = ForecastOptions { fit: options.clone(), backtest: is_backtested, ..ForecastOptions::default() };
     judged(seed, forecast(&table, &[target], &asked), check_forecast);
+    clock.lap("forecast");
     if is_backtested {
         let mode = if fuzz.one_in(2) { BacktestMode::Run } else { BacktestMode::Frontier };
         let asked = BacktestOptions { fit: options.clone(), ratios: vec![3.0, 10.0], mode };
@@ -385,22 +388,40 @@ fn one(seed: u64) -> bool {
             let cases = report.cases.iter().flat_map(|case| &case.intervals);
             cases.for_each(|interval| check_interval(seed, "backtest", interval));
         });
+        clock.lap("backtest");
     }
-    the_other_questions(&mut fuzz, seed, &table, options);
-    is_fitted
+    the_other_questions(&mut fuzz, &mut clock, (seed, &table), options);
+    (is_fitted, clock.took)
+}
+
+/// Processor time by question.
+struct Clock {
+    last: Duration,
+    took: Vec<(&'static str, Duration)>,
+}
+
+impl Clock {
+    fn lap(&mut self, question: &'static str) {
+        let now = processor_time();
+        self.took.push((question, now - self.last));
+        self.last = now;
+    }
 }
 
 /// Where a budget is best spent, what reaches a loss, and which of several settings was best.
-fn the_other_questions(fuzz: &mut Fuzz, seed: u64, table: &[Observation], options: FitOptions) {
+fn the_other_questions(fuzz: &mut Fuzz, clock: &mut Clock, (seed, table): (u64, &[Observation]), options: FitOptions) {
     let at = if fuzz.one_in(2) { Vec::new() } else { vec![fuzz.scale(10.0, 30.0)] };
     let asked = ApproachOptions { at, objective: options.objective, ..ApproachOptions::default() };
     judged(seed, approaches(table, &asked), check_approaches);
+    clock.lap("approaches");
     let aim = if fuzz.one_in(2) { Aim::Flops(fuzz.scale(10.0, 30.0)) } else { Aim::Loss(fuzz.scale(-1.0, 1.0)) };
     let caps = fuzz.caps();
     judged(seed, optimum(table, aim, caps, &options), check_optimum);
+    clock.lap("optimum");
     let loss = if fuzz.one_in(20) { fuzz.evil() } else { fuzz.scale(-1.0, 1.0) };
     let asked = ForecastOptions { fit: options, backtest: false, ..ForecastOptions::default() };
     judged(seed, reach(table, loss, &asked), check_forecast);
+    clock.lap("reach");
     let tunings = [Tuning::LearningRate, Tuning::BatchTokens];
     judged(seed, best_of(&fuzz.tuned(table), &tunings[..=fuzz.below(2) as usize]), check_reduced);
 }
@@ -432,16 +453,18 @@ fn any_table_gives_an_answer_or_an_error_with_a_hint() {
     for seed in seeds() {
         let before = processor_time();
         match std::panic::catch_unwind(|| one(seed)) {
-            Ok(is_answer) => answered += u64::from(is_answer),
+            Ok((is_answer, questions)) => {
+                answered += u64::from(is_answer);
+                took.push((processor_time() - before, seed, questions));
+            }
             Err(_) => broken.push(seed),
         }
-        took.push((processor_time() - before, seed));
     }
     took.sort_unstable();
-    let (count, all) = (took.len() as u64, processor_time() - begun);
-    println!("{count} tables, {answered} fitted, {all:?}; slowest {:?}", &took[took.len().saturating_sub(5)..]);
+    let (count, all) = ((took.len() + broken.len()) as u64, processor_time() - begun);
+    println!("{count} tables, {answered} fitted, {all:?}; slowest {:#?}", &took[took.len().saturating_sub(5)..]);
     assert!(broken.is_empty(), "{} of {count} tables broke: {broken:?}", broken.len());
-    assert!(took.iter().all(|(time, _)| *time < LONGEST), "{took:?}");
+    assert!(took.iter().all(|(time, ..)| *time < LONGEST), "{took:?}");
     // The tables are not all refused at the door: about half reach a fit.
     assert!(answered > count / 10, "{answered} of {count} answered");
 }
