@@ -1,6 +1,7 @@
-//! Backtests of bare CSV tables, one JSON report a line: what `benches/skill.py` reads while the engine is being changed.
+//! The command `backtest` for bare CSV tables without the rest of the command line: what `benches/skill.py` runs while the
+//! engine is being changed, because it builds in seconds.
 //!
-//! usage: backtest_tables MODE LAWS TABLE.csv ...
+//! usage: backtest_tables backtest TABLE.csv --json --mode run|frontier [--law LAW]
 
 use std::io::Write as _;
 
@@ -30,26 +31,28 @@ fn observation(index: usize, fields: &[f64]) -> Observation {
     }
 }
 
+/// The word after another.
+fn after<'a>(arguments: &'a [String], flag: &str) -> Option<&'a str> {
+    arguments.iter().position(|a| a == flag).and_then(|at| arguments.get(at + 1)).map(String::as_str)
+}
+
 #[allow(clippy::disallowed_methods, reason = "an example may read a file; the library never does")]
 fn main() {
-    let mut arguments = std::env::args().skip(1);
-    let mut next = || arguments.next().expect("MODE LAWS TABLE.csv ...");
-    let mode = if next() == "frontier" { BacktestMode::Frontier } else { BacktestMode::Run };
-    let laws = next();
+    let arguments: Vec<String> = std::env::args().collect();
+    let path = after(&arguments, "backtest").expect("backtest TABLE.csv --json --mode run|frontier [--law LAW]");
+    let mode = match after(&arguments, "--mode") {
+        Some("frontier") => BacktestMode::Frontier,
+        _ => BacktestMode::Run,
+    };
     let mut fit = FitOptions::default();
-    if laws != "default" {
+    if let Some(laws) = after(&arguments, "--law") {
         fit.laws = laws.split(',').map(|law| law.parse().expect("a law")).collect();
     }
     let options = BacktestOptions { fit, mode, ..BacktestOptions::default() };
-    for path in arguments {
-        let text = std::fs::read_to_string(&path).expect("a table");
-        let row = |line: &str| line.split(',').map(|f| f.parse().expect("a number")).collect::<Vec<f64>>();
-        let runs: Vec<Observation> =
-            text.lines().skip(1).enumerate().map(|(i, line)| observation(i, &row(line))).collect();
-        let answer = match backtest(&runs, &options) {
-            Ok(report) => serde_json::to_string(&report).expect("JSON"),
-            Err(error) => serde_json::to_string(&error.to_string()).expect("JSON"),
-        };
-        writeln!(std::io::stdout(), "{answer}").expect("a reader");
-    }
+    let text = std::fs::read_to_string(path).expect("a table");
+    let row = |line: &str| line.split(',').map(|f| f.parse().expect("a number")).collect::<Vec<f64>>();
+    let runs: Vec<Observation> =
+        text.lines().skip(1).enumerate().map(|(i, line)| observation(i, &row(line))).collect();
+    let report = backtest(&runs, &options).expect("a report");
+    writeln!(std::io::stdout(), "{}", serde_json::to_string(&report).expect("JSON")).expect("a reader");
 }

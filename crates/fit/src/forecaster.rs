@@ -139,6 +139,12 @@ impl FittedMember {
             && shape.is_some_and(|(params, tokens)| !is_on_path(&self.fitted.points, params, tokens, target.flops))
     }
 
+    /// Whether a path law is drawn through fewer than two vertices a parameter: they were made of the same runs that a law
+    /// of size and data sees whole.
+    fn is_of_few_vertices(&self) -> bool {
+        self.fitted.vertices && self.fitted.points.len() < 2 * self.fitted.problem.count()
+    }
+
     /// Whether this law is what a wider one is at one value of a parameter.
     fn is_special_case_of(&self, other: &Self) -> bool {
         other.fitted.law == LawName::COUPLED && [LawName::CHINCHILLA, LawName::KAPLAN].contains(&self.fitted.law)
@@ -261,12 +267,15 @@ impl Forecaster {
         !self.members.iter().any(|other| member.is_special_case_of(other))
     }
 
-    /// The stacked weights; none for a law that does not extrapolate, is left off its path, or is a special case of
-    /// another, unless nothing else is left.
+    /// The stacked weights; none for a law that does not extrapolate, is left off its path, is drawn through few vertices,
+    /// or is a special case of another, unless nothing else is left.
     fn weights(&self, target: &Target) -> Vec<f64> {
         let rank = |member: &FittedMember| {
             let left = member.is_off_path(target) && self.carried(member, target).is_none();
-            4 * member.rank() + 2 * usize::from(!left) + usize::from(self.is_widest(member))
+            8 * member.rank()
+                + 4 * usize::from(!left)
+                + 2 * usize::from(!member.is_of_few_vertices())
+                + usize::from(self.is_widest(member))
         };
         let ranks: Vec<usize> = self.members.iter().map(rank).collect();
         let best = ranks.iter().copied().max().unwrap_or(0);

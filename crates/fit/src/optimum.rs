@@ -12,11 +12,10 @@ use forescale_core::observation::Observation;
 use forescale_core::outcome::{Diagnosis, Severity};
 use thiserror::Error;
 
-use crate::ahead::fit_ahead;
 use crate::allocation::{Allocation, Wanted};
 use crate::fitted::{Fitted, validate};
 use crate::functional::Functional;
-use crate::session::{estimate, fit_group_by, groups, inputs};
+use crate::session::{estimate, fit_group, groups, inputs};
 use crate::{FitError, FitOptions};
 
 /// A tokens-per-parameter further than this factor outside those of the runs is doubted. Chosen here: one doubling.
@@ -159,7 +158,7 @@ fn laws_of_size_and_data(
         let hint = "pool them with `--pool`, or pick one with `--where`".to_owned();
         return Err(OptimumError::NoLaw { reason, hint });
     };
-    fit_group_by(fit_ahead, runs, &FitOptions { laws, ..options.clone() })
+    fit_group(runs, &FitOptions { laws, ..options.clone() })
         .map_err(|error| OptimumError::NoLaw { reason: error.fault(), hint: error.hint() })
 }
 
