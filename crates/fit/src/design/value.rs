@@ -278,8 +278,8 @@ mod tests {
         assert!(value.drops()[0].abs() < 1e-18);
         let before = value.form_scale();
         value.change(1, 1);
-        // Three decades become two: 0.0125·3^1.15 and 0.0125·2^1.15 over 0.7407.
-        assert!((before / value.form_scale() - math::pow(1.5, 1.15)).abs() < 1e-9);
+        // Three decades become two: 0.006·3^1.6 and 0.006·2^1.6 over 0.7407.
+        assert!((before / value.form_scale() - math::pow(1.5, 1.6)).abs() < 1e-9);
         assert_eq!(value.spent(), (1e20, 1e20));
     }
 }
