@@ -228,6 +228,16 @@ mod tests {
     }
 
     #[test]
+    fn a_size_that_no_run_has_is_refused_by_name() {
+        for bad in [1e200, 1e-200] {
+            let mut runs = noisy_grid();
+            runs[3].params = bad;
+            let text = refusal(&runs, LawName::CHINCHILLA);
+            assert!(text.starts_with("`run0003`: params is") && text.contains("between 1e-60 and 1e60"), "{text}");
+        }
+    }
+
+    #[test]
     fn two_runs_with_one_identity_are_refused() {
         let mut runs = noisy_grid();
         runs[3].run_id = "run0004".to_owned();
