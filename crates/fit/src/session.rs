@@ -50,7 +50,7 @@ pub fn fit(
             fits.push(entry);
         }
     }
-    Ok(FitReport { schema: FIT_SCHEMA.to_owned(), fits, inputs: inputs(observations) })
+    Ok(FitReport { schema: FIT_SCHEMA.to_owned(), fits, reductions: Vec::new(), inputs: inputs(observations) })
 }
 
 /// What an answer was computed from.
