@@ -67,9 +67,21 @@ fn every_template_can_be_planned() {
 #[test]
 fn every_document_has_a_schema_and_the_committed_ones_are_current() {
     let committed = repository().join("schemas");
-    for kind in
-        ["fit", "forecast", "backtest", "record", "registration", "score", "check", "plan", "corpus", "report", "probe"]
-    {
+    for kind in [
+        "fit",
+        "forecast",
+        "backtest",
+        "compare",
+        "design",
+        "record",
+        "registration",
+        "score",
+        "check",
+        "plan",
+        "corpus",
+        "report",
+        "probe",
+    ] {
         let printed = forescale(Path::new("."), &["schema", kind]).expect_code(0).stdout;
         let path = committed.join(format!("{kind}.json"));
         let on_disk = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));

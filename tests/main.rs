@@ -7,5 +7,6 @@ mod commands;
 mod export;
 mod formats;
 mod layering;
+mod plans;
 mod probe;
 mod published;

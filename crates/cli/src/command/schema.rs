@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
+use forescale_core::comparison::Comparison;
 use forescale_core::corpus::CorpusManifest;
+use forescale_core::design::Design;
 use forescale_core::outcome::{BacktestReport, FitReport, Forecast, Registration, Score, Verdict};
 use forescale_core::panel::ReportData;
 use forescale_core::probe::ProbeReport;
@@ -21,6 +23,8 @@ fn documents() -> Vec<(&'static str, Schema)> {
         ("fit", schema_for!(FitReport)),
         ("forecast", schema_for!(Forecast)),
         ("backtest", schema_for!(BacktestReport)),
+        ("compare", schema_for!(Comparison)),
+        ("design", schema_for!(Design)),
         ("record", schema_for!(RunRecord)),
         ("registration", schema_for!(Registration)),
         ("score", schema_for!(Score)),
