@@ -20,7 +20,8 @@
 //!
 //! They err on the wide side within the data as well: each law's width is the larger of what equal scatter and what the
 //! residuals of each run ask for, and a difference takes that larger one twice. Nothing is counted twice there: the error
-//! of form is zero at a budget that both recipes reach.
+//! of form is zero at a budget that both recipes reach. Measured on ladders of eight rungs: intervals of 90% hold the true
+//! multiplier in 97% of 300 simulations for a multiplier of 2, and in 96% of 100 for none.
 //!
 //! Laws are fitted for their own sake, every run by its own weight and without what is expected of exponents
 //! ([`crate::prior`]): that would pull both recipes towards one slope, which is what is asked about. Losses far beyond the
