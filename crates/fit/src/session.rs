@@ -59,7 +59,7 @@ pub fn fit(
             fits.push(entry);
         }
     }
-    Ok(FitReport { schema: FIT_SCHEMA.to_owned(), fits, inputs: inputs(observations) })
+    Ok(FitReport { schema: FIT_SCHEMA.to_owned(), fits, reductions: Vec::new(), inputs: inputs(observations) })
 }
 
 /// The first parameter of a law that is no number outside its logarithm.
