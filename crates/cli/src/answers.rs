@@ -9,7 +9,7 @@ use forescale_core::estimate::Estimate;
 use forescale_core::outcome::{Forecast, ForecastTarget};
 use forescale_fit::ForecastOptions;
 
-use crate::args::{CapArgs, ForecastArgs, HardwareArgs};
+use crate::args::{CapArgs, ForecastArgs, PriceArgs};
 use crate::source::Material;
 
 impl CapArgs {
@@ -88,7 +88,7 @@ pub(crate) fn exactly(value: f64, level: f64) -> Estimate {
 }
 
 /// What a budget costs on the hardware named; `None` where none is.
-pub(crate) fn cost(material: &Material, args: &HardwareArgs, budget: &Estimate) -> anyhow::Result<Option<CostRange>> {
+pub(crate) fn cost(material: &Material, args: &PriceArgs, budget: &Estimate) -> anyhow::Result<Option<CostRange>> {
     let Some(name) = args.name.as_deref() else { return Ok(None) };
     let table = match args.file.clone().or_else(|| own_table(material)) {
         Some(path) => forescale_sweep::read_hardware(&path)?,

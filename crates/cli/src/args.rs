@@ -413,7 +413,7 @@ pub(crate) struct CapArgs {
 
 /// What compute is priced on.
 #[derive(Debug, Default, Args)]
-pub(crate) struct HardwareArgs {
+pub(crate) struct PriceArgs {
     /// What the compute costs on this row of the hardware table
     #[arg(id = "hardware", long = "hardware", value_name = "NAME")]
     pub(crate) name: Option<String>,
@@ -438,7 +438,7 @@ pub(crate) struct ForecastArgs {
     #[arg(long)]
     pub(crate) recommend: bool,
     #[command(flatten)]
-    pub(crate) hardware: HardwareArgs,
+    pub(crate) hardware: PriceArgs,
     #[command(flatten)]
     pub(crate) law: LawArgs,
     #[command(flatten)]
@@ -515,7 +515,7 @@ pub(crate) struct DesignArgs {
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
     #[command(flatten)]
-    pub(crate) hardware: HardwareArgs,
+    pub(crate) hardware: PriceArgs,
     #[command(flatten)]
     pub(crate) law: LawArgs,
     #[command(flatten)]
