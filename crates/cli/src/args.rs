@@ -323,7 +323,7 @@ pub(crate) struct LawArgs {
     /// Refits of a bootstrap
     #[arg(long, default_value_t = 1000)]
     pub(crate) draws: u32,
-    /// Seed of a bootstrap
+    /// Seed of what is drawn: the refits of a bootstrap, the outcomes that a design simulates
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
     /// Loss an untrained model starts from, in the unit of the losses [default: the sweep's unigram entropy]
@@ -511,9 +511,6 @@ pub(crate) struct DesignArgs {
     /// Largest new run over the largest known, where the source is a table
     #[arg(long, default_value_t = 10.0, value_name = "X", allow_negative_numbers = true)]
     pub(crate) growth: f64,
-    /// Seed of the outcomes simulated
-    #[arg(long, default_value_t = 0)]
-    pub(crate) seed: u64,
     #[command(flatten)]
     pub(crate) hardware: PriceArgs,
     #[command(flatten)]

@@ -37,7 +37,7 @@ pub(crate) fn run(args: &DesignArgs) -> anyhow::Result<Answer> {
             target.flops
         );
     }
-    let options = DesignOptions { forecast, candidates, seed: args.seed, ..DesignOptions::default() };
+    let options = DesignOptions { forecast, candidates, seed: args.law.seed, ..DesignOptions::default() };
     let mut answer = forescale_fit::design(&material.observations, &target, budget, &options)?;
     answer.diagnoses.extend(material.doubts());
     answer.cost = cost(&material, &args.hardware, &exactly(answer.flops, level))?;
