@@ -76,6 +76,8 @@ fn every_document_has_a_schema_and_the_committed_ones_are_current() {
         "optimum",
         "recommendation",
         "backtest",
+        "compare",
+        "design",
         "record",
         "registration",
         "score",

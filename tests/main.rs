@@ -9,5 +9,6 @@ mod curves;
 mod export;
 mod formats;
 mod layering;
+mod plans;
 mod probe;
 mod published;

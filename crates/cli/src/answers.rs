@@ -9,7 +9,7 @@ use forescale_core::estimate::Estimate;
 use forescale_core::outcome::{Forecast, ForecastTarget};
 use forescale_fit::ForecastOptions;
 
-use crate::args::{CapArgs, ForecastArgs};
+use crate::args::{CapArgs, ForecastArgs, PriceArgs};
 use crate::source::Material;
 
 impl CapArgs {
@@ -29,7 +29,7 @@ pub(crate) fn answer(
     forecast: &Forecast,
 ) -> anyhow::Result<Option<Answers>> {
     let caps = args.caps.meant();
-    if caps.is_none() && !args.recommend && args.hardware.is_none() {
+    if caps.is_none() && !args.recommend && args.hardware.name.is_none() {
         return Ok(None);
     }
     let [target] = &forecast.targets[..] else {
@@ -41,7 +41,7 @@ pub(crate) fn answer(
     let optimum = caps.map(|caps| optimum(material, caps, options, forecast)).transpose()?;
     let shape = shape(target, optimum.as_ref());
     let recommendations = args.recommend.then(|| recommend(material, shape, options)).transpose()?;
-    let cost = args.hardware.as_deref().map(|name| cost(material, args, name, forecast)).transpose()?;
+    let cost = cost(material, &args.hardware, &budget(args, forecast))?;
     Ok(Some(Answers { optimum, recommendations, cost }))
 }
 
@@ -76,15 +76,25 @@ fn recommend(
     Ok(forescale_fit::recommend(&material.observations, params, tokens, options.fit.level)?)
 }
 
-fn cost(material: &Material, args: &ForecastArgs, name: &str, forecast: &Forecast) -> anyhow::Result<CostRange> {
-    let table = match args.hardware_file.clone().or_else(|| own_table(material)) {
+/// The compute that is paid for: what was asked, or what reaches the loss.
+fn budget(args: &ForecastArgs, forecast: &Forecast) -> Estimate {
+    let (flops, level) = (forecast.targets[0].flops, args.law.level.unwrap_or(0.9));
+    forecast.reach.as_ref().map_or(exactly(flops, level), |reach| reach.flops)
+}
+
+/// A number that is known.
+pub(crate) fn exactly(value: f64, level: f64) -> Estimate {
+    Estimate { estimate: value, standard_error: None, lower: None, upper: None, level }
+}
+
+/// What a budget costs on the hardware named; `None` where none is.
+pub(crate) fn cost(material: &Material, args: &PriceArgs, budget: &Estimate) -> anyhow::Result<Option<CostRange>> {
+    let Some(name) = args.name.as_deref() else { return Ok(None) };
+    let table = match args.file.clone().or_else(|| own_table(material)) {
         Some(path) => forescale_sweep::read_hardware(&path)?,
         None => forescale_sweep::default_hardware()?,
     };
-    let (flops, level) = (forecast.targets[0].flops, args.law.level.unwrap_or(0.9));
-    let exact = Estimate { estimate: flops, standard_error: None, lower: None, upper: None, level };
-    let budget = forecast.reach.as_ref().map_or(exact, |reach| reach.flops);
-    Ok(find(&table, name)?.cost_range(&budget)?)
+    Ok(Some(find(&table, name)?.cost_range(budget)?))
 }
 
 /// hardware.toml in the sweep's folder, where there is one.

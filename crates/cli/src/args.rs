@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use forescale_core::count::FlopsRule;
 use forescale_core::quantity::LossUnit;
+use forescale_core::reduction::Knob;
 
 /// Predicts a large training run before anyone pays for it.
 #[derive(Debug, Parser)]
@@ -42,6 +43,10 @@ pub(crate) enum Command {
     Forecast(ForecastArgs),
     /// Predict what is already known from the smaller runs
     Backtest(BacktestArgs),
+    /// Compare two recipes: the compute multiplier of B over A, and where they cross
+    Compare(CompareArgs),
+    /// Choose the next runs: those that narrow the forecast of a target most for their compute
+    Design(DesignArgs),
     /// Seal a forecast before its target is trained
     Register(RegisterArgs),
     /// Hold a registered forecast against what happened
@@ -252,6 +257,9 @@ pub(crate) struct TableArgs {
     /// Fit all groups as one
     #[arg(long, help_heading = "Tables")]
     pub(crate) pool: bool,
+    /// Fold runs that differ in this alone into the vertex of a parabola through them, never the lowest run
+    #[arg(long, value_parser = parse_knob, value_name = "lr|batch,…", value_delimiter = ',')]
+    pub(crate) best_of: Vec<Knob>,
 }
 
 /// What is minimised.
@@ -315,7 +323,7 @@ pub(crate) struct LawArgs {
     /// Refits of a bootstrap
     #[arg(long, default_value_t = 1000)]
     pub(crate) draws: u32,
-    /// Seed of a bootstrap
+    /// Seed of what is drawn: the refits of a bootstrap, the outcomes that a design simulates
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
     /// Loss an untrained model starts from, in the unit of the losses [default: the sweep's unigram entropy]
@@ -403,6 +411,17 @@ pub(crate) struct CapArgs {
     pub(crate) months: f64,
 }
 
+/// What compute is priced on.
+#[derive(Debug, Default, Args)]
+pub(crate) struct PriceArgs {
+    /// What the compute costs on this row of the hardware table
+    #[arg(id = "hardware", long = "hardware", value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// The hardware table [default: hardware.toml of the sweep, else the one built in]
+    #[arg(id = "hardware_file", long = "hardware-file", value_name = "FILE", requires = "hardware")]
+    pub(crate) file: Option<PathBuf>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct ForecastArgs {
     /// A sweep, a baseline folder, or a table (CSV, Parquet, JSONL)
@@ -418,12 +437,8 @@ pub(crate) struct ForecastArgs {
     /// Recommend the learning rate and batch at the target, where the runs varied them
     #[arg(long)]
     pub(crate) recommend: bool,
-    /// What the target costs on this row of the hardware table
-    #[arg(long, value_name = "NAME")]
-    pub(crate) hardware: Option<String>,
-    /// The hardware table [default: hardware.toml of the sweep, else the one built in]
-    #[arg(long, value_name = "FILE", requires = "hardware")]
-    pub(crate) hardware_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) hardware: PriceArgs,
     #[command(flatten)]
     pub(crate) law: LawArgs,
     #[command(flatten)]
@@ -452,6 +467,52 @@ pub(crate) struct BacktestArgs {
     /// What is predicted
     #[arg(long, value_enum, default_value = "run")]
     pub(crate) mode: BacktestMode,
+    #[command(flatten)]
+    pub(crate) law: LawArgs,
+    #[command(flatten)]
+    pub(crate) table: TableArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompareArgs {
+    /// The first recipe: a sweep, a baseline folder, or a table
+    pub(crate) a: PathBuf,
+    /// The second
+    pub(crate) b: PathBuf,
+    /// Budget to compare at: flops=1e21, beside the largest that runs of both reach
+    #[arg(long, value_name = "flops=…")]
+    pub(crate) at: Vec<String>,
+    #[command(flatten)]
+    pub(crate) law: LawArgs,
+    #[command(flatten)]
+    pub(crate) table: TableArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DesignArgs {
+    /// A sweep, a baseline folder, or a table (CSV, Parquet, JSONL)
+    pub(crate) source: PathBuf,
+    /// The run to forecast: flops=1e21[,params=…,tokens=…]; the sweep's own target when absent
+    #[arg(long, value_name = "flops=…")]
+    pub(crate) target: Option<String>,
+    /// Compute to spend on new runs: flops=1e20
+    #[arg(long, value_name = "flops=…")]
+    pub(crate) budget: String,
+    /// Folder or .toml file for the spec with the new runs [default: out/design of the sweep, or out/design beside the
+    /// baseline]
+    #[arg(long, value_name = "DIR|FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Largest new run over the largest known, where the source is a table
+    #[arg(long, default_value_t = 10.0, value_name = "X", allow_negative_numbers = true)]
+    pub(crate) growth: f64,
+    #[command(flatten)]
+    pub(crate) hardware: PriceArgs,
     #[command(flatten)]
     pub(crate) law: LawArgs,
     #[command(flatten)]
@@ -652,8 +713,8 @@ pub(crate) struct DoctorArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct SchemaArgs {
-    /// fit, approaches, schedule, forecast, optimum, recommendation, backtest, record, registration, score, check,
-    /// plan, corpus, report, probe
+    /// fit, checklist, approaches, schedule, forecast, optimum, recommendation, backtest, compare, design, record,
+    /// registration, score, check, plan, corpus, report, probe
     #[arg(required_unless_present = "all")]
     pub(crate) kind: Option<String>,
     /// Write every schema into this folder
@@ -667,6 +728,14 @@ fn parse_unit(text: &str) -> Result<LossUnit, String> {
         "bits" => Ok(LossUnit::BitsPerToken),
         "bpb" => Ok(LossUnit::BitsPerByte),
         other => Err(format!("`{other}` is not a unit; nats, bits and bpb are")),
+    }
+}
+
+fn parse_knob(text: &str) -> Result<Knob, String> {
+    match text {
+        "lr" => Ok(Knob::LearningRate),
+        "batch" => Ok(Knob::BatchTokens),
+        other => Err(format!("`{other}` is not a knob; lr and batch are")),
     }
 }
 

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use forescale_core::corpus::{CorpusManifest, CorpusSpec};
 use forescale_core::observation::{Exclusion, Observation, Selection};
-use forescale_core::outcome::{FitReport, Forecast, Rules};
+use forescale_core::outcome::{Diagnosis, FitReport, Forecast, Rules};
 use forescale_core::record::RunRecord;
+use forescale_core::reduction::{Knob, Reduction};
 use forescale_core::run::{PlannedRun, Role};
 use forescale_fit::{FitOptions, ForecastOptions, IntervalMethod, LawName, Objective, Starts, Target};
 use forescale_sweep::{Plan, SweepSpec, TableOptions};
@@ -42,6 +43,9 @@ pub(crate) struct Material {
     pub(crate) selection: Selection,
     /// Things a person should know about how the source was read.
     pub(crate) notes: Vec<String>,
+    /// Runs that were folded into one, and what can be doubted of that.
+    pub(crate) reductions: Vec<Reduction>,
+    doubts: Vec<Diagnosis>,
     /// The sweep behind it; a bare table has none.
     pub(crate) sweep: Option<SweepMaterial>,
 }
@@ -59,6 +63,14 @@ pub(crate) struct SweepMaterial {
 impl Material {
     /// Opens a source of any kind.
     pub(crate) fn open(source: &Path, table: &TableArgs) -> anyhow::Result<Self> {
+        let mut material = Self::read(source, table)?;
+        if !table.best_of.is_empty() {
+            material.reduce(&table.best_of)?;
+        }
+        Ok(material)
+    }
+
+    fn read(source: &Path, table: &TableArgs) -> anyhow::Result<Self> {
         if source.is_dir() {
             refuse_table_flags(source, table)?;
             return Self::from_folder(source);
@@ -67,6 +79,16 @@ impl Material {
             return Self::from_folder(source.parent().unwrap_or(Path::new(".")));
         }
         Self::from_table(source, table)
+    }
+
+    /// Folds runs that differ in these knobs alone.
+    fn reduce(&mut self, knobs: &[Knob]) -> anyhow::Result<()> {
+        let reduced = forescale_fit::best_of(&self.observations, knobs)?;
+        self.observations = reduced.observations;
+        self.exclusions.extend(reduced.exclusions);
+        self.reductions = reduced.reductions;
+        self.doubts = reduced.diagnoses;
+        Ok(())
     }
 
     fn from_folder(folder: &Path) -> anyhow::Result<Self> {
@@ -117,7 +139,15 @@ impl Material {
             let folder = sweep.spec.folder().display();
             bail!("`{folder}` has no finished run to fit\n\nhint: forescale run {folder}");
         }
-        Ok(Self { observations, exclusions, selection, notes: Vec::new(), sweep: Some(sweep) })
+        Ok(Self {
+            observations,
+            exclusions,
+            selection,
+            notes: Vec::new(),
+            reductions: Vec::new(),
+            doubts: Vec::new(),
+            sweep: Some(sweep),
+        })
     }
 
     fn from_table(path: &Path, args: &TableArgs) -> anyhow::Result<Self> {
@@ -127,6 +157,8 @@ impl Material {
             exclusions: table.exclusions,
             selection: table.selection,
             notes: table.notes,
+            reductions: Vec::new(),
+            doubts: Vec::new(),
             sweep: None,
         })
     }
@@ -136,16 +168,31 @@ impl Material {
         for note in &self.notes {
             output::say(&format!("note: {note}"));
         }
+        if !self.reductions.is_empty() {
+            output::say(&forescale_report::plans::reductions(&self.reductions, &self.doubts));
+        }
     }
 
     /// Fits the laws asked for, with what the runs themselves give reason to doubt.
     pub(crate) fn fit(&self, options: &FitOptions) -> anyhow::Result<FitReport> {
-        Ok(forescale_fit::fit(&self.observations, &self.exclusions, options)?)
+        let mut report = forescale_fit::fit(&self.observations, &self.exclusions, options)?;
+        for fit in &mut report.fits {
+            fit.diagnoses.extend(self.doubts());
+        }
+        report.reductions.clone_from(&self.reductions);
+        Ok(report)
     }
 
     /// Forecasts targets, with what the runs themselves give reason to doubt.
     pub(crate) fn forecast(&self, targets: &[Target], options: &ForecastOptions) -> anyhow::Result<Forecast> {
-        Ok(forescale_fit::forecast(&self.observations, targets, options)?)
+        let mut forecast = forescale_fit::forecast(&self.observations, targets, options)?;
+        forecast.diagnoses.extend(self.doubts());
+        Ok(forecast)
+    }
+
+    /// What was doubted as the runs were read.
+    pub(crate) fn doubts(&self) -> impl Iterator<Item = Diagnosis> {
+        self.doubts.iter().cloned()
     }
 
     /// Conventions by name.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::cost::CostRange;
 use crate::estimate::Estimate;
 use crate::outcome::{Diagnosis, Inputs};
+use crate::reduction::Knob;
 
 /// Form of the optimum under a cap.
 pub const OPTIMUM_SCHEMA: &str = "forescale.optimum/1.0";
@@ -153,27 +154,6 @@ pub struct OptimumUnderCap {
     pub diagnoses: Vec<Diagnosis>,
     /// Provenance.
     pub inputs: Inputs,
-}
-
-/// A knob of training that is recommended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Knob {
-    /// Peak learning rate.
-    LearningRate,
-    /// Tokens per optimiser step.
-    BatchTokens,
-}
-
-impl Knob {
-    /// The words for a sentence.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::LearningRate => "learning rate",
-            Self::BatchTokens => "batch",
-        }
-    }
 }
 
 /// The best value of a knob at one size and data.

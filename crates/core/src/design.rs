@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::cost::CostRange;
 use crate::estimate::Interval;
 use crate::outcome::{Diagnosis, Inputs};
 use crate::quantity::LossUnit;
@@ -106,6 +107,12 @@ pub struct Design {
     pub draws: u64,
     /// Seed of the simulation.
     pub seed: u64,
+    /// What the runs cost; absent where no hardware was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<CostRange>,
+    /// The sweep.toml that holds them; absent where the source is no sweep.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spec: Option<String>,
     /// Doubts.
     pub diagnoses: Vec<Diagnosis>,
     /// Provenance.

@@ -10,6 +10,7 @@ use crate::estimate::{Estimate, Interval};
 use crate::observation::Exclusion;
 use crate::predictive::Predictive;
 use crate::quantity::LossUnit;
+use crate::reduction::Reduction;
 
 /// Form of `fit --json`.
 pub const FIT_SCHEMA: &str = "forescale.fit/1.0";
@@ -193,6 +194,9 @@ pub struct FitReport {
     pub schema: String,
     /// One per group and law.
     pub fits: Vec<FittedLaw>,
+    /// Runs that differ in tuning alone and were folded into one; empty without `--best-of`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reductions: Vec<Reduction>,
     /// Provenance.
     pub inputs: Inputs,
 }

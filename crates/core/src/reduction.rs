@@ -6,23 +6,23 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A quantity that is tuned: what runs of one size and data may differ in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+/// A knob of training: what runs of one size and data may differ in, and what is recommended at a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Tuning {
+pub enum Knob {
     /// Peak learning rate.
     LearningRate,
     /// Tokens per optimiser step.
     BatchTokens,
 }
 
-impl Tuning {
+impl Knob {
     /// The words for a sentence.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
             Self::LearningRate => "learning rate",
-            Self::BatchTokens => "batch size",
+            Self::BatchTokens => "batch",
         }
     }
 }
@@ -46,7 +46,7 @@ pub struct Reduction {
     /// Identity of the observation that stands for them.
     pub run_id: String,
     /// What they differ in.
-    pub tuning: Tuning,
+    pub knob: Knob,
     /// Group.
     pub group: Option<String>,
     /// Size N.

@@ -51,8 +51,7 @@ fn main() {
     let options = BacktestOptions { fit, mode, ..BacktestOptions::default() };
     let text = std::fs::read_to_string(path).expect("a table");
     let row = |line: &str| line.split(',').map(|f| f.parse().expect("a number")).collect::<Vec<f64>>();
-    let runs: Vec<Observation> =
-        text.lines().skip(1).enumerate().map(|(i, line)| observation(i, &row(line))).collect();
+    let runs: Vec<Observation> = text.lines().skip(1).enumerate().map(|(i, line)| observation(i, &row(line))).collect();
     let report = backtest(&runs, &options).expect("a report");
     writeln!(std::io::stdout(), "{}", serde_json::to_string(&report).expect("JSON")).expect("a reader");
 }

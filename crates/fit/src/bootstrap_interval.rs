@@ -60,12 +60,12 @@ impl Refits {
         let mut values: Vec<f64> = self.thetas.iter().map(at).filter(|value| value.is_finite()).collect();
         values.sort_by(f64::total_cmp);
         if values.len() < 2 {
-            return Profile::of_knots(centre, None, vec![(0.0, centre)]);
+            return Profile::of_knots(centre, None, &[(0.0, centre)]);
         }
         let knots = self.roots.iter().map(|&(p, root)| (root, percentile(&values, p)));
         let ends = bounds(fitted, functional);
-        let knots = knots.filter(|(_, value)| !ends.contains(value)).collect();
-        Profile::of_knots(centre, Some(deviation(&values)), knots)
+        let knots: Vec<(f64, f64)> = knots.filter(|(_, value)| !ends.contains(value)).collect();
+        Profile::of_knots(centre, Some(deviation(&values)), &knots)
     }
 }
 
@@ -179,9 +179,9 @@ mod tests {
             for field in ["loss_se", "seed_degrees"] {
                 let mut runs = grid();
                 if field == "loss_se" {
-                    runs[4].loss_se = Some(bad)
+                    runs[4].loss_se = Some(bad);
                 } else {
-                    runs[4].seed_degrees = Some(bad)
+                    runs[4].seed_degrees = Some(bad);
                 }
                 let text = fit(&runs, &[], &options(IntervalMethod::Profile)).expect_err("refused").to_string();
                 assert!(text.starts_with(&format!("`run0004`: {field} is ")), "{text}");

@@ -303,6 +303,17 @@ impl Forecaster {
         self.stacked = stack(&trials, names.len());
     }
 
+    /// Takes weights and width from a forecaster of other runs of the same sweep, law by law; a law that it does not hold
+    /// keeps its own weight.
+    pub(crate) fn adopt(&mut self, other: &Self) {
+        self.calibration = other.calibration;
+        for (member, weight) in self.members.iter().zip(&mut self.stacked) {
+            if let Some(at) = other.members.iter().position(|known| known.fitted.law == member.fitted.law) {
+                *weight = other.stacked[at];
+            }
+        }
+    }
+
     fn doubts(&self, target: &Target, laws: &[LawPrediction], (decades, half_width): (f64, f64)) -> Vec<Doubt> {
         let mut doubts: Vec<Doubt> = self.contradiction(target).into_iter().collect();
         let off = self.members.iter().filter(|m| m.is_off_path(target) && self.carried(m, target).is_none());

@@ -7,13 +7,14 @@
 use std::collections::BTreeMap;
 
 use forescale_core::answer::{
-    CellLeftOut, CellOptimum, Knob, RECOMMENDATION_SCHEMA, Recommendation, Recommendations, RefusedKnob,
+    CellLeftOut, CellOptimum, RECOMMENDATION_SCHEMA, Recommendation, Recommendations, RefusedKnob,
 };
 use forescale_core::estimate::Estimate;
 use forescale_core::law::Theta;
 use forescale_core::math;
 use forescale_core::observation::Observation;
 use forescale_core::outcome::{Diagnosis, Severity};
+use forescale_core::reduction::Knob;
 
 use crate::FitError;
 use crate::linear::{Matrix, add_outer, dot, quadratic_inverse, solve};

@@ -79,7 +79,7 @@ fn kappa_of_normal(cost: Cost, sigma: f64) -> f64 {
     let sides = [f64::MIN_POSITIVE, -f64::MIN_POSITIVE].map(|r| cost.bend(r));
     let (mean, square) = (0.5 * (sides[0] + sides[1]), 0.5 * (sides[0] * sides[0] + sides[1] * sides[1]));
     let ends = cost.delta() / sigma;
-    if !(ends < 30.0) {
+    if ends.is_nan() || ends >= 30.0 {
         return sigma * sigma * square / mean;
     }
     let inside = 2.0 * math::normal_cdf(ends) - 1.0;

@@ -46,8 +46,8 @@ impl Profile {
     }
 
     /// From knots found otherwise.
-    pub(crate) fn of_knots(centre: f64, standard_error: Option<f64>, knots: Vec<(f64, f64)>) -> Self {
-        Self { centre, standard_error, knots: rising(&knots) }
+    pub(crate) fn of_knots(centre: f64, standard_error: Option<f64>, knots: &[(f64, f64)]) -> Self {
+        Self { centre, standard_error, knots: rising(knots) }
     }
 
     /// The value at a signed root, `None` past what the data rule out.

@@ -59,7 +59,7 @@ pub fn fit(
             fits.push(entry);
         }
     }
-    Ok(FitReport { schema: FIT_SCHEMA.to_owned(), fits, inputs: inputs(observations) })
+    Ok(FitReport { schema: FIT_SCHEMA.to_owned(), fits, reductions: Vec::new(), inputs: inputs(observations) })
 }
 
 /// The first parameter of a law that is no number outside its logarithm.
@@ -224,6 +224,16 @@ mod tests {
             let mut runs = noisy_grid();
             runs[3].loss = bad;
             assert!(refusal(&runs, LawName::CHINCHILLA).starts_with("`run0003`: loss is"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_size_that_no_run_has_is_refused_by_name() {
+        for bad in [1e200, 1e-200] {
+            let mut runs = noisy_grid();
+            runs[3].params = bad;
+            let text = refusal(&runs, LawName::CHINCHILLA);
+            assert!(text.starts_with("`run0003`: params is") && text.contains("between 1e-60 and 1e60"), "{text}");
         }
     }
 

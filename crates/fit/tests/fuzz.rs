@@ -18,7 +18,7 @@ use forescale_core::estimate::{Estimate, Interval};
 use forescale_core::math;
 use forescale_core::observation::Observation;
 use forescale_core::outcome::{Diagnosis, FitReport, Forecast};
-use forescale_core::reduction::Tuning;
+use forescale_core::reduction::Knob;
 use forescale_core::run::Role;
 use forescale_fit::{
     ApproachOptions, BacktestMode, BacktestOptions, FitOptions, ForecastOptions, LawName, Objective, Reduced, Target,
@@ -362,8 +362,8 @@ fn check_reduced(seed: u64, reduced: &Reduced) {
 
 /// Holds an answer to its check and an error to its form; whether there was an answer.
 #[track_caller]
-fn judged<T, E: core::error::Error>(seed: u64, outcome: Result<T, E>, check: impl Fn(u64, &T)) -> bool {
-    match &outcome {
+fn judged<T, E: core::error::Error>(seed: u64, outcome: &Result<T, E>, check: impl Fn(u64, &T)) -> bool {
+    match outcome {
         Ok(answer) => check(seed, answer),
         Err(error) => check_error(seed, error),
     }
@@ -375,16 +375,16 @@ fn one(seed: u64) -> (bool, Vec<(&'static str, Duration)>) {
     let mut fuzz = Fuzz::new(seed);
     let (table, options, target) = (fuzz.table(), fuzz.options(), fuzz.target());
     let mut clock = Clock { last: processor_time(), took: Vec::new() };
-    let is_fitted = judged(seed, fit(&table, &[], &options), check_fit);
+    let is_fitted = judged(seed, &fit(&table, &[], &options), check_fit);
     clock.lap("fit");
     let is_backtested = fuzz.one_in(4);
     let asked = ForecastOptions { fit: options.clone(), backtest: is_backtested, ..ForecastOptions::default() };
-    judged(seed, forecast(&table, &[target], &asked), check_forecast);
+    judged(seed, &forecast(&table, &[target], &asked), check_forecast);
     clock.lap("forecast");
     if is_backtested {
         let mode = if fuzz.one_in(2) { BacktestMode::Run } else { BacktestMode::Frontier };
         let asked = BacktestOptions { fit: options.clone(), ratios: vec![3.0, 10.0], mode };
-        judged(seed, backtest(&table, &asked), |seed, report| {
+        judged(seed, &backtest(&table, &asked), |seed, report| {
             let cases = report.cases.iter().flat_map(|case| &case.intervals);
             cases.for_each(|interval| check_interval(seed, "backtest", interval));
         });
@@ -412,18 +412,18 @@ impl Clock {
 fn the_other_questions(fuzz: &mut Fuzz, clock: &mut Clock, (seed, table): (u64, &[Observation]), options: FitOptions) {
     let at = if fuzz.one_in(2) { Vec::new() } else { vec![fuzz.scale(10.0, 30.0)] };
     let asked = ApproachOptions { at, objective: options.objective, ..ApproachOptions::default() };
-    judged(seed, approaches(table, &asked), check_approaches);
+    judged(seed, &approaches(table, &asked), check_approaches);
     clock.lap("approaches");
     let aim = if fuzz.one_in(2) { Aim::Flops(fuzz.scale(10.0, 30.0)) } else { Aim::Loss(fuzz.scale(-1.0, 1.0)) };
     let caps = fuzz.caps();
-    judged(seed, optimum(table, aim, caps, &options), check_optimum);
+    judged(seed, &optimum(table, aim, caps, &options), check_optimum);
     clock.lap("optimum");
     let loss = if fuzz.one_in(20) { fuzz.evil() } else { fuzz.scale(-1.0, 1.0) };
     let asked = ForecastOptions { fit: options, backtest: false, ..ForecastOptions::default() };
-    judged(seed, reach(table, loss, &asked), check_forecast);
+    judged(seed, &reach(table, loss, &asked), check_forecast);
     clock.lap("reach");
-    let tunings = [Tuning::LearningRate, Tuning::BatchTokens];
-    judged(seed, best_of(&fuzz.tuned(table), &tunings[..=fuzz.below(2) as usize]), check_reduced);
+    let tunings = [Knob::LearningRate, Knob::BatchTokens];
+    judged(seed, &best_of(&fuzz.tuned(table), &tunings[..=fuzz.below(2) as usize]), check_reduced);
 }
 
 /// Tables asked for from outside: a number of them, or a range of seeds.
@@ -441,6 +441,7 @@ fn seeds() -> Range<u64> {
 /// Processor time of the process so far, in user mode, where the system tells it as Linux does: in hundredths of a second,
 /// the fourteenth word of `/proc/self/stat`, twelfth after the name's closing bracket (proc(5)).
 fn processor_time() -> Duration {
+    #[allow(clippy::disallowed_methods, reason = "a test may ask how long it took; the library never does")]
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let ticks = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(11)?.parse::<u64>().ok());
     Duration::from_millis(10 * ticks.unwrap_or(0))

@@ -11,6 +11,7 @@ pub mod format;
 mod headline;
 mod html;
 mod markdown;
+pub mod plans;
 mod plot;
 mod probe;
 #[cfg(test)]

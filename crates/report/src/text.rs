@@ -211,7 +211,12 @@ mod tests {
 
     #[test]
     fn a_fit_shows_each_parameter_with_its_interval_and_proof() {
-        let report = FitReport { schema: FIT_SCHEMA.to_owned(), fits: sample::inside().laws, inputs: inputs() };
+        let report = FitReport {
+            schema: FIT_SCHEMA.to_owned(),
+            fits: sample::inside().laws,
+            reductions: Vec::new(),
+            inputs: inputs(),
+        };
         let text = fits(&report);
         for words in [
             "power_law  L(C) = a·C^-b + c\n13 runs, 1 left out (diverged: 1); N is total, C is exact",

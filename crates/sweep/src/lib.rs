@@ -14,6 +14,7 @@
 //!
 //! It trains nothing, fits no law and never judges a loss: a number is kept, moved and counted here, not believed.
 
+mod extend;
 pub mod hardware;
 pub mod import;
 pub mod launch;
@@ -27,11 +28,12 @@ mod spiked;
 pub mod store;
 pub mod template;
 
+pub use extend::{Addition, extended};
 pub use hardware::{DEFAULT_HARDWARE, HARDWARE_FILE, default_hardware, parse_hardware, read_hardware};
 pub use import::{CurveTable, Table, TableError, TableOptions, read_curves, read_table};
 pub use launch::{LaunchError, LaunchEvent, LaunchSummary, Launcher, LocalLauncher, Task};
 pub use observe::observe;
-pub use plan::{Plan, PlanError, RECIPE, RateProbe, plan, plan_with, probe_rates};
+pub use plan::{FamilyRun, Plan, PlanError, RECIPE, RateProbe, family, plan, plan_with, probe_rates};
 pub use records::{collect, read_records, write_records};
 pub use seed_noise::{RungNoise, SeedNoise, seed_noise};
 pub use spec::{SpecError, SweepSpec};

@@ -15,10 +15,12 @@ use thiserror::Error;
 use crate::spec::{Horizon, SweepSpec};
 
 mod doubts;
+mod family;
 mod probe;
 mod recipe;
 mod trunks;
 
+pub use family::{FamilyRun, family};
 pub use probe::{RateProbe, probe_rates};
 pub use recipe::{RECIPE, RecipeRule};
 pub use trunks::TrunkSavings;

@@ -26,7 +26,7 @@ pub(crate) fn run(args: &ForecastArgs) -> anyhow::Result<Answer> {
 }
 
 /// Reads `flops=1e21[,params=…,tokens=…]`.
-fn parse_target(text: &str) -> anyhow::Result<Target> {
+pub(super) fn parse_target(text: &str) -> anyhow::Result<Target> {
     let (mut flops, mut params, mut tokens) = (None, None, None);
     for part in text.split(',') {
         let (name, value) = parse_pair(part, "flops=1e21,params=7e9,tokens=1.4e11")?;
@@ -44,6 +44,14 @@ fn parse_target(text: &str) -> anyhow::Result<Target> {
         bail!("`{text}` has no flops\n\nhint: --at flops=1e21[,params=7e9,tokens=1.4e11]");
     };
     Ok(Target { flops, params, tokens })
+}
+
+/// Reads `flops=1e21` alone.
+pub(super) fn parse_flops(text: &str) -> anyhow::Result<f64> {
+    match parse_pair(text, "flops=1e21")? {
+        ("flops", value) => Ok(value),
+        (other, _) => bail!("`{other}` is not a budget\n\nhint: flops=1e21"),
+    }
 }
 
 fn parse_reach(text: &str) -> anyhow::Result<f64> {

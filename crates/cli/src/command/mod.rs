@@ -3,7 +3,9 @@
 mod backtest;
 mod check;
 mod collect;
+mod compare;
 mod corpus;
+mod design;
 mod doctor;
 mod exec;
 mod export;
@@ -40,6 +42,8 @@ pub(crate) fn dispatch(cli: Cli) -> anyhow::Result<Answer> {
         Command::Fit(args) => fit::run(&args),
         Command::Forecast(args) => forecast::run(&args),
         Command::Backtest(args) => backtest::run(&args),
+        Command::Compare(args) => compare::run(&args),
+        Command::Design(args) => design::run(&args),
         Command::Register(args) => register::run(&args),
         Command::Score(args) => score::run(&args),
         Command::Probe(command) => probe::run(&command),

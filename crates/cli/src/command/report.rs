@@ -33,7 +33,7 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<Answer> {
 }
 
 /// `out/` of a sweep; beside a baseline, which only `check --update` may write, a folder `out/` of its own.
-fn default_folder(sweep: &SweepMaterial) -> PathBuf {
+pub(super) fn default_folder(sweep: &SweepMaterial) -> PathBuf {
     if sweep.evidence.join("records.parquet").is_file() && !sweep.evidence.ends_with("out") {
         return sweep.evidence.parent().map_or_else(|| PathBuf::from("out"), |parent| parent.join("out"));
     }

@@ -6,7 +6,9 @@ use anyhow::{Context as _, bail};
 use forescale_core::answer::{OptimumUnderCap, Recommendations};
 use forescale_core::approach::ApproachReport;
 use forescale_core::checklist::Checklist;
+use forescale_core::comparison::Comparison;
 use forescale_core::corpus::CorpusManifest;
+use forescale_core::design::Design;
 use forescale_core::outcome::{BacktestReport, FitReport, Forecast, Registration, Score, Verdict};
 use forescale_core::panel::ReportData;
 use forescale_core::probe::ProbeReport;
@@ -30,6 +32,8 @@ fn documents() -> Vec<(&'static str, Schema)> {
         ("optimum", schema_for!(OptimumUnderCap)),
         ("recommendation", schema_for!(Recommendations)),
         ("backtest", schema_for!(BacktestReport)),
+        ("compare", schema_for!(Comparison)),
+        ("design", schema_for!(Design)),
         ("record", schema_for!(RunRecord)),
         ("registration", schema_for!(Registration)),
         ("score", schema_for!(Score)),

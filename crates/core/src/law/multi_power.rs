@@ -234,10 +234,10 @@ impl Gathering {
         }
     }
 
-    /// Cuts what is open into pieces of the unit or less.
+    /// Cuts what is open into pieces as near to the unit as can be: what was gathered exceeds it by a little, and is one.
     fn close(&mut self) {
         let Some([from, to]) = self.open.take() else { return };
-        let pieces = ((from.0 - to.0).abs() / self.unit).ceil().max(1.0) as usize;
+        let pieces = ((from.0 - to.0).abs() / self.unit).round().max(1.0) as usize;
         let fall = (from.0 - to.0) / pieces as f64;
         for piece in 0..pieces {
             let share = (piece as f64 + 0.5) / pieces as f64;

@@ -36,6 +36,9 @@ pub(crate) enum Bar {
     None,
 }
 
+/// How a scenario draws its runs.
+pub(crate) type Drawing = Box<dyn Fn(&[f64], &mut ChaCha8Rng) -> Draw + Sync + Send>;
+
 /// A way of drawing tables, with how they are forecast.
 pub(crate) struct Scenario {
     pub(crate) name: String,
@@ -45,7 +48,7 @@ pub(crate) struct Scenario {
     pub(crate) options: ForecastOptions,
     /// Whether runs share clusters.
     pub(crate) is_clustered: bool,
-    pub(crate) draw: Box<dyn Fn(&[f64], &mut ChaCha8Rng) -> Draw + Sync + Send>,
+    pub(crate) draw: Drawing,
 }
 
 /// A standard normal number.

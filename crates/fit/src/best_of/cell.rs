@@ -2,20 +2,20 @@
 
 use forescale_core::math;
 use forescale_core::observation::Observation;
-use forescale_core::reduction::{Reduction, ReductionMethod, Tuning};
+use forescale_core::reduction::{Knob, Reduction, ReductionMethod};
 
 use super::parabola::{Point, Vertex, vertex};
 
-/// Sizes, data and settings of other tunings agree up to this (the rounding of published tables).
+/// Sizes, data and settings of other knobs agree up to this (the rounding of published tables).
 const ALIKE: f64 = 1.02;
 /// Settings agree up to this: well below the factor of 1.4 between the closest that anyone tries.
 const SAME_SETTING: f64 = 1.01;
 
 /// The setting of a run, where it is told.
-pub(super) fn setting(run: &Observation, tuning: Tuning) -> Option<f64> {
-    let told = match tuning {
-        Tuning::LearningRate => run.training.learning_rate,
-        Tuning::BatchTokens => run.training.batch_tokens,
+pub(super) fn setting(run: &Observation, knob: Knob) -> Option<f64> {
+    let told = match knob {
+        Knob::LearningRate => run.training.learning_rate,
+        Knob::BatchTokens => run.training.batch_tokens,
     };
     told.filter(|value| value.is_finite() && *value > 0.0)
 }
@@ -60,29 +60,29 @@ impl Scatter {
     }
 }
 
-/// Runs that agree in everything but one tuning, settings rising.
+/// Runs that agree in everything but one knob, settings rising.
 #[derive(Clone, Debug)]
 pub(super) struct Cell<'a> {
-    tuning: Tuning,
+    knob: Knob,
     settings: Vec<Setting<'a>>,
 }
 
-/// All runs that tell the tuning, by cell, in the order in which cells first appear.
-pub(super) fn cells<'a>(runs: &'a [Observation], tuning: Tuning, done: &[Tuning]) -> Vec<Cell<'a>> {
-    let others = [Tuning::LearningRate, Tuning::BatchTokens].into_iter().filter(|t| *t != tuning && !done.contains(t));
-    let others: Vec<Tuning> = others.collect();
+/// All runs that tell the knob, by cell, in the order in which cells first appear.
+pub(super) fn cells<'a>(runs: &'a [Observation], knob: Knob, done: &[Knob]) -> Vec<Cell<'a>> {
+    let others = [Knob::LearningRate, Knob::BatchTokens].into_iter().filter(|t| *t != knob && !done.contains(t));
+    let others: Vec<Knob> = others.collect();
     let mut members: Vec<Vec<&Observation>> = Vec::new();
-    for run in runs.iter().filter(|run| setting(run, tuning).is_some()) {
+    for run in runs.iter().filter(|run| setting(run, knob).is_some()) {
         match members.iter_mut().find(|cell| belongs(run, cell[0], &others)) {
             Some(cell) => cell.push(run),
             None => members.push(vec![run]),
         }
     }
-    members.into_iter().map(|runs| Cell::new(runs, tuning)).collect()
+    members.into_iter().map(|runs| Cell::new(runs, knob)).collect()
 }
 
-fn belongs(run: &Observation, first: &Observation, others: &[Tuning]) -> bool {
-    let agrees = |tuning: &Tuning| match (setting(run, *tuning), setting(first, *tuning)) {
+fn belongs(run: &Observation, first: &Observation, others: &[Knob]) -> bool {
+    let agrees = |knob: &Knob| match (setting(run, *knob), setting(first, *knob)) {
         (Some(a), Some(b)) => is_alike(a, b, ALIKE),
         (a, b) => a.is_none() && b.is_none(),
     };
@@ -95,8 +95,8 @@ fn belongs(run: &Observation, first: &Observation, others: &[Tuning]) -> bool {
 }
 
 impl<'a> Cell<'a> {
-    fn new(mut runs: Vec<&'a Observation>, tuning: Tuning) -> Self {
-        let value = |run: &Observation| setting(run, tuning).unwrap_or(1.0);
+    fn new(mut runs: Vec<&'a Observation>, knob: Knob) -> Self {
+        let value = |run: &Observation| setting(run, knob).unwrap_or(1.0);
         runs.sort_by(|a, b| value(a).total_cmp(&value(b)));
         let mut settings: Vec<Setting> = Vec::new();
         for run in runs {
@@ -105,7 +105,7 @@ impl<'a> Cell<'a> {
                 _ => settings.push(Setting { value: value(run), runs: vec![run] }),
             }
         }
-        Self { tuning, settings }
+        Self { knob, settings }
     }
 
     /// All runs, settings rising.
@@ -153,9 +153,9 @@ impl<'a> Cell<'a> {
         if let Some(deviation) = scatter.deviation() {
             (observation.seed_sd, observation.seed_degrees) = (Some(deviation * observation.loss), Some(degrees));
         }
-        match self.tuning {
-            Tuning::LearningRate => observation.training.learning_rate = Some(chosen.value),
-            Tuning::BatchTokens => observation.training.batch_tokens = Some(chosen.value),
+        match self.knob {
+            Knob::LearningRate => observation.training.learning_rate = Some(chosen.value),
+            Knob::BatchTokens => observation.training.batch_tokens = Some(chosen.value),
         }
         observation
     }
@@ -164,7 +164,7 @@ impl<'a> Cell<'a> {
         let raw = self.runs().min_by(|a, b| a.loss.total_cmp(&b.loss))?;
         Some(Reduction {
             run_id: observation.run_id.clone(),
-            tuning: self.tuning,
+            knob: self.knob,
             group: observation.group.clone(),
             params: observation.params,
             tokens: observation.tokens,
@@ -175,7 +175,7 @@ impl<'a> Cell<'a> {
             loss: observation.loss,
             standard_error: chosen.standard_error.map(|se| se * observation.loss),
             raw_minimum: raw.loss,
-            raw_value: setting(raw, self.tuning)?,
+            raw_value: setting(raw, self.knob)?,
             method: chosen.method,
         })
     }

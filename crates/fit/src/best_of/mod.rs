@@ -1,4 +1,4 @@
-//! Runs that differ in tuning alone, reduced to one observation for each size and data.
+//! Runs that differ in a knob alone, reduced to one observation for each size and data.
 //!
 //! The lowest of several noisy losses is biased downwards by the noise, and by more the more settings were tried. So the
 //! reduction is the vertex of a parabola in the logarithm of the setting ([`parabola`]), with its standard error; the
@@ -6,8 +6,8 @@
 //!
 //! What this does not do: choose among sizes or data (that is the path's affair), or drop a run without an exclusion.
 //!
-//! One tuning is reduced after another. Runs of one cell agree in group, role, evaluation set, size, data and in every
-//! tuning that is still to be reduced; a tuning that was not asked for must agree as well, so that no parabola goes
+//! One knob is reduced after another. Runs of one cell agree in group, role, evaluation set, size, data and in every
+//! knob that is still to be reduced; a knob that was not asked for must agree as well, so that no parabola goes
 //! through runs of different batch sizes unless that was asked for first.
 
 mod cell;
@@ -15,7 +15,7 @@ mod parabola;
 
 use forescale_core::observation::{Exclusion, ExclusionReason, Observation};
 use forescale_core::outcome::{Diagnosis, Severity};
-use forescale_core::reduction::{Reduction, ReductionMethod, Tuning};
+use forescale_core::reduction::{Knob, Reduction, ReductionMethod};
 use thiserror::Error;
 
 use crate::fitted::validate;
@@ -26,10 +26,10 @@ use cell::{Cell, Scatter, cells};
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum BestOfError {
     /// No run tells the quantity.
-    #[error("no run of {runs} tells its {}\n\nhint: name the column that holds it with `--map`, or leave `--best-of` out", tuning.label())]
+    #[error("no run of {runs} tells its {}\n\nhint: name the column that holds it with `--map`, or leave `--best-of` out", knob.label())]
     Untold {
         /// The quantity.
-        tuning: Tuning,
+        knob: Knob,
         /// Runs looked at.
         runs: usize,
     },
@@ -51,26 +51,26 @@ pub struct Reduced {
     pub diagnoses: Vec<Diagnosis>,
 }
 
-/// Reduces each tuning in turn.
+/// Reduces each knob in turn.
 ///
 /// # Errors
 ///
-/// [`BestOfError`] for a table that holds anything but positive numbers, or one that does not tell the tuning.
-pub fn best_of(observations: &[Observation], tunings: &[Tuning]) -> Result<Reduced, BestOfError> {
+/// [`BestOfError`] for a table that holds anything but positive numbers, or one that does not tell the knob.
+pub fn best_of(observations: &[Observation], knobs: &[Knob]) -> Result<Reduced, BestOfError> {
     validate(observations, &FitOptions::default())?;
     let mut reduced = Reduced { observations: observations.to_vec(), ..Reduced::default() };
-    for (index, &tuning) in tunings.iter().enumerate() {
-        reduce(&mut reduced, tuning, &tunings[..index])?;
+    for (index, &knob) in knobs.iter().enumerate() {
+        reduce(&mut reduced, knob, &knobs[..index])?;
     }
     Ok(reduced)
 }
 
-fn reduce(reduced: &mut Reduced, tuning: Tuning, done: &[Tuning]) -> Result<(), BestOfError> {
+fn reduce(reduced: &mut Reduced, knob: Knob, done: &[Knob]) -> Result<(), BestOfError> {
     let runs = std::mem::take(&mut reduced.observations);
-    if runs.iter().all(|run| cell::setting(run, tuning).is_none()) {
-        return Err(BestOfError::Untold { tuning, runs: runs.len() });
+    if runs.iter().all(|run| cell::setting(run, knob).is_none()) {
+        return Err(BestOfError::Untold { knob, runs: runs.len() });
     }
-    let cells = cells(&runs, tuning, done);
+    let cells = cells(&runs, knob, done);
     let scatter = cells.iter().map(Cell::scatter).fold(Scatter::default(), Scatter::and);
     let first = reduced.reductions.len();
     for cell in &cells {
@@ -84,17 +84,17 @@ fn reduce(reduced: &mut Reduced, tuning: Tuning, done: &[Tuning]) -> Result<(), 
         reduced.observations.push(observation);
         reduced.reductions.push(reduction);
     }
-    reduced.observations.extend(runs.iter().filter(|run| cell::setting(run, tuning).is_none()).cloned());
-    reduced.diagnoses.extend(doubts(&reduced.reductions[first..], tuning, cells.len()));
+    reduced.observations.extend(runs.iter().filter(|run| cell::setting(run, knob).is_none()).cloned());
+    reduced.diagnoses.extend(doubts(&reduced.reductions[first..], knob, cells.len()));
     Ok(())
 }
 
-/// What can be doubted about the reductions of one tuning in `cells` cells.
-fn doubts(reductions: &[Reduction], tuning: Tuning, cells: usize) -> Vec<Diagnosis> {
+/// What can be doubted about the reductions of one knob in `cells` cells.
+fn doubts(reductions: &[Reduction], knob: Knob, cells: usize) -> Vec<Diagnosis> {
     let of = |method: ReductionMethod| reductions.iter().filter(|r| r.method == method).count();
     let (edge, few, untuned) =
         (of(ReductionMethod::AtEdge), of(ReductionMethod::TooFew), cells.saturating_sub(reductions.len()));
-    let what = tuning.label();
+    let what = knob.label();
     let mut doubts = Vec::new();
     let mut doubt = |code: &str, severity, message, hint: &str| {
         doubts.push(Diagnosis { code: code.to_owned(), severity, message, hint: hint.to_owned() });

@@ -1,6 +1,6 @@
 use forescale_core::math;
 use forescale_core::observation::{ExclusionReason, Observation, Training};
-use forescale_core::reduction::{ReductionMethod, Tuning};
+use forescale_core::reduction::{Knob, ReductionMethod};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
@@ -24,7 +24,7 @@ fn rates(count: i32) -> Vec<f64> {
 
 fn reduced(losses: &[(f64, f64)]) -> Reduced {
     let runs: Vec<Observation> = losses.iter().enumerate().map(|(i, &(rate, loss))| tuned(i, rate, loss)).collect();
-    best_of(&runs, &[Tuning::LearningRate]).expect("reduces")
+    best_of(&runs, &[Knob::LearningRate]).expect("reduces")
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn runs_of_another_size_group_or_batch_are_another_cell() {
         run
     };
     let near = other(1, |run| run.params *= 1.015);
-    let found = best_of(&[base.clone(), near], &[Tuning::LearningRate]).expect("reduces");
+    let found = best_of(&[base.clone(), near], &[Knob::LearningRate]).expect("reduces");
     assert_eq!(found.reductions.len(), 1);
     let apart: [fn(&mut Observation); 4] = [
         |run| run.params *= 1.05,
@@ -129,7 +129,7 @@ fn runs_of_another_size_group_or_batch_are_another_cell() {
         |run| run.training.batch_tokens = Some(1e5),
     ];
     for change in apart {
-        let found = best_of(&[base.clone(), other(1, change)], &[Tuning::LearningRate]).expect("an answer");
+        let found = best_of(&[base.clone(), other(1, change)], &[Knob::LearningRate]).expect("an answer");
         assert!(found.reductions.is_empty(), "{found:?}");
     }
 }
@@ -147,7 +147,7 @@ fn two_tunings_are_reduced_one_after_the_other() {
             runs.push(run);
         }
     }
-    let found = best_of(&runs, &[Tuning::LearningRate, Tuning::BatchTokens]).expect("reduces");
+    let found = best_of(&runs, &[Knob::LearningRate, Knob::BatchTokens]).expect("reduces");
     assert_eq!((found.observations.len(), found.reductions.len()), (1, 6));
     let best = &found.observations[0];
     assert!((best.loss - 3.0).abs() < 1e-9, "{}", best.loss);
@@ -159,10 +159,10 @@ fn two_tunings_are_reduced_one_after_the_other() {
 #[test]
 fn a_table_that_does_not_tell_the_tuning_is_refused() {
     let runs = [published::run(0, 1e7, 2e8, 1.2e16, 3.0)];
-    let error = best_of(&runs, &[Tuning::LearningRate]).expect_err("refused");
-    assert_eq!(error, BestOfError::Untold { tuning: Tuning::LearningRate, runs: 1 });
+    let error = best_of(&runs, &[Knob::LearningRate]).expect_err("refused");
+    assert_eq!(error, BestOfError::Untold { knob: Knob::LearningRate, runs: 1 });
     assert!(error.to_string().starts_with("no run of 1 tells its learning rate\n\nhint: "), "{error}");
-    assert!(matches!(best_of(&[], &[Tuning::LearningRate]), Err(BestOfError::Table(_))));
+    assert!(matches!(best_of(&[], &[Knob::LearningRate]), Err(BestOfError::Table(_))));
 }
 
 /// Every other learning rate of each size, data and batch of the Step Law table, which tries rates a factor of √2 apart.
@@ -171,7 +171,7 @@ fn halves(runs: &[Observation]) -> [Reduced; 2] {
     let rung = |run: &Observation| (math::log2(rate(run) / 2.441e-4) * 2.0).round() as i64;
     [0, 1].map(|parity| {
         let half: Vec<Observation> = runs.iter().filter(|run| rung(run) % 2 == parity).cloned().collect();
-        best_of(&half, &[Tuning::LearningRate]).expect("reduces")
+        best_of(&half, &[Knob::LearningRate]).expect("reduces")
     })
 }
 

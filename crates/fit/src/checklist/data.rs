@@ -25,7 +25,7 @@ fn checkpoints(asked: &Asked<'_>) -> Known {
         let ended = finals.iter().filter(|is_final| **is_final).count();
         format!("{ended} of {} points are the end of their schedule; {partial} on the way were left out", finals.len())
     });
-    Known::or(told, "an `is_final` column would tell").unless(asked.said(&["undecayed_mixed"]))
+    Known::or(told, "an `is_final` column would tell").unless(&asked.said(&["undecayed_mixed"]))
 }
 
 fn clusters(asked: &Asked<'_>) -> Known {
@@ -35,7 +35,7 @@ fn clusters(asked: &Asked<'_>) -> Known {
     } else {
         format!("{} points in {clusters} clusters; those of one are taken to err together", asked.runs.len())
     };
-    Known::Told(told).unless(asked.said(&["clustered"]))
+    Known::Told(told).unless(&asked.said(&["clustered"]))
 }
 
 fn vertices(asked: &Asked<'_>) -> Known {
@@ -43,7 +43,7 @@ fn vertices(asked: &Asked<'_>) -> Known {
         fit.vertices_of.map(|runs| format!("`{}`: {} vertices of budgets, looked for in {runs} runs", fit.law, fit.n))
     });
     let told = joined(made).unwrap_or_else(|| "each point is a run".to_owned());
-    Known::Told(told).unless(asked.said(&["isoflop_vertices", "vertex_sides"]))
+    Known::Told(told).unless(&asked.said(&["isoflop_vertices", "vertex_sides"]))
 }
 
 fn left_out(asked: &Asked<'_>) -> Known {
@@ -53,7 +53,7 @@ fn left_out(asked: &Asked<'_>) -> Known {
     });
     let all = std::iter::once(("every law".to_owned(), asked.exclusions.to_vec())).chain(own);
     let told = joined(all.filter_map(|(who, left_out)| Some(format!("{who}: {}", counted(&left_out)?))));
-    Known::Told(told.unwrap_or_else(|| "none".to_owned())).unless(asked.said(&["runs_left_out"]))
+    Known::Told(told.unwrap_or_else(|| "none".to_owned())).unless(&asked.said(&["runs_left_out"]))
 }
 
 /// Each reason with how often it was given.
@@ -68,9 +68,9 @@ fn spikes(asked: &Asked<'_>) -> Known {
     let told = asked
         .all(|o| o.training.spiked)
         .map(|spiked| format!("{} of {} runs used did", spiked.iter().filter(|spiked| **spiked).count(), spiked.len()));
-    Known::or(told, "a `spiked` column would tell").unless(asked.said(&["spiked"]))
+    Known::or(told, "a `spiked` column would tell").unless(&asked.said(&["spiked"]))
 }
 
 fn digits(asked: &Asked<'_>) -> Known {
-    Known::Told("with enough: rounding is far below the residuals".to_owned()).unless(asked.said(&["rounded_losses"]))
+    Known::Told("with enough: rounding is far below the residuals".to_owned()).unless(&asked.said(&["rounded_losses"]))
 }

@@ -20,7 +20,7 @@ pub(super) fn items(asked: &Asked<'_>) -> Vec<Item> {
         item("How large are the residuals?", residuals(asked)),
         item(
             "Do a few runs decide the fit?",
-            Known::Told("no run was found that does".to_owned()).unless(asked.said(&DECIDED)),
+            Known::Told("no run was found that does".to_owned()).unless(&asked.said(&DECIDED)),
         ),
         item("How were intervals found?", intervals(asked)),
         item("How did the method do on runs already known?", backtests(asked)),
@@ -47,7 +47,7 @@ fn starts(asked: &Asked<'_>) -> Known {
         let found = &fit.certificate;
         format!("damped Newton with exact derivatives, {} of {} starts agree", found.agreeing_starts, found.starts)
     });
-    told.unless(asked.said(&["starts_disagree"]))
+    told.unless(&asked.said(&["starts_disagree"]))
 }
 
 fn certificate(asked: &Asked<'_>) -> Known {
@@ -56,7 +56,7 @@ fn certificate(asked: &Asked<'_>) -> Known {
     let mut faults: Vec<String> = asked.fits.fits.iter().flat_map(|fit| -> Vec<String> { fault(fit) }).collect();
     faults.extend(asked.said(&NO_OPTIMUM));
     let told = each(asked, |fit| format!("scaled gradient {:.1e}, no fault found", fit.certificate.gradient_norm));
-    told.unless(distinct(faults))
+    told.unless(&distinct(faults))
 }
 
 fn bounds(asked: &Asked<'_>) -> Known {
@@ -65,7 +65,7 @@ fn bounds(asked: &Asked<'_>) -> Known {
         (!at.is_empty()).then(|| format!("`{}`: {}", fit.law, at.join(", ")))
     };
     let told = joined(asked.fits.fits.iter().filter_map(at)).unwrap_or_else(|| "none did".to_owned());
-    Known::Told(told).unless(asked.said(&["parameter_at_bound"]))
+    Known::Told(told).unless(&asked.said(&["parameter_at_bound"]))
 }
 
 fn residuals(asked: &Asked<'_>) -> Known {
@@ -104,7 +104,7 @@ fn backtests(asked: &Asked<'_>) -> Known {
             )
         }))
     });
-    Known::or(told, no_backtest(asked)).unless(asked.said(&["backtest_missed"]))
+    Known::or(told, no_backtest(asked)).unless(&asked.said(&["backtest_missed"]))
 }
 
 fn coverage(asked: &Asked<'_>) -> Known {

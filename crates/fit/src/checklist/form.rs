@@ -54,7 +54,7 @@ fn weights(asked: &Asked<'_>) -> Known {
 
 fn against(asked: &Asked<'_>) -> Known {
     let none = "no test of the residuals does, and the laws agree within their intervals where more than one was asked";
-    Known::Told(none.to_owned()).unless(asked.said(&AGAINST))
+    Known::Told(none.to_owned()).unless(&asked.said(&AGAINST))
 }
 
 fn floors(asked: &Asked<'_>) -> Known {
@@ -66,5 +66,6 @@ fn floors(asked: &Asked<'_>) -> Known {
         Some(format!("`{}`: {symbol} = {:.4} ({low} to {high})", fit.law, found.estimate))
     };
     let told = joined(asked.fits.fits.iter().filter_map(floor));
-    Known::Told(told.unwrap_or_else(|| "the laws fitted have no floor".to_owned())).unless(asked.said(&["floor_share"]))
+    Known::Told(told.unwrap_or_else(|| "the laws fitted have no floor".to_owned()))
+        .unless(&asked.said(&["floor_share"]))
 }

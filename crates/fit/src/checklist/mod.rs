@@ -74,7 +74,7 @@ impl Known {
     }
 
     /// Diagnoses before anything else.
-    fn unless(self, said: Vec<String>) -> Self {
+    fn unless(self, said: &[String]) -> Self {
         if said.is_empty() { self } else { Self::Wrong(said.join("; ")) }
     }
 

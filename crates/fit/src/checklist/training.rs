@@ -35,7 +35,7 @@ fn counts(asked: &Asked<'_>) -> Known {
     );
     let counted =
         format!("N counts `{}` parameters, D every token trained on, C `{}`; {head}", rule.params, rule.flops);
-    Known::Told(counted).unless(asked.said(&["counting_rules"]))
+    Known::Told(counted).unless(&asked.said(&["counting_rules"]))
 }
 
 fn columns(asked: &Asked<'_>) -> [Vec<f64>; 3] {
@@ -64,7 +64,7 @@ fn rungs(asked: &Asked<'_>) -> Known {
     let ratios: Vec<f64> = asked.runs.iter().map(|o| o.tokens / o.params).collect();
     let (low, high) = ends(&ratios);
     let told = format!("{rungs} budgets; D/N from {low:.3} to {high:.3}, a factor of {:.1}", high / low);
-    Known::or((!ratios.is_empty()).then_some(told), "no run is left").unless(asked.said(&["few_rungs", "few_decades"]))
+    Known::or((!ratios.is_empty()).then_some(told), "no run is left").unless(&asked.said(&["few_rungs", "few_decades"]))
 }
 
 /// Runs that share size and data with another.
@@ -88,7 +88,7 @@ fn seeds(asked: &Asked<'_>) -> Known {
         "{}{repeated} runs share size and data with another; {stated} state a deviation over seeds",
         told.unwrap_or_default()
     );
-    Known::or(is_told.then_some(text), missing).unless(asked.said(&["seed_noise"]))
+    Known::or(is_told.then_some(text), missing).unless(&asked.said(&["seed_noise"]))
 }
 
 fn rate(asked: &Asked<'_>) -> Known {
@@ -98,24 +98,24 @@ fn rate(asked: &Asked<'_>) -> Known {
         let tried = if replicates(asked) > 0 { "some sizes and data were run more than once" } else { "one run each" };
         format!("{}{how}; {tried}", span(&rates))
     });
-    Known::or(told, "an `lr` column would tell").unless(asked.said(&["one_rate", "rate_at_edge", "rate_sensitive"]))
+    Known::or(told, "an `lr` column would tell").unless(&asked.said(&["one_rate", "rate_at_edge", "rate_sensitive"]))
 }
 
 fn batch(asked: &Asked<'_>) -> Known {
     let told = asked.all(|o| o.training.batch_tokens).map(|batches| format!("{} tokens", span(&batches)));
-    Known::or(told, "a `batch_tokens` column would tell").unless(asked.said(&["batch_above_critical"]))
+    Known::or(told, "a `batch_tokens` column would tell").unless(&asked.said(&["batch_above_critical"]))
 }
 
 fn warmup(asked: &Asked<'_>) -> Known {
     let share = |o: &Observation| Some(100.0 * o.training.warmup_steps? / o.training.steps?);
     let told =
         asked.all(share).map(|shares| format!("{:.1}% to {:.1}% of the steps", ends(&shares).0, ends(&shares).1));
-    Known::or(told, "`warmup_steps` and `steps` columns would tell").unless(asked.said(&["warmup_share"]))
+    Known::or(told, "`warmup_steps` and `steps` columns would tell").unless(&asked.said(&["warmup_share"]))
 }
 
 fn schedule(asked: &Asked<'_>) -> Known {
     let told = asked.all(|o| o.training.schedule.clone()).map(|names| distinct(names).join(", "));
-    Known::or(told, "a `schedule` column would tell").unless(asked.said(&["undecayed_mixed", "schedules_mixed"]))
+    Known::or(told, "a `schedule` column would tell").unless(&asked.said(&["undecayed_mixed", "schedules_mixed"]))
 }
 
 fn repeats(asked: &Asked<'_>) -> Known {
@@ -124,7 +124,7 @@ fn repeats(asked: &Asked<'_>) -> Known {
         let repeating = epochs.iter().filter(|epochs| **epochs > 1.0 + 1e-6).count();
         format!("{repeating} of {} runs did, up to {:.1} times", epochs.len(), ends(&epochs).1.max(1.0))
     });
-    Known::or(told, "a `unique_tokens` column would tell").unless(asked.said(&["repeated_data"]))
+    Known::or(told, "a `unique_tokens` column would tell").unless(&asked.said(&["repeated_data"]))
 }
 
 fn evaluation(asked: &Asked<'_>) -> Known {
@@ -133,7 +133,7 @@ fn evaluation(asked: &Asked<'_>) -> Known {
     let told =
         sets.zip(tokenizers).map(|(sets, tokenizers)| format!("{sets} sets and {tokenizers} tokenisers by digest"));
     Known::or(told, "a table cannot tell; the records of a sweep name both by digest (`eval_set_digest`)")
-        .unless(asked.said(&["mixed_evaluation"]))
+        .unless(&asked.said(&["mixed_evaluation"]))
 }
 
 fn evaluation_size(asked: &Asked<'_>) -> Known {
@@ -143,5 +143,5 @@ fn evaluation_size(asked: &Asked<'_>) -> Known {
         .map(|errors| format!("standard errors of {:.3}% to {:.3}% of the loss", ends(&errors).0, ends(&errors).1));
     let told = [tokens, error].into_iter().flatten().collect::<Vec<_>>().join("; ");
     Known::or((!told.is_empty()).then_some(told), "`eval_tokens` or `loss_se` columns would tell")
-        .unless(asked.said(&["evaluation_noise"]))
+        .unless(&asked.said(&["evaluation_noise"]))
 }

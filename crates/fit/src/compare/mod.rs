@@ -17,6 +17,15 @@
 //! The laws' own uncertainty, and past either recipe's largest run the error of form that [`crate::form_error`] expects
 //! there, taken as independent for the two, which errs on the wide side. Noise of the evaluation set moves all losses of
 //! both recipes alike when both are measured on one set, and cancels; otherwise the stated standard errors are added.
+//!
+//! They err on the wide side within the data as well: each law's width is the larger of what equal scatter and what the
+//! residuals of each run ask for, and a difference takes that larger one twice. Nothing is counted twice there: the error
+//! of form is zero at a budget that both recipes reach. Measured on ladders of eight rungs: intervals of 90% hold the true
+//! multiplier in 97% of 300 simulations for a multiplier of 2, and in 96% of 100 for none.
+//!
+//! Laws are fitted for their own sake, every run by its own weight and without what is expected of exponents
+//! ([`crate::prior`]): that would pull both recipes towards one slope, which is what is asked about. Losses far beyond the
+//! runs may therefore differ from those of a forecast.
 
 mod crossing;
 mod doubt;

@@ -8,7 +8,11 @@
 //! the decades from the largest run, known or bought, to the target.
 //!
 //! P is a prior so weak that it only makes F regular: standard deviations of 2 for logarithms of amplitudes, 0.5 for
-//! exponents, and the typical loss for a floor (chosen here: each a few times wider than all published values).
+//! exponents, and the typical loss for a floor (chosen here: each a few times wider than all published values). What a
+//! forecast expects of exponents ([`crate::prior`]) is left out: runs are bought to say whether it is so.
+//!
+//! A run to be bought counts as one of average weight. That a forecast gives larger runs more weight is how a misfit is
+//! shared out, and no knowledge of their noise: counted as such it would make every large run look a bargain.
 //!
 //! A law of compute alone learns from a run on its path and nothing from one off it. A path made of isoFLOP vertices learns
 //! from no single run: such a law is left out where there is another.
@@ -278,7 +282,7 @@ mod tests {
         assert!(value.drops()[0].abs() < 1e-18);
         let before = value.form_scale();
         value.change(1, 1);
-        // Three decades become two: 0.006·3^1.6 and 0.006·2^1.6 over 0.7407.
+        // Three decades become two, and the error of form grows as their power 1.6 (`crate::experience`).
         assert!((before / value.form_scale() - math::pow(1.5, 1.6)).abs() < 1e-9);
         assert_eq!(value.spent(), (1e20, 1e20));
     }

@@ -183,12 +183,10 @@ impl fmt::Display for Doubt {
                 100.0 * spread,
                 100.0 * half_width
             ),
-            Self::OffPathTarget { law } => {
-                write!(
-                    f,
-                    "`{law}` holds along a path, and the target's tokens per parameter differ from it by more than 2x: it got no weight"
-                )
-            }
+            Self::OffPathTarget { law } => write!(
+                f,
+                "`{law}` holds along a path, and the target's tokens per parameter differ from it by more than 2x: it got no weight"
+            ),
             Self::NoForecast { .. } => write!(f, "these runs carry no forecast"),
             Self::TargetContradicts { flops, implied } => write!(
                 f,

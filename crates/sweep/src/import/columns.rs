@@ -7,7 +7,7 @@ use super::table::{TableError, TableOptions};
 use crate::nearest::{nearest, quoted_list};
 
 /// Our names for columns.
-const KNOWN: [&str; 26] = [
+const KNOWN: [&str; 33] = [
     "params",
     "tokens",
     "flops",

@@ -481,3 +481,14 @@ fn every_published_table_of_runs_reads() {
         }
     }
 }
+
+#[test]
+fn counts_and_distinct_tokens_reach_what_is_told_of_training() {
+    let content = "params,tokens,loss,unique_tokens,total_params,embedding_params,head_params,flops_6nd,flops_kaplan,\
+                   flops_exact,eval_tokens\n100,2000,3.5,2000,110,10,20,1.3e6,1.1e6,,5e5\n";
+    let table = read_as("csv", content, &TableOptions::default()).expect("reads");
+    let told = &table.observations[0].training;
+    assert_eq!((told.unique_tokens, told.eval_tokens), (Some(2000.0), Some(5e5)));
+    assert_eq!((told.total_params, told.embedding_params, told.head_params), (Some(110.0), Some(10.0), Some(20.0)));
+    assert_eq!((told.flops_6nd, told.flops_kaplan, told.flops_exact), (Some(1.3e6), Some(1.1e6), None));
+}
