@@ -436,6 +436,37 @@ mod tests {
     }
 
     #[test]
+    fn the_order_of_rows_moves_no_prediction() {
+        let mut turned = runs();
+        turned.reverse();
+        let [one, other] = [runs(), turned].map(|runs| backtest(&runs, &BacktestOptions::default()).expect("cases"));
+        assert!(!one.cases.is_empty());
+        for case in &one.cases {
+            let again = other
+                .cases
+                .iter()
+                .find(|c| c.target_run_id == case.target_run_id && c.ratio.total_cmp(&case.ratio).is_eq());
+            let again = again.expect("the same case");
+            for (here, there) in
+                [(case.predicted, again.predicted), (case.intervals[0].upper, again.intervals[0].upper)]
+            {
+                assert!((here / there - 1.0).abs() < 1e-6, "{here} {there}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_case_names_the_one_law_asked_for_or_the_ensemble() {
+        let of = |laws: Vec<LawName>| {
+            let fit = FitOptions { laws, ..FitOptions::default() };
+            let options = BacktestOptions { fit, ratios: vec![10.0], ..BacktestOptions::default() };
+            backtest(&runs(), &options).expect("cases").cases[0].law.clone()
+        };
+        assert_eq!(of(vec![LawName::CHINCHILLA]), "chinchilla");
+        assert_eq!(of(FitOptions::default().laws), "ensemble");
+    }
+
+    #[test]
     fn summaries_are_those_of_their_cases() {
         let report = backtest(&runs(), &BacktestOptions::default()).expect("cases");
         let counted: u64 = report.summary.iter().map(|summary| summary.n).sum();

@@ -1,10 +1,10 @@
 //! Forecasting runs that were not trained yet.
 //!
-//! Every law that the runs carry gives a distribution of log loss at the target; the ensemble is their mixture with equal
-//! weights (fewer than eight independent backtest cases cannot tell the laws apart), blurred by seed noise and by a
-//! model-form term that grows with decades beyond the data and learns from backtests on the same runs.
-
-use std::collections::BTreeSet;
+//! Every law that the runs carry, fitted so that it can be carried far ([`crate::ahead`]), gives a distribution of log loss
+//! at the target; the ensemble is their mixture, weighted by backtests below earlier cuts of the same runs (equally up to
+//! eight of them, [`crate::stacking`]), blurred by seed noise and by a model-form term that grows with decades beyond the
+//! data and learns from the same backtests. What a law is a special case of speaks for it, and a path law drawn through few
+//! vertices is silent beside a law of size and data. How well this does is in `benches/forecast-skill.md`.
 
 use forescale_core::observation::Observation;
 use forescale_core::outcome::{BacktestReport, Diagnosis, FORECAST_SCHEMA, Forecast, ForecastStatus, ForecastTarget};
@@ -424,6 +424,66 @@ mod tests {
         let both = forecast(&runs, &[at(1e22)], &options).expect("fits");
         let weights: Vec<f64> = both.targets[0].laws.iter().map(|law| law.weight).collect();
         assert_eq!(weights, [0.0, 1.0]);
+    }
+
+    /// Weights of the laws at a target.
+    fn weights(runs: &[Observation], laws: &[LawName], target: Target) -> Vec<f64> {
+        let fit = FitOptions { laws: laws.to_vec(), ..FitOptions::default() };
+        let options = ForecastOptions { fit, backtest: false, ..ForecastOptions::default() };
+        let answer = forecast(runs, &[target], &options).expect("fits");
+        answer.targets[0].laws.iter().map(|law| law.weight).collect()
+    }
+
+    #[test]
+    fn a_wider_law_speaks_for_its_special_case() {
+        let runs = published::with_noise(&published::grid([482.01, 2085.43, 1.8172, 0.3478, 0.3658]), 0.004, 9);
+        let laws = [LawName::CHINCHILLA, LawName::COUPLED];
+        assert_eq!(weights(&runs, &laws, at(1e23)), [0.0, 1.0]);
+        assert_eq!(weights(&runs, &laws[..1], at(1e23)), [1.0]);
+    }
+
+    #[test]
+    fn a_path_law_is_silent_beside_a_surface_until_it_has_two_vertices_a_parameter() {
+        // Five budgets give five vertices to three parameters; five more from between them give ten.
+        let five = published::with_noise(&published::grid([482.01, 2085.43, 1.8172, 0.3478, 0.3658]), 0.002, 9);
+        let up = |o: &Observation| {
+            let (params, tokens) = (1.8 * o.params, 1.8 * o.tokens);
+            let loss = 1.8172 + 482.01 * math::pow(params, -0.3478) + 2085.43 * math::pow(tokens, -0.3658);
+            published::run(100, params, tokens, 6.0 * params * tokens, loss)
+        };
+        let between = five.iter().enumerate().map(|(i, o)| Observation { run_id: format!("up{i:03}"), ..up(o) });
+        let between = between.map(|o| Observation { cluster: o.run_id.clone(), ..o });
+        let ten: Vec<Observation> = five.iter().cloned().chain(between).collect();
+        let laws = [LawName::POWER_LAW, LawName::CHINCHILLA];
+        assert_eq!(weights(&five, &laws, at(1e24)), [0.0, 1.0]);
+        assert_eq!(weights(&ten, &laws, at(1e24)), [0.5, 0.5]);
+    }
+
+    #[test]
+    fn a_path_law_is_carried_off_its_path_by_what_a_surface_says_of_the_way() {
+        // A path with D/N of 20 and a few runs off it, all on Besiroglu's surface: at eight times the size the path law
+        // alone is silent, and with the surface it comes within 1% of the truth there.
+        let surface = |params: f64, tokens: f64| {
+            1.8172 + 482.01 * math::pow(params, -0.3478) + 2085.43 * math::pow(tokens, -0.3658)
+        };
+        let mut runs = Vec::new();
+        for i in 0..8 {
+            let size = 1e8 * math::pow(2.0, f64::from(i));
+            for (role, by) in [(Role::Path, 1.0), (Role::OffPath, 0.3), (Role::OffPath, 3.0)] {
+                let (params, tokens) = (size * by, 20.0 * size / by);
+                let run = published::run(runs.len(), params, tokens, 6.0 * params * tokens, surface(params, tokens));
+                runs.push(Observation { role: Some(role), ..run });
+            }
+        }
+        let runs = published::with_noise(&runs, 0.001, 2);
+        let (params, tokens) = (8e10, 2e11);
+        let target = Target { flops: 6.0 * params * tokens, params: Some(params), tokens: Some(tokens) };
+        let fit = FitOptions { laws: vec![LawName::POWER_LAW, LawName::CHINCHILLA], ..FitOptions::default() };
+        let options = ForecastOptions { fit, backtest: false, ..ForecastOptions::default() };
+        let answer = forecast(&runs, &[target], &options).expect("fits");
+        let path = &answer.targets[0].laws[0];
+        assert!((path.weight - 0.5).abs() < 1e-12, "{path:?}");
+        assert!((path.prediction.estimate / surface(params, tokens) - 1.0).abs() < 0.01, "{path:?}");
     }
 
     #[test]
