@@ -206,10 +206,10 @@ def line(cells):
     return "| " + " | ".join(str(cell) for cell in cells) + " |"
 
 
-def page(rows, laws, told):
+def page(rows, laws, heading):
     methods = [m for m in ["forescale", *laws, "plain"] if m in set(rows.method)]
     errors = by_family(rows, "error", "median")
-    text = [told, "", "## Error", "",
+    text = [heading, "", "## Error", "",
             "Mean |relative error| over a table's targets, median over a family's tables, median over families, in %; the number",
             "of families in brackets. A single law is fitted and carried as the default does, alone.", ""]
     columns = [(mode, ratio) for mode in MODES for ratio in RATIOS]
@@ -251,7 +251,7 @@ def paired(rows, other):
     """Rows of the default and of another method, of targets that both have."""
     key = ["table", "mode", "ratio"]
     both = set(map(tuple, rows[rows.method == other][key].to_numpy())) & set(map(tuple, rows[rows.method == "forescale"][key].to_numpy()))
-    return rows[rows.method.isin(["forescale", other]) & [tuple(k) in both for k in rows[key].to_numpy()]]
+    return rows[rows.method.isin(["forescale", other]) & np.array([tuple(k) in both for k in rows[key].to_numpy()])]
 
 
 def bars(rows, shared, errors, laws):
@@ -316,9 +316,9 @@ def main():
     rows = scored(pd.concat([found, plain], ignore_index=True))
     if asked.rows:
         rows.to_csv(asked.rows, index=False)
-    told = (f"{datetime.date.today():%-d %B %Y}, `just bench-skill`: {found.table.nunique()} tables of {found.family.nunique()} families, "
-            f"{asked.draws} draws a plain interval.")
-    text = page(rows, laws, told)
+    heading = (f"{datetime.date.today():%-d %B %Y}, `just bench-skill`: {found.table.nunique()} tables of {found.family.nunique()} families, "
+               f"{asked.draws} draws a plain interval.")
+    text = page(rows, laws, heading)
     asked.out.write_text(text) if asked.out else print(text)
 
 

@@ -53,8 +53,11 @@ pub(crate) fn fit_ahead(law: LawName, observations: &[&Observation], options: &F
     ready.points.iter_mut().zip(&problem.samples).for_each(|(point, sample)| point.weight = sample.weight);
     ready.weighing = if emphasised { Weighing::ByEmphasis } else { ready.weighing };
     let sigma = weighted_sigma(&problem, &found.optimum.theta);
+    let uneven = problem.samples.iter().zip(&own).any(|(sample, own)| sample.weight.to_bits() != own.to_bits());
     let mut fitted = ready.fitted(problem, found, starts.len());
-    fitted.dispersion.sigma = fitted.dispersion.sigma.min(sigma);
+    if uneven {
+        fitted.dispersion.sigma = sigma;
+    }
     Ok(fitted)
 }
 

@@ -33,6 +33,12 @@ impl Member {
         let atom = |&root: &f64| (profile.value(root) + shift).clamp(-LARGEST, LARGEST);
         Self { weight, atoms: roots.iter().map(atom).collect() }
     }
+
+    /// The same kept between two log losses.
+    pub(crate) fn within(mut self, (low, high): (f64, f64)) -> Self {
+        self.atoms.iter_mut().for_each(|atom| *atom = atom.clamp(low, high));
+        self
+    }
 }
 
 /// The probabilities that atoms stand for.

@@ -39,6 +39,9 @@ pub(crate) struct Forecaster {
     pub(crate) max_flops: f64,
     /// Decades of compute that the data span.
     pub(crate) decades: f64,
+    /// Log losses that no distribution of a law is carried past: a tenth of the least loss seen, and twice the largest.
+    /// A profile that the data do not bound ends anywhere, and no larger run is that bad.
+    bounds: (f64, f64),
     /// Factor on the form term.
     pub(crate) calibration: Calibration,
     /// Weights of the laws as stacked, in their order.
@@ -71,8 +74,14 @@ pub(crate) fn forecaster(
     let flops = || runs.iter().map(|o| o.flops);
     let max_flops = flops().fold(0.0, f64::max);
     let decades = math::log10(max_flops / flops().fold(f64::INFINITY, f64::min));
+    let losses = runs.iter().map(|o| math::ln(o.loss));
+    let (low, high) = losses.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), loss| (l.min(loss), h.max(loss)));
+    let bounds = (low - math::ln(10.0), high + core::f64::consts::LN_2);
     let members: Vec<FittedMember> = fitted.into_iter().map(FittedMember::new).collect();
-    let (calibration, stacked) = (Calibration::default(), vec![1.0; members.len()]);
+    let on_a_surface = members.iter().any(|member| !member.is_path_law() && member.rank() > 0);
+    let calibration = Calibration::default();
+    let calibration = if on_a_surface { calibration } else { calibration.along_a_path() };
+    let stacked = vec![1.0; members.len()];
     let (level, evaluation_sigma) = (options.level, 0.0);
     Ok((
         Forecaster {
@@ -83,6 +92,7 @@ pub(crate) fn forecaster(
             evaluation_sigma,
             max_flops,
             decades,
+            bounds,
             calibration,
             stacked,
         },
@@ -184,7 +194,7 @@ impl Forecaster {
                 continue;
             }
             laws.push(LawPrediction { law: member.fitted.law.to_string(), weight, prediction });
-            let ahead = Member::new(weight, &profile, &member.roots, shift);
+            let ahead = Member::new(weight, &profile, &member.roots, shift).within(self.bounds);
             means.push(self.mean_of(index, target, (weight, shift)).unwrap_or_else(|| ahead.clone()));
             members.push(ahead);
         }
@@ -224,7 +234,7 @@ impl Forecaster {
     fn mean_of(&self, index: usize, target: &Target, (weight, shift): (f64, f64)) -> Option<Member> {
         let bare = self.bare(index)?;
         let profile = bare.fitted.profile(bare.functional(target), PREDICTIVE_LEVEL);
-        Some(Member::new(weight, &profile, &bare.roots, shift))
+        Some(Member::new(weight, &profile, &bare.roots, shift).within(self.bounds))
     }
 
     /// The weights of the laws whose word is a number; they sum to one, or to nothing where there is none.
@@ -287,7 +297,7 @@ impl Forecaster {
 
     /// Takes weights and width from backtests on the same runs.
     pub(crate) fn learn(&mut self, rolling: &Rolling) {
-        self.calibration = Calibration::from_errors(&rolling.errors);
+        self.calibration = Calibration { form: self.calibration.form, ..Calibration::from_errors(&rolling.errors) };
         let names: Vec<LawName> = self.members.iter().map(|m| m.fitted.law).collect();
         let trials: Vec<Trial> = rolling.cuts.iter().map(|cut| cut.trial(&names)).collect();
         self.stacked = stack(&trials, names.len());

@@ -166,9 +166,9 @@ fn a_budget_past_the_runs_is_doubted_and_told_less_surely() {
         let budget = &found.budgets[i];
         (budget.difference.upper.expect("an end") - budget.difference.lower.expect("an end")) / budget.loss_a
     };
-    // Three decades out each form errs by a scale of 0.0125 · 3^1.15 / 0.7407 = 0.0597, and the two by √2 of that; a width
+    // Three decades out each form errs by a scale of 0.006 · 3^1.6 / 0.7407 = 0.0470, and the two by √2 of that; a width
     // of two scales is below that of 90%.
-    assert!(width(0) < 0.03 && width(1) > 2.0 * 0.0597 * 2.0_f64.sqrt(), "{} {}", width(0), width(1));
+    assert!(width(0) < 0.03 && width(1) > 2.0 * 0.0470 * 2.0_f64.sqrt(), "{} {}", width(0), width(1));
     assert!(codes(&found.diagnoses).contains(&"extrapolating"));
 }
 

@@ -282,8 +282,8 @@ mod tests {
         assert!(value.drops()[0].abs() < 1e-18);
         let before = value.form_scale();
         value.change(1, 1);
-        // Three decades become two, and the error of form grows as their power 1.15 (`crate::form_error`).
-        assert!((before / value.form_scale() - math::pow(1.5, 1.15)).abs() < 1e-9);
+        // Three decades become two, and the error of form grows as their power 1.6 (`crate::experience`).
+        assert!((before / value.form_scale() - math::pow(1.5, 1.6)).abs() < 1e-9);
         assert_eq!(value.spent(), (1e20, 1e20));
     }
 }
