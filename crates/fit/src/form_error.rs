@@ -4,7 +4,6 @@
 //! width that is missing can only come from how extrapolations have fared before. [`crate::experience`] holds that
 //! experience in numbers; this file says how it is used, and how a sweep's own backtests correct it.
 
-
 use crate::experience::{FORM_ERROR, Growth, INSIDE, PRIOR_CASES, TOTAL_ERROR};
 
 /// Median of |t| for Student's t with 4 degrees of freedom: the quantile at 0.75.
