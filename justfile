@@ -33,6 +33,11 @@ bench-fit *ARGS:
 bench-coverage *ARGS:
     cargo run --release -p forescale-fit --example coverage -- {{ ARGS }}
 
+# forecasts of published tables from their smaller runs, beside each law and the plain method (needs scipy, pandas)
+bench-skill *ARGS:
+    cargo build --release -p forescale
+    python3 benches/skill.py --out benches/forecast-skill.md {{ ARGS }}
+
 # clean builds of the dependency set, timed
 bench-build:
     bash benches/build.sh

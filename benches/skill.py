@@ -18,6 +18,8 @@ DATA = pathlib.Path(os.environ.get("FORESCALE_PUBLISHED_DATA", ROOT / "../shared
 PLAIN = DATA.parent / "bench/plain.py"
 LAWS = ["power_law", "chinchilla", "coupled", "gadre", "kaplan", "m3", "bnsl"]
 RATIOS, MODES = (10, 100, 1000), ("run", "frontier")
+WIDEST = 5
+NOTES = "## Tried and left out"
 COLUMNS = ["params", "tokens", "flops", "loss"]
 
 
@@ -159,8 +161,12 @@ def cached(path, jobs, workers):
 # ---------------------------------------------------------------------------------------------------- figures
 
 def scored(rows):
-    """Relative error, whether the interval held, its width and its interval score, the last two in shares of the loss."""
-    lower, upper, actual = rows.lower, rows.upper, rows.actual
+    """Relative error, whether the interval held, its width and its interval score, the last two in shares of the loss.
+
+    An end past WIDEST times the loss counts as that: a fit to drawn runs can end anywhere, and one such end would be the mean.
+    """
+    actual = rows.actual
+    lower, upper = rows.lower.clip(lower=0), np.minimum(rows.upper, WIDEST * actual)
     miss = np.maximum(lower - actual, 0) + np.maximum(actual - upper, 0)
     return rows.assign(error=100 * (rows.predicted / actual - 1).abs(), held=(lower <= actual) & (actual <= upper),
                        width=100 * (upper - lower) / actual, score=100 * ((upper - lower) + 20 * miss) / actual,
@@ -191,6 +197,8 @@ def best_elsewhere(errors, mode, ratio, laws):
     answers, chosen = {}, {}
     for family in grid.loc["forescale"].dropna().index:
         others = whole.drop(columns=family)[grid.loc["forescale"].drop(family).dropna().index]
+        if others.empty or others.shape[1] == 0:
+            continue
         able = whole[family].notna() & (others.notna().sum(axis=1) == others.shape[1])
         if able.any():
             law = others[able].median(axis=1).idxmin()
@@ -209,7 +217,10 @@ def line(cells):
 def page(rows, laws, heading):
     methods = [m for m in ["forescale", *laws, "plain"] if m in set(rows.method)]
     errors = by_family(rows, "error", "median")
-    text = [heading, "", "## Error", "",
+    text = ["# Forecast skill", "", "What `forescale forecast` does by default, on runs that others published, held against what it predicts from the",
+            "smaller of them (`forescale backtest`, whose page says what a target is and what a fit may see). Largest models and one",
+            "of each group of data sets are not in these tables, and nothing in the engine knows a table's name.", "",
+            heading, "", "## Error", "",
             "Mean |relative error| over a table's targets, median over a family's tables, median over families, in %; the number",
             "of families in brackets. A single law is fitted and carried as the default does, alone.", ""]
     columns = [(mode, ratio) for mode in MODES for ratio in RATIOS]
@@ -232,8 +243,9 @@ def page(rows, laws, heading):
             cells.append(f"{number(pair[0])} / {number(pair[1])} ({of.table.nunique()})")
         text.append(line([family, *cells]))
     text += ["", "## Intervals", "",
-             "90% intervals of the same cases, in % of the loss: share that holds over all cases and with one vote per family, mean",
-             "width, mean interval score (Winkler; smaller is better), mean CRPS; means over a family's tables, then over families.", "",
+             "90% intervals of the targets that both have, in % of the loss: share that holds over all cases and with one vote per",
+             "family, mean width, mean interval score (Winkler; smaller is better), mean CRPS; means over a family's tables, then",
+             f"over families. An end past {WIDEST} times the loss counts as that.", "",
              line(["mode", "ratio", "method", "held, all cases", "held, by family", "width", "interval score", "CRPS"]), line(["---"] * 8)]
     shared = paired(rows, "plain")
     figures = {c: by_family(shared, c, "mean").groupby(["method", "mode", "ratio"]).mean() for c in ("held", "width", "score", "crps")}
@@ -319,6 +331,9 @@ def main():
     heading = (f"{datetime.date.today():%-d %B %Y}, `just bench-skill`: {found.table.nunique()} tables of {found.family.nunique()} families, "
                f"{asked.draws} draws a plain interval.")
     text = page(rows, laws, heading)
+    if asked.out and asked.out.exists() and NOTES in asked.out.read_text():
+        # What was written by hand stays.
+        text += "\n" + NOTES + asked.out.read_text().split(NOTES, 1)[1]
     asked.out.write_text(text) if asked.out else print(text)
 
 
