@@ -6,6 +6,8 @@
 //! data and learns from the same backtests. What a law is a special case of speaks for it, and a path law drawn through few
 //! vertices is silent beside a law of size and data. How well this does is in `benches/forecast-skill.md`.
 
+use std::collections::BTreeSet;
+
 use forescale_core::observation::Observation;
 use forescale_core::outcome::{BacktestReport, Diagnosis, FORECAST_SCHEMA, Forecast, ForecastStatus, ForecastTarget};
 use forescale_core::quantity::LossUnit;

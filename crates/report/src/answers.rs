@@ -311,7 +311,7 @@ pub fn cost(range: &CostRange) -> String {
         let width = range.lower.is_some() || range.upper.is_some();
         let [interval, level] =
             if width { [interval, percent(range.level)] } else { [NONE.to_owned(), NONE.to_owned()] };
-        table.push([plain(&expected.hardware).to_string(), name.to_owned(), count(of(expected)), interval, level]);
+        table.push([plain(&expected.hardware), name.to_owned(), count(of(expected)), interval, level]);
     };
     row("device hours", |cost| cost.gpu_hours);
     row(&format!("price, {}", plain(&expected.currency)), |cost| cost.money);
