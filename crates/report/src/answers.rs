@@ -306,17 +306,22 @@ pub fn cost(range: &CostRange) -> String {
     let expected = &range.expected;
     let mut table = columns(&["on", "", "expected", "interval", "level"]);
     let mut row = |name: &str, of: fn(&Cost) -> f64| {
-        let end = |cost: &Option<Cost>| cost.as_ref().map_or_else(|| NONE.to_owned(), |cost| count(of(cost)));
+        let end = |cost: &Option<Cost>| cost.as_ref().map_or_else(|| NONE.to_owned(), |cost| amount(of(cost)));
         let interval = format!("{} to {}", end(&range.lower), end(&range.upper));
         let width = range.lower.is_some() || range.upper.is_some();
         let [interval, level] =
             if width { [interval, percent(range.level)] } else { [NONE.to_owned(), NONE.to_owned()] };
-        table.push([plain(&expected.hardware), name.to_owned(), count(of(expected)), interval, level]);
+        table.push([plain(&expected.hardware), name.to_owned(), amount(of(expected)), interval, level]);
     };
     row("device hours", |cost| cost.gpu_hours);
     row(&format!("price, {}", plain(&expected.currency)), |cost| cost.money);
     row("energy, kWh", |cost| cost.kwh);
     format!("cost of {} FLOPs\n{}{}", scientific(expected.flops), table.to_text(), assumptions(&expected.assumptions))
+}
+
+/// A sum or a time: four digits where it is small, as a count where it is not.
+fn amount(value: f64) -> String {
+    if value < 10.0 { number(value) } else { count(value) }
 }
 
 fn assumptions(notes: &[String]) -> String {
