@@ -124,20 +124,28 @@ fn alarms(seeds: u64, table: impl Fn(u64) -> Vec<Diagnosis>) -> std::collections
     counts
 }
 
+/// No code is a warning on more than one in twenty of 200 tables that are as the law says: nominal rates are below that,
+/// and 5% of 200 has a standard error of 1.5 points.
+#[track_caller]
+fn assert_quiet(name: &str, table: impl Fn(u64) -> Vec<Diagnosis>) {
+    let found = alarms(200, table);
+    assert!(found.values().all(|share| *share <= 0.05), "{name}: {found:?}");
+}
+
 #[test]
-#[ignore = "a simulation: cargo test -p forescale-fit --release false_alarms -- --ignored --nocapture"]
-fn false_alarms_of_each_warning() {
-    let grid = alarms(200, |seed| of_fit(&clean(seed), &FitOptions::default()));
-    println!("grid: {grid:?}");
-    let lines = alarms(200, |seed| of_fit(&ladder(13, 0.003, seed, with_floor), &only(LawName::POWER_LAW)));
-    println!("ladder 13: {lines:?}");
-    let few = alarms(200, |seed| of_fit(&ladder(8, 0.003, seed, with_floor), &only(LawName::POWER_LAW)));
-    println!("ladder 8: {few:?}");
+fn false_alarms_on_grids_and_ladders_are_rare() {
+    assert_quiet("grid", |seed| of_fit(&clean(seed), &FitOptions::default()));
+    for rungs in [13, 8] {
+        let table = |seed| of_fit(&ladder(rungs, 0.003, seed, with_floor), &only(LawName::POWER_LAW));
+        assert_quiet("ladder", table);
+    }
     let straight = |flops: f64| 3.5 * math::pow(flops / 1e18, -0.05);
-    let line = alarms(200, |seed| of_fit(&ladder(13, 0.003, seed, straight), &only(LawName::LOG_LOG)));
-    println!("line: {line:?}");
-    let near = alarms(200, |seed| of_forecast(&clean(seed), &FitOptions::default().laws, 3e22));
-    println!("forecast: {near:?}");
+    assert_quiet("line", |seed| of_fit(&ladder(13, 0.003, seed, straight), &only(LawName::LOG_LOG)));
+}
+
+#[test]
+fn false_alarms_of_forecasts_are_rare() {
+    assert_quiet("forecast", |seed| of_forecast(&clean(seed), &FitOptions::default().laws, 3e22));
 }
 
 #[test]
@@ -437,18 +445,18 @@ fn a_fit_short_of_its_optimum_is_said() {
     assert!(said(&fitted).contains(&"not_converged".to_owned()));
 }
 
+/// Share of 100 seeds in which a power law on so many rungs over their quarter decades has its form doubted.
+fn doubted(rungs: u32, noise: f64, loss: &dyn Fn(f64) -> f64) -> f64 {
+    let found = alarms(100, |seed| of_fit(&ladder(rungs, noise, seed, loss), &only(LawName::POWER_LAW)));
+    found.get("model_form").copied().unwrap_or(0.0)
+}
+
 #[test]
-#[ignore = "a simulation: cargo test -p forescale-fit --release power_of -- --ignored --nocapture"]
-fn power_of_the_model_form_doubt() {
+fn the_form_is_doubted_where_enough_rungs_see_a_break_or_a_second_power_law() {
+    // Of nine rungs, or of two power laws at 0.3% of noise on thirteen, the doubt sees next to nothing.
     let two = |flops: f64| 1.7 + 1.2 * math::pow(flops / 1e18, -0.3) + 0.8 * math::pow(flops / 1e18, -0.07);
-    for (rungs, noise) in [(9, 0.001), (13, 0.001), (21, 0.001), (13, 0.003), (21, 0.003)] {
-        let end = 0.25 * f64::from(rungs - 1);
-        let share = |name: &str, loss: &dyn Fn(f64) -> f64| {
-            let found = alarms(100, |seed| of_fit(&ladder(rungs, noise, seed, loss), &only(LawName::POWER_LAW)));
-            println!("{rungs} rungs, noise {noise}, {name}: {:?}", found.get("model_form"));
-        };
-        share("two power laws", &two);
-        share("0.15 to 0.08 a decade inside", &|flops| broken(flops, end - 1.0, [0.15, 0.08]));
-        share("0.3 to 0.08 in the middle", &|flops| broken(flops, 0.5 * end, [0.3, 0.08]));
-    }
+    let inside = |flops: f64| broken(flops, 2.0, [0.15, 0.08]);
+    let middle = |flops: f64| broken(flops, 1.5, [0.3, 0.08]);
+    let shares = [doubted(13, 0.001, &inside), doubted(13, 0.001, &middle), doubted(21, 0.001, &two)];
+    assert!(shares.iter().all(|share| *share >= 0.8), "{shares:?}");
 }
