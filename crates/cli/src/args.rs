@@ -1,13 +1,18 @@
 //! Arguments as typed.
 
-use std::num::{NonZeroU64, NonZeroUsize};
+mod flags;
+mod probe;
+
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use forescale_core::count::FlopsRule;
-use forescale_core::quantity::LossUnit;
-use forescale_core::reduction::Knob;
+
+pub(crate) use flags::{CapArgs, IntervalName, LawArgs, ObjectiveName, PriceArgs, StartsName, TableArgs};
+pub(crate) use probe::{
+    CollapseArgs, CoordArgs, ParametrizationName, ProbeArgs, ProbeCommand, ProbeTraining, RateArgs,
+};
 
 /// Predicts a large training run before anyone pays for it.
 #[derive(Debug, Parser)]
@@ -236,117 +241,6 @@ pub(crate) struct ExportArgs {
     pub(crate) logits: Option<NonZeroUsize>,
 }
 
-/// Conventions for reading a bare table; a sweep brings its own.
-#[derive(Clone, Debug, Default, Args)]
-pub(crate) struct TableArgs {
-    /// Column to fit [default: loss]
-    #[arg(long, value_name = "NAME", help_heading = "Tables")]
-    pub(crate) metric: Option<String>,
-    /// Other names for columns: params=n_nonemb,tokens=d
-    #[arg(long, value_name = "NAME=COLUMN,…", value_delimiter = ',', help_heading = "Tables")]
-    pub(crate) map: Vec<String>,
-    /// Keep only these rows: column (==|!=|<|<=|>|>=) literal, joined by `and`
-    #[arg(long = "where", value_name = "EXPR", help_heading = "Tables")]
-    pub(crate) filter: Option<String>,
-    /// Unit of the loss
-    #[arg(long, value_parser = parse_unit, value_name = "nats|bits|bpb", help_heading = "Tables")]
-    pub(crate) unit: Option<LossUnit>,
-    /// How C follows from N and D
-    #[arg(long, value_parser = parse_rule, value_name = "6nd|kaplan|exact|column", help_heading = "Tables")]
-    pub(crate) rule: Option<FlopsRule>,
-    /// Fit all groups as one
-    #[arg(long, help_heading = "Tables")]
-    pub(crate) pool: bool,
-    /// Fold runs that differ in this alone into the vertex of a parabola through them, never the lowest run
-    #[arg(long, value_parser = parse_knob, value_name = "lr|batch,…", value_delimiter = ',')]
-    pub(crate) best_of: Vec<Knob>,
-}
-
-/// What is minimised.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ObjectiveName {
-    /// Huber on log residuals, summed
-    Huber,
-    /// Least squares on log residuals
-    Lsq,
-    /// Least squares on the loss itself
-    LsqLoss,
-    /// Least absolute deviations of log residuals
-    Lad,
-    /// Huber, with predictions above the observation costing ten times more
-    Asymmetric,
-}
-
-/// Where the solver starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum StartsName {
-    /// A grid of exponents, all else solved for
-    Projected,
-    /// The 4500 points of Hoffmann et al., each polished
-    Classic,
-}
-
-/// How an interval comes from a fit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum IntervalName {
-    /// The rise of the objective as a value is held in place
-    Profile,
-    /// Refits to runs drawn with replacement
-    Pairs,
-    /// Refits to clusters drawn with replacement
-    Cluster,
-    /// Refits to the law's own losses with noise drawn anew
-    Parametric,
-}
-
-#[derive(Clone, Debug, Args)]
-pub(crate) struct LawArgs {
-    /// Laws to fit, such as power_law, chinchilla, coupled, m4, gadre, bnsl; the sweep's own, or power_law, chinchilla and
-    /// coupled, when absent. `fit` takes multi_power as well, alone and for a table of loss curves
-    #[arg(long = "law", value_name = "LAW,…", value_delimiter = ',')]
-    pub(crate) laws: Vec<String>,
-    /// What is minimised
-    #[arg(long, value_enum, default_value = "huber")]
-    pub(crate) objective: ObjectiveName,
-    /// Where Huber turns from square to straight, in log loss
-    #[arg(long, default_value_t = 1e-3, value_name = "X", allow_negative_numbers = true)]
-    pub(crate) delta: f64,
-    /// Level of intervals [default: the sweep's own, or 0.9]
-    #[arg(long)]
-    pub(crate) level: Option<f64>,
-    /// Where the solver starts
-    #[arg(long, value_enum, default_value = "projected")]
-    pub(crate) starts: StartsName,
-    /// How intervals are found
-    #[arg(long, value_enum, default_value = "profile")]
-    pub(crate) interval: IntervalName,
-    /// Refits of a bootstrap
-    #[arg(long, default_value_t = 1000)]
-    pub(crate) draws: u32,
-    /// Seed of what is drawn: the refits of a bootstrap, the outcomes that a design simulates
-    #[arg(long, default_value_t = 0)]
-    pub(crate) seed: u64,
-    /// Loss an untrained model starts from, in the unit of the losses [default: the sweep's unigram entropy]
-    #[arg(long, value_name = "LOSS")]
-    pub(crate) start_level: Option<f64>,
-}
-
-impl Default for LawArgs {
-    fn default() -> Self {
-        Self {
-            laws: Vec::new(),
-            objective: ObjectiveName::Huber,
-            delta: 1e-3,
-            level: None,
-            starts: StartsName::Projected,
-            interval: IntervalName::Profile,
-            draws: 1000,
-            seed: 0,
-            start_level: None,
-        }
-    }
-}
-
 /// What `--law multi_power` takes besides a table.
 #[derive(Debug, Args)]
 pub(crate) struct CurveArgs {
@@ -383,43 +277,6 @@ pub(crate) struct FitArgs {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-/// What the best size and data must keep to.
-#[derive(Debug, Default, Args)]
-pub(crate) struct CapArgs {
-    /// Most training tokens there are
-    #[arg(long, value_name = "D", allow_negative_numbers = true, help_heading = "Optimum under a cap")]
-    pub(crate) max_tokens: Option<f64>,
-    /// Largest size allowed
-    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Optimum under a cap")]
-    pub(crate) max_params: Option<f64>,
-    /// The size, where it is given: its data follows
-    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Optimum under a cap")]
-    pub(crate) params: Option<f64>,
-    /// Tokens served a month, paid for beside training
-    #[arg(long, value_name = "TOKENS", allow_negative_numbers = true, help_heading = "Optimum under a cap")]
-    pub(crate) serve: Option<f64>,
-    /// Months of serving
-    #[arg(
-        long,
-        default_value_t = 12.0,
-        requires = "serve",
-        allow_negative_numbers = true,
-        help_heading = "Optimum under a cap"
-    )]
-    pub(crate) months: f64,
-}
-
-/// What compute is priced on.
-#[derive(Debug, Default, Args)]
-pub(crate) struct PriceArgs {
-    /// What the compute costs on this row of the hardware table
-    #[arg(id = "hardware", long = "hardware", value_name = "NAME")]
-    pub(crate) name: Option<String>,
-    /// The hardware table [default: hardware.toml of the sweep, else the one built in]
-    #[arg(id = "hardware_file", long = "hardware-file", value_name = "FILE", requires = "hardware")]
-    pub(crate) file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -569,108 +426,6 @@ pub(crate) struct ReportArgs {
     pub(crate) format: ReportFormat,
 }
 
-/// How rates and scales move with width and depth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ParametrizationName {
-    /// Maximal update parametrisation, with CompleteP for depth
-    Mup,
-    /// The same rate for every matrix at every size
-    Standard,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum ProbeCommand {
-    /// Do activations keep their scale as width and depth grow
-    Coord(CoordArgs),
-    /// Does the best rate stay the same from width to width, and how does it fall with data
-    Lr(RateArgs),
-    /// Do the loss curves of all rungs fall together
-    Collapse(CollapseArgs),
-}
-
-/// What every probe may be asked for.
-#[derive(Debug, Args)]
-pub(crate) struct ProbeArgs {
-    /// Sweep folder
-    pub(crate) sweep: PathBuf,
-    /// Probe another parametrisation than the spec's
-    #[arg(long, value_enum)]
-    pub(crate) parametrization: Option<ParametrizationName>,
-    /// Folder for the page and the JSON document [default: out/probe of the sweep]
-    #[arg(long, value_name = "DIR")]
-    pub(crate) out: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// How runs of a probe are trained.
-#[derive(Debug, Args)]
-pub(crate) struct ProbeTraining {
-    /// auto, cpu or cuda:0
-    #[arg(long, default_value = "auto")]
-    pub(crate) device: String,
-    /// Runs at once; chosen from the cores when absent
-    #[arg(long)]
-    pub(crate) jobs: Option<NonZeroUsize>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct CoordArgs {
-    #[command(flatten)]
-    pub(crate) probe: ProbeArgs,
-    /// Widths, four or more [default: from the ladder's smallest, doubling, over the ladder]
-    #[arg(long, value_name = "WIDTH,…", value_delimiter = ',')]
-    pub(crate) widths: Vec<u32>,
-    /// Depths as well, three or more, at the smallest of the widths
-    #[arg(long, value_name = "LAYERS,…", value_delimiter = ',')]
-    pub(crate) depths: Vec<u32>,
-    /// Steps to train
-    #[arg(long, default_value_t = 5)]
-    pub(crate) steps: u64,
-    /// Rate over the recipe's: large, so that a drift shows in a few steps; at 4 and above the noise of single seeds does
-    /// as well
-    #[arg(long, default_value_t = 2.0, value_name = "X", allow_negative_numbers = true)]
-    pub(crate) rate_factor: f64,
-    /// Seeds to average over
-    #[arg(long, default_value = "4", value_name = "N")]
-    pub(crate) seeds: NonZeroU64,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct RateArgs {
-    #[command(flatten)]
-    pub(crate) probe: ProbeArgs,
-    #[command(flatten)]
-    pub(crate) training: ProbeTraining,
-    /// Widths, three or more [default: the ladder's smallest, and twice and four times it]
-    #[arg(long, value_name = "WIDTH,…", value_delimiter = ',')]
-    pub(crate) widths: Vec<u32>,
-    /// Horizons, tokens per parameter; with fewer than two the answer stays open
-    #[arg(long, value_name = "RATIO,…", value_delimiter = ',', default_value = "10,40", allow_negative_numbers = true)]
-    pub(crate) horizons: Vec<f64>,
-    /// Rates over the recipe's
-    #[arg(
-        long,
-        value_name = "X,…",
-        value_delimiter = ',',
-        default_value = "0.25,0.5,1,2,4",
-        allow_negative_numbers = true
-    )]
-    pub(crate) factors: Vec<f64>,
-    /// Seeds of each: with one, noise alone moves a best rate by a step
-    #[arg(long, default_value = "2", value_name = "N")]
-    pub(crate) seeds: NonZeroU64,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct CollapseArgs {
-    #[command(flatten)]
-    pub(crate) probe: ProbeArgs,
-    #[command(flatten)]
-    pub(crate) training: ProbeTraining,
-}
-
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     /// Baseline folder: reports/NAME/baseline
@@ -720,30 +475,6 @@ pub(crate) struct SchemaArgs {
     /// Write every schema into this folder
     #[arg(long, value_name = "DIR")]
     pub(crate) all: Option<PathBuf>,
-}
-
-fn parse_unit(text: &str) -> Result<LossUnit, String> {
-    match text {
-        "nats" => Ok(LossUnit::NatsPerToken),
-        "bits" => Ok(LossUnit::BitsPerToken),
-        "bpb" => Ok(LossUnit::BitsPerByte),
-        other => Err(format!("`{other}` is not a unit; nats, bits and bpb are")),
-    }
-}
-
-fn parse_knob(text: &str) -> Result<Knob, String> {
-    match text {
-        "lr" => Ok(Knob::LearningRate),
-        "batch" => Ok(Knob::BatchTokens),
-        other => Err(format!("`{other}` is not a knob; lr and batch are")),
-    }
-}
-
-fn parse_rule(text: &str) -> Result<FlopsRule, String> {
-    [FlopsRule::SixNd, FlopsRule::Kaplan, FlopsRule::Exact, FlopsRule::Column]
-        .into_iter()
-        .find(|rule| rule.name() == text)
-        .ok_or_else(|| format!("`{text}` is not a rule; 6nd, kaplan, exact and column are"))
 }
 
 #[cfg(test)]
