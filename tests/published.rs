@@ -89,3 +89,58 @@ fn a_power_law_with_a_floor_is_recovered() {
         close(parameter(&fit, name), expected, 1e-5);
     }
 }
+
+/// The repeated-data runs of Muennighoff et al. (arXiv:2305.16264). The table's `unique_tokens` is a constant that its own
+/// `epochs` contradict, so that these are mapped. The best of SciPy's Nelder-Mead from two starts is .01923514610.
+#[test]
+fn a_table_that_repeats_data_is_fitted_and_forecast_by_the_law_that_models_it() {
+    let Some(table) = published("datablations_contours.csv") else { return };
+    let of = |command: &str, arguments: &[&str]| {
+        let table = table.to_str().expect("text");
+        let first = [command, table, "--map", "epochs=epochs,run_id=run", "--unit", "nats", "--json"];
+        forescale(&repository(), &[&first, arguments].concat())
+    };
+    let fit = of("fit", &["--law", "data_constrained"]).expect_code(0).json();
+    assert_eq!((&fit["fits"][0]["n"], fit["fits"][0]["excluded"].as_array().map(Vec::len)), (&229.into(), Some(0)));
+    let objective = fit["fits"][0]["objective"]["value"].as_f64().expect("a value");
+    assert!(objective <= 0.019_235_146_105 * (1.0 + 1e-6), "{objective}");
+    let both = of("fit", &["--law", "chinchilla,data_constrained"]).expect_code(0).json();
+    let reasons = both["fits"][0]["excluded"].as_array().expect("a list");
+    assert!(reasons.iter().all(|one| one["reason"] == "repeated_tokens") && !reasons.is_empty(), "{reasons:?}");
+    assert_eq!((&both["fits"][1]["n"], &both["fits"][1]["parameters"]), (&229.into(), &fit["fits"][0]["parameters"]));
+    let asked = ["--law", "data_constrained", "--at", "flops=4.2e21,tokens=8.4e10", "--unique-tokens", "1.2e10"];
+    let forecast = of("forecast", &asked).expect_code(0).json();
+    let target = &forecast["targets"][0];
+    assert_eq!((&target["status"], &target["unique_tokens"]), (&"forecast".into(), &1.2e10.into()));
+}
+
+/// Without the law that models them, repeated rows stay out, and what needs that law says so.
+#[test]
+fn distinct_tokens_are_only_asked_of_a_law_that_models_them() {
+    let mut table = String::from("params,tokens,loss,unique_tokens\n");
+    for budget in [1e18, 1e19, 1e20, 1e21_f64] {
+        for size in [0.5, 1.0, 2.0] {
+            let n = size * (budget / 120.0).sqrt();
+            let d = budget / (6.0 * n);
+            for epochs in [1.0, 8.0] {
+                let loss = 1.69 + 406.4 * n.powf(-0.34) + 410.7 * d.powf(-0.28) + 0.01 * epochs;
+                table += &format!("{n:e},{d:e},{loss},{:e}\n", d / epochs);
+            }
+        }
+    }
+    let folder = TempDir::new().expect("a folder");
+    fs::write(folder.path().join("runs.csv"), table).expect("written");
+    let said = forescale(folder.path(), &["fit", "runs.csv", "--law", "chinchilla"]).expect_code(0);
+    assert!(said.stdout.contains("12 runs, 12 left out (repeated tokens: 12)"), "{}", said.whole());
+    let at = ["forecast", "runs.csv", "--at", "flops=1e21,tokens=1e11", "--unique-tokens", "1e10"];
+    let refused = forescale(folder.path(), &at).expect_code(2);
+    assert!(refused.stderr.contains("hint: --law data_constrained"), "{}", refused.whole());
+    for bad in ["0", "-1", "nan"] {
+        let at = ["forecast", "runs.csv", "--law", "data_constrained", "--at", "flops=1e21", "--unique-tokens", bad];
+        let refused = forescale(folder.path(), &at).expect_code(2);
+        assert!(refused.stderr.contains("is not a positive number"), "{}", refused.whole());
+    }
+    let at = ["forecast", "runs.csv", "--law", "data_constrained", "--at", "flops=1e21", "--unique-tokens", "1e10"];
+    let refused = forescale(folder.path(), &at).expect_code(2);
+    assert!(refused.stderr.contains("needs to know how many tokens the target sees"), "{}", refused.whole());
+}

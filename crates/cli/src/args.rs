@@ -286,6 +286,9 @@ pub(crate) struct ForecastArgs {
     /// What to forecast: flops=1e21[,params=…,tokens=…]; the sweep's own target when absent
     #[arg(long, value_name = "flops=…", conflicts_with = "reach")]
     pub(crate) at: Vec<String>,
+    /// Distinct tokens that each target has, where it sees them more than once: for laws that model that (data_constrained)
+    #[arg(long, value_name = "U", allow_negative_numbers = true, conflicts_with = "reach")]
+    pub(crate) unique_tokens: Option<f64>,
     /// Which budget reaches a loss: loss=1.9
     #[arg(long, value_name = "loss=…")]
     pub(crate) reach: Option<String>,

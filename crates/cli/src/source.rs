@@ -36,6 +36,14 @@ impl IntervalName {
     }
 }
 
+impl LawArgs {
+    /// Whether a law was typed that models repeated data. A name that is none is refused where laws are read.
+    pub(crate) fn model_repetition(&self) -> bool {
+        let mut typed = self.laws.iter().filter_map(|name| name.parse::<LawName>().ok());
+        typed.any(|law| law.form().models_repetition())
+    }
+}
+
 /// What an answer is made from.
 pub(crate) struct Material {
     pub(crate) observations: Vec<Observation>,
@@ -63,14 +71,19 @@ pub(crate) struct SweepMaterial {
 impl Material {
     /// Opens a source of any kind.
     pub(crate) fn open(source: &Path, table: &TableArgs) -> anyhow::Result<Self> {
-        let mut material = Self::read(source, table)?;
+        Self::open_for(source, table, &LawArgs::default())
+    }
+
+    /// Opens a source for some laws: rows of a table that repeat data stay where one of them models that.
+    pub(crate) fn open_for(source: &Path, table: &TableArgs, laws: &LawArgs) -> anyhow::Result<Self> {
+        let mut material = Self::read(source, table, laws.model_repetition())?;
         if !table.best_of.is_empty() {
             material.reduce(&table.best_of)?;
         }
         Ok(material)
     }
 
-    fn read(source: &Path, table: &TableArgs) -> anyhow::Result<Self> {
+    fn read(source: &Path, table: &TableArgs, keep_repeats: bool) -> anyhow::Result<Self> {
         if source.is_dir() {
             refuse_table_flags(source, table)?;
             return Self::from_folder(source);
@@ -78,7 +91,7 @@ impl Material {
         if source.file_name().is_some_and(|name| name == "sweep.toml") {
             return Self::from_folder(source.parent().unwrap_or(Path::new(".")));
         }
-        Self::from_table(source, table)
+        Self::from_table(source, &TableOptions { keep_repeats, ..table_options(table) })
     }
 
     /// Folds runs that differ in these knobs alone.
@@ -150,8 +163,8 @@ impl Material {
         })
     }
 
-    fn from_table(path: &Path, args: &TableArgs) -> anyhow::Result<Self> {
-        let table = forescale_sweep::read_table(path, &table_options(args))?;
+    fn from_table(path: &Path, options: &TableOptions) -> anyhow::Result<Self> {
+        let table = forescale_sweep::read_table(path, options)?;
         Ok(Self {
             observations: table.observations,
             exclusions: table.exclusions,
@@ -267,9 +280,9 @@ impl Material {
     pub(crate) fn target_of(&self, run: &PlannedRun) -> Target {
         let flops = run.config.flops();
         Target {
-            flops: flops.under(self.selection.flops_rule).unwrap_or(flops.exact),
             params: Some(run.config.parameters().under(self.selection.params_rule) as f64),
             tokens: Some(run.config.tokens() as f64),
+            ..Target::of_budget(flops.under(self.selection.flops_rule).unwrap_or(flops.exact))
         }
     }
 
@@ -346,6 +359,7 @@ pub(crate) fn table_options(args: &TableArgs) -> TableOptions {
         unit: args.unit,
         rule: args.rule,
         pool: args.pool,
+        keep_repeats: false,
     }
 }
 

@@ -92,6 +92,14 @@ pub struct Observation {
     pub training: Training,
 }
 
+impl Observation {
+    /// Whether the run saw some of its data more than once.
+    #[must_use]
+    pub fn repeats_data(&self) -> bool {
+        self.unique_tokens.is_some_and(|unique| unique < self.tokens)
+    }
+}
+
 /// Which runs become observations, and under which conventions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

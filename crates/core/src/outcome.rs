@@ -247,6 +247,9 @@ pub struct ForecastTarget {
     pub params: Option<f64>,
     /// Data, where it is given.
     pub tokens: Option<f64>,
+    /// Distinct tokens, where they are given: fewer than `tokens` where the run repeats its data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unique_tokens: Option<f64>,
     /// Metric.
     pub metric: String,
     /// Its unit.

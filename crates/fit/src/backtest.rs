@@ -154,6 +154,13 @@ struct Question<'a> {
     depth: Depth,
 }
 
+impl Question<'_> {
+    /// Whether a run may be a target: on the frontier no data are repeated, once a law knows what that is.
+    fn may_ask(&self, run: &Observation) -> bool {
+        self.mode == BacktestMode::Run || !(self.fit.model_repetition() && run.repeats_data())
+    }
+}
+
 /// How much of an answer is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Depth {
@@ -237,7 +244,8 @@ fn ask(runs: &[&Observation], question: &Question) -> Vec<Answer> {
     let max = runs.iter().map(|o| o.flops).fold(0.0, f64::max) * question.top_share * (1.0 + 1e-9);
     let known: Vec<&Observation> = runs.iter().copied().filter(|o| o.flops <= max).collect();
     let top = known.iter().map(|o| o.flops).fold(0.0, f64::max);
-    let band: Vec<&Observation> = known.iter().copied().filter(|o| o.flops * BAND >= top).collect();
+    let band: Vec<&Observation> =
+        known.iter().copied().filter(|o| o.flops * BAND >= top && question.may_ask(o)).collect();
     let targets = targets(&band, question.mode);
     let lowest = targets.runs.iter().map(|o| o.flops).fold(f64::INFINITY, f64::min);
     let cut = lowest / question.ratio;
@@ -250,7 +258,9 @@ fn ask(runs: &[&Observation], question: &Question) -> Vec<Answer> {
             predictors.push(Predictor::new(held_out, &small, question));
             predictors.len() - 1
         });
-        if let Some((forecaster, n)) = &mut predictors[at].ready {
+        if let Some((forecaster, n)) = &mut predictors[at].ready
+            && forecaster.can_speak_of(&asked_of(target, question))
+        {
             // Runs of one table without digests are as of one set.
             let digest = target.eval_set_digest.as_deref();
             forecaster.evaluation_sigma = digest.map_or(0.0, |digest| target_sigma(&small, Some(digest)));
@@ -319,11 +329,22 @@ fn targets(band: &[&Observation], mode: BacktestMode) -> Targets {
     }
 }
 
+/// A known run as a target: its budget alone, or at its own N and D, and U where a law models repeated data.
+fn asked_of(target: &Observation, question: &Question) -> Target {
+    let budget = Target::of_budget(target.flops);
+    if question.mode == BacktestMode::Frontier {
+        return budget;
+    }
+    let unique_tokens = target.unique_tokens.filter(|_| question.fit.model_repetition());
+    Target { params: Some(target.params), tokens: Some(target.tokens), unique_tokens, ..budget }
+}
+
 fn answer(forecaster: &Forecaster, target: &Observation, question: &Question, n_fit: usize) -> Answer {
-    let own = question.mode == BacktestMode::Run;
-    let shape = |value: f64| own.then_some(value);
-    let asked = Target { flops: target.flops, params: shape(target.params), tokens: shape(target.tokens) };
-    let (points, predicted) = forecaster.points(&asked);
+    let asked = asked_of(target, question);
+    let (mut points, predicted) = forecaster.points(&asked);
+    if asked.unique_tokens.is_some() && target.repeats_data() {
+        points.retain(|(law, _)| law.form().models_repetition());
+    }
     let full = |_| case(&forecaster.outlook(&asked).predictive, target, question, (forecaster.max_flops, n_fit));
     let case = Some(()).filter(|()| question.depth != Depth::Points).map(full);
     Answer { points, predicted, actual: math::ln(target.loss), case }

@@ -140,7 +140,7 @@ mod tests {
 
     fn evidence(runs: &[Observation]) -> Evidence {
         let options = ForecastOptions { backtest: false, ..ForecastOptions::default() };
-        let target = Target { flops: 1e23, params: None, tokens: None };
+        let target = Target::of_budget(1e23);
         let forecast = forecast(runs, &[target], &options).expect("fits");
         Evidence { fits: fit(runs, &[], &options.fit).expect("fits"), forecast }
     }

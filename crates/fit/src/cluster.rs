@@ -323,7 +323,7 @@ mod tests {
             let up = math::pow(30.0, 0.5);
             let (params, tokens, flops) = (up * largest.params, up * largest.tokens, 30.0 * largest.flops);
             let actual = truth(&Observation { params, tokens, flops, ..largest.clone() });
-            let target = Target { flops, params: Some(params), tokens: Some(tokens) };
+            let target = Target { params: Some(params), tokens: Some(tokens), ..Target::of_budget(flops) };
             for (count, runs) in inside.iter_mut().zip([runs.clone(), apart(&runs)]) {
                 let answer = forecast(&runs, &[target], &options).expect("fits");
                 *count += u32::from(answer.targets[0].mean_intervals[0].contains(actual));
@@ -368,7 +368,7 @@ mod tests {
         let copy = |o: &Observation, i: usize| Observation { run_id: format!("{}-{i}", o.run_id), ..o.clone() };
         let thrice: Vec<Observation> = once.iter().flat_map(|o| (0..3).map(|i| copy(o, i))).collect();
         let options = options(LawName::POWER_LAW, Objective::LeastSquares);
-        let target = Target { flops: 1e22, params: None, tokens: None };
+        let target = Target::of_budget(1e22);
         let interval =
             |runs: &[Observation]| forecast(runs, &[target], &options).expect("fits").targets[0].mean_intervals[0];
         let [one, three, loose] = [&once, &thrice, &apart(&thrice)].map(|runs| interval(runs));

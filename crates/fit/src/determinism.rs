@@ -54,7 +54,7 @@ fn a_bootstrap_is_the_same_to_the_bit_on_one_two_and_seven_threads() {
 
 #[test]
 fn a_forecast_is_the_same_to_the_bit_on_one_two_and_seven_threads() {
-    let target = || Target { flops: 1e23, params: None, tokens: None };
+    let target = || Target::of_budget(1e23);
     let report = || forecast(&runs(), &[target()], &ForecastOptions::default()).expect("a forecast");
     assert_same_on_any_pool(|| serde_json::to_string(&report()).expect("writes"));
 }

@@ -221,7 +221,7 @@ pub enum FitError {
     },
     /// No run saw data more than once.
     #[error(
-        "`{law}` was given 0 runs that repeat data; it needs at least 1\n\nhint: name the distinct tokens of each run in a `unique_tokens` column, or ask for `--law chinchilla`"
+        "`{law}` was given 0 runs that repeat data; it needs at least 1\n\nhint: name the distinct tokens of each run in a `unique_tokens` or `epochs` column, or ask for `--law chinchilla`"
     )]
     NoRepeats {
         /// The law.

@@ -142,7 +142,7 @@ mod tests {
             FitOptions { laws: vec![LawName::POWER_LAW], objective: Objective::LeastSquares, ..FitOptions::default() };
         let eval_set_digest = eval_set.map(str::to_owned);
         let options = ForecastOptions { fit, backtest: false, eval_set_digest, ..ForecastOptions::default() };
-        let target = Target { flops: 3e22, params: None, tokens: None };
+        let target = Target::of_budget(3e22);
         forecast(runs, &[target], &options).expect("fits").targets.remove(0)
     }
 

@@ -227,7 +227,7 @@ mod tests {
         let mut generator = ChaCha8Rng::seed_from_u64(22);
         let fit = FitOptions { laws: vec![LawName::POWER_LAW], ..FitOptions::default() };
         let options = ForecastOptions { fit, backtest: false, ..ForecastOptions::default() };
-        let target = Target { flops: 3e22, params: None, tokens: None };
+        let target = Target::of_budget(3e22);
         let (mut squares, mut inside) = ([0.0, 0.0], 0);
         for _ in 0..100 {
             for (square, runs) in squares.iter_mut().zip(noisy(&mut generator)) {

@@ -100,6 +100,13 @@ fn validate_options(options: &FitOptions) -> Result<(), FitError> {
     }
 }
 
+/// The runs that a law may see. Where a law was asked for that models repeated data, the others are fitted to the runs that
+/// saw no token twice; where none was, all runs are as they were handed in.
+pub(crate) fn seen_by<'a>(law: LawName, runs: &[&'a Observation], options: &FitOptions) -> Vec<&'a Observation> {
+    let sees_all = law.form().models_repetition() || !options.model_repetition();
+    runs.iter().copied().filter(|run| sees_all || !run.repeats_data()).collect()
+}
+
 /// The observations a law is fitted to, or why it cannot be.
 fn points_for(law: LawName, observations: &[&Observation]) -> Result<(Vec<Observation>, bool), FitError> {
     let form = law.form();
@@ -128,7 +135,7 @@ fn points_for(law: LawName, observations: &[&Observation]) -> Result<(Vec<Observ
     if widest < needs.ratio_spread {
         return Err(FitError::OneRatio { law, needed: needs.ratio_spread, widest });
     }
-    if needs.repeats && !points.iter().any(|o| o.unique_tokens.is_some_and(|unique| unique < o.tokens)) {
+    if needs.repeats && !points.iter().any(Observation::repeats_data) {
         return Err(FitError::NoRepeats { law });
     }
     let decades = path::decades(&points);
@@ -180,9 +187,10 @@ pub(crate) struct Ready {
 
 impl Ready {
     pub(crate) fn of(law: LawName, observations: &[&Observation], options: &FitOptions) -> Result<Self, FitError> {
-        let (mut points, vertices) = points_for(law, observations)?;
+        let seen = seen_by(law, observations, options);
+        let (mut points, vertices) = points_for(law, &seen)?;
         check_start(law, &points, options.start_level)?;
-        let falloff = Falloff::of(observations);
+        let falloff = Falloff::of(&seen);
         if let Some(falloff) = &falloff {
             points.iter_mut().for_each(|point| point.weight *= falloff.weight(point.flops));
         }

@@ -9,7 +9,9 @@
 use std::collections::BTreeSet;
 
 use forescale_core::observation::Observation;
-use forescale_core::outcome::{BacktestReport, Diagnosis, FORECAST_SCHEMA, Forecast, ForecastStatus, ForecastTarget};
+use forescale_core::outcome::{
+    BacktestReport, Diagnosis, FORECAST_SCHEMA, Forecast, ForecastStatus, ForecastTarget, Optimum,
+};
 use forescale_core::quantity::LossUnit;
 
 use crate::backtest::{self, report};
@@ -17,7 +19,7 @@ use crate::diagnose::{Doubt, FormDoubt, does_not_fall, doubts_of_runs, evidence,
 use crate::ensemble::mean_interval;
 use crate::error::{LARGEST, SMALLEST};
 use crate::evaluation::target_sigma;
-use crate::fitted::{Fitted, validate};
+use crate::fitted::{Fitted, seen_by, validate};
 use crate::forecaster::{Forecaster, forecaster};
 use crate::session::{groups, inputs};
 use crate::{FitError, FitOptions};
@@ -31,6 +33,16 @@ pub struct Target {
     pub params: Option<f64>,
     /// Data D, tokens.
     pub tokens: Option<f64>,
+    /// Distinct tokens U, where they are told: the run repeats its data where they are fewer than D.
+    pub unique_tokens: Option<f64>,
+}
+
+impl Target {
+    /// A compute-optimal run of fresh data at a budget.
+    #[must_use]
+    pub const fn of_budget(flops: f64) -> Self {
+        Self { flops, params: None, tokens: None, unique_tokens: None }
+    }
 }
 
 /// How to forecast.
@@ -103,7 +115,12 @@ pub(crate) fn assemble(
 }
 
 fn validate_target(target: &Target) -> Result<(), FitError> {
-    let given = [("flops", Some(target.flops)), ("params", target.params), ("tokens", target.tokens)];
+    let given = [
+        ("flops", Some(target.flops)),
+        ("params", target.params),
+        ("tokens", target.tokens),
+        ("unique_tokens", target.unique_tokens),
+    ];
     let bad = given
         .into_iter()
         .find_map(|(option, value)| value.filter(|v| !(SMALLEST..=LARGEST).contains(v)).map(|value| (option, value)));
@@ -135,11 +152,12 @@ pub(crate) fn prepare(observations: &[Observation], options: &ForecastOptions) -
         Ok(prepared) => prepared,
         Err(error) => return (Err(Refusal { reason: error.fault(), hint: error.hint() }), None),
     };
-    refusals.extend(doubts_of_runs(runs).iter().map(Doubt::diagnosis));
+    refusals.extend(doubts_of_runs(runs, &options.fit).iter().map(Doubt::diagnosis));
     forecaster.fit_bare(runs, &options.fit);
     forecaster.evaluation_sigma = target_sigma(runs, options.eval_set_digest.as_deref());
     refusals.extend(forecaster.laws().filter_map(does_not_fall).map(|doubt| doubt.diagnosis()));
-    refusals.extend(forecaster.laws().filter_map(|law| not_asymptotic(law, runs)).map(|doubt| doubt.diagnosis()));
+    let bends = |law: &Fitted| not_asymptotic(law, &seen_by(law.law, runs, &options.fit));
+    refusals.extend(forecaster.laws().filter_map(bends).map(|doubt| doubt.diagnosis()));
     if !options.backtest {
         return (Ok((forecaster, refusals)), None);
     }
@@ -150,12 +168,17 @@ pub(crate) fn prepare(observations: &[Observation], options: &ForecastOptions) -
 }
 
 fn forecast_one(forecaster: &Forecaster, target: &Target, options: &ForecastOptions) -> (ForecastTarget, Vec<Doubt>) {
+    let refuse = |reason: &str, hint: &str| {
+        (refused(target, reason, options), vec![Doubt::NoForecast { hint: hint.to_owned() }])
+    };
+    if let Some((reason, hint)) = beyond_the_laws(forecaster, target) {
+        return refuse(reason, hint);
+    }
     let outlook = forecaster.outlook(target);
     if outlook.means.is_empty() {
         let reason = "no law gives a number for this target: its loss there is beyond 1e260, or below 1e-260";
-        let hint =
-            "ask for a target nearer to the runs, and look for a loss that is off by orders of magnitude".to_owned();
-        return (refused(target, reason, options), vec![Doubt::NoForecast { hint }]);
+        let hint = "ask for a target nearer to the runs, and look for a loss that is off by orders of magnitude";
+        return refuse(reason, hint);
     }
     let levels = interval_levels(options.fit.level);
     let entry = ForecastTarget {
@@ -167,7 +190,7 @@ fn forecast_one(forecaster: &Forecaster, target: &Target, options: &ForecastOpti
         predictive: Some(outlook.predictive),
         decades_beyond_data: outlook.decades_beyond,
         laws: outlook.laws,
-        optimum: forecaster.optimum(target.flops),
+        optimum: optimum(forecaster, target),
         ..blank(target, options)
     };
     let mut doubts = outlook.doubts;
@@ -175,6 +198,24 @@ fn forecast_one(forecaster: &Forecaster, target: &Target, options: &ForecastOpti
     let decades = outlook.decades_beyond;
     doubts.extend((decades > 0.0).then(|| FormDoubt::BreakBeyond { decades }.into()));
     (entry, doubts)
+}
+
+/// What these laws cannot be asked, with what to do.
+fn beyond_the_laws(forecaster: &Forecaster, target: &Target) -> Option<(&'static str, &'static str)> {
+    let is_shaped = target.params.is_some() || target.tokens.is_some();
+    if target.unique_tokens.is_some() && !is_shaped {
+        let reason = "the target tells its distinct tokens and neither its size nor its data, so that nothing says how often it sees them";
+        return Some((reason, "give the target's params or tokens beside its flops"));
+    }
+    let reason = "the target repeats its data, and no law fitted to these runs models that";
+    (!forecaster.can_speak_of(target))
+        .then_some((reason, "ask for `--law data_constrained`, with runs that repeat data"))
+}
+
+/// The best split of the budget, for which data are taken as fresh: none where it needs more of them than there are.
+fn optimum(forecaster: &Forecaster, target: &Target) -> Option<Optimum> {
+    let enough = |best: &Optimum| target.unique_tokens.is_none_or(|unique| best.tokens.estimate <= unique);
+    forecaster.optimum(target.flops).filter(enough)
 }
 
 /// The laws that have a say in a forecast.
@@ -209,6 +250,7 @@ fn blank(target: &Target, options: &ForecastOptions) -> ForecastTarget {
         flops: target.flops,
         params: target.params,
         tokens: target.tokens,
+        unique_tokens: target.unique_tokens,
         metric: options.metric.clone(),
         unit: options.unit,
         median: None,
@@ -256,7 +298,7 @@ mod tests {
     }
 
     fn at(flops: f64) -> Target {
-        Target { flops, params: None, tokens: None }
+        Target::of_budget(flops)
     }
 
     /// Eight rungs over three decades from L = a (C/1e18)^-0.15 + 1.7, all on the path, with log-normal noise.
@@ -395,7 +437,7 @@ mod tests {
     fn compute_that_contradicts_size_and_data_is_doubted() {
         let runs = published::grid([482.01, 2085.43, 1.8172, 0.3478, 0.3658]);
         let doubted = |tokens: f64| {
-            let target = Target { flops: 1.2e23, params: Some(1e10), tokens: Some(tokens) };
+            let target = Target { params: Some(1e10), tokens: Some(tokens), ..at(1.2e23) };
             let options = quick(LawName::CHINCHILLA, Objective::default());
             let answer = forecast(&runs, &[target], &options).expect("fits");
             answer.diagnoses.iter().any(|d| d.code == "target_contradicts_itself")
@@ -479,7 +521,7 @@ mod tests {
         }
         let runs = published::with_noise(&runs, 0.001, 2);
         let (params, tokens) = (8e10, 2e11);
-        let target = Target { flops: 6.0 * params * tokens, params: Some(params), tokens: Some(tokens) };
+        let target = Target { params: Some(params), tokens: Some(tokens), ..at(6.0 * params * tokens) };
         let fit = FitOptions { laws: vec![LawName::POWER_LAW, LawName::CHINCHILLA], ..FitOptions::default() };
         let options = ForecastOptions { fit, backtest: false, ..ForecastOptions::default() };
         let answer = forecast(&runs, &[target], &options).expect("fits");

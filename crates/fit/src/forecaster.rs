@@ -118,7 +118,8 @@ impl FittedMember {
             (Domain::SizeAndData, None) => Functional::FrontierLoss(log_product),
             (_, shape) => {
                 let (params, tokens) = shape.unwrap_or((1.0, 1.0));
-                Functional::Prediction(self.position(params, tokens, target.flops))
+                let at = self.position(params, tokens, target.flops);
+                Functional::Prediction(at.repeated(tokens, target.unique_tokens))
             }
         }
     }
@@ -140,6 +141,13 @@ impl FittedMember {
 
     fn is_path_law(&self) -> bool {
         self.fitted.problem.is_path_law()
+    }
+
+    /// Whether the law knows what the target does to its data: see some of it again, or none.
+    fn can_speak_of(&self, target: &Target) -> bool {
+        let shape = shape_of(target, self.fitted.flops_per_product());
+        let repeats = target.unique_tokens.zip(shape).is_some_and(|(unique, (_, tokens))| unique < tokens);
+        !repeats || self.fitted.law.form().models_repetition()
     }
 
     /// Whether a path law is asked about a run off its path.
@@ -249,7 +257,8 @@ impl Forecaster {
         heard.iter().map(|weight| if total > 0.0 { weight / total } else { 0.0 }).collect()
     }
 
-    /// ln L of each law at a target, and their weighted mean.
+    /// ln L of each law at a target, and their weighted mean. What a law says of data that are repeated and that it takes
+    /// for fresh is among them, without weight.
     pub(crate) fn points(&self, target: &Target) -> (Vec<(LawName, f64)>, f64) {
         let of = |member: &FittedMember| {
             (member.fitted.law, member.log_loss(target) + self.carried(member, target).unwrap_or(0.0))
@@ -268,7 +277,7 @@ impl Forecaster {
             return None;
         }
         let on_path = path_shape(&member.fitted.points, target.flops)?;
-        let there = Target { flops: target.flops, params: Some(on_path.0), tokens: Some(on_path.1) };
+        let there = Target { params: Some(on_path.0), tokens: Some(on_path.1), ..Target::of_budget(target.flops) };
         let surface = self.members.iter().filter(|m| !m.is_path_law() && self.is_widest(m)).max_by_key(|m| m.rank())?;
         Some(surface.log_loss(target) - surface.log_loss(&there))
     }
@@ -277,12 +286,18 @@ impl Forecaster {
         !self.members.iter().any(|other| member.is_special_case_of(other))
     }
 
-    /// The stacked weights; none for a law that does not extrapolate, is left off its path, is drawn through few vertices,
+    /// Whether any law knows what a target does to its data.
+    pub(crate) fn can_speak_of(&self, target: &Target) -> bool {
+        self.members.iter().any(|member| member.can_speak_of(target))
+    }
+
+    /// The stacked weights; none for a law that says nothing of data repeated as the target's are, does not extrapolate, is left off its path, is drawn through few vertices,
     /// or is a special case of another, unless nothing else is left.
     fn weights(&self, target: &Target) -> Vec<f64> {
         let rank = |member: &FittedMember| {
             let left = member.is_off_path(target) && self.carried(member, target).is_none();
-            8 * member.rank()
+            16 * usize::from(member.can_speak_of(target))
+                + 8 * member.rank()
                 + 4 * usize::from(!left)
                 + 2 * usize::from(!member.is_of_few_vertices())
                 + usize::from(self.is_widest(member))
@@ -371,7 +386,7 @@ impl Forecaster {
     pub(crate) fn target_on_path(&self, flops: f64) -> Target {
         let path = self.members.iter().find(|m| m.is_path_law());
         let shape = path.and_then(|m| path_shape(&m.fitted.points, flops));
-        Target { flops, params: shape.map(|s| s.0), tokens: shape.map(|s| s.1) }
+        Target { params: shape.map(|s| s.0), tokens: shape.map(|s| s.1), ..Target::of_budget(flops) }
     }
 
     /// The laws as fitted.

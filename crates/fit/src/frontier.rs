@@ -22,7 +22,8 @@ pub(crate) fn frontier(fitted: &Fitted, flops: f64) -> Functional {
 pub(crate) fn at_target(fitted: &Fitted, target: &Target) -> Functional {
     match (fitted.law.form().domain(), shape_of(target, fitted.flops_per_product())) {
         (Domain::SizeAndData, Some((params, tokens))) => {
-            Functional::Prediction(fitted.problem.centre.position(params, tokens, target.flops))
+            let at = fitted.problem.centre.position(params, tokens, target.flops);
+            Functional::Prediction(at.repeated(tokens, target.unique_tokens))
         }
         _ => frontier(fitted, target.flops),
     }

@@ -66,6 +66,8 @@ mod published_fits;
 mod reach;
 #[cfg(test)]
 mod recovery;
+#[cfg(test)]
+mod repeated;
 mod scale;
 mod schedules;
 mod seal;

@@ -304,7 +304,7 @@ mod tests {
     fn interval(runs: &[Observation]) -> forescale_core::estimate::Interval {
         let fit = FitOptions { laws: vec![LawName::POWER_LAW], ..FitOptions::default() };
         let options = ForecastOptions { fit, backtest: false, ..ForecastOptions::default() };
-        let answer = forecast(runs, &[Target { flops: 1e16, params: None, tokens: None }], &options).expect("fits");
+        let answer = forecast(runs, &[Target::of_budget(1e16)], &options).expect("fits");
         answer.targets[0].intervals[0]
     }
 
@@ -470,8 +470,7 @@ mod tests {
             let mut runs = ladder(6, 0.001);
             runs.iter_mut().for_each(|run| run.seed_sd = Some(relative * run.loss));
             let options = ForecastOptions { backtest: false, ..ForecastOptions::default() };
-            let answer =
-                forecast(&runs, &[Target { flops: 1e15, params: None, tokens: None }], &options).expect("fits");
+            let answer = forecast(&runs, &[Target::of_budget(1e15)], &options).expect("fits");
             let width = |interval: &forescale_core::estimate::Interval| math::ln(interval.upper / interval.lower);
             (width(&answer.targets[0].intervals[0]), width(&answer.targets[0].mean_intervals[0]))
         };

@@ -98,6 +98,14 @@ pub struct FitOptions {
     pub start_level: Option<f64>,
 }
 
+impl FitOptions {
+    /// Whether a law is asked for that models repeated data.
+    #[must_use]
+    pub fn model_repetition(&self) -> bool {
+        self.laws.iter().any(|law| law.form().models_repetition())
+    }
+}
+
 impl Default for FitOptions {
     fn default() -> Self {
         Self {

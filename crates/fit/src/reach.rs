@@ -55,7 +55,7 @@ pub fn reach(observations: &[Observation], loss: f64, options: &ForecastOptions)
 }
 
 fn budget(exponent: f64) -> Target {
-    Target { flops: math::pow(10.0, exponent), params: None, tokens: None }
+    Target::of_budget(math::pow(10.0, exponent))
 }
 
 /// The quantiles of one run's loss that are inverted.
@@ -270,7 +270,7 @@ mod tests {
         let answer = reach(&path(0.003), 2.6, &options()).expect("within reach");
         let flops = reached(&answer).flops;
         let ends = [flops.lower.expect("an end"), flops.upper.expect("an end")];
-        let targets = ends.map(|flops| Target { flops, params: None, tokens: None });
+        let targets = ends.map(Target::of_budget);
         let there = crate::forecast(&path(0.003), &targets, &options()).expect("a forecast").targets;
         let [low, high] = [&there[0].intervals[0], &there[1].intervals[0]];
         assert!((low.lower / 2.6 - 1.0).abs() < 2e-5 && (high.upper / 2.6 - 1.0).abs() < 2e-5, "{low:?} {high:?}");

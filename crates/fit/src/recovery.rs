@@ -168,7 +168,7 @@ fn the_optimum_at_a_budget_is_the_coupled_laws_where_no_other_was_fitted() {
     let runs = surface(LawName::COUPLED, &natural);
     let fit = FitOptions { laws: vec![LawName::KAPLAN, LawName::COUPLED], ..options(None) };
     let asked = ForecastOptions { fit, backtest: false, ..ForecastOptions::default() };
-    let target = Target { flops: 1e24, params: None, tokens: None };
+    let target = Target::of_budget(1e24);
     let answer = forecast(&runs, &[target], &asked).expect("fits");
     let truth = LawName::COUPLED.form().optimum(&natural, 1e24, 6.0).expect("an optimum");
     let found = answer.targets[0].optimum.as_ref().expect("an optimum");

@@ -189,7 +189,7 @@ mod tests {
     fn sealed() -> Registration {
         let runs = published::with_noise(&published::grid([482.01, 2085.43, 1.8172, 0.3478, 0.3658]), 0.004, 9);
         let options = ForecastOptions { backtest: false, ..ForecastOptions::default() };
-        let target = Target { flops: 1e23, params: None, tokens: None };
+        let target = Target::of_budget(1e23);
         let forecast = forecast(&runs, &[target], &options).expect("fits");
         let fits = fit(&runs, &[], &options.fit).expect("fits");
         register(RegistrationDraft {

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use crate::certificate::{certificate, uncertified};
 use crate::diagnose::{Doubt, doubt_of_exclusions, doubts_of_fit, doubts_of_runs};
-use crate::fitted::{Fitted, fit_law, validate};
+use crate::fitted::{Fitted, fit_law, seen_by, validate};
 use crate::functional::Functional;
 use crate::profile::Profile;
 use crate::{FitError, FitOptions, objective, path};
@@ -39,7 +39,7 @@ pub fn fit(
     for (group, runs) in groups {
         let named = |error| if several { FitError::in_group(group.as_deref(), error) } else { error };
         let (fitted, mut refusals) = fit_group(&runs, options).map_err(&named)?;
-        let mut of_runs: Vec<Diagnosis> = doubts_of_runs(&runs).iter().map(Doubt::diagnosis).collect();
+        let mut of_runs: Vec<Diagnosis> = doubts_of_runs(&runs, options).iter().map(Doubt::diagnosis).collect();
         of_runs.extend(doubt_of_exclusions(exclusions, runs.len()).map(|doubt| doubt.diagnosis()));
         let (fitted, nameless): (Vec<Fitted>, Vec<Fitted>) =
             fitted.into_iter().partition(|law| overflow(law).is_none());
@@ -119,7 +119,8 @@ pub(crate) fn fit_group_by(
     }
 }
 
-fn describe(fitted: &Fitted, runs: &[&Observation], options: &FitOptions) -> FittedLaw {
+fn describe(fitted: &Fitted, all: &[&Observation], options: &FitOptions) -> FittedLaw {
+    let runs = &seen_by(fitted.law, all, options)[..];
     let profiles: Vec<Profile> = (0..fitted.problem.count())
         .into_par_iter()
         .map(|i| fitted.profile(Functional::Parameter(i), options.level))
@@ -136,7 +137,7 @@ fn describe(fitted: &Fitted, runs: &[&Observation], options: &FitOptions) -> Fit
         interval: Some(options.interval.name().to_owned()),
         n: fitted.points.len() as u64,
         vertices_of: fitted.vertices.then_some(runs.len() as u64),
-        excluded: not_used(fitted, runs),
+        excluded: not_used(fitted, all, runs),
         parameters: parameters(fitted, &profiles, options.level),
         objective: ObjectiveValue {
             kind: objective::kind(options.objective).to_owned(),
@@ -149,15 +150,18 @@ fn describe(fitted: &Fitted, runs: &[&Observation], options: &FitOptions) -> Fit
     }
 }
 
-/// Runs that a path law leaves aside: because their role says so, or because no vertex could be made from them.
-fn not_used(fitted: &Fitted, runs: &[&Observation]) -> Vec<Exclusion> {
+/// Runs that a law leaves aside: because they repeat data and it says nothing of that, because a path law reads in their
+/// role that they are off it, or because no vertex could be made from them.
+fn not_used(fitted: &Fitted, all: &[&Observation], seen: &[&Observation]) -> Vec<Exclusion> {
+    let because = |reason| move |o: &&Observation| Exclusion { run_id: o.run_id.clone(), reason };
+    let repeats = |o: &&&Observation| seen.len() < all.len() && o.repeats_data();
+    let repeated = all.iter().filter(repeats).map(because(ExclusionReason::RepeatedTokens));
     if fitted.vertices {
-        return path::without_vertex(runs);
+        return repeated.chain(path::without_vertex(seen)).collect();
     }
-    let by_role = fitted.law.form().domain() == Domain::Compute && runs.iter().any(|o| o.role.is_some());
+    let by_role = fitted.law.form().domain() == Domain::Compute && seen.iter().any(|o| o.role.is_some());
     let aside = |o: &&&Observation| by_role && o.role != Some(Role::Path);
-    let exclusion = |o: &&Observation| Exclusion { run_id: o.run_id.clone(), reason: ExclusionReason::OffPath };
-    runs.iter().filter(aside).map(exclusion).collect()
+    repeated.chain(seen.iter().filter(aside).map(because(ExclusionReason::OffPath))).collect()
 }
 
 fn parameters(fitted: &Fitted, profiles: &[Profile], level: f64) -> BTreeMap<String, Estimate> {

@@ -214,7 +214,7 @@ impl Fuzz {
     fn target(&mut self) -> Target {
         let maybe = |fuzz: &mut Self| (fuzz.one_in(3)).then(|| fuzz.scale(3.0, 14.0));
         let flops = if self.one_in(20) { self.evil() } else { self.scale(10.0, 30.0) };
-        Target { flops, params: maybe(self), tokens: maybe(self) }
+        Target { flops, params: maybe(self), tokens: maybe(self), unique_tokens: maybe(self) }
     }
 
     fn caps(&mut self) -> Caps {

@@ -168,12 +168,14 @@ fn target(target: &ForecastTarget) -> String {
 fn place(target: &ForecastTarget) -> String {
     let size = target.params.map(|params| format!(", N = {}", count(params)));
     let data = target.tokens.map(|tokens| format!(", D = {}", count(tokens)));
+    let unique = target.unique_tokens.map(|unique| format!(", {} tokens distinct", count(unique)));
     format!(
-        "{} at {} FLOPs{}{}",
+        "{} at {} FLOPs{}{}{}",
         plain(&target.metric),
         scientific(target.flops),
         size.unwrap_or_default(),
-        data.unwrap_or_default()
+        data.unwrap_or_default(),
+        unique.unwrap_or_default()
     )
 }
 

@@ -8,7 +8,7 @@ use crate::output;
 use crate::source::Material;
 
 pub(crate) fn run(args: &BacktestArgs) -> anyhow::Result<Answer> {
-    let material = Material::open(&args.source, &args.table)?;
+    let material = Material::open_for(&args.source, &args.table, &args.law)?;
     material.say_notes();
     let mode = match args.mode {
         BacktestMode::Run => forescale_fit::BacktestMode::Run,

@@ -30,7 +30,7 @@ fn open(source: &Path, args: &CompareArgs) -> anyhow::Result<Material> {
     if source.is_dir() && one_is_a_table {
         return Material::open(source, &TableArgs { best_of: args.table.best_of.clone(), ..TableArgs::default() });
     }
-    Material::open(source, &args.table)
+    Material::open_for(source, &args.table, &args.law)
 }
 
 fn recipe<'a>(name: &'a str, material: &'a Material) -> Recipe<'a> {

@@ -21,7 +21,7 @@ pub(crate) fn run(args: &DesignArgs) -> anyhow::Result<Answer> {
     if !(args.growth.is_finite() && args.growth >= 1.0) {
         bail!("`--growth {}` is not a number from 1\n\nhint: --growth 10", args.growth);
     }
-    let material = Material::open(&args.source, &args.table)?;
+    let material = Material::open_for(&args.source, &args.table, &args.law)?;
     material.say_notes();
     let target = material.targets_or_own(typed.into_iter().collect())?[0];
     let forecast = material.forecast_options(&args.law)?;

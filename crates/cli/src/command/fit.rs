@@ -16,7 +16,7 @@ pub(crate) fn run(args: &FitArgs) -> anyhow::Result<Answer> {
     if curves::are_asked_for(args)? {
         return curves::run(args);
     }
-    let mut material = Material::open(&args.source, &args.table)?;
+    let mut material = Material::open_for(&args.source, &args.table, &args.law)?;
     if args.with_target {
         material.let_target_in()?;
     }

@@ -12,7 +12,8 @@ use crate::source::Material;
 
 pub(crate) fn run(args: &ForecastArgs) -> anyhow::Result<Answer> {
     let targets = args.at.iter().map(|text| parse_target(text)).collect::<anyhow::Result<Vec<_>>>()?;
-    let material = Material::open(&args.source, &args.table)?;
+    let targets = limited(targets, args)?;
+    let material = Material::open_for(&args.source, &args.table, &args.law)?;
     material.say_notes();
     let options = material.forecast_options(&args.law)?;
     let mut forecast = match &args.reach {
@@ -23,6 +24,27 @@ pub(crate) fn run(args: &ForecastArgs) -> anyhow::Result<Answer> {
     output::either(args.json, &forecast, forescale_report::text::forecast)?;
     let refused = |target: &ForecastTarget| target.status == ForecastStatus::Refused;
     Ok(if forecast.targets.iter().all(refused) { Answer::None } else { Answer::Yes })
+}
+
+/// The same targets with the distinct tokens that they have; refused where nothing could be made of the number.
+fn limited(targets: Vec<Target>, args: &ForecastArgs) -> anyhow::Result<Vec<Target>> {
+    let Some(unique) = args.unique_tokens else { return Ok(targets) };
+    if !(unique.is_finite() && unique > 0.0) {
+        bail!("`--unique-tokens {unique}` is not a positive number\n\nhint: --unique-tokens 1e9");
+    }
+    if !args.law.model_repetition() {
+        bail!(
+            "`--unique-tokens` is for laws that model repeated data, and none of those asked for does\n\n\
+             hint: --law data_constrained"
+        );
+    }
+    if targets.iter().any(|target| target.params.is_none() && target.tokens.is_none()) || targets.is_empty() {
+        bail!(
+            "`--unique-tokens` needs to know how many tokens the target sees\n\n\
+             hint: --at flops=1e21,tokens=1.4e11 --unique-tokens {unique:e}"
+        );
+    }
+    Ok(targets.into_iter().map(|target| Target { unique_tokens: Some(unique), ..target }).collect())
 }
 
 /// Reads `flops=1e21[,params=…,tokens=…]`.
@@ -43,7 +65,7 @@ pub(super) fn parse_target(text: &str) -> anyhow::Result<Target> {
     let Some(flops) = flops else {
         bail!("`{text}` has no flops\n\nhint: --at flops=1e21[,params=7e9,tokens=1.4e11]");
     };
-    Ok(Target { flops, params, tokens })
+    Ok(Target { params, tokens, ..Target::of_budget(flops) })
 }
 
 /// Reads `flops=1e21` alone.

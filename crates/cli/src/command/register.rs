@@ -120,7 +120,7 @@ fn foreign(args: &RegisterArgs, target_file: &Path) -> anyhow::Result<(Registrat
     material.say_notes();
     let options = material.forecast_options(&LawArgs::default())?;
     let fits = material.fit(&options.fit)?;
-    let asked = Target { flops: target.flops, params: target.params, tokens: target.tokens };
+    let asked = Target { params: target.params, tokens: target.tokens, ..Target::of_budget(target.flops) };
     let forecast = material.forecast(&[asked], &options)?;
     let first = forecast.targets.first().context("no forecast was made")?;
     if first.status == ForecastStatus::Refused {

@@ -290,6 +290,11 @@ pub trait LawForm: Sync {
         Needs::of(self.domain(), self.parameters().len())
     }
 
+    /// Whether it knows a token seen again from a fresh one: other laws say nothing of a run that repeats its data.
+    fn models_repetition(&self) -> bool {
+        self.needs().repeats
+    }
+
     /// Whether its word counts beyond the data while another law is there to speak: not where it leaves the floor out, or
     /// bends wherever the data ask it to.
     fn extrapolates(&self) -> bool {

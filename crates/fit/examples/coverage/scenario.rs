@@ -104,7 +104,7 @@ impl Ladder {
         let top = START * math::pow(10.0, self.decades);
         let outcome = |ratio: &f64| {
             let flops = ratio * top;
-            let target = Target { flops, params: None, tokens: None };
+            let target = Target::of_budget(flops);
             Outcome { target, mean: (self.curve)(flops), one: self.one_run(flops, generator) }
         };
         Draw { runs, targets: ratios.iter().map(outcome).collect() }
@@ -157,7 +157,7 @@ pub(crate) fn grid(sigma: f64, ratios: &[f64], generator: &mut ChaCha8Rng) -> Dr
         let flops = ratio * START * 1e4;
         let (params, tokens) = truth::best_shape(flops);
         let mean = truth::surface(params, tokens);
-        let target = Target { flops, params: None, tokens: None };
+        let target = Target::of_budget(flops);
         Outcome { target, mean, one: mean * math::exp(sigma * normal(generator)) }
     };
     Draw { targets: ratios.iter().map(outcome).collect(), runs }
@@ -180,7 +180,7 @@ pub(crate) fn trunks(count: usize, rho: f64, ratios: &[f64], generator: &mut Cha
     let top = runs.iter().map(|o| o.flops).fold(0.0, f64::max);
     let outcome = |ratio: &f64| {
         let (flops, mean) = (ratio * top, truth::power(ratio * top * 1e5));
-        let target = Target { flops, params: None, tokens: None };
+        let target = Target::of_budget(flops);
         Outcome { target, mean, one: mean * math::exp(sigma * normal(generator)) }
     };
     Draw { targets: ratios.iter().map(outcome).collect(), runs }

@@ -42,7 +42,7 @@ fn of(runs: &[Observation], exclusions: &[Exclusion], is_forecast: bool) -> Chec
     let options = FitOptions { laws: vec![LawName::CHINCHILLA], ..FitOptions::default() };
     let fits = fit(runs, exclusions, &options).expect("fits");
     let asked = ForecastOptions { fit: options, ..ForecastOptions::default() };
-    let target = Target { flops: 1e23, params: None, tokens: None };
+    let target = Target::of_budget(1e23);
     let answer = is_forecast.then(|| forecast(runs, &[target], &asked).expect("a forecast"));
     checklist(runs, exclusions, &fits, answer.as_ref())
 }

@@ -51,7 +51,7 @@ fn options(observations: &[Observation], growth: f64) -> DesignOptions {
 }
 
 fn at(flops: f64) -> Target {
-    Target { flops, params: None, tokens: None }
+    Target::of_budget(flops)
 }
 
 /// A pilot of up to 1e17 FLOPs, runs of up to 1e19 to buy for as much, and a target at a thousand times that.

@@ -218,7 +218,7 @@ mod tests {
     use forescale_core::observation::Observation;
     use forescale_core::run::Role;
 
-    const TARGET: Target = Target { flops: 1e22, params: None, tokens: None };
+    const TARGET: Target = Target::of_budget(1e22);
 
     fn rung(i: usize, flops: f64, loss: f64) -> Observation {
         let size = (flops / 120.0).sqrt();

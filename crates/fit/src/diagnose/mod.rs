@@ -57,12 +57,12 @@ use forescale_core::law::LawName;
 use forescale_core::observation::{Exclusion, Observation};
 use forescale_core::outcome::{Diagnosis, Severity};
 
-use crate::FitError;
 use crate::cluster::{self, ClusterDoubt};
 use crate::falloff::Falloff;
 use crate::fitted::Fitted;
 use crate::noise::{self, NoiseDoubt};
 use crate::profile::Profile;
+use crate::{FitError, FitOptions};
 
 pub(crate) use fit::does_not_fall;
 pub(crate) use form::{FormDoubt, evidence, no_floor, not_asymptotic};
@@ -184,8 +184,8 @@ fn named(runs: &[String]) -> String {
 }
 
 /// All doubts about the runs of one group, whatever is fitted to them.
-pub(crate) fn doubts_of_runs(runs: &[&Observation]) -> Vec<Doubt> {
-    let training = training::doubts(runs).into_iter().map(Doubt::from);
+pub(crate) fn doubts_of_runs(runs: &[&Observation], options: &FitOptions) -> Vec<Doubt> {
+    let training = training::doubts(runs, options.model_repetition()).into_iter().map(Doubt::from);
     training.chain(data::doubts(runs).into_iter().map(Doubt::from)).collect()
 }
 

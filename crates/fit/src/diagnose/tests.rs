@@ -64,7 +64,7 @@ fn of_fit(runs: &[Observation], options: &FitOptions) -> Vec<Diagnosis> {
 fn of_forecast(runs: &[Observation], laws: &[LawName], flops: f64) -> Vec<Diagnosis> {
     let fit = FitOptions { laws: laws.to_vec(), ..FitOptions::default() };
     let options = ForecastOptions { fit, backtest: false, ..ForecastOptions::default() };
-    let target = Target { flops, params: None, tokens: None };
+    let target = Target::of_budget(flops);
     forecast(runs, &[target], &options).expect("fits").diagnoses
 }
 

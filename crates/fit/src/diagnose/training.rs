@@ -37,13 +37,14 @@ pub(crate) enum TrainingDoubt {
     Spiked { runs: Vec<String> },
 }
 
-/// All doubts that the columns of a group's runs give reason for.
-pub(super) fn doubts(runs: &[&Observation]) -> Vec<TrainingDoubt> {
+/// All doubts that the columns of a group's runs give reason for. Repeated data are none where a law models them, and the
+/// other laws then leave those runs out.
+pub(super) fn doubts(runs: &[&Observation], repetition_is_modelled: bool) -> Vec<TrainingDoubt> {
     let mut doubts = rates(runs);
     doubts.extend(one_rate(runs));
     doubts.extend(warmup(runs));
     doubts.extend(schedules(runs));
-    doubts.extend(repeated(runs));
+    doubts.extend(repeated(runs).filter(|_| !repetition_is_modelled));
     doubts.extend(batch(runs));
     let spiked: Vec<String> = names(runs.iter().filter(|o| o.training.spiked == Some(true)));
     doubts.extend((!spiked.is_empty()).then_some(TrainingDoubt::Spiked { runs: spiked }));

@@ -20,7 +20,7 @@ fn holds(estimate: &Estimate, truth: f64) -> bool {
 fn without_a_cap_it_is_the_forecasts_own_optimum_and_costs_nothing() {
     let answer = asked(Aim::Flops(1e23), Caps::default());
     let law = &answer.laws[0];
-    let target = crate::Target { flops: 1e23, params: None, tokens: None };
+    let target = crate::Target::of_budget(1e23);
     let quick = crate::ForecastOptions { backtest: false, ..crate::ForecastOptions::default() };
     let forecast = crate::forecast(&runs(), &[target], &quick).expect("a forecast");
     let known = forecast.targets[0].optimum.clone().expect("an optimum").params;

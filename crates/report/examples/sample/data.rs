@@ -263,6 +263,7 @@ fn forecast() -> ForecastTarget {
         flops: TARGET_FLOPS,
         params: Some(426e3),
         tokens: Some(17e6),
+        unique_tokens: None,
         metric: "loss".to_owned(),
         unit: LossUnit::NatsPerToken,
         median: Some(1.0671),

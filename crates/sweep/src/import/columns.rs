@@ -7,7 +7,7 @@ use super::table::{TableError, TableOptions};
 use crate::nearest::{nearest, quoted_list};
 
 /// Our names for columns.
-const KNOWN: [&str; 33] = [
+const KNOWN: [&str; 34] = [
     "params",
     "tokens",
     "flops",
@@ -29,6 +29,7 @@ const KNOWN: [&str; 33] = [
     "warmup_steps",
     "spiked",
     "unique_tokens",
+    "epochs",
     "total_params",
     "embedding_params",
     "head_params",
@@ -65,6 +66,8 @@ pub(super) struct Columns {
     pub(super) status: Option<usize>,
     pub(super) is_final: Option<usize>,
     pub(super) unique_tokens: Option<usize>,
+    /// Read in place of `unique_tokens`, never beside it.
+    pub(super) epochs: Option<usize>,
     pub(super) role: Option<usize>,
     pub(super) lr: Option<usize>,
     pub(super) batch_tokens: Option<usize>,
@@ -86,6 +89,7 @@ impl Columns {
     pub(super) fn find(path: &Path, cells: &Cells, options: &TableOptions) -> Result<Self, TableError> {
         let names = Names::parse(path, cells, options, &KNOWN)?;
         let loss = names.metric(options)?.ok_or_else(|| no_column(path, "loss", cells, options))?;
+        let (unique_tokens, epochs) = names.distinct_tokens()?;
         Ok(Self {
             params: names.find("params")?,
             tokens: names.find("tokens")?,
@@ -102,7 +106,8 @@ impl Columns {
             weight: names.find("weight")?,
             status: names.find("status")?,
             is_final: names.find("is_final")?,
-            unique_tokens: names.find("unique_tokens")?,
+            unique_tokens,
+            epochs,
             role: names.find("role")?,
             lr: names.find("lr")?,
             batch_tokens: names.find("batch_tokens")?,
@@ -194,6 +199,21 @@ impl<'a> Names<'a> {
                 let found = self.cells.position(theirs);
                 found.map(Some).ok_or_else(|| missing(self.path, theirs, self.cells, "`--map` names it"))
             }
+        }
+    }
+
+    /// Where the distinct tokens of a run are told: in a column of their own, or as epochs where only these are mapped or
+    /// there. A published table has both, of which one is a constant: `--map` says which is meant.
+    fn distinct_tokens(&self) -> Result<(Option<usize>, Option<usize>), TableError> {
+        let is_mapped = |name: &str| self.map.iter().any(|(ours, _)| ours == name);
+        let (unique, epochs) = (self.find("unique_tokens")?, self.find("epochs")?);
+        match (is_mapped("unique_tokens"), is_mapped("epochs")) {
+            (true, true) => {
+                let problem = "`--map` names both `unique_tokens` and `epochs`, and one follows from the other";
+                Err(TableError::new(self.path, problem, "keep one of them: --map unique_tokens=COLUMN"))
+            }
+            (false, true) => Ok((None, epochs)),
+            _ => Ok((unique, epochs.filter(|_| unique.is_none()))),
         }
     }
 

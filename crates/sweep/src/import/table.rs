@@ -22,6 +22,9 @@ use super::filter::Filter;
 /// Chosen here, because published sizes are rounded to two digits (1.3B).
 const RULE_TOLERANCE: f64 = 0.05;
 
+/// Tokens that exceed the distinct ones by this are as many: one of the two was worked out from rounded numbers.
+const ROUNDING: f64 = 1e-6;
+
 /// How a table is to be read, as asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TableOptions {
@@ -37,6 +40,8 @@ pub struct TableOptions {
     pub unit: Option<LossUnit>,
     /// Fit all groups as one.
     pub pool: bool,
+    /// Keep rows that repeat data, for a law that knows what that costs.
+    pub keep_repeats: bool,
 }
 
 /// A table, read.
@@ -161,8 +166,12 @@ impl Reader<'_> {
 
     fn excluded(&self, row: usize) -> Result<Option<ExclusionReason>, TableError> {
         let held_out = (self.role(row)? == Some(Role::Target)).then_some(ExclusionReason::HeldOut);
-        let reasons = [held_out, self.status(row)?, self.not_final(row)?, self.no_loss(row), self.repeated(row)?];
-        Ok(reasons.into_iter().flatten().next())
+        let reasons = [held_out, self.status(row)?, self.not_final(row)?, self.no_loss(row)];
+        match reasons.into_iter().flatten().next() {
+            None if self.options.keep_repeats => Ok(None),
+            None => Ok(self.repeated_unique(row)?.map(|_| ExclusionReason::RepeatedTokens)),
+            found => Ok(found),
+        }
     }
 
     fn role(&self, row: usize) -> Result<Option<Role>, TableError> {
@@ -210,11 +219,23 @@ impl Reader<'_> {
         (*self.cells.at(self.columns.loss, row) == Cell::Empty).then_some(ExclusionReason::MissingMetric)
     }
 
-    fn repeated(&self, row: usize) -> Result<Option<ExclusionReason>, TableError> {
-        let unique = self.optional(self.columns.unique_tokens, row)?;
-        let tokens = self.optional(self.columns.tokens, row)?;
-        let repeats = unique.zip(tokens).is_some_and(|(unique, tokens)| unique < tokens);
-        Ok(repeats.then_some(ExclusionReason::RepeatedTokens))
+    /// Distinct tokens of a row, where they are told, as a column of their own or by epochs.
+    fn unique_tokens(&self, row: usize) -> Result<Option<f64>, TableError> {
+        let above_zero = |column: Option<usize>| {
+            let filled = column.filter(|&column| *self.cells.at(column, row) != Cell::Empty);
+            filled.map(|column| self.positive(column, row)).transpose()
+        };
+        match above_zero(self.columns.epochs)? {
+            Some(epochs) => Ok(Some(self.sizes(row)?.1 / epochs)),
+            None => above_zero(self.columns.unique_tokens),
+        }
+    }
+
+    /// The same of a row that saw some of them more than once.
+    fn repeated_unique(&self, row: usize) -> Result<Option<f64>, TableError> {
+        let Some(unique) = self.unique_tokens(row)? else { return Ok(None) };
+        let tokens = self.sizes(row)?.1;
+        Ok((tokens > unique * (1.0 + ROUNDING)).then_some(unique))
     }
 
     fn observation(&self, row: usize, run_id: String) -> Result<Observation, TableError> {
@@ -235,7 +256,7 @@ impl Reader<'_> {
             weight: self.not_negative(self.columns.weight, row)?.unwrap_or(1.0),
             seed: seed.map(|seed| seed as u64),
             eval_set_digest: None,
-            unique_tokens: None,
+            unique_tokens: self.repeated_unique(row)?,
             training: self.training(row)?,
             run_id,
         })
@@ -253,7 +274,7 @@ impl Reader<'_> {
             schedule: self.text(columns.schedule, row),
             is_final: truth(columns.is_final),
             spiked: truth(columns.spiked),
-            unique_tokens: self.not_negative(columns.unique_tokens, row)?,
+            unique_tokens: self.unique_tokens(row)?,
             tokenizer_digest: None,
             total_params: self.not_negative(columns.total_params, row)?,
             embedding_params: self.not_negative(columns.embedding_params, row)?,

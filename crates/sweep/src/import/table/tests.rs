@@ -492,3 +492,49 @@ fn counts_and_distinct_tokens_reach_what_is_told_of_training() {
     assert_eq!((told.total_params, told.embedding_params, told.head_params), (Some(110.0), Some(10.0), Some(20.0)));
     assert_eq!((told.flops_6nd, told.flops_kaplan, told.flops_exact), (Some(1.3e6), Some(1.1e6), None));
 }
+
+#[test]
+fn rows_that_repeat_data_stay_with_their_distinct_tokens_for_a_law_that_models_it() {
+    let content = "run_id,params,tokens,loss,unique_tokens\na,100,2000,3.5,500\nb,100,2000,3.4,2000\nc,100,2000,3.4,\n";
+    let kept = TableOptions { keep_repeats: true, ..TableOptions::default() };
+    let table = read_as("csv", content, &kept).expect("reads");
+    let unique: Vec<Option<f64>> = table.observations.iter().map(|one| one.unique_tokens).collect();
+    assert_eq!((unique, table.exclusions), (vec![Some(500.0), None, None], Vec::new()));
+    let plain = read_as("csv", content, &TableOptions::default()).expect("reads");
+    assert_eq!(plain.exclusions, [Exclusion { run_id: "a".to_owned(), reason: ExclusionReason::RepeatedTokens }]);
+    assert!(plain.observations.iter().all(|one| one.unique_tokens.is_none()));
+}
+
+#[test]
+fn epochs_tell_the_distinct_tokens_where_no_column_does_or_the_map_says_so() {
+    let reasons = |content: &str, options: &TableOptions| -> Vec<String> {
+        let table = read_as("csv", content, options).expect("reads");
+        table.exclusions.into_iter().map(|one| one.run_id).collect()
+    };
+    let plain = TableOptions::default();
+    let rows = "a,100,2000,3.5,2\nb,100,2000,3.4,1\nc,100,2000,3.3,0.5\nd,100,2000,3.2,\n";
+    assert_eq!(reasons(&format!("run_id,params,tokens,loss,epochs\n{rows}"), &plain), ["a"]);
+    // A table with both, of which one is a constant that no run bears out.
+    let both = "run_id,params,tokens,loss,epochs,unique_tokens\na,100,2000,3.5,2,2500\nb,100,3000,3.4,1,2500\n";
+    assert_eq!(reasons(both, &plain), ["b"]);
+    assert_eq!(reasons(both, &mapped("epochs=epochs")), ["a"]);
+    let error = refusal(both, &mapped("epochs=epochs,unique_tokens=unique_tokens"));
+    assert!(error.contains("`--map` names both `unique_tokens` and `epochs`"), "{error}");
+}
+
+#[test]
+fn distinct_tokens_of_a_row_whose_data_follow_from_compute_are_held_against_those() {
+    // D = 1.2e6 / (6 × 100) = 2000.
+    let content = "run_id,params,flops,loss,unique_tokens\na,100,1.2e6,3.5,500\nb,100,1.2e6,3.5,2000\n";
+    let table = read_as("csv", content, &TableOptions::default()).expect("reads");
+    assert_eq!(table.exclusions, [Exclusion { run_id: "a".to_owned(), reason: ExclusionReason::RepeatedTokens }]);
+}
+
+#[test]
+fn no_distinct_tokens_at_all_is_an_error_that_names_the_row() {
+    for bad in ["0", "-5", "many"] {
+        let error =
+            refusal(&format!("params,tokens,loss,unique_tokens\n100,2000,3.5,{bad}\n"), &TableOptions::default());
+        assert!(error.contains("row 1: `unique_tokens` is") && error.contains("is needed"), "{error}");
+    }
+}
