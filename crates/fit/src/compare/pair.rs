@@ -1,14 +1,14 @@
-//! One law fitted to two recipes, and the distribution of what lies between them.
+//! One law fitted to two recipes, and what lies between them.
 
 use forescale_core::law::LawName;
 use forescale_core::math;
 
-use crate::ensemble::atom_levels;
+use super::difference::{Difference, Part, Reading};
 use crate::fitted::Fitted;
-use crate::form_error::{Calibration, t4_cdf};
+use crate::form_error::Calibration;
 use crate::frontier::frontier;
 
-/// Level that profiles are traced to: past the outermost atom.
+/// Level that profiles are traced to: past the ends of the usual intervals; straight beyond.
 const TRACED_LEVEL: f64 = 0.99;
 /// How far the budget of B may lie from that of A, as a logarithm. Chosen here: a multiplier past a million is none.
 const REACH: f64 = 6.0 * core::f64::consts::LN_10;
@@ -18,26 +18,13 @@ const EXACT_HALVINGS: usize = 45;
 const HALVINGS: usize = 10;
 /// First stride from the estimate, as a logarithm: 2% of compute.
 const FIRST_STRIDE: f64 = 0.02;
-/// Below this a blur is none: rounding in ln L.
-const SHARP: f64 = 1e-12;
 
 /// A law fitted to one recipe, read along its frontier.
 pub(super) struct Curve {
     fitted: Fitted,
-    /// Student's quantiles at the atoms' levels.
-    roots: Vec<f64>,
 }
 
 impl Curve {
-    fn new(fitted: Fitted) -> Self {
-        // The quantiles are symmetric about zero, and the middle one is zero.
-        let levels = atom_levels();
-        let half: Vec<f64> = levels[..levels.len() / 2].iter().map(|&p| fitted.dispersion.quantile(p)).collect();
-        let upper = half.iter().rev().map(|root| -root);
-        let roots = half.iter().copied().chain([0.0]).chain(upper).collect();
-        Self { fitted, roots }
-    }
-
     /// The law's name.
     pub(super) fn law(&self) -> String {
         self.fitted.law.to_string()
@@ -48,10 +35,10 @@ impl Curve {
         frontier(&self.fitted, flops).at(&self.fitted.problem, &self.fitted.optimum.theta).0
     }
 
-    /// Points of equal probability that stand for the distribution of ln L at a budget.
-    fn atoms(&self, flops: f64) -> Vec<f64> {
+    /// ln L of a budget with its profile.
+    fn reading(&self, flops: f64) -> Reading {
         let profile = self.fitted.profile(frontier(&self.fitted, flops), TRACED_LEVEL);
-        self.roots.iter().map(|&root| profile.value(root)).collect()
+        Reading { profile, degrees: self.fitted.dispersion.degrees }
     }
 }
 
@@ -92,6 +79,8 @@ pub(super) struct Pairs {
     pub(super) max_b: f64,
     /// Standard deviation, in log loss, that differing evaluation sets add.
     evaluation_noise: f64,
+    /// What errors of form past the runs are expected to be.
+    calibration: Calibration,
 }
 
 impl Pairs {
@@ -103,7 +92,7 @@ impl Pairs {
         let mut pairs: Vec<Pair> = Vec::new();
         for law in a {
             if let Some(at) = others.iter().position(|other| other.law == law.law) {
-                pairs.push(Pair { weight: 1.0, a: Curve::new(law), b: Curve::new(others.swap_remove(at)) });
+                pairs.push(Pair { weight: 1.0, a: Curve { fitted: law }, b: Curve { fitted: others.swap_remove(at) } });
             }
         }
         if pairs.iter().any(|pair| pair.a.fitted.law != LawName::LOG_LOG) {
@@ -111,7 +100,8 @@ impl Pairs {
         }
         let weight = 1.0 / pairs.len() as f64;
         pairs.iter_mut().for_each(|pair| pair.weight = weight);
-        (!pairs.is_empty()).then_some(Self { pairs, max_a, max_b, evaluation_noise })
+        let calibration = calibration(&pairs);
+        (!pairs.is_empty()).then_some(Self { pairs, max_a, max_b, evaluation_noise, calibration })
     }
 
     /// The pairs.
@@ -147,7 +137,7 @@ impl Pairs {
     /// The way goes outwards because far from all data the error of form swamps every difference: there both ends of the
     /// scale look alike again, and a search from outside would end in what nobody knows.
     pub(super) fn multiplier_end(&self, flops: f64, probability: f64) -> Option<f64> {
-        let of_a: Vec<Vec<f64>> = self.pairs.iter().map(|pair| pair.a.atoms(flops)).collect();
+        let of_a: Vec<Reading> = self.pairs.iter().map(|pair| pair.a.reading(flops)).collect();
         // P(m ≤ m₀) = P(ln L_B(C/m₀) − ln L_A(C) ≥ 0).
         let below = |log_multiplier: f64| {
             let flops_b = flops * math::exp(-log_multiplier);
@@ -179,69 +169,30 @@ impl Pairs {
 
     /// The distribution of ln L_B(C_B) − ln L_A(C_A).
     pub(super) fn difference(&self, flops_a: f64, flops_b: f64) -> Difference {
-        let of_a: Vec<Vec<f64>> = self.pairs.iter().map(|pair| pair.a.atoms(flops_a)).collect();
+        let of_a: Vec<Reading> = self.pairs.iter().map(|pair| pair.a.reading(flops_a)).collect();
         self.difference_from(&of_a, flops_a, flops_b)
     }
 
-    fn difference_from(&self, of_a: &[Vec<f64>], flops_a: f64, flops_b: f64) -> Difference {
-        let [form_a, form_b] = [flops_a / self.max_a, flops_b / self.max_b].map(form_square);
+    fn difference_from(&self, of_a: &[Reading], flops_a: f64, flops_b: f64) -> Difference {
+        let [form_a, form_b] = [flops_a / self.max_a, flops_b / self.max_b].map(|multiple| self.form_square(multiple));
         let scale = (form_a + form_b + self.evaluation_noise * self.evaluation_noise).sqrt();
-        let part = |(pair, a): (&Pair, &Vec<f64>)| Part { weight: pair.weight, a: a.clone(), b: pair.b.atoms(flops_b) };
-        Difference { parts: self.pairs.iter().zip(of_a).map(part).collect(), scale }
+        let part = |(pair, a): (&Pair, &Reading)| Part::new(pair.weight, a.clone(), pair.b.reading(flops_b));
+        Difference::new(self.pairs.iter().zip(of_a).map(part).collect(), scale)
+    }
+
+    /// Squared scale of the error of form at this multiple of the largest compute, in excess of that inside the data.
+    fn form_square(&self, multiple: f64) -> f64 {
+        let [beyond, inside] = [math::log10(multiple), 0.0].map(|decades| self.calibration.scale(decades));
+        (beyond * beyond - inside * inside).max(0.0)
     }
 }
 
-/// Squared scale of the error of form at this multiple of the largest compute, in excess of that inside the data.
-fn form_square(multiple: f64) -> f64 {
-    let scale = |decades| Calibration::default().scale(decades);
-    let [beyond, inside] = [math::log10(multiple), 0.0].map(scale);
-    (beyond * beyond - inside * inside).max(0.0)
-}
-
-struct Part {
-    weight: f64,
-    a: Vec<f64>,
-    b: Vec<f64>,
-}
-
-/// A distribution: every atom of B less every atom of A, mixed over laws and blurred.
-pub(super) struct Difference {
-    parts: Vec<Part>,
-    scale: f64,
-}
-
-impl Difference {
-    /// Probability of a difference at most this; half of what lies on it.
-    pub(super) fn probability(&self, at: f64) -> f64 {
-        let of = |part: &Part| {
-            let apart = part.b.iter().flat_map(|b| part.a.iter().map(move |a| b - a));
-            part.weight * apart.map(|d| self.below(at - d)).sum::<f64>() / (part.a.len() * part.b.len()) as f64
-        };
-        self.parts.iter().map(of).sum()
-    }
-
-    fn below(&self, distance: f64) -> f64 {
-        if self.scale > SHARP {
-            t4_cdf(distance / self.scale)
-        } else if distance.abs() <= SHARP {
-            0.5
-        } else {
-            f64::from(u8::from(distance > 0.0))
-        }
-    }
-
-    /// The quantile of a probability.
-    pub(super) fn quantile(&self, probability: f64) -> f64 {
-        let ends = self.parts.iter().flat_map(|part| part.b.iter().flat_map(|b| part.a.iter().map(move |a| b - a)));
-        let (low, high) = ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), d| (l.min(d), h.max(d)));
-        let (mut low, mut high) = (low - 30.0 * self.scale - SHARP, high + 30.0 * self.scale + SHARP);
-        while high - low > 1e-4 * self.scale.max(1e-6 * (high - low)).max(SHARP) {
-            let middle = 0.5 * (low + high);
-            if middle <= low || middle >= high {
-                break;
-            }
-            if self.probability(middle) < probability { low = middle } else { high = middle }
-        }
-        0.5 * (low + high)
-    }
+/// As a forecast has it: what laws of compute alone get wrong is left to this term as a whole.
+fn calibration(pairs: &[Pair]) -> Calibration {
+    let is_surface = |pair: &Pair| {
+        let law = &pair.a.fitted;
+        !law.problem.is_path_law() && law.law.form().extrapolates()
+    };
+    let default = Calibration::default();
+    if pairs.iter().any(is_surface) { default } else { default.along_a_path() }
 }

@@ -106,11 +106,11 @@ fn coverage(k: f64, seed: u64, simulations: usize) -> (f64, usize) {
 
 #[test]
 fn nine_in_ten_intervals_hold_the_true_multiplier() {
-    // Nominal 0.9; 300 simulations have a standard error of 0.017, 100 of 0.03.
+    // Nominal 0.9; 300 simulations have a standard error of 0.017, 100 of 0.03. One t for each recipe's own noise held 97%.
     for (k, seed, simulations) in [(2.0, 21, 300), (1.0, 22, 100)] {
         let (held, open) = coverage(k, seed, simulations);
         println!("multiplier {k}: {held} hold, {open} of {simulations} open");
-        assert!((0.86..=0.99).contains(&held), "{k}: {held}");
+        assert!((0.86..=0.965).contains(&held), "{k}: {held}");
         assert!(10 * open < simulations, "{k}: {open}");
     }
 }
@@ -166,9 +166,9 @@ fn a_budget_past_the_runs_is_doubted_and_told_less_surely() {
         let budget = &found.budgets[i];
         (budget.difference.upper.expect("an end") - budget.difference.lower.expect("an end")) / budget.loss_a
     };
-    // Three decades out each form errs by a scale of 0.006 · 3^1.6 / 0.7407 = 0.0470, and the two by √2 of that; a width
-    // of two scales is below that of 90%.
-    assert!(width(0) < 0.03 && width(1) > 2.0 * 0.0470 * 2.0_f64.sqrt(), "{} {}", width(0), width(1));
+    // Three decades out each path law errs by a scale of 0.012 · 3^1.2 / 0.7407 = 0.0605, as in a forecast, and the two by √2
+    // of that; a width of two scales is below that of 90%.
+    assert!(width(0) < 0.03 && width(1) > 2.0 * 0.0605 * 2.0_f64.sqrt(), "{} {}", width(0), width(1));
     assert!(codes(&found.diagnoses).contains(&"extrapolating"));
 }
 
