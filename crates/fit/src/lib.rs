@@ -54,6 +54,7 @@ mod objective;
 mod optimum;
 mod options;
 mod panels;
+mod parabola;
 mod path;
 mod prior;
 pub mod probe;

@@ -8,7 +8,7 @@
 use forescale_core::law::Theta;
 use forescale_core::math;
 
-use crate::linear::{Matrix, add_outer, dot, quadratic_inverse, solve};
+use crate::parabola::{COEFFICIENTS, Knobs, Parabola, Point, window};
 
 /// A parabola is trusted this far from its vertex in ln of a knob: two doublings either way. Chosen here: over more,
 /// published curves of loss against rate are steeper on the side of divergence.
@@ -18,16 +18,14 @@ const REACH: f64 = 2.0 * core::f64::consts::LN_2 + 0.01;
 const FAILED: f64 = 0.405;
 /// Values of a knob within 2% are one.
 const SAME: f64 = 0.02;
-/// Fewest values of a knob: a parabola has three coefficients.
-pub(crate) const LEAST_VALUES: usize = 3;
+/// Fewest values of a knob: as many as a parabola in it has coefficients.
+pub(crate) const LEAST_VALUES: usize = COEFFICIENTS;
 /// Where Huber turns from square to straight, in standard deviations: 95% efficient on normal noise (Huber 1981).
 const HUBER: f64 = 1.345;
 /// Standard deviation of a normal variable over its median absolute deviation.
 const OVER_MAD: f64 = 1.4826;
 /// Rounds of reweighting; they stop moving after about ten.
 const ROUNDS: usize = 30;
-/// Coefficients of a parabola in two knobs.
-const JOINT: usize = 6;
 
 /// One run: logarithms of rate and batch, and of the loss.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -95,7 +93,7 @@ fn local(trials: &[Trial], knobs: &[usize]) -> Result<Vec<Best>, String> {
 
 fn around(trials: &[Trial], knobs: &[usize], centre: &[f64]) -> Result<Vec<Best>, String> {
     let ends: Vec<(f64, f64)> =
-        knobs.iter().zip(centre).map(|(&knob, &at)| window(&levels(trials, knob), at)).collect();
+        knobs.iter().zip(centre).map(|(&knob, &at)| window(&levels(trials, knob), at, REACH, SAME)).collect();
     let inside = |trial: &&Trial| {
         knobs.iter().zip(&ends).all(|(&knob, &(low, high))| (low - SAME..=high + SAME).contains(&trial.knobs[knob]))
     };
@@ -103,10 +101,10 @@ fn around(trials: &[Trial], knobs: &[usize], centre: &[f64]) -> Result<Vec<Best>
     if let Some(few) = knobs.iter().map(|&knob| levels(&near, knob).len()).find(|&count| count < LEAST_VALUES) {
         return Err(format!("{few} different values about the lowest loss; at least {LEAST_VALUES} are needed"));
     }
-    let surface = Surface { knobs, centre };
-    let (coefficients, information, scale) = surface.fit(&near)?;
-    let (at, gradients) = surface.vertex(&coefficients)?;
-    for ((value, &knob), &origin) in at.iter().zip(knobs).zip(centre) {
+    let of = if knobs.len() == 2 { Knobs::Two } else { Knobs::One };
+    let (parabola, scale) = robust(of, &about(&near, knobs, centre))?;
+    let lowest = parabola.lowest().ok_or("loss does not rise on both sides of a lowest value")?;
+    for ((value, &knob), &origin) in lowest.at.iter().zip(knobs).zip(centre) {
         let tried = levels(&near, knob);
         let (low, high) = (tried[0], tried[tried.len() - 1]);
         if !(low..=high).contains(&(value + origin)) {
@@ -114,101 +112,48 @@ fn around(trials: &[Trial], knobs: &[usize], centre: &[f64]) -> Result<Vec<Best>
             return Err(format!("the best value lies {side} of those tried"));
         }
     }
-    let free: Vec<usize> = (0..surface.count()).collect();
-    let degrees = near.len() as f64 - surface.count() as f64;
-    let error = |gradient: &Theta| {
-        quadratic_inverse(&information, gradient, &free).filter(|_| degrees > 0.0).map(|v| scale * v.sqrt())
-    };
+    let degrees = near.len() as f64 - of.coefficients() as f64;
+    let error = |gradient: &Theta| parabola.variance(gradient).filter(|_| degrees > 0.0).map(|v| scale * v.sqrt());
     let one = |((value, origin), gradient): ((&f64, &f64), &Theta)| Best {
         log_value: value + origin,
         standard_error: error(gradient),
         degrees,
         runs: near.len(),
     };
-    Ok(at.iter().zip(centre).zip(&gradients).map(one).collect())
+    Ok(lowest.at.iter().zip(centre).zip(&lowest.gradients).map(one).collect())
 }
 
-/// The values about a centre: those in reach, and the nearest on each side in any case.
-fn window(levels: &[f64], centre: f64) -> (f64, f64) {
-    let below = levels.iter().copied().filter(|level| *level < centre - SAME).fold(f64::NEG_INFINITY, f64::max);
-    let above = levels.iter().copied().filter(|level| *level > centre + SAME).fold(f64::INFINITY, f64::min);
-    ((centre - REACH).min(below), (centre + REACH).max(above))
+/// Runs as points about a centre in some of their knobs.
+fn about(trials: &[Trial], knobs: &[usize], centre: &[f64]) -> Vec<Point> {
+    let point = |trial: &Trial| {
+        let mut at = [0.0; 2];
+        at.iter_mut()
+            .zip(knobs.iter().zip(centre))
+            .for_each(|(away, (&knob, origin))| *away = trial.knobs[knob] - origin);
+        Point { at, log_loss: trial.log_loss, weight: 1.0 }
+    };
+    trials.iter().map(point).collect()
 }
 
-/// A parabola in one knob (1, x, x²) or two (1, x, y, x², xy, y²), about a centre.
-struct Surface<'a> {
-    knobs: &'a [usize],
-    centre: &'a [f64],
-}
-
-impl Surface<'_> {
-    fn count(&self) -> usize {
-        if self.knobs.len() == 2 { JOINT } else { LEAST_VALUES }
-    }
-
-    fn row(&self, trial: &Trial) -> Theta {
-        let away = |i: usize| trial.knobs[self.knobs[i]] - self.centre[i];
-        let x = away(0);
-        if self.knobs.len() == 1 {
-            return [1.0, x, x * x, 0.0, 0.0, 0.0];
+/// The parabola by Huber's weights, and the scale of its residuals.
+fn robust(knobs: Knobs, points: &[Point]) -> Result<(Parabola, f64), String> {
+    let mut weighted = points.to_vec();
+    let mut found = None;
+    for _ in 0..ROUNDS {
+        let parabola = Parabola::through(knobs, &weighted)
+            .ok_or("the values tried do not move apart, so that no parabola can be told")?;
+        let residuals: Vec<f64> = points.iter().map(|p| p.log_loss - parabola.log_loss(p.at)).collect();
+        let sizes: Vec<f64> = residuals.iter().map(|r| r.abs()).collect();
+        let turn = HUBER * OVER_MAD * math::median(&sizes).unwrap_or(0.0);
+        let square: f64 = residuals.iter().zip(&weighted).map(|(r, p)| p.weight * r * r).sum();
+        let degrees = (points.len() as f64 - knobs.coefficients() as f64).max(1.0);
+        found = Some((parabola, (square / degrees).sqrt()));
+        if points.len() == knobs.coefficients() || turn < 1e-12 {
+            break;
         }
-        let y = away(1);
-        [1.0, x, y, x * x, x * y, y * y]
+        weighted.iter_mut().zip(sizes).for_each(|(p, size)| p.weight = (turn / size.max(1e-300)).min(1.0));
     }
-
-    /// Coefficients, weighted information, and scale of the residuals.
-    fn fit(&self, trials: &[Trial]) -> Result<(Theta, Matrix, f64), String> {
-        let free: Vec<usize> = (0..self.count()).collect();
-        let rows: Vec<(Theta, f64)> = trials.iter().map(|trial| (self.row(trial), trial.log_loss)).collect();
-        let mut weights = vec![1.0; rows.len()];
-        let mut found = None;
-        for _ in 0..ROUNDS {
-            let (mut information, mut right) = (Matrix::default(), Theta::default());
-            for ((row, value), weight) in rows.iter().zip(&weights) {
-                add_outer(&mut information, row, *weight);
-                right.iter_mut().zip(row).for_each(|(sum, x)| *sum += weight * x * value);
-            }
-            let coefficients = solve(&information, &right, &free)
-                .ok_or("the values tried do not move apart, so that no parabola can be told")?;
-            let residuals: Vec<f64> = rows.iter().map(|(row, value)| value - dot(row, &coefficients)).collect();
-            let sizes: Vec<f64> = residuals.iter().map(|r| r.abs()).collect();
-            let turn = HUBER * OVER_MAD * math::median(&sizes).unwrap_or(0.0);
-            let square: f64 = residuals.iter().zip(&weights).map(|(r, w)| w * r * r).sum();
-            let degrees = (rows.len() as f64 - self.count() as f64).max(1.0);
-            found = Some((coefficients, information, (square / degrees).sqrt()));
-            if rows.len() == self.count() || turn < 1e-12 {
-                break;
-            }
-            weights = sizes.iter().map(|size| (turn / size.max(1e-300)).min(1.0)).collect();
-        }
-        found.ok_or_else(|| "no runs".to_owned())
-    }
-
-    /// Where the parabola is lowest, and how that moves with its coefficients.
-    fn vertex(&self, coefficients: &Theta) -> Result<(Vec<f64>, Vec<Theta>), String> {
-        let open = "loss does not rise on both sides of a lowest value".to_owned();
-        if self.knobs.len() == 1 {
-            let [_, linear, square, ..] = *coefficients;
-            if square <= 0.0 {
-                return Err(open);
-            }
-            let at = -0.5 * linear / square;
-            return Ok((vec![at], vec![[0.0, -0.5 / square, -at / square, 0.0, 0.0, 0.0]]));
-        }
-        let [_, b1, b2, c1, c12, c2] = *coefficients;
-        let determinant = 4.0 * c1 * c2 - c12 * c12;
-        if c1 <= 0.0 || determinant <= 0.0 {
-            return Err(open);
-        }
-        // The inverse of the Hessian [[2 c1, c12], [c12, 2 c2]].
-        let inverse = [[2.0 * c2 / determinant, -c12 / determinant], [-c12 / determinant, 2.0 * c1 / determinant]];
-        let [x, y] = inverse.map(|row| -(row[0] * b1 + row[1] * b2));
-        let gradient = |row: [f64; 2]| {
-            let [p, q] = row;
-            [0.0, -p, -q, -2.0 * x * p, -(y * p + x * q), -2.0 * y * q]
-        };
-        Ok((vec![x, y], inverse.map(gradient).to_vec()))
-    }
+    found.ok_or_else(|| "no runs".to_owned())
 }
 
 #[cfg(test)]

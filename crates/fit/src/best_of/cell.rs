@@ -4,7 +4,7 @@ use forescale_core::math;
 use forescale_core::observation::Observation;
 use forescale_core::reduction::{Knob, Reduction, ReductionMethod};
 
-use super::parabola::{Point, Vertex, vertex};
+use super::vertex::{Point, Vertex, vertex};
 
 /// Sizes, data and settings of other knobs agree up to this (the rounding of published tables).
 const ALIKE: f64 = 1.02;

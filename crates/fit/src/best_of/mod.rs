@@ -1,7 +1,7 @@
 //! Runs that differ in a knob alone, reduced to one observation for each size and data.
 //!
 //! The lowest of several noisy losses is biased downwards by the noise, and by more the more settings were tried. So the
-//! reduction is the vertex of a parabola in the logarithm of the setting ([`parabola`]), with its standard error; the
+//! reduction is the vertex of a parabola in the logarithm of the setting ([`vertex`]), with its standard error; the
 //! lowest setting stands only where it lies at the edge of the range or where there are but two, and that is said.
 //!
 //! What this does not do: choose among sizes or data (that is the path's affair), or drop a run without an exclusion.
@@ -11,7 +11,7 @@
 //! through runs of different batch sizes unless that was asked for first.
 
 mod cell;
-mod parabola;
+mod vertex;
 
 use forescale_core::observation::{Exclusion, ExclusionReason, Observation};
 use forescale_core::outcome::{Diagnosis, Severity};

@@ -2,9 +2,8 @@
 //!
 //! # Formula
 //!
-//! ln L = c₀ + c₁u + c₂u², u = ln x − ln x of the lowest setting, by least squares weighted with the number of runs, over
-//! the settings within a factor of 2 of the lowest, its neighbours always among them. Vertex u* = −c₁/2c₂, loss there c₀ − c₁²/4c₂. As the slope at the
-//! vertex is zero, the variance of the loss is to first order σ²·rᵀ(XᵀWX)⁻¹r with r = (1, u*, u*²).
+//! That of [`crate::parabola`], weighted with the number of runs, over the settings within a factor of 2 of the lowest, its
+//! neighbours always among them.
 //!
 //! # Where it holds
 //!
@@ -13,10 +12,9 @@
 //! is noise's doing, one twice as wide is tried, and then the lowest setting with its two neighbours; a vertex whose loss
 //! is further from the lowest than the settings of the window rise is not taken.
 
-use forescale_core::law::Theta;
 use forescale_core::math;
 
-use crate::linear::{Matrix, dot, solve};
+use crate::parabola::{self, COEFFICIENTS, Knobs, Parabola, window};
 
 /// Settings this far from the lowest are used. Chosen here: three settings of the usual factor of 2, five of √2. On a
 /// published sweep in steps of √2, twice as wide a window was drawn away by rates on the side of divergence: vertices
@@ -38,7 +36,7 @@ pub(super) struct Point {
 pub(super) struct Vertex {
     pub(super) x: f64,
     pub(super) log_loss: f64,
-    /// rᵀ(XᵀWX)⁻¹r.
+    /// Variance of its log loss, in units of one run's.
     pub(super) leverage: f64,
     /// Settings used.
     pub(super) used: usize,
@@ -54,41 +52,37 @@ pub(super) fn vertex(points: &[Point]) -> Option<Vertex> {
         return None;
     }
     let centre = points[lowest];
+    let settings: Vec<f64> = points.iter().map(|point| point.x).collect();
     let within = |factor: f64| {
-        let reach = math::ln(factor);
-        let start = points.partition_point(|p| p.x < centre.x - reach).min(lowest - 1);
-        let end = points.partition_point(|p| p.x <= centre.x + reach).max(lowest + 2);
-        &points[start..end]
+        let (low, high) = window(&settings, centre.x, math::ln(factor), 0.0);
+        &points[settings.partition_point(|x| *x < low)..settings.partition_point(|x| *x <= high)]
     };
     let rise = within(WINDOW).iter().map(|p| p.log_loss - centre.log_loss).fold(0.0, f64::max);
     let is_local = |vertex: &Vertex| (vertex.log_loss - centre.log_loss).abs() <= rise;
     let local = |factor: f64| vertex_inside(within(factor), centre.x).filter(is_local);
-    local(WINDOW).or_else(|| local(WIDER)).or_else(|| vertex_inside(&points[lowest - 1..lowest + 2], centre.x))
+    let neighbours = || vertex_inside(&points[lowest - 1..lowest + 2], centre.x);
+    local(WINDOW).or_else(|| local(WIDER)).or_else(neighbours)
 }
 
 fn vertex_inside(points: &[Point], centre: f64) -> Option<Vertex> {
-    let row = |x: f64| [1.0, x - centre, (x - centre) * (x - centre)];
-    let (mut matrix, mut vector) = (Matrix::default(), Theta::default());
-    for point in points {
-        let row = row(point.x);
-        for i in 0..3 {
-            vector[i] += point.count * row[i] * point.log_loss;
-            for j in 0..3 {
-                matrix[i][j] += point.count * row[i] * row[j];
-            }
-        }
-    }
-    let [constant, linear, square, ..] = solve(&matrix, &vector, &[0, 1, 2])?;
-    let x = centre - 0.5 * linear / square;
-    if square <= 0.0 || x < points[0].x || x > points[points.len() - 1].x {
+    let about = |p: &Point| parabola::Point { at: [p.x - centre, 0.0], log_loss: p.log_loss, weight: p.count };
+    let about: Vec<parabola::Point> = points.iter().map(about).collect();
+    let parabola = Parabola::through(Knobs::One, &about)?;
+    let at = parabola.lowest()?.at;
+    let x = centre + at[0];
+    if x < points[0].x || x > points[points.len() - 1].x {
         return None;
     }
-    let at = |x: f64| constant + linear * (x - centre) + square * (x - centre) * (x - centre);
-    let mut direction = Theta::default();
-    direction[..3].copy_from_slice(&row(x));
-    let leverage = dot(&direction, &solve(&matrix, &direction, &[0, 1, 2])?);
-    let squares = points.iter().map(|p| p.count * (p.log_loss - at(p.x)) * (p.log_loss - at(p.x))).sum();
-    Some(Vertex { x, log_loss: at(x), leverage, used: points.len(), squares, degrees: (points.len() - 3) as f64 })
+    let residual = |p: &parabola::Point| p.log_loss - parabola.log_loss(p.at);
+    let square = |p: &parabola::Point| p.weight * residual(p) * residual(p);
+    Some(Vertex {
+        x,
+        log_loss: parabola.log_loss(at),
+        leverage: parabola.leverage(at)?,
+        used: points.len(),
+        squares: about.iter().map(square).sum(),
+        degrees: (points.len() - COEFFICIENTS) as f64,
+    })
 }
 
 #[cfg(test)]
