@@ -93,6 +93,32 @@ pub struct Observation {
 }
 
 impl Observation {
+    /// A run of which nothing is known but its size, data, compute and loss: it bears its id as its name, is a cluster of its
+    /// own, and weighs 1. Whoever knows more says it over this: `Observation { role, ..Observation::bare(…) }`.
+    #[must_use]
+    pub fn bare(run_id: impl Into<String>, params: f64, tokens: f64, flops: f64, loss: f64) -> Self {
+        let run_id = run_id.into();
+        Self {
+            name: run_id.clone(),
+            cluster: run_id.clone(),
+            run_id,
+            group: None,
+            role: None,
+            params,
+            tokens,
+            flops,
+            loss,
+            loss_se: None,
+            seed_sd: None,
+            seed_degrees: None,
+            weight: 1.0,
+            seed: None,
+            eval_set_digest: None,
+            unique_tokens: None,
+            training: Training::default(),
+        }
+    }
+
     /// Whether the run saw some of its data more than once.
     #[must_use]
     pub fn repeats_data(&self) -> bool {
@@ -210,6 +236,14 @@ mod tests {
         assert_eq!(read.seed_degrees, None);
         let written = serde_json::to_value(&read).expect("a JSON form");
         assert_eq!(written, serde_json::from_str::<serde_json::Value>(OLD).expect("a JSON value"));
+    }
+
+    #[test]
+    fn a_bare_run_is_its_own_name_and_cluster_and_is_written_as_one_of_which_nothing_else_is_known() {
+        let bare = Observation::bare("a", 1.0, 2.0, 12.0, 3.0);
+        let known: Observation = serde_json::from_str(OLD).expect("an old observation");
+        assert_eq!(bare, Observation { seed_sd: None, seed: None, ..known });
+        assert!(!bare.repeats_data() && bare.training == Training::default());
     }
 
     #[test]

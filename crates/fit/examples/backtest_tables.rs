@@ -5,30 +5,11 @@
 
 use std::io::Write as _;
 
-use forescale_core::observation::{Observation, Training};
+use forescale_core::observation::Observation;
 use forescale_fit::{BacktestMode, BacktestOptions, FitOptions, backtest};
 
 fn observation(index: usize, fields: &[f64]) -> Observation {
-    let run_id = format!("run{index:04}");
-    Observation {
-        name: run_id.clone(),
-        cluster: run_id.clone(),
-        run_id,
-        group: None,
-        role: None,
-        params: fields[0],
-        tokens: fields[1],
-        flops: fields[2],
-        loss: fields[3],
-        loss_se: None,
-        seed_sd: None,
-        seed_degrees: None,
-        weight: 1.0,
-        seed: None,
-        eval_set_digest: None,
-        unique_tokens: None,
-        training: Training::default(),
-    }
+    Observation::bare(format!("run{index:04}"), fields[0], fields[1], fields[2], fields[3])
 }
 
 /// The word after another.

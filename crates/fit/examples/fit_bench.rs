@@ -12,30 +12,11 @@
 
 use std::time::Instant;
 
-use forescale_core::observation::{Observation, Training};
+use forescale_core::observation::Observation;
 use forescale_fit::{FitOptions, LawName, Objective, bench, fit};
 
 fn run(index: usize, params: f64, flops: f64, loss: f64) -> Observation {
-    let id = format!("run{index:06}");
-    Observation {
-        name: id.clone(),
-        cluster: id.clone(),
-        run_id: id,
-        group: None,
-        role: None,
-        params,
-        tokens: flops / (6.0 * params),
-        flops,
-        loss,
-        loss_se: None,
-        seed_sd: None,
-        seed_degrees: None,
-        weight: 1.0,
-        seed: None,
-        eval_set_digest: None,
-        unique_tokens: None,
-        training: Training::default(),
-    }
+    Observation::bare(format!("run{index:06}"), params, flops / (6.0 * params), flops, loss)
 }
 
 /// The 240 rows of the table that Besiroglu et al. kept.

@@ -11,26 +11,7 @@ use rand_chacha::ChaCha8Rng;
 
 /// A run of a foreign table.
 pub(crate) fn run(index: usize, params: f64, tokens: f64, flops: f64, loss: f64) -> Observation {
-    let run_id = format!("run{index:04}");
-    Observation {
-        name: run_id.clone(),
-        cluster: run_id.clone(),
-        run_id,
-        group: None,
-        role: None,
-        params,
-        tokens,
-        flops,
-        loss,
-        loss_se: None,
-        seed_sd: None,
-        seed_degrees: None,
-        weight: 1.0,
-        seed: None,
-        eval_set_digest: None,
-        unique_tokens: None,
-        training: forescale_core::observation::Training::default(),
-    }
+    Observation::bare(format!("run{index:04}"), params, tokens, flops, loss)
 }
 
 /// The rows of a published table as fields by column, or `None` with a word on standard output where it is not there.

@@ -140,26 +140,10 @@ impl Fuzz {
                 (n, d, (1.7 + 400.0 * math::pow(n, -0.34) + 2000.0 * math::pow(d, -0.36)) * noise)
             }
         };
-        let run_id = format!("run{i}");
-        let mut row = Observation {
-            name: run_id.clone(),
-            cluster: if self.one_in(5) { format!("trunk{}", self.below(4)) } else { run_id.clone() },
-            run_id,
-            group: None,
-            role: None,
-            params,
-            tokens,
-            flops: 6.0 * params * tokens,
-            loss,
-            loss_se: None,
-            seed_sd: None,
-            seed_degrees: None,
-            weight: 1.0,
-            seed: None,
-            eval_set_digest: None,
-            unique_tokens: None,
-            training: forescale_core::observation::Training::default(),
-        };
+        let mut row = Observation::bare(format!("run{i}"), params, tokens, 6.0 * params * tokens, loss);
+        if self.one_in(5) {
+            row.cluster = format!("trunk{}", self.below(4));
+        }
         self.dress(&mut row);
         row
     }

@@ -118,26 +118,7 @@ fn deviation(losses: &[f64]) -> Option<f64> {
 }
 
 fn run(index: usize, (params, tokens, flops): (f64, f64, f64), loss: f64) -> Observation {
-    let run_id = format!("run{index:04}");
-    Observation {
-        name: run_id.clone(),
-        cluster: run_id.clone(),
-        run_id,
-        group: None,
-        role: None,
-        params,
-        tokens,
-        flops,
-        loss,
-        loss_se: None,
-        seed_sd: None,
-        seed_degrees: None,
-        weight: 1.0,
-        seed: None,
-        eval_set_digest: None,
-        unique_tokens: None,
-        training: forescale_core::observation::Training::default(),
-    }
+    Observation::bare(format!("run{index:04}"), params, tokens, flops, loss)
 }
 
 /// Five budgets over four decades, each at seven sizes two apart around the best: 35 runs of the surface.

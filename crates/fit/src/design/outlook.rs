@@ -89,28 +89,14 @@ impl Simulation<'_> {
 
     /// A run on paper: the laws' mean loss, and so many deviations of seed noise.
     fn train(&self, index: usize, run: &Candidate, deviations: f64) -> Observation {
-        let run_id = format!("designed-{index}");
         let is_on_path = self.is_on_path(run);
         let told = self.observations.iter().any(|o| o.role.is_some());
         let log_loss = self.expected(run, is_on_path) + self.noise(run.flops) * deviations;
+        let loss = math::exp(log_loss);
         Observation {
-            name: run_id.clone(),
-            cluster: run_id.clone(),
-            run_id,
             group: self.observations.first().and_then(|o| o.group.clone()),
             role: told.then_some(if is_on_path { Role::Path } else { Role::OffPath }),
-            params: run.params,
-            tokens: run.tokens,
-            flops: run.flops,
-            loss: math::exp(log_loss),
-            loss_se: None,
-            seed_sd: None,
-            seed_degrees: None,
-            weight: 1.0,
-            seed: None,
-            eval_set_digest: None,
-            unique_tokens: None,
-            training: forescale_core::observation::Training::default(),
+            ..Observation::bare(format!("designed-{index}"), run.params, run.tokens, run.flops, loss)
         }
     }
 
