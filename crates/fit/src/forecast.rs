@@ -285,6 +285,7 @@ fn missed(report: &BacktestReport) -> Option<Doubt> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::forecaster::WORTH_A_WORD;
     use crate::published::rust_ladder;
     use crate::{LawName, Objective, published};
     use forescale_core::math;
@@ -353,6 +354,29 @@ mod tests {
                 assert!(interval.upper / interval.lower < 1.6, "{interval:?} says nothing");
             }
         }
+    }
+
+    /// Eight rungs of a power law without noise.
+    fn exact() -> Vec<Observation> {
+        ladder(0.0, &mut ChaCha8Rng::seed_from_u64(0))
+    }
+
+    #[test]
+    fn laws_that_differ_by_less_than_two_seeds_do_are_not_said_to_disagree() {
+        let said = |other: LawName, flops: f64| {
+            let fit = FitOptions { laws: vec![LawName::POWER_LAW, other], ..FitOptions::default() };
+            let options = ForecastOptions { fit, backtest: false, ..ForecastOptions::default() };
+            let answer = forecast(&exact(), &[at(flops)], &options).expect("fits");
+            let estimates: Vec<f64> = answer.targets[0].laws.iter().map(|law| law.prediction.estimate).collect();
+            let is_said = answer.diagnoses.iter().any(|doubt| doubt.code == "laws_disagree");
+            ((estimates[1] / estimates[0] - 1.0).abs(), is_said)
+        };
+        // Both are the truth: 0.005% apart, without an interval to speak of ("0.0% more than 0.0%", as it was said).
+        let (spread, is_said) = said(LawName::M4, 1e24);
+        assert!((1e-5..WORTH_A_WORD).contains(&spread) && !is_said, "{spread}");
+        // One has no floor.
+        let (spread, is_said) = said(LawName::M3, 1e22);
+        assert!(spread > 0.02 && is_said, "{spread}");
     }
 
     /// L at a compute under (L − E)/(L0 − L)^a = B C^-c, by bisection: an S-shaped truth (Alabdulmohsin et al., M4).
