@@ -345,7 +345,7 @@ fn answer(forecaster: &Forecaster, target: &Observation, question: &Question, n_
     if asked.unique_tokens.is_some() && target.repeats_data() {
         points.retain(|(law, _)| law.form().models_repetition());
     }
-    let full = |_| case(&forecaster.outlook(&asked).predictive, target, question, (forecaster.max_flops, n_fit));
+    let full = |_| case(&forecaster.predictive(&asked), target, question, (forecaster.max_flops, n_fit));
     let case = Some(()).filter(|()| question.depth != Depth::Points).map(full);
     Answer { points, predicted, actual: math::ln(target.loss), case }
 }

@@ -362,6 +362,18 @@ mod tests {
     }
 
     #[test]
+    fn the_distribution_alone_is_that_of_the_whole_forecast_to_the_bit() {
+        let runs = ladder(0.003, &mut ChaCha8Rng::seed_from_u64(3));
+        let laws = vec![LawName::POWER_LAW, LawName::LOG_LOG, LawName::M3];
+        let options =
+            ForecastOptions { fit: FitOptions { laws, ..FitOptions::default() }, ..ForecastOptions::default() };
+        let (forecaster, _) = prepare(&runs, &options).0.ok().expect("laws");
+        for flops in [1e19, 1e22, 1e24] {
+            assert_eq!(forecaster.predictive(&at(flops)), forecaster.outlook(&at(flops)).predictive, "{flops}");
+        }
+    }
+
+    #[test]
     fn laws_that_differ_by_less_than_two_seeds_do_are_not_said_to_disagree() {
         let said = |other: LawName, flops: f64| {
             let fit = FitOptions { laws: vec![LawName::POWER_LAW, other], ..FitOptions::default() };

@@ -58,6 +58,17 @@ struct FittedMember {
     roots: Vec<f64>,
 }
 
+/// What one law says of a target, by the fit that is made to be carried far.
+struct Word {
+    /// Which law.
+    index: usize,
+    /// What took it off its path.
+    shift: f64,
+    /// Its distribution.
+    ahead: Member,
+    said: LawPrediction,
+}
+
 /// What a forecaster says of one target.
 pub(crate) struct Outlook {
     /// The laws' means, each from the law fitted for its own sake.
@@ -192,32 +203,50 @@ pub(crate) fn shape_of(target: &Target, flops_per_product: f64) -> Option<(f64, 
 impl Forecaster {
     /// The forecast of one target.
     pub(crate) fn outlook(&self, target: &Target) -> Outlook {
-        let weights = self.heard(target);
-        let (mut members, mut means, mut laws, mut half_width) = (Vec::new(), Vec::new(), Vec::new(), 0.0_f64);
-        for (index, (member, &weight)) in self.members.iter().zip(&weights).enumerate() {
+        let words = self.words(target, |_| true);
+        let heard: Vec<&Word> = words.iter().filter(|word| word.said.weight > 0.0).collect();
+        let half_width = heard.iter().map(|word| relative_half_width(&word.said.prediction)).fold(0.0, f64::max);
+        let means = heard.iter().map(|word| self.mean_of(word, target).unwrap_or_else(|| word.ahead.clone())).collect();
+        let predictive = self.blended(&heard.iter().map(|word| word.ahead.clone()).collect::<Vec<_>>(), target);
+        let laws: Vec<LawPrediction> = words.into_iter().map(|word| word.said).collect();
+        let decades_beyond = self.decades_beyond(target);
+        let doubts = self.doubts(target, &laws, (decades_beyond, half_width));
+        Outlook { means, laws, predictive, decades_beyond, doubts }
+    }
+
+    /// The distribution of one run alone, at half the price: no law is asked whose word does not count, and none for its
+    /// mean.
+    pub(crate) fn predictive(&self, target: &Target) -> Predictive {
+        let words = self.words(target, |weight| weight > 0.0);
+        self.blended(&words.into_iter().map(|word| word.ahead).collect::<Vec<_>>(), target)
+    }
+
+    fn decades_beyond(&self, target: &Target) -> f64 {
+        math::log10(target.flops / self.max_flops)
+    }
+
+    fn blended(&self, members: &[Member], target: &Target) -> Predictive {
+        let form = self.calibration.scale(self.decades_beyond(target));
+        let evaluation = self.evaluation_sigma * self.evaluation_sigma;
+        blend(members, (form * form + self.seed_sigma * self.seed_sigma + evaluation).sqrt())
+    }
+
+    /// What each law of a weight that is asked for says, where it has a number for the target.
+    fn words(&self, target: &Target, is_asked: fn(f64) -> bool) -> Vec<Word> {
+        let weighted = self.members.iter().enumerate().zip(self.heard(target));
+        let word = |((index, member), weight): ((usize, &FittedMember), f64)| {
             let profile = member.fitted.profile(member.functional(target), PREDICTIVE_LEVEL);
             let shift = self.carried(member, target).unwrap_or(0.0);
-            let prediction =
-                scaled(estimate(&profile, member.fitted.root(self.level), self.level, true), math::exp(shift));
-            if weight > 0.0 {
-                half_width = half_width.max(relative_half_width(&prediction));
-            }
-            if !is_number(&prediction) {
-                continue;
-            }
-            laws.push(LawPrediction { law: member.fitted.law.to_string(), weight, prediction });
-            let ahead = Member::new(weight, &profile, &member.roots, shift).within(self.bounds);
-            means.push(self.mean_of(index, target, (weight, shift)).unwrap_or_else(|| ahead.clone()));
-            members.push(ahead);
-        }
-        let decades_beyond = math::log10(target.flops / self.max_flops);
-        let form = self.calibration.scale(decades_beyond);
-        let evaluation = self.evaluation_sigma * self.evaluation_sigma;
-        let scale = (form * form + self.seed_sigma * self.seed_sigma + evaluation).sqrt();
-        let heard = |members: Vec<Member>| members.into_iter().filter(|m| m.weight > 0.0).collect::<Vec<_>>();
-        let predictive = blend(&heard(members), scale);
-        let doubts = self.doubts(target, &laws, (decades_beyond, half_width));
-        Outlook { means: heard(means), laws, predictive, decades_beyond, doubts }
+            let own = estimate(&profile, member.fitted.root(self.level), self.level, true);
+            let prediction = scaled(own, math::exp(shift));
+            is_number(&prediction).then(|| Word {
+                index,
+                shift,
+                ahead: Member::new(weight, &profile, &member.roots, shift).within(self.bounds),
+                said: LawPrediction { law: member.fitted.law.to_string(), weight, prediction },
+            })
+        };
+        weighted.filter(|(_, weight)| is_asked(*weight)).filter_map(word).collect()
     }
 
     /// Fits the laws for their own sake as well: every run as it says, nothing expected. An interval of a law's mean is one
@@ -243,10 +272,10 @@ impl Forecaster {
     }
 
     /// A law's mean at a target from its bare fit, where there is one.
-    fn mean_of(&self, index: usize, target: &Target, (weight, shift): (f64, f64)) -> Option<Member> {
-        let bare = self.bare(index)?;
+    fn mean_of(&self, word: &Word, target: &Target) -> Option<Member> {
+        let bare = self.bare(word.index)?;
         let profile = bare.fitted.profile(bare.functional(target), PREDICTIVE_LEVEL);
-        Some(Member::new(weight, &profile, &bare.roots, shift).within(self.bounds))
+        Some(Member::new(word.said.weight, &profile, &bare.roots, word.shift).within(self.bounds))
     }
 
     /// The weights of the laws whose word is a number; they sum to one, or to nothing where there is none.

@@ -113,7 +113,7 @@ fn curve(input: &PanelInput, forecaster: &Forecaster) -> Vec<BandPoint> {
 }
 
 fn band(forecaster: &Forecaster, flops: f64, level: f64) -> BandPoint {
-    let predictive = forecaster.outlook(&forecaster.target_on_path(flops)).predictive;
+    let predictive = forecaster.predictive(&forecaster.target_on_path(flops));
     let interval = predictive.interval(level);
     BandPoint { flops, median: predictive.median(), lower: interval.lower, upper: interval.upper }
 }

@@ -110,7 +110,7 @@ impl Search<'_> {
     }
 
     fn above(&self, exponent: f64) -> [f64; 3] {
-        let predictive = self.forecaster.outlook(&budget(exponent)).predictive;
+        let predictive = self.forecaster.predictive(&budget(exponent));
         let tail = 0.5 * (1.0 - self.level);
         [tail, 0.5, 1.0 - tail].map(|level| math::ln(predictive.quantile(level) / self.loss))
     }
