@@ -67,9 +67,9 @@ fn section(title: &str, tables: &[Table]) -> String {
 fn law(law: &FittedLaw) -> String {
     let group = law.group.as_ref().map(|group| format!(", {group}"));
     let title = escape(&format!("Law {}{}", law.law, group.unwrap_or_default()));
-    let proof =
-        escape(&format!("{}; {}; {} runs", tables::objective(law), tables::certificate(&law.certificate), law.n));
-    format!("{}{proof}\n\n", section(&title, &[tables::parameters(law, str::to_owned)]))
+    let objective = escape(&format!("{}; {} runs", tables::objective(law), law.n));
+    let found = [tables::parameters(law, str::to_owned), tables::certificate(&law.certificate)];
+    format!("{}{objective}\n\n", section(&title, &found))
 }
 
 fn doubts(data: &ReportData) -> String {
@@ -130,6 +130,16 @@ mod tests {
     fn says_plainly_that_an_outcome_fell_outside_or_a_forecast_was_refused() {
         assert!(of_kind("outside").contains("**The outcome fell outside the interval.**"));
         assert!(of_kind("refused").contains("**Refused.** No forecast is given"));
+    }
+
+    #[test]
+    fn each_law_has_its_proof_with_invariance_and_the_other_methods_word() {
+        let text = of_kind("inside");
+        let proofs = text.matches("| proof of the optimum | found |").count();
+        assert!(proofs > 1 && proofs == sample::inside().laws.len(), "{proofs} in {text}");
+        for words in ["| sum against mean | a parameter moves by at most 2.4e-13 |", "| L-BFGS | ended 3.0e-8 of"] {
+            assert!(text.contains(words), "{words} in {text}");
+        }
     }
 
     #[test]

@@ -258,20 +258,46 @@ fn exact(value: f64) -> String {
     if text != 0.0 && (text.abs() < 1e-4 || text.abs() >= 1e9) { format!("{text:e}") } else { format!("{text}") }
 }
 
-/// Proof of an optimum, in one sentence.
-pub(crate) fn certificate(certificate: &Certificate) -> String {
-    let condition = certificate.condition_number.map(|c| format!("; condition number {c:.1e}"));
-    let bound = match certificate.at_bound.as_slice() {
-        [] => "no parameter at a bound".to_owned(),
-        names => format!("at a bound: {}", names.join(", ")),
+/// Proof of an optimum, a piece of evidence a row.
+pub(crate) fn certificate(certificate: &Certificate) -> Table {
+    let mut table = Table::new(&[("proof of the optimum", Left), ("found", Left)]);
+    for (what, found) in evidence(certificate) {
+        table.push([what.to_owned(), found]);
+    }
+    table
+}
+
+/// The same in one sentence.
+pub(crate) fn proof(certificate: &Certificate) -> String {
+    let pieces: Vec<String> =
+        evidence(certificate).into_iter().map(|(what, found)| format!("{what} {found}")).collect();
+    pieces.join("; ")
+}
+
+fn evidence(certificate: &Certificate) -> Vec<(&'static str, String)> {
+    let starts = plural(certificate.starts as usize, "start");
+    let ended = format!("{} of {starts} ended at this optimum", certificate.agreeing_starts);
+    let bounds = if certificate.at_bound.is_empty() { "none".to_owned() } else { certificate.at_bound.join(", ") };
+    let condition = certificate.condition_number.map(|number| ("condition number", format!("{number:.1e}")));
+    let moved = |share: f64| ("sum against mean", format!("a parameter moves by at most {share:.1e}"));
+    let always = [
+        ("gradient norm", format!("{:.1e}", certificate.gradient_norm)),
+        ("agreement", ended),
+        ("parameters at a bound", bounds),
+    ];
+    let asked = [condition, certificate.invariance.map(moved), certificate.cross_check.map(cross_check)];
+    always.into_iter().chain(asked.into_iter().flatten()).collect()
+}
+
+/// Where the other method ended: within 1e-9, the limit of [`Certificate::faults`], it is the same place.
+fn cross_check(excess: f64) -> (&'static str, String) {
+    let place = if excess.abs() <= 1e-9 {
+        "ended at the optimum, to 1e-9 of the objective".to_owned()
+    } else {
+        let side = if excess > 0.0 { "above" } else { "below" };
+        format!("ended {:.1e} of the objective {side} the optimum", excess.abs())
     };
-    format!(
-        "gradient norm {:.1e}; {} of {} ended at this optimum; {bound}{}",
-        certificate.gradient_norm,
-        certificate.agreeing_starts,
-        plural(certificate.starts as usize, "start"),
-        condition.unwrap_or_default()
-    )
+    ("L-BFGS", place)
 }
 
 /// The objective, in words.

@@ -104,7 +104,7 @@ fn fit(law: &FittedLaw) -> String {
     let formula = law.law.parse::<LawName>().ok().map(|name| format!("  {}", name.form().formula()));
     let group = law.group.as_ref().map(|group| format!("  group {}", plain(group)));
     format!(
-        "{}{}{}\n{}{}; N is {}, C is {}\n\n{}\n{}\n{}\n{}",
+        "{}{}{}\n{}{}; N is {}, C is {}\n\n{}\n{}\n\n{}{}",
         plain(&law.law),
         formula.unwrap_or_default(),
         group.unwrap_or_default(),
@@ -114,7 +114,7 @@ fn fit(law: &FittedLaw) -> String {
         plain(&law.rule.flops),
         tables::parameters(law, str::to_owned).to_text(),
         tables::objective(law),
-        tables::certificate(&law.certificate),
+        tables::certificate(&law.certificate).to_text(),
         diagnoses(&law.diagnoses)
     )
 }
@@ -225,9 +225,26 @@ mod tests {
             "31.16 to 63.92",
             "no lower end, to 0.6233",
             "118 of 125 starts",
+            "\nproof of the optimum   found\ngradient norm          3.1e-11\n",
+            "\nsum against mean       a parameter moves by at most 2.4e-13\n",
+            "\nL-BFGS                 ended 3.0e-8 of the objective above the optimum\n",
             "E + A·N^-alpha + B·D^-beta\n17 runs;",
         ] {
             assert!(text.contains(words), "{words} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_made_before_something_was_looked_at_says_nothing_of_it() {
+        let mut law = sample::inside().laws.remove(0);
+        (law.certificate.invariance, law.certificate.cross_check) = (None, None);
+        let text = fit(&law);
+        assert!(!text.contains("sum against mean") && !text.contains("L-BFGS"), "{text}");
+        for (excess, words) in
+            [(-2e-6, "2.0e-6 of the objective below the optimum"), (-1e-15, "at the optimum, to 1e-9")]
+        {
+            law.certificate.cross_check = Some(excess);
+            assert!(fit(&law).contains(words), "{}", fit(&law));
         }
     }
 

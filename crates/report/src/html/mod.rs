@@ -122,7 +122,7 @@ impl<'a> Law<'a> {
                 .map_or_else(|_| Vec::new(), |name| typeset::formula(name.form().formula())),
             parameters: tables::parameters(fitted, typeset::symbol),
             objective: tables::objective(fitted),
-            certificate: tables::certificate(&fitted.certificate),
+            certificate: tables::proof(&fitted.certificate),
         }
     }
 }
