@@ -113,6 +113,13 @@ fn a_design_keeps_to_its_budget_and_guard_and_narrows_the_interval() {
     let said = forescale(folder.path(), &arguments).expect_code(0);
     assert!(said.stderr.contains("no sweep.toml is written"), "{}", said.whole());
     assert!(said.stdout.contains("with these runs") && said.stdout.contains("cost of"), "{}", said.whole());
+    let error = &found["after_width_error"];
+    let words = format!(
+        "known to ±{:.1}%, of the law alone to ±{:.0}% (30 simulated pilots of 15 runs",
+        100.0 * number(&error["interval"]),
+        100.0 * number(&error["mean_interval"])
+    );
+    assert!(said.stdout.contains(&words), "{words} in {}", said.whole());
 }
 
 #[test]

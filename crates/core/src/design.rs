@@ -57,6 +57,18 @@ pub struct DesignOutlook {
     pub form_scale: f64,
 }
 
+/// How far widths that were promised lay from those that came, as a root mean square, where that was measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WidthError {
+    /// Relative error of the width of one run's interval.
+    pub interval: f64,
+    /// Relative error of the width of the law's interval.
+    pub mean_interval: f64,
+    /// On what it was measured, in words.
+    pub source: String,
+}
+
 /// The usual plan at the same price.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -99,6 +111,9 @@ pub struct Design {
     pub before: DesignOutlook,
     /// The forecast to expect afterwards: median width over simulated outcomes of the runs.
     pub after: DesignOutlook,
+    /// How sure the widths of `after` are; absent in designs made before it was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after_width_error: Option<WidthError>,
     /// What a ladder on the path would buy with the same compute; absent where no path is known.
     pub ladder: Option<NaiveLadder>,
     /// Candidates looked at.

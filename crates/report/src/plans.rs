@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use forescale_core::comparison::{BudgetComparison, Comparison, Crossing};
-use forescale_core::design::{Design, DesignOutlook};
+use forescale_core::design::{Design, DesignOutlook, WidthError};
 use forescale_core::outcome::Diagnosis;
 use forescale_core::reduction::{Reduction, ReductionMethod};
 
@@ -118,6 +118,9 @@ pub fn design(answer: &Design) -> String {
         runs(answer).to_text(),
         outlooks(answer).to_text()
     );
+    if let Some(error) = &answer.after_width_error {
+        let _ = writeln!(text, "\n{}", promise(error));
+    }
     if let Some(range) = &answer.cost {
         let _ = write!(text, "\n{}", cost(range));
     }
@@ -125,6 +128,16 @@ pub fn design(answer: &Design) -> String {
         let _ = write!(text, "\nwritten to {}\n", plain(spec));
     }
     text + &diagnoses(&answer.diagnoses)
+}
+
+/// How sure the widths with these runs are.
+fn promise(error: &WidthError) -> String {
+    format!(
+        "the width of the interval with these runs is itself known to ±{}, of the law alone to ±{} ({})",
+        percent(error.interval),
+        percent(error.mean_interval),
+        plain(&error.source)
+    )
 }
 
 fn runs(answer: &Design) -> Table {

@@ -150,15 +150,6 @@ fn promised_over_real(seed: u64, is_known: bool) -> [f64; 2] {
     let found = design(&runs, &at(1e22), 1e19, &options(&runs, 100.0)).expect("a design");
     let width = |i: forescale_core::estimate::Interval| math::ln(i.upper / i.lower);
     let forecast_options = options(&runs, 100.0).forecast;
-    let now = crate::forecast::prepare(&runs, &forecast_options).0.ok().expect("laws").0;
-    for law in now.laws() {
-        println!(
-            "DBG {seed} sigma {:.5} var {:.3e} natural {:?}",
-            now.seed_sigma,
-            law.dispersion.variance.sqrt(),
-            law.natural()
-        );
-    }
     let mut generator = ChaCha8Rng::seed_from_u64(1000 + seed);
     let mut widths: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
     for _ in 0..5 {
@@ -173,16 +164,22 @@ fn promised_over_real(seed: u64, is_known: bool) -> [f64; 2] {
     [0, 1].map(|i| math::ln(promised[i] / real[i]))
 }
 
-/// Median of ln promised/real over pilots, of the mean's interval and of one run's.
-fn median_promise(pilots: core::ops::Range<u64>, is_known: bool) -> [f64; 2] {
+/// Median and root mean square of ln promised/real over pilots, of the mean's interval and of one run's.
+fn promise(pilots: core::ops::Range<u64>, is_known: bool) -> [(f64, f64); 2] {
     let ratios: Vec<[f64; 2]> = pilots.map(|seed| promised_over_real(seed, is_known)).collect();
-    println!("known {is_known}: ln promised/real {ratios:.3?}");
-    [0, 1].map(|i| math::median(&ratios.iter().map(|ratio| ratio[i]).collect::<Vec<_>>()).expect("pilots"))
+    let summed_up = |i: usize| {
+        let of: Vec<f64> = ratios.iter().map(|ratio| ratio[i]).collect();
+        let square: f64 = of.iter().map(|ratio| ratio * ratio).sum();
+        (math::median(&of).expect("pilots"), (square / of.len() as f64).sqrt())
+    };
+    let found = [0, 1].map(summed_up);
+    println!("known {is_known}: ln promised/real, median and rms {found:.3?}");
+    found
 }
 
 #[test]
 fn where_noise_is_known_the_width_promised_is_the_width_that_real_draws_give() {
-    let [mean, run] = median_promise(2..14, true);
+    let [(mean, _), (run, _)] = promise(2..14, true);
     assert!((math::exp(mean) - 1.0).abs() < 0.25 && (math::exp(run) - 1.0).abs() < 0.25, "{mean} {run}");
 }
 
@@ -191,8 +188,11 @@ fn where_noise_is_estimated_from_a_pilot_the_promise_is_not_narrower_than_what_c
     // A pilot of fifteen runs, weighed by emphasis as eight, leaves three degrees of freedom: its noise, and the promise
     // with it, is off by 41% (1/√(2·3)), and a median over 30 pilots by 9%. A forecast counts all five parameters as
     // fitted though what it expects of exponents holds two of them, so that noise comes out too large rather than too small.
-    let [mean, run] = median_promise(2..32, false);
+    let [(mean, mean_error), (run, run_error)] = promise(2..32, false);
     assert!(math::exp(mean) > 0.8 && (math::exp(run) - 1.0).abs() < 0.25, "{mean} {run}");
+    // What a design says of its own promise: a root mean square over 30 pilots is known to 13% (1/√(2·30)).
+    assert!((mean_error / super::MEAN_WIDTH_ERROR - 1.0).abs() < 0.2, "{mean_error}");
+    assert!((run_error / super::RUN_WIDTH_ERROR - 1.0).abs() < 0.5, "{run_error}");
 }
 
 #[test]
