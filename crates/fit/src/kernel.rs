@@ -16,7 +16,7 @@ use crate::linear::Matrix;
 use crate::objective::Cost;
 use crate::problem::{Sample, System};
 
-/// Observations of one tile. Chosen here: eleven columns of it are 6 KB, well inside the nearest cache.
+/// Observations of one tile. Chosen here: twelve columns of it are 6 KB, well inside the nearest cache.
 const TILE: usize = 64;
 /// Parameters of the widest sum of falling terms: two amplitudes, two exponents, a floor.
 const WIDEST: usize = 5;
@@ -48,6 +48,7 @@ struct Local {
 struct Tile {
     /// ∂ ln L/∂θ in the kernel's own order.
     gradient: [Column; WIDEST],
+    loss: Column,
     residual: Column,
     value: Column,
     slope: Column,
@@ -59,6 +60,7 @@ struct Tile {
 impl Tile {
     const EMPTY: Self = Self {
         gradient: [[0.0; TILE]; WIDEST],
+        loss: [0.0; TILE],
         residual: [0.0; TILE],
         value: [0.0; TILE],
         slope: [0.0; TILE],
@@ -76,7 +78,8 @@ struct Sums {
     /// Σ wψ x² s for each term's share s: what its exponent's own second derivative adds to the Hessian.
     exponent_bend: [Lanes; 2],
     newton: [Lanes; TRIANGLE],
-    gauss_newton: [Lanes; TRIANGLE],
+    /// Diagonal of Σ w (ψ/r) ggᵀ.
+    majorizer: [Lanes; WIDEST],
 }
 
 impl Sums {
@@ -87,7 +90,7 @@ impl Sums {
         sensitivity: [[0.0; LANES]; WIDEST],
         exponent_bend: [[0.0; LANES]; 2],
         newton: [[0.0; LANES]; TRIANGLE],
-        gauss_newton: [[0.0; LANES]; TRIANGLE],
+        majorizer: [[0.0; LANES]; WIDEST],
     };
 }
 
@@ -128,6 +131,38 @@ impl Columns {
         is_within.then(|| self.collect(&sums))
     }
 
+    /// Σ w (ψ/r) ggᵀ at θ.
+    pub(crate) fn gauss_newton(&self, theta: &Theta, cost: Cost) -> Matrix {
+        let (local, mut sums) = (self.local(theta), [[0.0; LANES]; TRIANGLE]);
+        let pass = (self, local, cost);
+        match (self.parts.terms.len(), self.parts.floor.is_some()) {
+            (1, false) => self.arch.dispatch(Majorize::<1, false>::new(pass, &mut sums)),
+            (1, true) => self.arch.dispatch(Majorize::<1, true>::new(pass, &mut sums)),
+            (_, false) => self.arch.dispatch(Majorize::<2, false>::new(pass, &mut sums)),
+            (_, true) => self.arch.dispatch(Majorize::<2, true>::new(pass, &mut sums)),
+        }
+        let (place, count) = self.places();
+        let mut matrix = Matrix::default();
+        for (i, &row) in place[..count].iter().enumerate() {
+            for (j, &column) in place[..=i].iter().enumerate() {
+                put(&mut matrix, (row, column), lanes::sum(&sums[triangle(i, j)]));
+            }
+        }
+        matrix
+    }
+
+    /// Where θ has the kernel's own coordinates, and how many there are.
+    fn places(&self) -> ([usize; WIDEST], usize) {
+        let terms = self.parts.terms;
+        let own = terms.iter().map(|term| term.amplitude).chain(terms.iter().map(|term| term.exponent));
+        let (mut places, mut count) = ([0; WIDEST], 0);
+        for place in own.chain(self.parts.floor) {
+            places[count] = place;
+            count += 1;
+        }
+        (places, count)
+    }
+
     fn local(&self, theta: &Theta) -> Local {
         let entry = |of: fn(&forescale_core::law::FallingTerm) -> usize, index: usize| {
             self.parts.terms.get(index).map_or(0.0, |term| theta[of(term)])
@@ -141,21 +176,18 @@ impl Columns {
 
     /// Sums added up and put where θ has them.
     fn collect(&self, sums: &Sums) -> System {
-        let terms = self.parts.terms;
-        let mut place: Vec<usize> = terms.iter().map(|term| term.amplitude).collect();
-        place.extend(terms.iter().map(|term| term.exponent));
-        place.extend(self.parts.floor);
+        let (terms, (place, count)) = (self.parts.terms, self.places());
         let mut system = System {
             value: lanes::sum(&sums.value),
             slope_square: lanes::sum(&sums.slope_square),
             ..System::default()
         };
-        for (i, &row) in place.iter().enumerate() {
+        for (i, &row) in place[..count].iter().enumerate() {
             system.gradient[row] = lanes::sum(&sums.gradient[i]);
             system.sensitivity[row] = lanes::sum(&sums.sensitivity[i]);
-            for (j, &column) in place.iter().enumerate().take(i + 1) {
+            system.majorizer[row] = lanes::sum(&sums.majorizer[i]);
+            for (j, &column) in place[..=i].iter().enumerate() {
                 put(&mut system.newton, (row, column), lanes::sum(&sums.newton[triangle(i, j)]));
-                put(&mut system.gauss_newton, (row, column), lanes::sum(&sums.gauss_newton[triangle(i, j)]));
             }
         }
         // Σ wψ ∇²f beyond -ggᵀ: a share's own derivatives, of which those by the amplitude are the gradient itself.
@@ -198,11 +230,7 @@ impl<const TERMS: usize, const FLOOR: bool> pulp::NullaryFnOnce for Pass<'_, TER
             let end = (start + TILE).min(weight.len());
             let (x, weight) = ([&x[0][start..end], &x[1][start..end]], &weight[start..end]);
             predict::<TERMS>(&self.local, x, &log_loss[start..end], &mut tile);
-            if self.cost.on_loss() {
-                charge_on_loss(self.cost, weight, &mut tile);
-            } else {
-                charge(self.cost, weight, &mut tile);
-            }
+            charge_by(self.cost, weight, &mut tile);
             add_values(weight.len(), &tile, &mut self.sums.value);
             if lanes::sum(&self.sums.value) > self.limit {
                 return false;
@@ -210,6 +238,45 @@ impl<const TERMS: usize, const FLOOR: bool> pulp::NullaryFnOnce for Pass<'_, TER
             add::<TERMS, FLOOR>(x, weight, &tile, self.sums);
         }
         true
+    }
+}
+
+/// One pass for the Gauss–Newton matrix alone.
+struct Majorize<'a, const TERMS: usize, const FLOOR: bool> {
+    columns: &'a Columns,
+    local: Local,
+    cost: Cost,
+    sums: &'a mut [Lanes; TRIANGLE],
+}
+
+impl<'a, const TERMS: usize, const FLOOR: bool> Majorize<'a, TERMS, FLOOR> {
+    fn new((columns, local, cost): (&'a Columns, Local, Cost), sums: &'a mut [Lanes; TRIANGLE]) -> Self {
+        Self { columns, local, cost, sums }
+    }
+}
+
+impl<const TERMS: usize, const FLOOR: bool> pulp::NullaryFnOnce for Majorize<'_, TERMS, FLOOR> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Columns { x, log_loss, weight, .. } = self.columns;
+        let mut tile = Tile::EMPTY;
+        for start in (0..weight.len()).step_by(TILE) {
+            let end = (start + TILE).min(weight.len());
+            let (x, weight) = ([&x[0][start..end], &x[1][start..end]], &weight[start..end]);
+            predict::<TERMS>(&self.local, x, &log_loss[start..end], &mut tile);
+            charge_by(self.cost, weight, &mut tile);
+            for block in 0..weight.len() / LANES {
+                for row in 0..2 * TERMS + usize::from(FLOOR) {
+                    let pulled = product(block_of(&tile.irls, block), block_of(&tile.gradient[row], block));
+                    for column in 0..=row {
+                        let other = block_of(&tile.gradient[column], block);
+                        add_product(&mut self.sums[triangle(row, column)], &pulled, other);
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -223,25 +290,47 @@ fn put(matrix: &mut Matrix, (i, j): (usize, usize), value: f64) {
     matrix[j][i] = value;
 }
 
-/// Residuals and gradients of the prediction.
+/// Residuals and gradients of the prediction. One short loop after another and not one long one: a processor looks some
+/// hundred instructions ahead, within which it finds several blocks of a short chain and hardly one of a long chain.
 #[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "one index for columns read and written")]
 fn predict<const TERMS: usize>(local: &Local, x: [&[f64]; 2], log_loss: &[f64], tile: &mut Tile) {
     let count = log_loss.len().min(TILE);
     let (x, y, log_loss) = (&x[0][..count], &x[1][..count], &log_loss[..count]);
     let [g0, g1, g2, g3, g4] = &mut tile.gradient;
     for i in 0..count {
-        let first = lanes::exp_lane(local.log_amplitude[0] - local.exponent[0] * x[i]);
-        let second = if TERMS == 2 { lanes::exp_lane(local.log_amplitude[1] - local.exponent[1] * y[i]) } else { 0.0 };
-        let loss = local.floor + (first + second);
-        let inverse = 1.0 / loss;
-        tile.residual[i] = lanes::ln_lane(loss) - log_loss[i];
-        if TERMS == 2 {
-            (g0[i], g1[i]) = (first * inverse, second * inverse);
-            (g2[i], g3[i], g4[i]) = (-x[i] * g0[i], -y[i] * g1[i], inverse);
-        } else {
-            g0[i] = first * inverse;
-            (g1[i], g2[i]) = (-x[i] * g0[i], inverse);
+        g0[i] = lanes::exp_lane(local.log_amplitude[0] - local.exponent[0] * x[i]);
+    }
+    if TERMS == 2 {
+        for i in 0..count {
+            g1[i] = lanes::exp_lane(local.log_amplitude[1] - local.exponent[1] * y[i]);
         }
+    }
+    let loss = &mut tile.loss;
+    for i in 0..count {
+        loss[i] = local.floor + if TERMS == 2 { g0[i] + g1[i] } else { g0[i] };
+        tile.residual[i] = lanes::ln_lane(loss[i]) - log_loss[i];
+    }
+    for i in 0..count {
+        let inverse = 1.0 / loss[i];
+        let first = g0[i] * inverse;
+        g0[i] = first;
+        if TERMS == 2 {
+            let second = g1[i] * inverse;
+            (g1[i], g2[i], g3[i], g4[i]) = (second, -x[i] * first, -y[i] * second, inverse);
+        } else {
+            (g1[i], g2[i]) = (-x[i] * first, inverse);
+        }
+    }
+}
+
+/// What each residual costs under whichever cost.
+#[inline(always)]
+fn charge_by(cost: Cost, weight: &[f64], tile: &mut Tile) {
+    if cost.on_loss() {
+        charge_on_loss(cost, weight, tile);
+    } else {
+        charge(cost, weight, tile);
     }
 }
 
@@ -321,26 +410,21 @@ fn add<const TERMS: usize, const FLOOR: bool>(x: [&[f64]; 2], weight: &[f64], ti
 fn add_row<const ROW: usize>(weight: &[Lanes], tile: &Tile, sums: &mut Sums) {
     let first = triangle(ROW, 0);
     let (mut gradient, mut sensitivity) = (sums.gradient[ROW], sums.sensitivity[ROW]);
-    let (mut newton, mut gauss_newton) = ([[0.0; LANES]; WIDEST], [[0.0; LANES]; WIDEST]);
-    for column in 0..=ROW {
-        (newton[column], gauss_newton[column]) = (sums.newton[first + column], sums.gauss_newton[first + column]);
-    }
+    let (mut newton, mut majorizer) = ([[0.0; LANES]; WIDEST], sums.majorizer[ROW]);
+    newton[..=ROW].copy_from_slice(&sums.newton[first..=first + ROW]);
     for (block, weight) in weight.iter().enumerate().take(TILE / LANES) {
         let own = block_of(&tile.gradient[ROW], block);
         let [slope, bend, irls] = [&tile.slope, &tile.bend, &tile.irls].map(|column| block_of(column, block));
-        let (bent, pulled) = (product(bend, own), product(irls, own));
+        let bent = product(bend, own);
         add_product(&mut gradient, slope, own);
         add_product(&mut sensitivity, &product(weight, own), own);
+        add_product(&mut majorizer, &product(irls, own), own);
         for column in 0..=ROW {
-            let other = block_of(&tile.gradient[column], block);
-            add_product(&mut newton[column], &bent, other);
-            add_product(&mut gauss_newton[column], &pulled, other);
+            add_product(&mut newton[column], &bent, block_of(&tile.gradient[column], block));
         }
     }
-    (sums.gradient[ROW], sums.sensitivity[ROW]) = (gradient, sensitivity);
-    for column in 0..=ROW {
-        (sums.newton[first + column], sums.gauss_newton[first + column]) = (newton[column], gauss_newton[column]);
-    }
+    (sums.gradient[ROW], sums.sensitivity[ROW], sums.majorizer[ROW]) = (gradient, sensitivity, majorizer);
+    sums.newton[first..=first + ROW].copy_from_slice(&newton[..=ROW]);
 }
 
 #[inline(always)]
@@ -404,15 +488,21 @@ mod tests {
             for (objective, count) in OBJECTIVES.into_iter().zip([5, 8, 64, 65, 200]) {
                 let problem = problem(law, objective, count);
                 let theta = starts(&problem)[1];
-                let found = Columns::new(parts, &problem.samples);
-                let found = found.system_within(&theta, problem.cost, f64::INFINITY).expect("no limit");
+                let columns = Columns::new(parts, &problem.samples);
+                let found = columns.system_within(&theta, problem.cost, f64::INFINITY).expect("no limit");
                 let expected = crate::problem::one_by_one(&problem, &theta, problem.cost);
+                let by_columns = columns.gauss_newton(&theta, problem.cost);
+                let by_samples = crate::problem::gauss_newton_one_by_one(&problem, &theta, problem.cost);
                 let pairs = [(&[found.value, found.slope_square][..], &[expected.value, expected.slope_square][..])];
-                let rows = [(&found.gradient[..], &expected.gradient[..]), (&found.sensitivity, &expected.sensitivity)];
+                let rows = [
+                    (&found.gradient[..], &expected.gradient[..]),
+                    (&found.sensitivity, &expected.sensitivity),
+                    (&found.majorizer, &expected.majorizer),
+                ];
                 let matrices = (0..6).flat_map(|i| {
                     [
                         (&found.newton[i][..], &expected.newton[i][..]),
-                        (&found.gauss_newton[i][..], &expected.gauss_newton[i][..]),
+                        (&by_columns[i][..], &by_samples[i][..]),
                     ]
                 });
                 let scale =

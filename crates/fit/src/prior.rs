@@ -54,9 +54,14 @@ impl Prior {
             let per = pull.slope * pull.slope;
             system.value += 0.5 * self.kappa * pull.away * pull.away;
             system.gradient[i] += self.kappa * pull.away * pull.slope;
-            system.gauss_newton[i][i] += self.kappa * per;
+            system.majorizer[i] += self.kappa * per;
             system.newton[i][i] += self.kappa * (per - pull.away * pull.slope / theta[i]);
         }
+    }
+
+    /// κ (∂ pull)² of each coordinate with an expectation: the penalty's part of a Gauss–Newton matrix.
+    pub(crate) fn curvatures<'a>(&'a self, theta: &'a Theta) -> impl Iterator<Item = (usize, f64)> + 'a {
+        self.pulls(theta).map(|(i, pull)| (i, self.kappa * pull.slope * pull.slope))
     }
 
     fn pulls<'a>(&'a self, theta: &'a Theta) -> impl Iterator<Item = (usize, Pull)> + 'a {

@@ -9,7 +9,7 @@ use forescale_core::observation::Observation;
 
 use crate::functional::Functional;
 use crate::kernel::Columns;
-use crate::linear::Matrix;
+use crate::linear::{Matrix, add_outer};
 use crate::objective::Cost;
 use crate::prior::Prior;
 
@@ -48,8 +48,8 @@ pub(crate) struct System {
     pub(crate) gradient: Theta,
     /// Σ w (ρ″ ggᵀ + ψ ∇²f): the Hessian.
     pub(crate) newton: Matrix,
-    /// Σ w (ψ/r) ggᵀ: the majorising Gauss–Newton matrix of reweighted least squares.
-    pub(crate) gauss_newton: Matrix,
+    /// Diagonal of Σ w (ψ/r) ggᵀ, the majorising Gauss–Newton matrix of reweighted least squares.
+    pub(crate) majorizer: Theta,
     /// Σ w² ψ².
     pub(crate) slope_square: f64,
     /// Σ w g²: how strongly each coordinate moves the predictions.
@@ -187,7 +187,6 @@ impl<'a> Evaluator<'a> {
         if let Some(tether) = &self.tether {
             add_tether(&mut system, tether.functional.at(self.problem, theta), tether);
             mirror(&mut system.newton);
-            mirror(&mut system.gauss_newton);
         }
         Some(system)
     }
@@ -195,6 +194,21 @@ impl<'a> Evaluator<'a> {
     /// The objective and its derivatives under a cost, with what was expected and without a tether.
     pub(crate) fn untethered(&self, theta: &Theta, cost: Cost) -> System {
         self.of_samples(theta, cost, f64::INFINITY).unwrap_or_default()
+    }
+
+    /// Σ w (ψ/r) ggᵀ whole, with tether and what was expected. Few steps ask for it, so that it is worked out for those.
+    pub(crate) fn gauss_newton(&self, theta: &Theta, cost: Cost) -> Matrix {
+        let mut matrix = match &self.columns {
+            Some(columns) => columns.gauss_newton(theta, cost),
+            None => gauss_newton_one_by_one(self.problem, theta, cost),
+        };
+        if let Some(prior) = &self.problem.prior {
+            prior.curvatures(theta).for_each(|(i, curvature)| matrix[i][i] += curvature);
+        }
+        if let Some(tether) = &self.tether {
+            add_outer(&mut matrix, &tether.functional.at(self.problem, theta).1, tether.stiffness);
+        }
+        matrix
     }
 
     /// The samples' part and that of what was expected. Neither is ever below nothing, nor is a tether's, so that samples
@@ -218,8 +232,18 @@ pub(crate) fn one_by_one(problem: &FitProblem, theta: &Theta, cost: Cost) -> Sys
         add_sample(&mut system, &problem.form.response(theta, &sample.at), sample, (cost, problem.count()));
     }
     mirror(&mut system.newton);
-    mirror(&mut system.gauss_newton);
     system
+}
+
+/// The Gauss–Newton matrix of the samples, in their order.
+pub(crate) fn gauss_newton_one_by_one(problem: &FitProblem, theta: &Theta, cost: Cost) -> Matrix {
+    let mut matrix = Matrix::default();
+    for sample in &problem.samples {
+        let response = problem.form.response(theta, &sample.at);
+        let residual = response.log_loss - sample.log_loss;
+        add_outer(&mut matrix, &response.gradient, sample.weight * cost.irls_weight(residual));
+    }
+    matrix
 }
 
 fn add_sample(system: &mut System, response: &Response, sample: &Sample, (cost, count): (Cost, usize)) {
@@ -233,10 +257,10 @@ fn add_sample(system: &mut System, response: &Response, sample: &Sample, (cost, 
         let gradient = response.gradient[i];
         system.gradient[i] += slope * gradient;
         system.sensitivity[i] += sample.weight * gradient * gradient;
+        system.majorizer[i] += irls * gradient * gradient;
         for j in 0..=i {
             let product = gradient * response.gradient[j];
             system.newton[i][j] += bend * product + slope * response.hessian[i][j];
-            system.gauss_newton[i][j] += irls * product;
         }
     }
 }
@@ -246,10 +270,9 @@ fn add_tether(system: &mut System, (value, gradient): (f64, Theta), tether: &Tet
     system.value += 0.5 * tether.stiffness * away * away;
     for i in 0..MAX_PARAMETERS {
         system.gradient[i] += tether.stiffness * away * gradient[i];
+        system.majorizer[i] += tether.stiffness * gradient[i] * gradient[i];
         for j in 0..=i {
-            let product = tether.stiffness * gradient[i] * gradient[j];
-            system.newton[i][j] += product;
-            system.gauss_newton[i][j] += product;
+            system.newton[i][j] += tether.stiffness * gradient[i] * gradient[j];
         }
     }
 }
