@@ -7,7 +7,8 @@ use forescale_core::math;
 use forescale_core::observation::Observation;
 use forescale_core::outcome::Severity;
 
-use super::residuals::{bend, patterns};
+use super::bend::bend;
+use super::residuals::{ResidualDoubt, patterns};
 use super::{Doubt, NoiseDoubt, Voiced, fit};
 use crate::fitted::Fitted;
 use crate::noise;
@@ -98,23 +99,30 @@ fn off_line(points: &[(f64, f64)]) -> Option<f64> {
 
 /// What in one fit speaks against its form, in words.
 pub(crate) fn evidence(fitted: &Fitted) -> Vec<String> {
+    let shapes: Vec<ResidualDoubt> = patterns(fitted).into_iter().chain(bend(fitted)).collect();
+    reasons(fitted, &shapes, &noise::doubts(fitted))
+}
+
+/// The same from the doubts about its residuals and its noise.
+fn reasons(fitted: &Fitted, residuals: &[ResidualDoubt], noise: &[NoiseDoubt]) -> Vec<String> {
     let law = &fitted.law;
+    let has = |is: fn(&ResidualDoubt) -> bool| residuals.iter().any(is);
     let mut reasons = Vec::new();
-    if bend(fitted).is_some() {
+    if has(|doubt| matches!(doubt, ResidualDoubt::Bend { .. })) {
         reasons.push(format!("the residuals of `{law}` bend"));
     }
-    if !patterns(fitted).is_empty() {
+    if has(|doubt| matches!(doubt, ResidualDoubt::Pattern { .. })) {
         reasons.push(format!("the residuals of `{law}` keep their sign for long"));
     }
-    if noise::doubts(fitted).iter().any(|doubt| matches!(doubt, NoiseDoubt::Measured { misses: true, .. })) {
+    if noise.iter().any(|doubt| matches!(doubt, NoiseDoubt::Measured { misses: true, .. })) {
         reasons.push(format!("`{law}` misses by more than seed noise"));
     }
     reasons
 }
 
 /// The doubt about one fit's form.
-pub(super) fn of_fit(fitted: &Fitted) -> Option<FormDoubt> {
-    let reasons = evidence(fitted);
+pub(super) fn of_fit(fitted: &Fitted, residuals: &[ResidualDoubt], noise: &[NoiseDoubt]) -> Option<FormDoubt> {
+    let reasons = reasons(fitted, residuals, noise);
     (!reasons.is_empty()).then(|| FormDoubt::ModelForm { law: Some(fitted.law.to_string()), reasons })
 }
 

@@ -39,11 +39,13 @@
 //! Refits are warm and bounded: one per run left out up to 400, one for outliers, one per counting rule, one for the
 //! penalty on overestimates, and one cold path law where a line without a floor was fitted.
 
+mod bend;
 mod counting;
 mod data;
 mod fit;
 mod form;
 mod influence;
+mod kink;
 mod residuals;
 #[cfg(test)]
 mod tests;
@@ -198,7 +200,8 @@ pub(crate) fn doubt_of_exclusions(exclusions: &[Exclusion], runs: usize) -> Opti
 pub(crate) fn doubts_of_fit(fitted: &Fitted, runs: &[&Observation], profiles: &[Profile]) -> Vec<Doubt> {
     let mut doubts = fit::doubts(fitted, runs.len());
     doubts.extend(not_asymptotic(fitted, runs));
-    let noise = noise::doubts(fitted);
+    let (noise, residuals) = (noise::doubts(fitted), residuals::doubts(fitted, runs));
+    let form = form::of_fit(fitted, &residuals, &noise);
     if !noise.iter().any(|doubt| matches!(doubt, NoiseDoubt::Unknown { .. })) {
         doubts.extend(fit::seeds(fitted, runs));
     }
@@ -206,11 +209,11 @@ pub(crate) fn doubts_of_fit(fitted: &Fitted, runs: &[&Observation], profiles: &[
     doubts.extend(fitted.falloff.map(|falloff| Doubt::SeedWeights { law: fitted.law.to_string(), falloff }));
     doubts.extend(cluster::doubt(fitted).map(Doubt::Clustered));
     doubts.extend(vertex::sides(fitted, runs).map(Doubt::from));
-    doubts.extend(residuals::doubts(fitted, runs).into_iter().map(Doubt::from));
+    doubts.extend(residuals.into_iter().map(Doubt::from));
     doubts.extend(influence::doubts(fitted));
     doubts.extend(fit::floor_share(fitted, profiles));
     doubts.extend(no_floor(fitted, None).map(Doubt::from));
-    doubts.extend(form::of_fit(fitted).map(Doubt::from));
+    doubts.extend(form.map(Doubt::from));
     doubts.extend(counting::doubt(fitted).map(Doubt::from));
     doubts
 }

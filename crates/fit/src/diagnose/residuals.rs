@@ -3,22 +3,18 @@
 
 use core::fmt;
 
-use forescale_core::law::Theta;
 use forescale_core::math;
 use forescale_core::observation::Observation;
 use forescale_core::outcome::Severity;
 
 use super::Voiced;
+use super::bend::{BendSeen, bend};
 use super::influence::loss_at_ten_times;
 use crate::Objective;
 use crate::fitted::Fitted;
-use crate::linear::{Matrix, add_outer, dot, solve};
 use crate::objective::Cost;
-use crate::problem::Sample;
 use crate::solve::solve_from;
 
-/// A bend is an alarm where chance makes one as large less often, over all directions tried together.
-const BEND_ALARM: f64 = 0.01;
 /// Skewness is an alarm below this many of its standard errors: one fit in a hundred by chance.
 const SKEW_ALARM: f64 = -2.326;
 /// Fewest residuals whose skewness means anything. Chosen here: at 20 its own null is near enough to normal.
@@ -52,15 +48,6 @@ impl Along {
             Self::Size => o.params,
         }
     }
-}
-
-/// By what a bend shows.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum BendSeen {
-    /// Student's t of a direction added to the law.
-    Direction(f64),
-    /// Durbin and Watson's ratio for neighbours in compute.
-    Neighbours(f64),
 }
 
 /// A doubt that residuals raise.
@@ -117,151 +104,6 @@ fn by_cluster(fitted: &Fitted, along: Along) -> (Vec<f64>, Vec<f64>) {
         dependence.clusters.iter().map(mean).collect()
     };
     (mean(&residuals), mean(&places))
-}
-
-/// A bend that the law lacks, by two kinds of test on the law's own tangent plane. The added-variable test of linear
-/// regression: along a path the cube of ln C and its fourth power, on a surface the cube and ln N · ln D, in which coupled
-/// laws differ. And whether neighbours in compute err alike, which shows a kink that no low power of ln C follows.
-pub(super) fn bend(fitted: &Fitted) -> Option<ResidualDoubt> {
-    if fitted.dependence.is_some() {
-        return None;
-    }
-    let cube = |s: &Sample| s.at.log_flops * s.at.log_flops * s.at.log_flops;
-    let fourth = |s: &Sample| cube(s) * s.at.log_flops;
-    let product = |s: &Sample| s.at.log_params * s.at.log_tokens;
-    let along = |of: &dyn Fn(&Sample) -> f64| fitted.problem.samples.iter().map(of).collect::<Vec<f64>>();
-    let second = if fitted.problem.is_path_law() { along(&fourth) } else { along(&product) };
-    let directions = [along(&cube), second];
-    let tried = directions.len() as f64 + 1.0;
-    let tests = directions.iter().filter_map(|direction| added_variable(fitted, direction)).map(|(t, degrees)| {
-        let chance = 2.0 * math::student_t_cdf(-t.abs(), degrees);
-        (BendSeen::Direction(t), chance)
-    });
-    let (seen, chance) = tests.chain(neighbours(fitted)).min_by(|a, b| a.1.total_cmp(&b.1))?;
-    let chance = (tried * chance).min(1.0);
-    (chance < BEND_ALARM).then(|| ResidualDoubt::Bend { law: fitted.law.to_string(), seen, chance })
-}
-
-/// Durbin and Watson's ratio of squared differences between neighbours in compute to squared residuals, and how often chance
-/// gives one as small: a beta distribution with the mean and variance that the ratio has under independent noise, given the
-/// law's tangent plane (Durbin and Watson, Testing for serial correlation in least squares regression, I and II, Biometrika
-/// 37, 1950, and 38, 1951).
-fn neighbours(fitted: &Fitted) -> Option<(BendSeen, f64)> {
-    let plane = Plane::of(fitted)?;
-    let residuals = fitted.problem.residuals(&fitted.optimum.theta);
-    let own: Vec<f64> = residuals.iter().zip(&plane.roots).map(|(r, root)| r * root).collect();
-    let off = plane.off(&own)?;
-    let mut order: Vec<usize> = (0..off.len()).collect();
-    let key = |i: usize| (fitted.points[i].flops, fitted.points[i].params);
-    order.sort_by(|&a, &b| key(a).0.total_cmp(&key(b).0).then(key(a).1.total_cmp(&key(b).1)));
-    let squares: f64 = off.iter().map(|r| r * r).sum();
-    let degrees = off.len() as f64 - plane.free.len() as f64;
-    // Residuals that are rounding tell nothing.
-    if degrees < 3.0 || squares < 1e-18 * off.len() as f64 {
-        return None;
-    }
-    let ratio = order.windows(2).map(|p| (off[p[1]] - off[p[0]]) * (off[p[1]] - off[p[0]])).sum::<f64>() / squares;
-    let (mean, variance) = plane.null_of_neighbours(&order, degrees)?;
-    let (middle, spread) = (mean / 4.0, variance / 16.0);
-    let both = middle * (1.0 - middle) / spread - 1.0;
-    let chance = math::incomplete_beta(middle * both, (1.0 - middle) * both, ratio / 4.0);
-    chance.is_finite().then_some((BendSeen::Neighbours(ratio), chance))
-}
-
-/// Student's t of a direction added to the law, and its degrees of freedom.
-fn added_variable(fitted: &Fitted, direction: &[f64]) -> Option<(f64, f64)> {
-    let plane = Plane::of(fitted)?;
-    let roots = plane.roots.iter();
-    let scaled: Vec<f64> = direction.iter().zip(roots).map(|(z, root)| z * root).collect();
-    let own: Vec<f64> =
-        fitted.problem.residuals(&fitted.optimum.theta).iter().zip(&plane.roots).map(|(r, root)| r * root).collect();
-    let (z, r) = (plane.off(&scaled)?, plane.off(&own)?);
-    let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>();
-    let (zz, zr, rr) = (product(&z, &z), product(&z, &r), product(&r, &r));
-    let degrees = r.len() as f64 - plane.free.len() as f64 - 1.0;
-    // A direction that the tangent plane all but holds, or residuals that are rounding, tell nothing.
-    if degrees < 2.0 || zz < 1e-10 * product(&scaled, &scaled) || rr < 1e-18 * r.len() as f64 {
-        return None;
-    }
-    let left = (rr - zr * zr / zz).max(1e-6 * rr) / degrees;
-    let t = zr / (zz * left).sqrt();
-    t.is_finite().then_some((t, degrees))
-}
-
-/// The tangent plane of a law at its optimum, each point scaled by the root of its weight and each coordinate to one.
-struct Plane {
-    roots: Vec<f64>,
-    gradients: Vec<Theta>,
-    gram: Matrix,
-    free: Vec<usize>,
-}
-
-impl Plane {
-    fn of(fitted: &Fitted) -> Option<Self> {
-        let (problem, theta) = (&fitted.problem, &fitted.optimum.theta);
-        let on_bound = problem.at_bound(theta);
-        let roots: Vec<f64> = problem.samples.iter().map(|s| s.weight.sqrt()).collect();
-        let mut gradients: Vec<Theta> = problem
-            .samples
-            .iter()
-            .zip(&roots)
-            .map(|(s, root)| problem.form.response(theta, &s.at).gradient.map(|g| g * root))
-            .collect();
-        let norm = |i: usize| gradients.iter().map(|g| g[i] * g[i]).sum::<f64>().sqrt();
-        let norms: Vec<f64> = (0..problem.count()).map(norm).collect();
-        let free: Vec<usize> = (0..problem.count())
-            .filter(|i| !on_bound.contains(i) && norms[*i] > 0.0 && norms[*i].is_finite())
-            .collect();
-        gradients.iter_mut().for_each(|gradient| free.iter().for_each(|&i| gradient[i] /= norms[i]));
-        let mut gram = Matrix::default();
-        gradients.iter().for_each(|gradient| add_outer(&mut gram, gradient, 1.0));
-        (!free.is_empty()).then_some(Self { roots, gradients, gram, free })
-    }
-
-    /// Mean and variance of Durbin and Watson's ratio off this plane, with A the matrix of squared differences and M the
-    /// projection: tr MA/v and 2(tr (MA)² − (tr MA)²/v)/(v(v + 2)).
-    fn null_of_neighbours(&self, order: &[usize], degrees: f64) -> Option<(f64, f64)> {
-        let n = order.len();
-        let step = |a: usize, b: usize| -> Theta {
-            let [from, to] = [a, b].map(|i| self.gradients[order[i]]);
-            core::array::from_fn(|i| to[i] - from[i])
-        };
-        let (mut once, mut twice) = (Matrix::default(), Matrix::default());
-        for i in 0..n {
-            let before = if i > 0 { step(i - 1, i) } else { Theta::default() };
-            let after = if i + 1 < n { step(i, i + 1) } else { Theta::default() };
-            add_outer(&mut once, &after, 1.0);
-            add_outer(&mut twice, &core::array::from_fn(|j| before[j] - after[j]), 1.0);
-        }
-        let (once, twice) = (self.solved(&once)?, self.solved(&twice)?);
-        let trace = |of: &Matrix| self.free.iter().map(|&i| of[i][i]).sum::<f64>();
-        let pairs = self.free.iter().flat_map(|&i| self.free.iter().map(move |&j| (i, j)));
-        let squared: f64 = pairs.map(|(i, j)| once[i][j] * once[j][i]).sum();
-        let n = n as f64;
-        let first = 2.0 * (n - 1.0) - trace(&once);
-        let second = 6.0 * n - 8.0 - 2.0 * trace(&twice) + squared;
-        let variance = 2.0 * (second - first * first / degrees) / (degrees * (degrees + 2.0));
-        (variance > 0.0).then_some((first / degrees, variance))
-    }
-
-    /// The inverse of the plane's own products times a symmetric matrix, transposed.
-    fn solved(&self, matrix: &Matrix) -> Option<Matrix> {
-        let mut solved = Matrix::default();
-        for &i in &self.free {
-            solved[i] = solve(&self.gram, &matrix[i], &self.free)?;
-        }
-        Some(solved)
-    }
-
-    /// What of a vector lies off the plane.
-    fn off(&self, vector: &[f64]) -> Option<Vec<f64>> {
-        let mut along = Theta::default();
-        for (gradient, value) in self.gradients.iter().zip(vector) {
-            along.iter_mut().zip(gradient).for_each(|(sum, g)| *sum += g * value);
-        }
-        let x = solve(&self.gram, &along, &self.free)?;
-        Some(self.gradients.iter().zip(vector).map(|(gradient, value)| value - dot(gradient, &x)).collect())
-    }
 }
 
 /// Runs that lie above the law further than below: some were trained worse than the law of the others.
@@ -325,15 +167,6 @@ fn evaluation(fitted: &Fitted, runs: &[&Observation]) -> Option<ResidualDoubt> {
         residual,
         is_shared,
     })
-}
-
-impl fmt::Display for BendSeen {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Direction(t) => write!(f, "t {t:.1}"),
-            Self::Neighbours(ratio) => write!(f, "neighbours in compute err alike, Durbin-Watson {ratio:.2}"),
-        }
-    }
 }
 
 impl Voiced for ResidualDoubt {
