@@ -151,11 +151,14 @@ fn a_run_killed_at_any_moment_ends_with_the_same_result() {
     let disturbed = record(&sweep, &name);
     assert_eq!(undisturbed["result_digest"], disturbed["result_digest"]);
     assert_eq!(undisturbed["metrics"], disturbed["metrics"]);
-    assert_eq!(disturbed["environment"]["attempts"].as_u64(), Some(kills + 1));
     let id = disturbed["run_id"].as_str().expect("id");
     let log = fs::read_to_string(sweep.join(format!("runs/{id}/log.jsonl"))).expect("a log");
-    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let resumed = lines.filter(|line| line["event"] == "start" && line["step"].as_u64() > Some(0)).count();
+    let lines: Vec<Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let starts: Vec<&Value> = lines.iter().filter(|line| line["event"] == "start").collect();
+    // On a busy machine a process can be killed before it has written its first line: that was no attempt.
+    assert_eq!(disturbed["environment"]["attempts"].as_u64(), Some(starts.len() as u64));
+    assert!((2..=kills + 1).contains(&starts.len()), "{} attempts after {kills} kills", starts.len());
+    let resumed = starts.iter().filter(|line| line["step"].as_u64() > Some(0)).count();
     assert!(resumed > 0, "no attempt went on from a checkpoint");
 }
 
