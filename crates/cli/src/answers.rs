@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use forescale_core::answer::{Aim, Answers, Caps, OptimumUnderCap, Recommendations, Serving};
-use forescale_core::cost::{CostRange, find};
+use forescale_core::cost::{CostRange, Hardware, find};
 use forescale_core::estimate::Estimate;
 use forescale_core::outcome::{Forecast, ForecastTarget};
 use forescale_fit::ForecastOptions;
@@ -90,11 +90,15 @@ pub(crate) fn exactly(value: f64, level: f64) -> Estimate {
 /// What a budget costs on the hardware named; `None` where none is.
 pub(crate) fn cost(material: &Material, args: &PriceArgs, budget: &Estimate) -> anyhow::Result<Option<CostRange>> {
     let Some(name) = args.name.as_deref() else { return Ok(None) };
-    let table = match args.file.clone().or_else(|| own_table(material)) {
+    Ok(Some(find(&hardware(material, args.file.clone())?, name)?.cost_range(budget)?))
+}
+
+/// The hardware table: the file typed, else the sweep's own, else the one built in.
+pub(crate) fn hardware(material: &Material, typed: Option<PathBuf>) -> anyhow::Result<Vec<Hardware>> {
+    Ok(match typed.or_else(|| own_table(material)) {
         Some(path) => forescale_sweep::read_hardware(&path)?,
         None => forescale_sweep::default_hardware()?,
-    };
-    Ok(Some(find(&table, name)?.cost_range(budget)?))
+    })
 }
 
 /// hardware.toml in the sweep's folder, where there is one.

@@ -9,6 +9,7 @@ use forescale_core::record::RunRecord;
 use forescale_core::run::PlannedRun;
 use forescale_fit::{Evidence, PanelInput};
 
+use crate::answers;
 use crate::args::LawArgs;
 use crate::source::{Material, SweepMaterial};
 use crate::workplace;
@@ -80,6 +81,8 @@ pub(crate) fn report_data(
         target,
         score,
         runs: run_rows(material, sweep),
+        curves: sweep.records.iter().map(|record| (record.run_id.0.clone(), record.curve.clone())).collect(),
+        hardware: answers::hardware(material, None)?,
         true_floor: sweep.manifest.entropy_rate,
         provenance: provenance(material, sweep, registration.as_ref()),
     }))

@@ -1,15 +1,27 @@
 //! What a report shows, computed: the report room draws this and works nothing out.
 
+mod course;
+mod decision;
+mod evidence;
+mod shape;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use course::{CoursePoint, LossCurve, LossCurves, SeedRun, SeedRung};
+pub use decision::Decision;
+pub use evidence::{CalibrationCase, CalibrationPanel, Correlation, ParameterPanel, ParameterProfile, ProfilePoint};
+pub use shape::{Contour, FrontierPoint, Isoflop, ShapePanel, SizeAndData, SizedLoss};
+
+use crate::approach::ApproachFit;
+use crate::checklist::Checklist;
 use crate::outcome::{BacktestReport, Diagnosis, FittedLaw, ForecastTarget, Score};
 use crate::quantity::LossUnit;
 use crate::record::RunStatus;
 use crate::run::Role;
 
 /// Version of the panels' form.
-pub const REPORT_SCHEMA: &str = "forescale.report/1.0";
+pub const REPORT_SCHEMA: &str = "forescale.report/1.1";
 
 /// Everything a report shows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -25,6 +37,9 @@ pub struct ReportData {
     pub unit: LossUnit,
     /// The forecast, first of all; absent when none was asked for.
     pub forecast: Option<ForecastTarget>,
+    /// What a reader decides by beside the forecast.
+    #[serde(default)]
+    pub decision: Decision,
     /// The held-out target, where there is one.
     pub target: Option<TargetPanel>,
     /// How the forecast was judged.
@@ -35,12 +50,33 @@ pub struct ReportData {
     pub residuals: Vec<ResidualPoint>,
     /// Fitted laws.
     pub laws: Vec<FittedLaw>,
+    /// How the parameters of each law are known.
+    #[serde(default)]
+    pub parameters: Vec<ParameterPanel>,
+    /// How a budget is best split, by each approach that the runs carry or are too few for.
+    #[serde(default)]
+    pub approaches: Vec<ApproachFit>,
+    /// The same, drawn; absent without a law of size and data.
+    #[serde(default)]
+    pub shape: Option<ShapePanel>,
     /// Every run, used or not.
     pub runs: Vec<RunRow>,
+    /// Loss on the way.
+    #[serde(default)]
+    pub curves: LossCurves,
+    /// Rungs of several seeds.
+    #[serde(default)]
+    pub seeds: Vec<SeedRung>,
+    /// What a reader of the fit should ask, answered.
+    #[serde(default)]
+    pub checklist: Option<Checklist>,
     /// Doubts, heaviest first.
     pub diagnoses: Vec<Diagnosis>,
     /// How the same method did on runs already known.
     pub backtest: Option<BacktestReport>,
+    /// How sure backtests were, against what happened; absent without a backtest.
+    #[serde(default)]
+    pub calibration: Option<CalibrationPanel>,
     /// True irreducible loss, where the corpus has a known entropy rate.
     pub true_floor: Option<f64>,
     /// Where it all came from.

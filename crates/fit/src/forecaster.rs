@@ -263,8 +263,12 @@ impl Forecaster {
     /// The laws of some names, fitted for their own sake: what emphasis and expected exponents do to residuals is no fault
     /// of their form.
     pub(crate) fn bare_laws(&self, names: &BTreeSet<String>) -> impl Iterator<Item = &Fitted> {
-        let laws = self.bare.iter().flatten().map(|member| &member.fitted);
-        laws.filter(|law| names.contains(&law.law.to_string()))
+        self.own_laws().filter(|law| names.contains(&law.law.to_string()))
+    }
+
+    /// All laws fitted for their own sake.
+    pub(crate) fn own_laws(&self) -> impl Iterator<Item = &Fitted> {
+        self.bare.iter().flatten().map(|member| &member.fitted)
     }
 
     fn bare(&self, index: usize) -> Option<&FittedMember> {
@@ -391,12 +395,17 @@ impl Forecaster {
         (!agrees(6.0) && !by_the_runs).then_some(doubt)
     }
 
-    /// Compute-optimal N and D at a budget, by the first law of those with an optimum that extrapolates best.
-    pub(crate) fn optimum(&self, flops: f64) -> Option<Optimum> {
+    /// The law that optima are read from: of those with an optimum the first that extrapolates best.
+    pub(crate) fn surface(&self) -> Option<&Fitted> {
         let own = self.members.iter().enumerate().map(|(index, member)| self.bare(index).unwrap_or(member));
         let able = own.filter(|member| member.has_optimum());
         let member = able.reduce(|best, next| if next.rank() > best.rank() { next } else { best })?;
-        let fitted = &member.fitted;
+        Some(&member.fitted)
+    }
+
+    /// Compute-optimal N and D at a budget.
+    pub(crate) fn optimum(&self, flops: f64) -> Option<Optimum> {
+        let fitted = self.surface()?;
         let product = flops / fitted.flops_per_product();
         let profile = fitted.profile(Functional::LogOptimalParams(math::ln(product)), self.level);
         let params = estimate(&profile, fitted.root(self.level), self.level, true);

@@ -1,16 +1,28 @@
 //! What a report shows, worked out: the report room only draws it.
 
+mod calibration;
+mod course;
+mod decision;
+mod parameters;
+mod shape;
+
 use std::collections::BTreeMap;
 
+use forescale_core::approach::ApproachFit;
+use forescale_core::checklist::Checklist;
+use forescale_core::cost::Hardware;
 use forescale_core::math;
 use forescale_core::observation::{Exclusion, ExclusionReason, Observation};
-use forescale_core::outcome::{Diagnosis, FitReport, Forecast, Score};
+use forescale_core::outcome::{BacktestReport, Diagnosis, FitReport, Forecast, Score};
 use forescale_core::panel::{
     BandPoint, ComputePanel, ComputePoint, Provenance, REPORT_SCHEMA, ReportData, ResidualPoint, RunRow, TargetPanel,
 };
+use forescale_core::record::CurvePoint;
 use forescale_core::run::Role;
 
 use crate::ForecastOptions;
+use crate::approach::{ApproachOptions, approaches};
+use crate::checklist::checklist;
 use crate::fitted::Fitted;
 use crate::forecast::prepare;
 use crate::forecaster::Forecaster;
@@ -43,6 +55,10 @@ pub struct PanelInput {
     pub score: Option<Score>,
     /// Every run; `excluded` is filled in here.
     pub runs: Vec<RunRow>,
+    /// What was measured on the way, by run.
+    pub curves: Vec<(String, Vec<CurvePoint>)>,
+    /// Devices that the target's compute is priced on.
+    pub hardware: Vec<Hardware>,
     /// True irreducible loss, where it is known.
     pub true_floor: Option<f64>,
     /// Where it all came from.
@@ -54,23 +70,72 @@ pub struct PanelInput {
 pub fn panels(input: &PanelInput) -> ReportData {
     let prepared = prepare(&input.observations, &input.options).0.ok();
     let forecaster = prepared.as_ref().map(|(forecaster, _)| forecaster);
+    let (doubts, approaches) = (diagnoses(input), splits(input));
+    let level = input.options.fit.level;
     ReportData {
         schema: REPORT_SCHEMA.to_owned(),
         sweep: input.sweep.clone(),
         corpus: input.corpus.clone(),
         unit: input.options.unit,
         forecast: input.forecast.as_ref().and_then(|forecast| forecast.targets.first().cloned()),
+        decision: decision::decision(input, &doubts),
         target: input.target.clone(),
         score: input.score.clone(),
         compute: compute_panel(input, forecaster),
         residuals: forecaster.map(residuals).unwrap_or_default(),
         laws: input.fits.fits.clone(),
+        parameters: forecaster.map(|forecaster| parameters::parameters(forecaster, level)).unwrap_or_default(),
+        shape: forecaster.and_then(|forecaster| shape::shape(input, forecaster, &approaches)),
+        approaches,
         runs: rows(input),
-        diagnoses: diagnoses(input),
-        backtest: input.forecast.as_ref().and_then(|forecast| forecast.backtest.clone()),
+        curves: course::curves(input),
+        seeds: course::seeds(&input.observations),
+        checklist: Some(filled_checklist(input)),
+        diagnoses: doubts,
+        calibration: backtests(input).and_then(|report| calibration::calibration(report, &input.runs, level)),
+        backtest: backtests(input).cloned(),
         true_floor: input.true_floor,
         provenance: input.provenance.clone(),
     }
+}
+
+fn backtests(input: &PanelInput) -> Option<&BacktestReport> {
+    input.forecast.as_ref().and_then(|forecast| forecast.backtest.as_ref())
+}
+
+/// The checklist, with the registration where the forecast was sealed in one.
+fn filled_checklist(input: &PanelInput) -> Checklist {
+    let list = checklist(&input.observations, &input.exclusions, &input.fits, input.forecast.as_ref());
+    let sealed = input.target.as_ref().and_then(|target| target.registration_sha256.as_deref());
+    match sealed {
+        Some(sha256) => list.registered(sha256),
+        None => list,
+    }
+}
+
+/// What each approach says of the smallest budget, the largest and the target's; none where the runs carry none of them.
+fn splits(input: &PanelInput) -> Vec<ApproachFit> {
+    let smallest = input.observations.iter().map(|o| o.flops).fold(f64::INFINITY, f64::min);
+    let mut at = vec![smallest, largest(input)];
+    at.extend(target_flops(input));
+    let options = ApproachOptions {
+        at,
+        level: input.options.fit.level,
+        objective: input.options.fit.objective,
+        ..ApproachOptions::default()
+    };
+    approaches(&input.observations, &options).map(|report| report.fits).unwrap_or_default()
+}
+
+/// At most so many of a list, ends included, evenly by place.
+fn evenly<T>(all: Vec<T>, most: usize) -> Vec<T> {
+    let last = all.len().saturating_sub(1);
+    if all.len() <= most {
+        return all;
+    }
+    let mut wanted = (0..most).map(|i| (i * last + (most - 1) / 2) / (most - 1)).peekable();
+    let keep = |(place, item): (usize, T)| wanted.next_if_eq(&place).map(|_| item);
+    all.into_iter().enumerate().filter_map(keep).collect()
 }
 
 fn compute_panel(input: &PanelInput, forecaster: Option<&Forecaster>) -> ComputePanel {
@@ -163,7 +228,7 @@ fn rows(input: &PanelInput) -> Vec<RunRow> {
     input.runs.iter().map(|row| RunRow { excluded: words(&row.run_id), ..row.clone() }).collect()
 }
 
-/// All doubts, heaviest first, each once.
+/// All doubts, heaviest first, each once: by severity, then by what they have done to forecasts.
 fn diagnoses(input: &PanelInput) -> Vec<Diagnosis> {
     let of_forecast = input.forecast.iter().flat_map(|forecast| &forecast.diagnoses);
     let of_fits = input.fits.fits.iter().flat_map(|fit| &fit.diagnoses);
@@ -173,76 +238,9 @@ fn diagnoses(input: &PanelInput) -> Vec<Diagnosis> {
             all.push(diagnosis.clone());
         }
     }
-    all.sort_by_key(|diagnosis| core::cmp::Reverse(diagnosis.severity));
+    all.sort_by_key(|diagnosis| (core::cmp::Reverse(diagnosis.severity), decision::rank(diagnosis)));
     all
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Target, fit, forecast, published};
-
-    fn input() -> PanelInput {
-        let runs = published::with_noise(&published::grid([482.01, 2085.43, 1.8172, 0.3478, 0.3658]), 0.004, 9);
-        let options = ForecastOptions { backtest: false, ..ForecastOptions::default() };
-        let target = Target::of_budget(1e23);
-        let row = |o: &Observation| RunRow {
-            run_id: o.run_id.clone(),
-            name: o.name.clone(),
-            role: None,
-            params: o.params,
-            tokens: o.tokens,
-            flops: o.flops,
-            seed: None,
-            status: None,
-            loss: Some(o.loss),
-            loss_se: None,
-            wall_seconds: None,
-            excluded: None,
-        };
-        let exclusions = vec![Exclusion { run_id: runs[0].run_id.clone(), reason: ExclusionReason::Diverged }];
-        PanelInput {
-            sweep: "ladder".to_owned(),
-            corpus: "text".to_owned(),
-            runs: runs.iter().map(row).collect(),
-            fits: fit(&runs[1..], &exclusions, &options.fit).expect("fits"),
-            forecast: Some(forecast(&runs[1..], &[target], &options).expect("fits")),
-            observations: runs[1..].to_vec(),
-            exclusions,
-            options,
-            target: None,
-            score: None,
-            true_floor: None,
-            provenance: Provenance::default(),
-        }
-    }
-
-    #[test]
-    fn the_curve_runs_from_the_smallest_run_to_three_times_the_target() {
-        let data = panels(&input());
-        let curve = &data.compute.curve;
-        assert_eq!(curve.len(), CURVE_POINTS);
-        assert!((curve[0].flops / 1e18 - 1.0).abs() < 1e-9);
-        assert!((curve[CURVE_POINTS - 1].flops / 3e23 - 1.0).abs() < 1e-9);
-        assert!(curve.iter().all(|p| p.lower < p.median && p.median < p.upper));
-        assert!(curve.windows(2).all(|pair| pair[1].median < pair[0].median));
-    }
-
-    #[test]
-    fn every_run_is_shown_and_the_one_left_out_says_why() {
-        let data = panels(&input());
-        assert_eq!(data.runs.len(), 35);
-        assert_eq!(data.runs[0].excluded.as_deref(), Some("diverged"));
-        assert!(!data.compute.points[0].used && data.compute.points[1].used);
-        assert_eq!(data.residuals.iter().filter(|r| r.law == "chinchilla").count(), 34);
-    }
-
-    #[test]
-    fn doubts_come_heaviest_first_and_once() {
-        let data = panels(&input());
-        assert!(data.diagnoses.windows(2).all(|pair| pair[0].severity >= pair[1].severity));
-        for (i, diagnosis) in data.diagnoses.iter().enumerate() {
-            assert!(!data.diagnoses[..i].contains(diagnosis));
-        }
-    }
-}
+mod tests;

@@ -50,6 +50,11 @@ impl Profile {
         Self { centre, standard_error, knots: rising(knots) }
     }
 
+    /// Knots (signed root, value), rising in both.
+    pub(crate) fn knots(&self) -> &[(f64, f64)] {
+        &self.knots
+    }
+
     /// The value at a signed root, `None` past what the data rule out.
     pub(crate) fn bounded(&self, root: f64) -> Option<f64> {
         let (first, last) = (self.knots.first()?, self.knots.last()?);

@@ -11,7 +11,7 @@ use forescale_core::estimate::Estimate;
 use forescale_core::law::multi_power::MultiPower;
 use forescale_core::schedule::{CurveOutcome, CurveUse, FittedSchedules, ScheduleReport};
 
-use crate::format::{bounds, count, loss, number, percent, plain, scientific};
+use crate::format::{amount, bounds, count, loss, number, percent, plain, scientific};
 use crate::table::{Alignment, Table};
 use crate::tables::NONE;
 use crate::text::diagnoses;
@@ -317,11 +317,6 @@ pub fn cost(range: &CostRange) -> String {
     row(&format!("price, {}", plain(&expected.currency)), |cost| cost.money);
     row("energy, kWh", |cost| cost.kwh);
     format!("cost of {} FLOPs\n{}{}", scientific(expected.flops), table.to_text(), assumptions(&expected.assumptions))
-}
-
-/// A sum or a time: four digits where it is small, as a count where it is not.
-fn amount(value: f64) -> String {
-    if value < 10.0 { number(value) } else { count(value) }
 }
 
 fn assumptions(notes: &[String]) -> String {

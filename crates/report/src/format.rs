@@ -102,6 +102,32 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
+/// Time of devices: in GPU-hours from one hour on, like a clock below.
+#[must_use]
+pub fn device_time(hours: f64) -> String {
+    match hours * 3600.0 {
+        ..0.1 => "under 0.1 s".to_owned(),
+        0.1..3600.0 => duration(hours * 3600.0),
+        _ => format!("{} GPU-hours", if hours < 10.0 { significant(hours, 2) } else { count(hours) }),
+    }
+}
+
+/// A sum or a time: four digits where it is small, as a count where it is not.
+pub(crate) fn amount(value: f64) -> String {
+    if value < 10.0 { number(value) } else { count(value) }
+}
+
+/// A sum of money: to the hundredth below ten, as a count from there on.
+#[must_use]
+pub fn money(sum: f64, currency: &str) -> String {
+    match sum {
+        0.0 => format!("0 {currency}"),
+        ..0.01 => format!("<\u{a0}0.01\u{a0}{currency}"),
+        0.01..10.0 => format!("{sum:.2} {currency}"),
+        _ => format!("{} {currency}", count(sum)),
+    }
+}
+
 /// The same text without control characters, which could steer a terminal.
 #[must_use]
 pub fn plain(text: &str) -> String {
@@ -185,6 +211,14 @@ mod tests {
     #[test]
     fn wall_time_reads_like_a_clock() {
         assert_eq!([3.25, 48.0, 492.0, 11_100.0].map(duration), ["3.2 s", "48 s", "8 min 12 s", "3 h 05 min"]);
+    }
+
+    #[test]
+    fn device_time_and_money_say_that_they_are_small() {
+        let shown = [1e-6, 1e-4, 0.5, 2.25, 12_300.0].map(device_time);
+        assert_eq!(shown, ["under 0.1 s", "0.4 s", "30 min 00 s", "2.2 GPU-hours", "12.3k GPU-hours"]);
+        let shown = [0.0, 0.0001, 4.5, 20_000.0].map(|sum| money(sum, "USD"));
+        assert_eq!(shown, ["0 USD", "<\u{a0}0.01\u{a0}USD", "4.50 USD", "20k USD"]);
     }
 
     #[test]

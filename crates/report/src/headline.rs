@@ -1,6 +1,9 @@
-//! The forecast in sentences: the number, its interval, how far it reaches and how it was judged.
+//! The decision in three sentences (the number and its reach; where the budget is best spent and what it costs; what
+//! speaks against it), how the forecast was judged, and the same numbers as figures.
 //!
 //! Page and pull request open with the same words; only their dress differs.
+
+mod decision;
 
 use forescale_core::estimate::Interval;
 use forescale_core::outcome::{ForecastStatus, ForecastTarget, OrderProof, Score};
@@ -52,6 +55,8 @@ pub(crate) struct Figure {
     pub(crate) name: &'static str,
     pub(crate) value: String,
     pub(crate) note: String,
+    /// How the page tells it from the others.
+    pub(crate) class: &'static str,
 }
 
 /// The opening of a report.
@@ -60,6 +65,8 @@ pub(crate) struct Headline {
     pub(crate) standing: Standing,
     /// The forecast as one sentence.
     pub(crate) sentence: String,
+    /// What the decision rests on besides, one sentence each.
+    pub(crate) grounds: Vec<String>,
     /// How it was judged, one sentence each.
     pub(crate) judgement: Vec<String>,
     /// The same numbers, set large.
@@ -74,7 +81,13 @@ impl Headline {
             (Some(forecast), _) => sentence(data, forecast),
             (None, _) => without_forecast(data),
         };
-        Self { standing, sentence, judgement: judgement(data), figures: figures(data) }
+        Self {
+            standing,
+            sentence,
+            grounds: decision::grounds(data),
+            judgement: judgement(data),
+            figures: figures(data),
+        }
     }
 }
 
@@ -209,15 +222,17 @@ fn figures(data: &ReportData) -> Vec<Figure> {
         name: "Interval",
         value: interval_short(&i),
         note: format!("{}, for one run", percent(i.level)),
+        class: "",
     };
     [
-        forecast.median.map(|median| Figure { name: "Forecast", value: loss(median), note: unit }),
+        forecast.median.map(|median| Figure { name: "Forecast", value: loss(median), note: unit, class: "median" }),
         shown_interval(data).map(interval_note),
         Some(reach_figure(data, forecast)),
         Some(outcome_figure(data)),
     ]
     .into_iter()
     .flatten()
+    .chain(decision::figures(data, forecast))
     .collect()
 }
 
@@ -229,9 +244,9 @@ fn reach_figure(data: &ReportData, forecast: &ForecastTarget) -> Figure {
     let decades = format!("{:.2} decades", forecast.decades_beyond_data);
     match &data.target {
         Some(target) => {
-            Figure { name: "Reach", value: times(target.ratio), note: format!("{decades} beyond the data") }
+            Figure { name: "Reach", value: times(target.ratio), note: format!("{decades} past the data"), class: "" }
         }
-        None => Figure { name: "Reach", value: decades, note: "beyond the data".to_owned() },
+        None => Figure { name: "Reach", value: decades, note: "beyond the data".to_owned(), class: "" },
     }
 }
 
@@ -244,7 +259,7 @@ fn outcome_figure(data: &ReportData) -> Figure {
         (None, Some(actual)) => (loss(actual), standing(data).label().to_owned()),
         (None, None) => ("open".to_owned(), "target not trained yet".to_owned()),
     };
-    Figure { name: "Outcome", value, note }
+    Figure { name: "Outcome", value, note, class: "judged" }
 }
 
 /// `1 run`, `2 runs`.

@@ -4,7 +4,8 @@
 //! out: [`ReportData`](forescale_core::panel::ReportData) comes with every estimate, interval and verdict, and leaves
 //! as text. It reads no file and no clock, so that the same data gives the same bytes.
 //!
-//! A plot is one file in `plot/` and one line in its list. A page is one file that needs no network and no script.
+//! A plot is one file in `plot/` and one line in its list. A page is one file that needs no network, and whose content is
+//! all there without its script.
 
 pub mod answers;
 pub mod format;
@@ -55,6 +56,11 @@ pub enum ReportError {
         /// What it said.
         problem: String,
     },
+    /// The data could not be written into the page.
+    #[error(
+        "the report's data could not be written into the page: {0}\n\nhint: render the tables alone with `--format md`"
+    )]
+    Data(#[from] serde_json::Error),
     /// The template engine stopped.
     #[error("the page could not be put together: {0}\n\nhint: render the tables alone with `--format md`")]
     Page(#[from] askama::Error),

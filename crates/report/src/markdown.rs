@@ -22,11 +22,19 @@ pub fn markdown(data: &ReportData) -> Result<String, ReportError> {
             &section("Law by law at the target", &[tables::predictions(&forecast.laws), tables::intervals(forecast)]);
         text += &section("Compute-optimal size", &forecast.optimum.iter().map(tables::optimum).collect::<Vec<_>>());
     }
+    text += &section("Approaches 1 to 3", &[tables::approaches(data)]);
+    text += &section("What the target's compute costs", &[tables::costs(&data.decision.costs)]);
+    text += &tables::assumptions(&data.decision.costs)
+        .iter()
+        .map(|words| format!("- {}\n", escape(words)))
+        .collect::<String>();
+    text.push('\n');
     text += &data.laws.iter().map(law).collect::<String>();
     text += &doubts(data);
     if let Some(backtest) = &data.backtest {
         text += &section("Backtest", &[tables::backtest_summary(backtest)]);
     }
+    text += &section("Checklist", &data.checklist.iter().map(tables::checklist).collect::<Vec<_>>());
     text += &section("Runs", &[tables::runs(data)]);
     text += &section("Left out", &[tables::exclusions(data)]);
     text += &origin(&data.provenance);
@@ -56,7 +64,8 @@ fn opening(headline: &Headline) -> String {
         Standing::Inside | Standing::Open | Standing::Absent => "",
     };
     let judged = headline.judgement.iter().map(|sentence| format!("{}\n\n", escape(sentence)));
-    format!("{mark}{}\n\n{}", escape(&headline.sentence), judged.collect::<String>())
+    let grounds: String = headline.grounds.iter().map(|sentence| format!(" {}", escape(sentence))).collect();
+    format!("{mark}{}{grounds}\n\n{}", escape(&headline.sentence), judged.collect::<String>())
 }
 
 fn section(title: &str, tables: &[Table]) -> String {

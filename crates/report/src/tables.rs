@@ -1,20 +1,24 @@
 //! What each table of a report holds, column by column; page, pull request and terminal draw the same ones.
 
+mod proof;
+mod split;
+
 use std::collections::BTreeSet;
 
 use forescale_core::estimate::Estimate;
 use forescale_core::observation::Exclusion;
 use forescale_core::outcome::{
-    BacktestReport, Certificate, FittedLaw, ForecastTarget, LawPrediction, Optimum, Severity, Verdict,
+    BacktestReport, FittedLaw, ForecastTarget, LawPrediction, Optimum, Severity, Verdict,
 };
 use forescale_core::panel::{ReportData, RunRow};
 use forescale_core::record::RunStatus;
 use forescale_core::run::Role;
 
 use crate::format::{bounds, count, duration, flops, interval, loss, number, percent, signed_percent, times};
-use crate::headline::plural;
 use crate::table::Alignment::{Left, Right};
 use crate::table::Table;
+pub(crate) use proof::{certificate, certificates, checklist, status_word};
+pub(crate) use split::{approach_label, approaches, assumptions, costs, refusals};
 
 /// Shown where there is no number.
 pub(crate) const NONE: &str = "–";
@@ -190,7 +194,8 @@ pub(crate) fn role_label(role: Role) -> &'static str {
     }
 }
 
-fn status_label(status: RunStatus) -> &'static str {
+/// How a run ended, in words.
+pub(crate) fn status_label(status: RunStatus) -> &'static str {
     match status {
         RunStatus::Finished => "finished",
         RunStatus::Diverged => "diverged",
@@ -256,48 +261,6 @@ pub(crate) fn check_items(verdict: &Verdict) -> Table {
 fn exact(value: f64) -> String {
     let text = format!("{value:.7e}").parse::<f64>().unwrap_or(value);
     if text != 0.0 && (text.abs() < 1e-4 || text.abs() >= 1e9) { format!("{text:e}") } else { format!("{text}") }
-}
-
-/// Proof of an optimum, a piece of evidence a row.
-pub(crate) fn certificate(certificate: &Certificate) -> Table {
-    let mut table = Table::new(&[("proof of the optimum", Left), ("found", Left)]);
-    for (what, found) in evidence(certificate) {
-        table.push([what.to_owned(), found]);
-    }
-    table
-}
-
-/// The same in one sentence.
-pub(crate) fn proof(certificate: &Certificate) -> String {
-    let pieces: Vec<String> =
-        evidence(certificate).into_iter().map(|(what, found)| format!("{what} {found}")).collect();
-    pieces.join("; ")
-}
-
-fn evidence(certificate: &Certificate) -> Vec<(&'static str, String)> {
-    let starts = plural(certificate.starts as usize, "start");
-    let ended = format!("{} of {starts} ended at this optimum", certificate.agreeing_starts);
-    let bounds = if certificate.at_bound.is_empty() { "none".to_owned() } else { certificate.at_bound.join(", ") };
-    let condition = certificate.condition_number.map(|number| ("condition number", format!("{number:.1e}")));
-    let moved = |share: f64| ("sum against mean", format!("a parameter moves by at most {share:.1e}"));
-    let always = [
-        ("gradient norm", format!("{:.1e}", certificate.gradient_norm)),
-        ("agreement", ended),
-        ("parameters at a bound", bounds),
-    ];
-    let asked = [condition, certificate.invariance.map(moved), certificate.cross_check.map(cross_check)];
-    always.into_iter().chain(asked.into_iter().flatten()).collect()
-}
-
-/// Where the other method ended: within 1e-9, the limit of [`Certificate::faults`], it is the same place.
-fn cross_check(excess: f64) -> (&'static str, String) {
-    let place = if excess.abs() <= 1e-9 {
-        "ended at the optimum, to 1e-9 of the objective".to_owned()
-    } else {
-        let side = if excess > 0.0 { "above" } else { "below" };
-        format!("ended {:.1e} of the objective {side} the optimum", excess.abs())
-    };
-    ("L-BFGS", place)
 }
 
 /// The objective, in words.

@@ -1,7 +1,11 @@
 //! Every number that will stand on an axis, checked before anything is drawn.
 
+use forescale_core::estimate::Estimate;
 use forescale_core::outcome::{BacktestCase, ForecastTarget};
-use forescale_core::panel::{ComputePanel, ReportData, TargetPanel};
+use forescale_core::panel::{
+    CalibrationPanel, ComputePanel, FrontierPoint, LossCurve, ParameterPanel, ReportData, SeedRung, ShapePanel,
+    TargetPanel,
+};
 use forescale_core::probe::{Finding, PlaceScale, ProbeReport, RateCell};
 
 use crate::ReportError;
@@ -16,6 +20,23 @@ pub(crate) fn check(data: &ReportData) -> Result<(), ReportError> {
         finite("residual", &point.name, point.residual)?;
     }
     data.backtest.iter().flat_map(|report| &report.cases).try_for_each(case)?;
+    data.shape.iter().try_for_each(shape)?;
+    if data.shape.is_some() {
+        // Runs are marked on the plots of size and data.
+        for run in data.runs.iter().filter(|run| run.loss.is_some()) {
+            [("parameters", run.params), ("tokens", run.tokens), ("compute", run.flops)]
+                .into_iter()
+                .try_for_each(|(what, value)| positive(what, &run.name, value))?;
+        }
+    }
+    data.approaches.iter().flat_map(|fit| &fit.optima).try_for_each(|at| {
+        positive("compute", "approach", at.flops)?;
+        [&at.params, &at.tokens].into_iter().try_for_each(|size| sized("optimum", size))
+    })?;
+    data.parameters.iter().try_for_each(parameters)?;
+    data.calibration.iter().try_for_each(calibration)?;
+    data.curves.curves.iter().try_for_each(curve)?;
+    data.seeds.iter().try_for_each(seeds)?;
     data.true_floor.iter().try_for_each(|floor| finite("true floor", &data.sweep, *floor))
 }
 
@@ -45,6 +66,72 @@ fn cell(cell: &RateCell) -> Result<(), ReportError> {
         trial.loss.iter().try_for_each(|loss| finite("loss", &name, *loss))?;
     }
     cell.best_factor.iter().try_for_each(|factor| positive("best rate", &name, factor.estimate))
+}
+
+fn shape(panel: &ShapePanel) -> Result<(), ReportError> {
+    panel.frontier.iter().try_for_each(frontier)?;
+    for line in &panel.contours {
+        finite("contour", &panel.law, line.loss)?;
+        for point in &line.points {
+            positive("parameters", "contour", point.params)?;
+            positive("tokens", "contour", point.tokens)?;
+        }
+    }
+    for budget in &panel.isoflops {
+        budget.minimum.iter().try_for_each(frontier)?;
+        for point in budget.runs.iter().chain(&budget.curve) {
+            positive("parameters", &point.name, point.params)?;
+            finite("loss", &point.name, point.loss)?;
+        }
+        let vertex = budget.vertex.as_ref().and_then(|vertex| vertex.params.zip(vertex.loss));
+        if let Some((params, loss)) = vertex {
+            positive("parameters", "vertex", params)?;
+            finite("loss", "vertex", loss)?;
+        }
+    }
+    Ok(())
+}
+
+fn frontier(point: &FrontierPoint) -> Result<(), ReportError> {
+    positive("compute", "frontier", point.flops)?;
+    finite("loss", "frontier", point.loss)?;
+    [&point.params, &point.tokens].into_iter().try_for_each(|size| sized("frontier", size))
+}
+
+fn sized(name: &str, size: &Estimate) -> Result<(), ReportError> {
+    let ends = [Some(size.estimate), size.lower, size.upper];
+    ends.into_iter().flatten().try_for_each(|value| positive("best size or data", name, value))
+}
+
+fn parameters(panel: &ParameterPanel) -> Result<(), ReportError> {
+    finite("root", &panel.law, panel.root)?;
+    for point in panel.profiles.iter().flat_map(|profile| &profile.points) {
+        finite("profile", &panel.law, point.errors)?;
+        finite("profile", &panel.law, point.root)?;
+    }
+    panel.correlations.iter().try_for_each(|pair| finite("correlation", &panel.law, pair.value))
+}
+
+fn calibration(panel: &CalibrationPanel) -> Result<(), ReportError> {
+    finite("band", "calibration", panel.band)?;
+    panel.cases.iter().try_for_each(|case| {
+        finite("expected share", &case.name, case.expected)?;
+        finite("probability", &case.name, case.pit)
+    })
+}
+
+fn curve(curve: &LossCurve) -> Result<(), ReportError> {
+    positive("parameters", &curve.name, curve.params)?;
+    curve.points.iter().try_for_each(|point| {
+        positive("compute", &curve.name, point.flops)?;
+        finite("loss", &curve.name, point.loss)
+    })
+}
+
+fn seeds(rung: &SeedRung) -> Result<(), ReportError> {
+    positive("compute", "rung", rung.flops)?;
+    rung.relative_sd.iter().try_for_each(|sd| finite("seed noise", "rung", *sd))?;
+    rung.runs.iter().try_for_each(|run| finite("deviation", &run.name, run.deviation))
 }
 
 fn compute(panel: &ComputePanel) -> Result<(), ReportError> {

@@ -1,5 +1,8 @@
 //! Made-up data in the likeness of a small ladder on source code; the example draws it and the tests read it back.
 
+#[path = "panels.rs"]
+mod panels;
+
 use std::collections::BTreeMap;
 
 use forescale_core::estimate::{Estimate, Interval};
@@ -32,7 +35,7 @@ pub(crate) fn of_kind(kind: &str) -> Option<ReportData> {
 
 /// A forecast that held.
 pub(crate) fn inside() -> ReportData {
-    let runs = runs();
+    let (runs, backtest, diagnoses) = (runs(), backtest(), diagnoses());
     ReportData {
         schema: REPORT_SCHEMA.to_owned(),
         sweep: "quickstart".to_owned(),
@@ -40,14 +43,22 @@ pub(crate) fn inside() -> ReportData {
             .to_owned(),
         unit: LossUnit::NatsPerToken,
         forecast: Some(forecast()),
+        decision: panels::decision(&backtest, &diagnoses),
         target: Some(target()),
         score: Some(score()),
         compute: compute(&runs),
         residuals: residuals(&runs),
         laws: laws(),
+        parameters: panels::parameters(),
+        approaches: panels::approaches(),
+        shape: Some(panels::shape(&runs)),
+        curves: panels::curves(&runs),
+        seeds: panels::seeds(&runs),
+        checklist: Some(panels::checklist()),
         runs,
-        diagnoses: diagnoses(),
-        backtest: Some(backtest()),
+        diagnoses,
+        calibration: Some(panels::calibration(&backtest)),
+        backtest: Some(backtest),
         true_floor: None,
         provenance: provenance(),
     }
@@ -84,6 +95,8 @@ fn bare(data: &mut ReportData) {
     data.target = None;
     data.score = None;
     data.backtest = None;
+    data.calibration = None;
+    data.decision = Decision::default();
     data.compute.unit_flops = 3.6e12;
     data.compute.curve.retain(|point| point.flops <= 3.6e12);
     data.runs.retain(|run| run.role != Some(Role::Target));

@@ -1,25 +1,35 @@
-//! The report as one file: a page that loads nothing, runs nothing, and reads well on paper and in the dark.
+//! The report as one file: a page that loads nothing and reads well without its script, on paper and in the dark.
 //!
-//! The style sheet and the drawings are part of the page. Its content security policy allows that one style sheet, by
-//! digest, and nothing else. Every text that came from outside is escaped by the template engine or by the drawing.
+//! The style sheet, the drawings and a small script are part of the page. Its content security policy allows that one
+//! style sheet and that one script, by digest, and nothing else. The script sorts and filters the table of runs, hides
+//! series and moves titles to the pointer; no content depends on it. Every text that came from outside is escaped by the
+//! template engine or by the drawing.
 
+mod base64;
+mod checklist;
+mod download;
 mod policy;
 mod probe;
+mod runs;
 mod typeset;
 
 use askama::Template;
+use forescale_core::checklist::Checklist;
 use forescale_core::law::LawName;
-use forescale_core::outcome::{Diagnosis, FittedLaw};
+use forescale_core::outcome::{Diagnosis, FittedLaw, Severity};
 use forescale_core::panel::{Provenance, ReportData};
 
 use crate::headline::{Headline, Standing};
 use crate::plot::{self, Plot};
 use crate::table::Table;
 use crate::{ReportError, tables, validate};
+use download::Download;
 pub use probe::probe_html;
+use runs::RunTable;
 use typeset::{Piece, Setting};
 
 const STYLE: &str = include_str!("../../templates/report.css");
+const SCRIPT: &str = include_str!("../../templates/report.js");
 
 /// The report as one self-contained HTML file.
 ///
@@ -30,7 +40,7 @@ const STYLE: &str = include_str!("../../templates/report.css");
 pub fn html(data: &ReportData) -> Result<String, ReportError> {
     validate::check(data)?;
     let plots = plot::all(data)?;
-    Ok(Page::of(data, &plots).render()?)
+    Ok(Page::of(data, &plots)?.render()?)
 }
 
 #[derive(Template)]
@@ -38,6 +48,7 @@ pub fn html(data: &ReportData) -> Result<String, ReportError> {
 struct Page<'a> {
     policy: String,
     style: &'static str,
+    script: &'static str,
     sweep: &'a str,
     corpus: &'a str,
     headline: Headline,
@@ -47,10 +58,18 @@ struct Page<'a> {
     predictions: Option<Table>,
     intervals: Option<Table>,
     optimum: Option<Table>,
+    approaches: Option<Table>,
+    refusals: Vec<String>,
+    costs: Option<Table>,
+    assumptions: Vec<String>,
+    certificates: Table,
     doubts: Vec<&'a Diagnosis>,
+    notes: Vec<&'a Diagnosis>,
     backtest: Option<Table>,
     cases: Option<Table>,
-    runs: Table,
+    checklist: Option<&'a Checklist>,
+    runs: RunTable,
+    downloads: Vec<Download>,
     exclusions: Table,
     provenance: &'a Provenance,
     registration: Option<Registration<'a>>,
@@ -62,7 +81,6 @@ struct Law<'a> {
     formula: Vec<Piece>,
     parameters: Table,
     objective: String,
-    certificate: String,
 }
 
 /// What was sealed before the target was trained.
@@ -71,12 +89,20 @@ struct Registration<'a> {
     at: Option<&'a str>,
 }
 
+/// An entry of the contents.
+struct Entry {
+    id: &'static str,
+    name: &'static str,
+}
+
 impl<'a> Page<'a> {
-    fn of(data: &'a ReportData, plots: &'a [Plot]) -> Self {
+    fn of(data: &'a ReportData, plots: &'a [Plot]) -> Result<Self, ReportError> {
         let forecast = data.forecast.as_ref();
-        Self {
-            policy: policy::for_style(STYLE),
+        let (notes, doubts) = heaviest_first(&data.diagnoses).into_iter().partition(|d| d.severity == Severity::Note);
+        Ok(Self {
+            policy: policy::of_page(STYLE, Some(SCRIPT)),
             style: STYLE,
+            script: SCRIPT,
             sweep: &data.sweep,
             corpus: &data.corpus,
             headline: Headline::of(data),
@@ -86,19 +112,52 @@ impl<'a> Page<'a> {
             predictions: filled(forecast.map(|f| tables::predictions(&f.laws))),
             intervals: filled(forecast.map(tables::intervals)),
             optimum: forecast.and_then(|f| f.optimum.as_ref()).map(tables::optimum),
-            doubts: heaviest_first(&data.diagnoses),
+            approaches: filled(Some(tables::approaches(data))),
+            refusals: tables::refusals(data),
+            costs: filled(Some(tables::costs(&data.decision.costs))),
+            assumptions: tables::assumptions(&data.decision.costs),
+            certificates: tables::certificates(&data.laws),
+            doubts,
+            notes,
             backtest: filled(data.backtest.as_ref().map(tables::backtest_summary)),
             cases: filled(data.backtest.as_ref().map(tables::backtest_cases)),
-            runs: tables::runs(data),
+            checklist: data.checklist.as_ref(),
+            runs: RunTable::of(data),
+            downloads: download::all(data)?,
             exclusions: tables::exclusions(data),
             provenance: &data.provenance,
             registration: registration(data),
-        }
+        })
     }
 
-    /// A plot by name.
-    fn plot(&self, id: &str) -> Option<&Plot> {
-        self.plots.iter().find(|plot| plot.id == id)
+    /// Plots of a kind.
+    fn plots(&self, kind: &str) -> Vec<&Plot> {
+        self.plots.iter().filter(|plot| plot.kind == kind).collect()
+    }
+
+    fn has(&self, kind: &str) -> bool {
+        self.plots.iter().any(|plot| plot.kind == kind)
+    }
+
+    fn has_split(&self) -> bool {
+        self.optimum.is_some() || self.approaches.is_some() || self.costs.is_some() || self.has("surface")
+    }
+
+    /// The sections there are, in their order.
+    fn contents(&self) -> Vec<Entry> {
+        let all = [
+            (!self.doubts.is_empty() || !self.notes.is_empty(), "doubts", "Doubts"),
+            (self.predictions.is_some(), "target", "Law by law"),
+            (self.has_split(), "split", "Size, data, cost"),
+            (!self.laws.is_empty(), "laws", "Fits"),
+            (self.backtest.is_some(), "backtest", "Backtest"),
+            (self.checklist.is_some(), "checklist", "Checklist"),
+            (self.has("curves") || self.has("seeds"), "training", "Training"),
+            (!self.runs.lines.is_empty(), "runs", "Runs"),
+            (!self.exclusions.is_empty(), "excluded", "Left out"),
+            (true, "origin", "Provenance"),
+        ];
+        all.into_iter().filter(|(there, ..)| *there).map(|(_, id, name)| Entry { id, name }).collect()
     }
 
     /// Weight of a doubt, in words.
@@ -122,7 +181,6 @@ impl<'a> Law<'a> {
                 .map_or_else(|_| Vec::new(), |name| typeset::formula(name.form().formula())),
             parameters: tables::parameters(fitted, typeset::symbol),
             objective: tables::objective(fitted),
-            certificate: tables::proof(&fitted.certificate),
         }
     }
 }
@@ -143,223 +201,4 @@ fn heaviest_first(diagnoses: &[Diagnosis]) -> Vec<&Diagnosis> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sample;
-    use forescale_core::panel::{ComputePoint, Fact, RunRow};
-
-    const HOSTILE: [&str; 4] = [
-        "<script>alert(1)</script>",
-        "\"><img src=x onerror=alert(1)>",
-        "</style><style>*{display:none}",
-        "</title><svg onload='x'>",
-    ];
-
-    fn page(data: &ReportData) -> String {
-        html(data).expect("the sample can be drawn")
-    }
-
-    fn of_kind(kind: &str) -> String {
-        page(&sample::of_kind(kind).expect("a kind of sample"))
-    }
-
-    /// Every text that can come from outside set to one value.
-    fn poisoned(text: &str) -> ReportData {
-        let mut data = sample::inside();
-        let bad = || text.to_owned();
-        (data.sweep, data.corpus) = (bad(), bad());
-        data.runs.iter_mut().for_each(|run| (run.name, run.excluded) = (bad(), Some(bad())));
-        data.compute.points.iter_mut().for_each(|point| point.name = bad());
-        data.residuals.iter_mut().for_each(|point| (point.name, point.law) = (bad(), bad()));
-        data.diagnoses.iter_mut().for_each(|doubt| (doubt.message, doubt.hint) = (bad(), format!("`{text}`")));
-        data.laws.iter_mut().for_each(|law| (law.law, law.rule.params, law.group) = (bad(), bad(), Some(bad())));
-        data.laws.iter_mut().for_each(|law| law.certificate.at_bound = vec![bad()]);
-        data.provenance.commands = vec![bad()];
-        data.provenance.facts = vec![Fact { name: bad(), value: bad() }];
-        poison_judgement(&mut data, text);
-        data
-    }
-
-    fn poison_judgement(data: &mut ReportData, text: &str) {
-        data.backtest
-            .iter_mut()
-            .flat_map(|report| &mut report.cases)
-            .for_each(|case| case.target_run_id = text.to_owned());
-        let (Some(target), Some(score), Some(forecast)) = (&mut data.target, &mut data.score, &mut data.forecast)
-        else {
-            return;
-        };
-        (target.name, target.registration_sha256, target.registered_at) =
-            (text.to_owned(), Some(text.to_owned()), Some(text.to_owned()));
-        (score.order_detail, forecast.metric) = (text.to_owned(), text.to_owned());
-        forecast.laws.iter_mut().for_each(|said| said.law = text.to_owned());
-    }
-
-    /// Names of all elements, opened and closed in order; fails where one is not closed.
-    fn elements(page: &str) -> Vec<String> {
-        let (mut open, mut seen) = (Vec::<String>::new(), Vec::new());
-        let style = page.find("<style>").map_or(0, |at| at + 7)..page.find("</style>").unwrap_or(0);
-        let markup = format!("{}{}", &page[..style.start], &page[style.end..]);
-        for tag in markup.split('<').skip(1).map(|rest| rest.split_once('>').map_or(rest, |(tag, _)| tag)) {
-            let name = tag.trim_start_matches('/').split([' ', '/']).next().unwrap_or("").to_owned();
-            if tag.starts_with('/') {
-                assert_eq!(open.pop().as_ref(), Some(&name), "closes what is not open");
-            } else if !tag.ends_with('/') && !["!doctype", "meta"].contains(&name.as_str()) {
-                open.push(name.clone());
-            }
-            seen.push(name);
-        }
-        assert!(open.is_empty(), "left open: {open:?}");
-        seen
-    }
-
-    #[test]
-    fn says_the_number_the_interval_the_reach_and_how_it_was_judged() {
-        let page = of_kind("inside");
-        for words in [
-            "<title>quickstart",
-            "1.0671",
-            "1.0063 to 1.1198",
-            "90%",
-            "13×",
-            "1.12 decades",
-            "inside the 90% interval",
-            "−1.29%",
-            "shown by digest",
-        ] {
-            assert!(page.contains(words), "{words}");
-        }
-        assert!(!page.contains("outside the interval"));
-    }
-
-    #[test]
-    fn says_plainly_that_an_outcome_fell_outside() {
-        let page = of_kind("outside");
-        assert!(page.contains("<p class=\"verdict\">The outcome fell outside the interval.</p>"));
-        assert!(page.contains("the outcome fell outside the 90% interval") && !page.contains("inside the interval"));
-    }
-
-    #[test]
-    fn an_unproven_order_is_said_to_be_unproven() {
-        let mut data = sample::inside();
-        data.score.iter_mut().for_each(|score| score.order = forescale_core::outcome::OrderProof::NotProven);
-        assert!(page(&data).contains("Order not proven"));
-    }
-
-    #[test]
-    fn a_refusal_gives_its_reason_and_no_number() {
-        let page = of_kind("refused");
-        assert!(page.contains("4 runs lie on the path") && page.contains("refused"));
-        assert!(!page.contains("1.0671"));
-    }
-
-    #[test]
-    fn an_open_forecast_and_none_at_all_still_make_a_page() {
-        assert!(of_kind("open").contains("not known yet"));
-        let bare = of_kind("bare");
-        assert!(bare.contains("No forecast was asked for") && bare.contains("largest run = 1"));
-    }
-
-    #[test]
-    fn an_empty_sweep_still_makes_a_page() {
-        let mut data = sample::of_kind("bare").expect("a kind of sample");
-        data.compute = forescale_core::panel::ComputePanel::default();
-        (data.runs, data.laws, data.residuals, data.diagnoses) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let page = page(&data);
-        elements(&page);
-        assert!(!page.contains("<figure>") && page.contains("shows 0 runs and 0 laws"));
-    }
-
-    #[test]
-    fn hostile_names_stay_text() {
-        for text in HOSTILE {
-            let page = page(&poisoned(text));
-            let names = elements(&page);
-            assert!(!names.iter().any(|name| ["script", "img"].contains(&name.as_str())), "{text}");
-            assert!(!page.contains(text), "{text}");
-            assert_eq!(page.matches("<style>").count(), 1, "{text}");
-        }
-    }
-
-    #[test]
-    fn every_element_is_closed_in_every_kind_of_page() {
-        for kind in ["inside", "outside", "open", "refused", "bare", "known-floor"] {
-            elements(&of_kind(kind));
-        }
-    }
-
-    #[test]
-    fn the_page_loads_nothing_and_runs_nothing() {
-        let page = of_kind("inside");
-        for reach in ["http:", "https:", "//", "src=", "href=", "url(", "@import", "<script", "javascript:", "style=\""]
-        {
-            assert!(!page.contains(reach), "{reach}");
-        }
-        assert!(
-            page.contains("default-src 'none'; style-src 'sha256-")
-                || page.contains("default-src &#39;none&#39;; style-src &#39;sha256-")
-        );
-    }
-
-    #[test]
-    fn drawings_are_legible_at_420_px_and_hold_no_undefined_number() {
-        let page = of_kind("known-floor");
-        for view in page.split("viewBox=\"0 0 ").skip(1) {
-            let width: u32 = view.split(' ').next().and_then(|width| width.parse().ok()).expect("a width");
-            assert!(width <= 560, "{width}");
-        }
-        for size in page.split("font-size=\"").skip(1) {
-            let size: f64 = size.split('"').next().and_then(|size| size.parse().ok()).expect("a size");
-            assert!(size >= 14.0, "{size}");
-        }
-        assert!(!page.contains("NaN") && !page.contains(">inf"));
-    }
-
-    #[test]
-    fn every_drawing_has_an_alternative_in_words_and_points_have_titles() {
-        let page = of_kind("inside");
-        let plots = page.matches("<svg class=\"plot\"").count();
-        assert_eq!(plots, 4);
-        assert_eq!(page.matches("role=\"img\" aria-label=\"").count(), plots);
-        assert!(page.contains("<title>d64-40x-s1: loss 1.3300, 3.6 × 10¹² FLOPs, ladder</title>"));
-        assert!(page.contains(
-            "<title>d32-160x-s0: loss 5.9100, 1.3 × 10¹² FLOPs, off path, not fitted, off the scale</title>"
-        ));
-    }
-
-    #[test]
-    fn the_same_data_give_the_same_bytes() {
-        assert_eq!(of_kind("inside"), of_kind("inside"));
-    }
-
-    #[test]
-    fn five_hundred_runs_stay_under_two_megabytes() {
-        let mut data = sample::inside();
-        let (row, point, residual): (RunRow, ComputePoint, _) =
-            (data.runs[0].clone(), data.compute.points[0].clone(), data.residuals[0].clone());
-        (data.runs, data.compute.points, data.residuals) = (vec![row; 500], vec![point; 500], vec![residual; 1500]);
-        let bytes = page(&data).len();
-        assert!(bytes < 2_000_000, "{bytes}");
-    }
-
-    #[test]
-    fn a_loss_that_is_no_number_is_refused_by_name() {
-        let mut data = sample::inside();
-        data.compute.points[3].loss = f64::NAN;
-        let error = html(&data).expect_err("NaN has no place on an axis").to_string();
-        assert!(error.starts_with("loss of `d24-40x-s0` is NaN; a finite number is needed\n\nhint: "), "{error}");
-        data.compute.points[3].loss = 1.9;
-        data.compute.points[3].flops = 0.0;
-        let error = html(&data).expect_err("0 has no place on a logarithmic axis").to_string();
-        assert!(error.starts_with("compute of `d24-40x-s0` is 0; a finite number above 0 is needed"), "{error}");
-    }
-
-    #[test]
-    fn one_run_alone_can_be_drawn() {
-        let mut data = sample::of_kind("bare").expect("a kind of sample");
-        data.compute.points.truncate(1);
-        data.compute.curve.clear();
-        data.residuals.truncate(1);
-        assert!(!page(&data).contains("NaN"));
-    }
-}
+mod tests;

@@ -23,7 +23,7 @@ pub fn probe_html(report: &ProbeReport) -> Result<String, ReportError> {
     validate::probe(report)?;
     let plots = plot::of_probe(report)?;
     let page = ProbePage {
-        policy: policy::for_style(STYLE),
+        policy: policy::of_page(STYLE, None),
         style: STYLE,
         probe: report.name(),
         sweep: &report.sweep,

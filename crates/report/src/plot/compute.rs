@@ -8,8 +8,8 @@ use plotters::style::text_anchor::{HPos, VPos};
 
 use super::axis::{Axis, range};
 use super::element::{Element, Label, Marker};
-use super::key;
 use super::sketch::{Key, Sketch, across};
+use super::{every, key, thinned};
 use crate::format::{loss, percent, scientific};
 use crate::headline::{plural, shown_interval};
 use crate::tables::role_label;
@@ -44,7 +44,7 @@ fn axis_name(data: &ReportData) -> &'static str {
 
 fn caption(data: &ReportData) -> String {
     let unit = scientific(data.compute.unit_flops);
-    format!("Loss against compute; 1 on the axis is {unit} FLOPs.")
+    format!("Loss against compute; 1 on the axis is {unit} FLOPs.{}", thinned(data.compute.points.len()))
 }
 
 fn alternative(data: &ReportData) -> String {
@@ -99,7 +99,8 @@ impl Drawing<'_> {
     fn elements(&self) -> Vec<Element> {
         let mut elements = self.prediction();
         elements.extend(self.floors());
-        elements.extend(self.panel.points.iter().filter(|point| !self.is_target(point)).map(|point| self.run(point)));
+        let drawn = self.panel.points.iter().step_by(every(self.panel.points.len()));
+        elements.extend(drawn.filter(|point| !self.is_target(point)).map(|point| self.run(point)));
         elements.extend(self.target());
         elements
     }

@@ -80,6 +80,11 @@ impl Element {
         Self { shape: Shape::Text(label), ..Self::line(class, [at]) }
     }
 
+    /// What the style sheet knows it by.
+    pub(crate) fn class(&self) -> &str {
+        &self.class
+    }
+
     /// The same with words for a pointer.
     pub(crate) fn titled(mut self, title: impl Into<String>) -> Self {
         self.title = Some(title.into());

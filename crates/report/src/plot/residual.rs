@@ -7,8 +7,8 @@ use forescale_core::panel::{ReportData, ResidualPoint};
 
 use super::axis::{Axis, range};
 use super::element::{Element, MARKERS, Marker, marker_of};
-use super::key;
 use super::sketch::{Key, Sketch, across};
+use super::{every, key, thinned};
 use crate::format::signed_percent;
 
 /// The plot, where there are residuals.
@@ -23,8 +23,10 @@ pub(crate) fn sketch(data: &ReportData) -> Option<Sketch> {
     let series: Vec<Series> = laws.into_iter().enumerate().map(|(index, law)| Series { index, law }).collect();
     let points = series.iter().flat_map(|series| series.elements(&data.residuals));
     Some(Sketch {
-        caption: "What the laws leave over at each run they were fitted to; above zero the run did worse than the law."
-            .to_owned(),
+        caption: format!(
+            "What the laws leave over at each run they were fitted to; above zero the run did worse than the law.{}",
+            thinned(data.residuals.len())
+        ),
         alternative: format!("Residuals of log loss against compute for {} points.", data.residuals.len()),
         height: 280,
         elements: std::iter::once(zero).chain(points).collect(),
@@ -58,7 +60,8 @@ impl Series<'_> {
     }
 
     fn elements<'b>(&'b self, points: &'b [ResidualPoint]) -> impl Iterator<Item = Element> + 'b {
-        points.iter().filter(|point| point.law == self.law).map(|point| self.element(point))
+        let drawn = points.iter().step_by(every(points.len()));
+        drawn.filter(|point| point.law == self.law).map(|point| self.element(point))
     }
 
     fn element(&self, point: &ResidualPoint) -> Element {

@@ -27,6 +27,8 @@ type Chart<'a, 'b> = ChartContext<'a, SvgBackend<'b>, Cartesian2d<RangedCoordf64
 pub(crate) struct Key {
     pub(crate) swatch: String,
     pub(crate) text: String,
+    /// Class of the elements it stands for.
+    pub(crate) of: String,
 }
 
 /// A plot as data.
@@ -48,9 +50,9 @@ pub(crate) fn across(label_width: f64) -> f64 {
 }
 
 impl Sketch {
-    /// The drawing, as an `svg` element.
-    pub(crate) fn draw(&self, id: &'static str) -> Result<String, ReportError> {
-        let mut svg = self.opening(id);
+    /// The drawing, as an `svg` element; `place` tells it from others of its kind.
+    pub(crate) fn draw(&self, kind: &'static str, place: usize) -> Result<String, ReportError> {
+        let mut svg = self.opening(&if place == 0 { kind.to_owned() } else { format!("{kind}-{}", place + 1) });
         {
             let root = SvgBackend::new(&mut svg, WIDTH, self.height).into_drawing_area();
             let margins = [left(self.y.label_width()), RIGHT, TOP, BOTTOM].map(|units| units as i32 * SUBUNITS);
@@ -60,8 +62,8 @@ impl Sketch {
                 .margin_top(margins[2])
                 .margin_bottom(margins[3])
                 .build_cartesian_2d(self.x.low..self.x.high, self.y.low..self.y.high)
-                .map_err(|e| problem(id, &e))?;
-            self.fill(&mut chart).map_err(|e| problem(id, &e))?;
+                .map_err(|e| problem(kind, &e))?;
+            self.fill(&mut chart).map_err(|e| problem(kind, &e))?;
         }
         Ok(svg + "</svg>")
     }
@@ -99,9 +101,13 @@ impl Sketch {
     }
 
     fn across_tick(&self, tick: &Tick) -> Vec<Element> {
-        let label = tick.label.clone().map(|text| Label { text, anchor: (HPos::Right, VPos::Center), offset: (-7, 0) });
+        let Some(text) = tick.label.clone() else {
+            let short = 0.012 * (self.x.high - self.x.low);
+            return vec![Element::line("axis", [(self.x.low, tick.at), (self.x.low + short, tick.at)])];
+        };
+        let label = Label { text, anchor: (HPos::Right, VPos::Center), offset: (-7, 0) };
         let line = Element::line("grid", [(self.x.low, tick.at), (self.x.high, tick.at)]);
-        label.map(|label| Element::text("tick", label, (self.x.low, tick.at))).into_iter().chain([line]).collect()
+        vec![Element::text("tick", label, (self.x.low, tick.at)), line]
     }
 
     fn up_tick(&self, tick: &Tick) -> Vec<Element> {

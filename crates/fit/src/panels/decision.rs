@@ -1,0 +1,71 @@
+//! What a decision needs beside the forecast: what it costs, how the method did at that distance, and what weighs most
+//! against it.
+
+use forescale_core::cost::Cost;
+use forescale_core::math;
+use forescale_core::outcome::{BacktestSummary, Diagnosis};
+use forescale_core::panel::Decision;
+
+use super::{PanelInput, target_flops};
+
+/// Doubts of the number itself, the ones that have moved forecasts most first. Chosen here: what refuses a number, then
+/// what contradicts it, then what says in which direction it errs; how the runs were made comes after all of these, and
+/// distance, which every forecast states anyway, last.
+const HEAVIEST: [&str; 16] = [
+    "no_forecast",
+    "loss_does_not_fall",
+    "target_contradicts_itself",
+    "uncertified",
+    "not_converged",
+    "backtest_missed",
+    "model_form",
+    "laws_disagree",
+    "near_start",
+    "no_floor",
+    "not_asymptotic",
+    "target_off_path",
+    "parameter_at_bound",
+    "mixed_evaluation",
+    "starts_disagree",
+    "few_rungs",
+];
+/// Distance from the data: said in the forecast's own sentence.
+const DISTANCE: [&str; 2] = ["extrapolating", "break_beyond"];
+
+/// Where a doubt stands among those of its severity.
+pub(super) fn rank(doubt: &Diagnosis) -> usize {
+    let code = doubt.code.as_str();
+    let last = HEAVIEST.len() + usize::from(DISTANCE.contains(&code));
+    HEAVIEST.iter().position(|heavy| *heavy == code).unwrap_or(last)
+}
+
+/// The decision's parts; `doubts` come heaviest first.
+pub(super) fn decision(input: &PanelInput, doubts: &[Diagnosis]) -> Decision {
+    let ratio = ratio(input);
+    Decision {
+        ratio,
+        backtest: ratio.and_then(|ratio| nearest(input, ratio)).cloned(),
+        doubt: doubts.first().cloned(),
+        costs: costs(input),
+    }
+}
+
+fn ratio(input: &PanelInput) -> Option<f64> {
+    let forecast = input.forecast.as_ref().and_then(|forecast| forecast.targets.first());
+    let of_forecast = forecast.map(|target| math::pow(10.0, target.decades_beyond_data));
+    input.target.as_ref().map(|target| target.ratio).or(of_forecast).filter(|ratio| ratio.is_finite() && *ratio > 0.0)
+}
+
+/// The backtests whose reach is nearest to a ratio, by its logarithm.
+fn nearest(input: &PanelInput, ratio: f64) -> Option<&BacktestSummary> {
+    let rows = &input.forecast.as_ref()?.backtest.as_ref()?.summary;
+    let distance = |row: &BacktestSummary| math::ln(row.ratio / ratio).abs();
+    rows.iter().filter(|row| row.n > 0).min_by(|a, b| distance(a).total_cmp(&distance(b)))
+}
+
+/// A row of the hardware table that no cost can be worked out from is no row of the report: the table was checked as it was
+/// read.
+fn costs(input: &PanelInput) -> Vec<Cost> {
+    let Some(flops) = target_flops(input) else { return Vec::new() };
+    input.hardware.iter().filter_map(|row| row.cost(flops).ok()).collect()
+}

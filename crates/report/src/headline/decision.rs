@@ -1,0 +1,100 @@
+//! What a decision rests on besides the number: the best split and its cost, the record at that distance, the doubt.
+
+use forescale_core::cost::Cost;
+use forescale_core::outcome::{ForecastStatus, ForecastTarget};
+use forescale_core::panel::ReportData;
+
+use super::{Figure, plural};
+use crate::format::{bounds, count, device_time, money, percent, scientific, times};
+
+/// The second and third sentence of the decision; none where no number was given.
+pub(super) fn grounds(data: &ReportData) -> Vec<String> {
+    match data.forecast.as_ref().filter(|forecast| forecast.status == ForecastStatus::Forecast) {
+        Some(forecast) => split(data, forecast).into_iter().chain([against(data)]).collect(),
+        None => Vec::new(),
+    }
+}
+
+/// Where the budget is best spent, and what it costs under which assumptions.
+fn split(data: &ReportData, forecast: &ForecastTarget) -> Option<String> {
+    let budget = scientific(forecast.flops);
+    let best = forecast.optimum.as_ref().map(|best| {
+        format!(
+            "{} parameters ({} interval {}) on {} tokens ({})",
+            count(best.params.estimate),
+            percent(best.params.level),
+            bounds(&best.params, count),
+            count(best.tokens.estimate),
+            bounds(&best.tokens, count)
+        )
+    });
+    match (best, data.decision.costs.first().map(price)) {
+        (Some(best), Some(price)) => {
+            Some(format!("Its budget of {budget} FLOPs is best spent on {best}, and comes to {price}."))
+        }
+        (Some(best), None) => Some(format!("Its budget of {budget} FLOPs is best spent on {best}.")),
+        (None, Some(price)) => {
+            Some(format!("Its budget of {budget} FLOPs comes to {price}; no law here says how it is best split."))
+        }
+        (None, None) => None,
+    }
+}
+
+fn price(cost: &Cost) -> String {
+    // The first two of a cost's assumptions are those of time and price (core::cost).
+    let rests_on = cost.assumptions.iter().take(2).map(String::as_str).collect::<Vec<_>>().join(" and ");
+    let told = if rests_on.is_empty() { String::new() } else { format!(", if {rests_on}") };
+    format!("{} of one {} or {}{told}", device_time(cost.gpu_hours), cost.hardware, money(cost.money, &cost.currency))
+}
+
+/// What backtests missed by at this distance, and the heaviest doubt.
+fn against(data: &ReportData) -> String {
+    let record = data.decision.backtest.as_ref().map_or_else(
+        || "No run already known could be forecast from smaller ones".to_owned(),
+        |row| {
+            format!(
+                "On runs already known the same method missed by {:.1}% at the median from {} away ({}, {} inside {} intervals)",
+                100.0 * row.median_abs_relative_error,
+                times(row.ratio),
+                plural(row.n as usize, "case"),
+                percent(row.coverage_90),
+                percent(0.9)
+            )
+        },
+    );
+    match &data.decision.doubt {
+        Some(doubt) => format!("{record}; the strongest doubt: {}.", doubt.message.trim_end_matches('.')),
+        None => format!("{record}; nothing else speaks against it."),
+    }
+}
+
+/// Best size, best data, time and price as figures.
+pub(super) fn figures(data: &ReportData, forecast: &ForecastTarget) -> Vec<Figure> {
+    let best = forecast.optimum.as_ref();
+    let size = best.map(|best| Figure {
+        name: "Best size N",
+        value: count(best.params.estimate),
+        note: bounds(&best.params, count),
+        class: "",
+    });
+    let tokens = best.map(|best| Figure {
+        name: "Best data D",
+        value: count(best.tokens.estimate),
+        note: bounds(&best.tokens, count),
+        class: "",
+    });
+    let cost = data.decision.costs.first();
+    let time = cost.map(|cost| Figure {
+        name: "Device time",
+        value: device_time(cost.gpu_hours),
+        note: format!("one {}", cost.hardware),
+        class: "",
+    });
+    let price = cost.map(|cost| Figure {
+        name: "Price",
+        value: money(cost.money, &cost.currency),
+        note: format!("{} FLOPs", scientific(cost.flops)),
+        class: "",
+    });
+    [size, tokens, time, price].into_iter().flatten().collect()
+}
