@@ -1,7 +1,7 @@
 //! The command `backtest` for bare CSV tables without the rest of the command line: what `benches/skill.py` runs while the
 //! engine is being changed, because it builds in seconds.
 //!
-//! usage: backtest_tables backtest TABLE.csv --json --mode run|frontier [--law LAW]
+//! usage: backtest_tables backtest TABLE.csv --json --mode run|frontier [--law LAW] [--form-factor X]
 
 use std::io::Write as _;
 
@@ -29,7 +29,8 @@ fn main() {
     if let Some(laws) = after(&arguments, "--law") {
         fit.laws = laws.split(',').map(|law| law.parse().expect("a law")).collect();
     }
-    let options = BacktestOptions { fit, mode, ..BacktestOptions::default() };
+    let form_factor = after(&arguments, "--form-factor").map_or(1.0, |text| text.parse().expect("a number"));
+    let options = BacktestOptions { fit, mode, form_factor, ..BacktestOptions::default() };
     let text = std::fs::read_to_string(path).expect("a table");
     let row = |line: &str| line.split(',').map(|f| f.parse().expect("a number")).collect::<Vec<f64>>();
     let runs: Vec<Observation> = text.lines().skip(1).enumerate().map(|(i, line)| observation(i, &row(line))).collect();

@@ -27,10 +27,15 @@ use crate::interval_score::interval_score;
 use crate::path::vertices;
 use crate::session::groups;
 use crate::stacking::Trial;
+use crate::thin;
 use crate::{FitError, FitOptions, Target};
 
 /// Targets reach down to the top compute over this.
 const BAND: f64 = 1.5;
+/// What a forecast asks of its own backtests is asked of about so many targets a question, and answered from about so many
+/// smaller runs: past these a profile a target takes minutes, and a width or a weight learnt from more is the same.
+pub(crate) const MOST_TARGETS: usize = 64;
+pub(crate) const MOST_RUNS: usize = 500;
 /// Fewest runs a case is fitted to.
 const LEAST_RUNS: usize = 6;
 /// Ratios and earlier tops (as shares of C_max) of the rolling backtest that calibrates a forecast.
@@ -65,11 +70,15 @@ pub struct BacktestOptions {
     pub ratios: Vec<f64>,
     /// What is predicted.
     pub mode: BacktestMode,
+    /// Factor on the error of form that published families taught: 1, unless a benchmark asks what another experience
+    /// would have made of the same runs.
+    pub form_factor: f64,
 }
 
 impl Default for BacktestOptions {
     fn default() -> Self {
-        Self { fit: FitOptions::default(), ratios: vec![10.0, 100.0, 1000.0], mode: BacktestMode::default() }
+        let (fit, mode) = (FitOptions::default(), BacktestMode::default());
+        Self { fit, ratios: vec![10.0, 100.0, 1000.0], mode, form_factor: 1.0 }
     }
 }
 
@@ -88,9 +97,10 @@ pub fn backtest(observations: &[Observation], options: &BacktestOptions) -> Resu
     let mut cases = Vec::new();
     for (group, runs) in groups(observations) {
         for &ratio in &distinct(&options.ratios) {
-            let question =
-                Question { ratio, mode: options.mode, top_share: 1.0, fit: &options.fit, depth: Depth::Learnt };
-            let answers = ask(&runs, &question).into_iter();
+            let BacktestOptions { fit, mode, form_factor, .. } = options;
+            let (depth, mode, form_factor) = (Depth::Learnt, *mode, *form_factor);
+            let question = Question { ratio, mode, top_share: 1.0, fit, depth, form_factor };
+            let answers = ask(&runs, &question).answers.into_iter();
             cases.extend(answers.filter_map(|answer| Some(BacktestCase { group: group.clone(), ..answer.case? })));
         }
     }
@@ -152,6 +162,8 @@ struct Question<'a> {
     top_share: f64,
     fit: &'a FitOptions,
     depth: Depth,
+    /// Factor on the error of form.
+    form_factor: f64,
 }
 
 impl Question<'_> {
@@ -179,6 +191,8 @@ pub(crate) struct Rolling {
     /// One per cut: (decades past it, median |log error|).
     pub(crate) errors: Vec<(f64, f64)>,
     pub(crate) cuts: Vec<Cut>,
+    /// Whether any question was of a part of its targets or runs.
+    pub(crate) is_part: bool,
 }
 
 /// What laws fitted below a cut said of the runs above it.
@@ -218,7 +232,10 @@ fn rolling_to(runs: &[&Observation], fit: &FitOptions, depth: Depth) -> Rolling 
     for top_share in ROLLING_TOPS {
         for ratio in ROLLING_RATIOS {
             let depth = if top_share < 1.0 { Depth::Points } else { depth };
-            let answers = ask(runs, &Question { ratio, mode: BacktestMode::Run, top_share, fit, depth });
+            let mode = BacktestMode::Run;
+            let Round { answers, is_part } =
+                ask(runs, &Question { ratio, mode, top_share, fit, depth, form_factor: 1.0 });
+            rolling.is_part |= is_part;
             let errors: Vec<f64> = answers.iter().map(|answer| (answer.predicted - answer.actual).abs()).collect();
             let Some(error) = math::median(&errors) else { continue };
             let decades = math::log10(ratio);
@@ -239,17 +256,29 @@ struct Answer {
     case: Option<BacktestCase>,
 }
 
+/// The answers to one question.
+struct Round {
+    answers: Vec<Answer>,
+    /// Whether only a part of its targets or runs was looked at.
+    is_part: bool,
+}
+
 /// The cases of one question; none where too few runs are left.
-fn ask(runs: &[&Observation], question: &Question) -> Vec<Answer> {
+fn ask(runs: &[&Observation], question: &Question) -> Round {
     let max = runs.iter().map(|o| o.flops).fold(0.0, f64::max) * question.top_share * (1.0 + 1e-9);
     let known: Vec<&Observation> = runs.iter().copied().filter(|o| o.flops <= max).collect();
     let top = known.iter().map(|o| o.flops).fold(0.0, f64::max);
     let band: Vec<&Observation> =
         known.iter().copied().filter(|o| o.flops * BAND >= top && question.may_ask(o)).collect();
-    let targets = targets(&band, question.mode);
+    let mut targets = targets(&band, question.mode);
     let lowest = targets.runs.iter().map(|o| o.flops).fold(f64::INFINITY, f64::min);
     let cut = lowest / question.ratio;
-    let small: Vec<&Observation> = known.into_iter().filter(|o| o.flops <= cut).collect();
+    let mut small: Vec<&Observation> = known.into_iter().filter(|o| o.flops <= cut).collect();
+    let is_part = question.depth != Depth::Learnt && (targets.runs.len() > MOST_TARGETS || small.len() > MOST_RUNS);
+    if is_part {
+        targets.runs = thin::kept(targets.runs.len(), MOST_TARGETS).map(|i| targets.runs[i].clone()).collect();
+        small = thin::kept(small.len(), MOST_RUNS).map(|i| small[i]).collect();
+    }
     let mut predictors: Vec<Predictor> = Vec::new();
     let mut answers = Vec::new();
     for target in &targets.runs {
@@ -267,7 +296,7 @@ fn ask(runs: &[&Observation], question: &Question) -> Vec<Answer> {
             answers.push(answer(forecaster, target, question, *n));
         }
     }
-    answers
+    Round { answers, is_part }
 }
 
 /// A forecaster that never saw some clusters; none where too few runs are left or they carry no law.
@@ -285,6 +314,7 @@ impl<'a> Predictor<'a> {
             if question.depth == Depth::Learnt {
                 forecaster.learn(&rolling_cuts(&seen, question.fit));
             }
+            forecaster.calibration.form.at_one_decade *= question.form_factor;
             (forecaster, seen.len())
         });
         Self { held_out, ready }

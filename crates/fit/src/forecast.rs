@@ -15,7 +15,9 @@ use forescale_core::outcome::{
 use forescale_core::quantity::LossUnit;
 
 use crate::backtest::{self, report};
-use crate::diagnose::{Doubt, FormDoubt, does_not_fall, doubts_of_runs, evidence, no_floor, not_asymptotic};
+use crate::diagnose::{
+    Doubt, FormDoubt, TargetDoubt, does_not_fall, doubts_of_runs, evidence, no_floor, not_asymptotic, uncertified,
+};
 use crate::ensemble::mean_interval;
 use crate::error::{LARGEST, SMALLEST};
 use crate::evaluation::target_sigma;
@@ -23,6 +25,9 @@ use crate::fitted::{Fitted, seen_by, validate};
 use crate::forecaster::{Forecaster, forecaster};
 use crate::session::{groups, inputs};
 use crate::{FitError, FitOptions};
+
+/// A target so many decades below the smallest run, or more, is worth a word.
+const WORTH_SAYING: f64 = 0.3;
 
 /// The run to forecast.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -102,6 +107,8 @@ pub(crate) fn assemble(
             doubts.extend(backtest.as_ref().and_then(missed));
             let heard = heard(&entries);
             doubts.extend(model_form(forecaster.bare_laws(&heard), &doubts));
+            let is_heard = |law: &&Fitted| heard.contains(&law.law.to_string());
+            doubts.extend(forecaster.laws().filter(is_heard).filter_map(uncertified).map(Doubt::from));
             diagnoses.extend(doubts.iter().map(Doubt::diagnosis));
             (entries, diagnoses)
         }
@@ -163,6 +170,12 @@ pub(crate) fn prepare(observations: &[Observation], options: &ForecastOptions) -
     }
     let rolling = backtest::rolling(runs, &options.fit);
     forecaster.learn(&rolling);
+    let part = TargetDoubt::PartOfBacktests {
+        runs: runs.len(),
+        most_fitted: backtest::MOST_RUNS,
+        most_targets: backtest::MOST_TARGETS,
+    };
+    refusals.extend(rolling.is_part.then(|| Doubt::from(part).diagnosis()));
     let report = (!rolling.cases.is_empty()).then(|| report(rolling.cases));
     (Ok((forecaster, refusals)), report)
 }
@@ -197,6 +210,8 @@ fn forecast_one(forecaster: &Forecaster, target: &Target, options: &ForecastOpti
     doubts.extend(forecaster.laws().filter_map(|law| no_floor(law, Some(target.flops))).map(Doubt::from));
     let decades = outlook.decades_beyond;
     doubts.extend((decades > 0.0).then(|| FormDoubt::BreakBeyond { decades }.into()));
+    let below = -decades - forecaster.decades;
+    doubts.extend((below > WORTH_SAYING).then(|| TargetDoubt::BelowData { decades: below }.into()));
     (entry, doubts)
 }
 

@@ -44,7 +44,7 @@ pub(crate) struct Forecaster {
     /// Decades of compute that the data span.
     pub(crate) decades: f64,
     /// Log losses that no distribution of a law is carried past: a tenth of the least loss seen, and twice the largest.
-    /// A profile that the data do not bound ends anywhere, and no larger run is that bad.
+    /// A profile that the data do not bound ends anywhere, and no larger run is that bad; a smaller one may be.
     bounds: (f64, f64),
     /// Factor on the form term.
     pub(crate) calibration: Calibration,
@@ -221,6 +221,11 @@ impl Forecaster {
         self.blended(&words.into_iter().map(|word| word.ahead).collect::<Vec<_>>(), target)
     }
 
+    fn bounds_at(&self, target: &Target) -> (f64, f64) {
+        let is_below = self.decades_beyond(target) < -self.decades;
+        if is_below { (self.bounds.0, f64::INFINITY) } else { self.bounds }
+    }
+
     fn decades_beyond(&self, target: &Target) -> f64 {
         math::log10(target.flops / self.max_flops)
     }
@@ -242,7 +247,7 @@ impl Forecaster {
             is_number(&prediction).then(|| Word {
                 index,
                 shift,
-                ahead: Member::new(weight, &profile, &member.roots, shift).within(self.bounds),
+                ahead: Member::new(weight, &profile, &member.roots, shift).within(self.bounds_at(target)),
                 said: LawPrediction { law: member.fitted.law.to_string(), weight, prediction },
             })
         };
@@ -279,7 +284,7 @@ impl Forecaster {
     fn mean_of(&self, word: &Word, target: &Target) -> Option<Member> {
         let bare = self.bare(word.index)?;
         let profile = bare.fitted.profile(bare.functional(target), PREDICTIVE_LEVEL);
-        Some(Member::new(word.said.weight, &profile, &bare.roots, word.shift).within(self.bounds))
+        Some(Member::new(word.said.weight, &profile, &bare.roots, word.shift).within(self.bounds_at(target)))
     }
 
     /// The weights of the laws whose word is a number; they sum to one, or to nothing where there is none.
@@ -328,8 +333,8 @@ impl Forecaster {
         self.members.iter().any(|member| member.can_speak_of(target))
     }
 
-    /// The stacked weights; none for a law that says nothing of data repeated as the target's are, does not extrapolate, is left off its path, is drawn through few vertices,
-    /// or is a special case of another, unless nothing else is left.
+    /// The stacked weights; none for a law that says nothing of data repeated as the target's are, does not extrapolate, is
+    /// left off its path, is drawn through few vertices, or is a special case of another, unless nothing else is left.
     fn weights(&self, target: &Target) -> Vec<f64> {
         let rank = |member: &FittedMember| {
             let left = member.is_off_path(target) && self.carried(member, target).is_none();
@@ -372,7 +377,8 @@ impl Forecaster {
         doubts.extend(off.map(|m| Doubt::OffPathTarget { law: m.fitted.law.to_string() }));
         if decades > 0.5 {
             let expected_error = crate::form_error::expected_error(decades) * self.calibration.factor;
-            doubts.push(Doubt::Extrapolating { decades, data_decades: self.decades, expected_error });
+            let is_backtested = (self.calibration.factor - 1.0).abs() > 0.0;
+            doubts.push(Doubt::Extrapolating { decades, data_decades: self.decades, expected_error, is_backtested });
         }
         let weighted = laws.iter().filter(|law| law.weight > 0.0).map(|law| law.prediction.estimate);
         let (low, high) = weighted.fold((f64::INFINITY, 0.0_f64), |(l, h), v| (l.min(v), h.max(v)));

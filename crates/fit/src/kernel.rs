@@ -419,8 +419,8 @@ fn add_row<const ROW: usize>(weight: &[Lanes], tile: &Tile, sums: &mut Sums) {
         add_product(&mut gradient, slope, own);
         add_product(&mut sensitivity, &product(weight, own), own);
         add_product(&mut majorizer, &product(irls, own), own);
-        for column in 0..=ROW {
-            add_product(&mut newton[column], &bent, block_of(&tile.gradient[column], block));
+        for (sum, other) in newton[..=ROW].iter_mut().zip(&tile.gradient) {
+            add_product(sum, &bent, block_of(other, block));
         }
     }
     (sums.gradient[ROW], sums.sensitivity[ROW], sums.majorizer[ROW]) = (gradient, sensitivity, majorizer);
@@ -500,10 +500,7 @@ mod tests {
                     (&found.majorizer, &expected.majorizer),
                 ];
                 let matrices = (0..6).flat_map(|i| {
-                    [
-                        (&found.newton[i][..], &expected.newton[i][..]),
-                        (&by_columns[i][..], &by_samples[i][..]),
-                    ]
+                    [(&found.newton[i][..], &expected.newton[i][..]), (&by_columns[i][..], &by_samples[i][..])]
                 });
                 let scale =
                     expected.newton.iter().flatten().chain(&expected.gradient).fold(0.0_f64, |m, v| m.max(v.abs()));

@@ -76,6 +76,7 @@ mod session;
 mod solve;
 mod stacking;
 mod start;
+mod thin;
 mod vertex;
 
 pub use approach::{ApproachOptions, CurvePoint, TrainingCurve, approaches};

@@ -172,7 +172,7 @@ fn answer(fitted: &Fitted, aim: Aim, caps: Caps, level: f64) -> Result<LawOptimu
         }
     }
     let chosen = choice(fitted, allocation, level);
-    let ratio = of(fitted, allocation, Wanted::Ratio, level);
+    let ratio = at_least_one(of(fitted, allocation, Wanted::Ratio, level));
     let is_budget = matches!(aim, Aim::Flops(_));
     Ok(LawOptimum {
         law: fitted.law.to_string(),
@@ -225,6 +225,11 @@ fn of(fitted: &Fitted, allocation: Allocation, wanted: Wanted, level: f64) -> Es
     let is_count = matches!(wanted, Wanted::Params | Wanted::Tokens);
     let end = |end: Option<f64>| end.filter(|size| !is_count || *size >= 1.0);
     Estimate { lower: end(found.lower), upper: end(found.upper), ..found }
+}
+
+/// A ratio to what is best without caps: no cap makes it better, so that an interval ends at 1 where the runs set no end.
+fn at_least_one(ratio: Estimate) -> Estimate {
+    Estimate { lower: Some(ratio.lower.map_or(1.0, |lower| lower.max(1.0)).min(ratio.estimate)), ..ratio }
 }
 
 fn times(value: &Estimate, factor: f64) -> Estimate {

@@ -12,6 +12,7 @@ use crate::kernel::Columns;
 use crate::linear::{Matrix, add_outer};
 use crate::objective::Cost;
 use crate::prior::Prior;
+use crate::thin;
 
 /// One observation as the solver sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -93,13 +94,10 @@ impl FitProblem {
         self.samples.iter().map(|s| self.form.log_loss(theta, &s.at) - s.log_loss).collect()
     }
 
-    /// The problem on about so many of its samples, where it has twice as many or more. Multiples of the golden ratio
-    /// choose them: a fixed stride would meet the period of a table that is sorted by size and budget.
+    /// The problem on about so many of its samples, where it has twice as many or more.
     pub(crate) fn thinned(&self, most: usize) -> Option<Self> {
-        let share = most as f64 / self.samples.len() as f64;
-        let is_kept = |index: usize| (index as f64 * 0.618_033_988_749_894_9).fract() < share;
-        let part = || self.samples.iter().enumerate().filter(|(i, _)| is_kept(*i)).map(|(_, sample)| *sample);
-        (share <= 0.5).then(|| Self { samples: part().collect(), ..self.clone() })
+        let part = || thin::kept(self.samples.len(), most).map(|index| self.samples[index]);
+        (2 * most <= self.samples.len()).then(|| Self { samples: part().collect(), ..self.clone() })
     }
 
     /// θ moved into its bounds.

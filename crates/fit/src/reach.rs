@@ -285,6 +285,19 @@ mod tests {
         assert_eq!(reached(&answer).params.expect("the path's").upper, None);
         let said = answer.diagnoses.iter().find(|d| d.code == "never_sure_to_reach").expect("said");
         assert!(said.message.starts_with("at the 90% level no budget up to 3.16e24 FLOPs is sure"), "{}", said.message);
+        let nearer = reach(&path(0.003), 2.6, &options()).expect("within reach");
+        assert!(nearer.diagnoses.iter().all(|d| d.code != "never_sure_to_reach"), "{:?}", nearer.diagnoses);
+    }
+
+    #[test]
+    fn a_loss_that_the_smallest_run_may_have_reached_has_no_lower_end_and_that_is_said() {
+        // The law's loss at the smallest run, 1e15 FLOPs, is 1.7 + 60 · 1e15^-0.1 = 3.597.
+        let answer = reach(&path(0.003), 3.58, &options()).expect("within reach");
+        assert_eq!(reached(&answer).flops.lower, None);
+        let said = answer.diagnoses.iter().find(|d| d.code == "may_be_reached_already").expect("said");
+        assert!(said.message.contains("a run of 1.00e15 FLOPs, the smallest there is, may reach 3.58"), "{said:?}");
+        let further = reach(&path(0.003), 2.6, &options()).expect("within reach");
+        assert!(further.diagnoses.iter().all(|d| d.code != "may_be_reached_already"), "{:?}", further.diagnoses);
     }
 
     #[test]

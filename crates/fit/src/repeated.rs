@@ -109,7 +109,7 @@ fn distinct_tokens_of_a_target_without_size_or_data_are_refused() {
 
 #[test]
 fn a_backtest_predicts_repeated_runs_at_their_own_distinct_tokens() {
-    let options = BacktestOptions { fit: both(), ratios: vec![10.0], mode: BacktestMode::Run };
+    let options = BacktestOptions { fit: both(), ratios: vec![10.0], ..BacktestOptions::default() };
     let report = backtest(&runs(), &options).expect("an answer");
     assert_eq!(report.cases.len(), 14);
     // Taken for fresh, the runs of 64 epochs would be missed by 10% and more.

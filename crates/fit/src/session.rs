@@ -289,6 +289,13 @@ mod tests {
     }
 
     #[test]
+    fn laws_that_are_all_fitted_have_no_refusal_among_their_doubts() {
+        let report = fit(&noisy_grid(), &[], &FitOptions::default()).expect("fits");
+        assert_eq!(report.fits.len(), FitOptions::default().laws.len());
+        assert!(report.fits.iter().flat_map(|law| &law.diagnoses).all(|d| d.code != "law_refused"));
+    }
+
+    #[test]
     fn every_run_without_a_vertex_is_left_out_with_the_reason() {
         let mut runs = noisy_grid();
         let mut lone = published::run(900, 1e9, 1e10, 1e24, 2.0);

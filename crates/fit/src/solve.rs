@@ -168,7 +168,8 @@ fn persist(evaluator: &Evaluator<'_>, start: &Theta, stages: &[Cost]) -> Option<
 fn follow(evaluator: &Evaluator<'_>, starts: &[Theta], stages: &[Cost]) -> Vec<Optimum> {
     let few = evaluator.problem.thinned(FIRST_SAMPLES);
     let few = few.as_ref().map(Evaluator::new);
-    let end = |start: &Theta| persist(evaluator, &few.as_ref().map_or(*start, |few| approach(few, start, stages)), stages);
+    let end =
+        |start: &Theta| persist(evaluator, &few.as_ref().map_or(*start, |few| approach(few, start, stages)), stages);
     let found: Vec<Option<Optimum>> = starts.par_iter().map(end).collect();
     found.into_iter().flatten().collect()
 }

@@ -367,7 +367,8 @@ fn one(seed: u64) -> (bool, Vec<(&'static str, Duration)>) {
     clock.lap("forecast");
     if is_backtested {
         let mode = if fuzz.one_in(2) { BacktestMode::Run } else { BacktestMode::Frontier };
-        let asked = BacktestOptions { fit: options.clone(), ratios: vec![3.0, 10.0], mode };
+        let asked =
+            BacktestOptions { fit: options.clone(), ratios: vec![3.0, 10.0], mode, ..BacktestOptions::default() };
         judged(seed, &backtest(&table, &asked), |seed, report| {
             let cases = report.cases.iter().flat_map(|case| &case.intervals);
             cases.for_each(|interval| check_interval(seed, "backtest", interval));

@@ -1,11 +1,15 @@
 //! `forescale backtest`: predicts what is already known from the smaller runs.
 
-use forescale_fit::BacktestOptions;
+use anyhow::bail;
+use forescale_fit::{BacktestOptions, FitOptions};
 
 use crate::args::{BacktestArgs, BacktestMode};
 use crate::exit::Answer;
 use crate::output;
 use crate::source::Material;
+
+/// The level of a backtest's coverage, width and score.
+const JUDGED_AT: f64 = 0.9;
 
 pub(crate) fn run(args: &BacktestArgs) -> anyhow::Result<Answer> {
     let material = Material::open_for(&args.source, &args.table, &args.law)?;
@@ -14,8 +18,21 @@ pub(crate) fn run(args: &BacktestArgs) -> anyhow::Result<Answer> {
         BacktestMode::Run => forescale_fit::BacktestMode::Run,
         BacktestMode::Frontier => forescale_fit::BacktestMode::Frontier,
     };
-    let options = BacktestOptions { fit: material.fit_options(&args.law)?, ratios: args.ratio.clone(), mode };
+    let (fit, ratios) = (fit_options(&material, args)?, args.ratio.clone());
+    let options = BacktestOptions { fit, ratios, mode, ..BacktestOptions::default() };
     let report = forescale_fit::backtest(&material.observations_with_targets(), &options)?;
     output::either(args.json, &report, forescale_report::text::backtest)?;
     Ok(if report.cases.is_empty() { Answer::None } else { Answer::Yes })
+}
+
+/// What to fit. A level typed is refused where it is not the one that cases are judged at, rather than ignored.
+fn fit_options(material: &Material, args: &BacktestArgs) -> anyhow::Result<FitOptions> {
+    let options = material.fit_options(&args.law)?;
+    match args.law.level {
+        Some(level) if (level - JUDGED_AT).abs() > 1e-9 => bail!(
+            "`--level {level}`: a backtest is judged at 90% alone (`coverage_90`), so that tables can be compared\n\n\
+             hint: leave `--level` out; `--json` has the interval of each case at 50% as well"
+        ),
+        _ => Ok(options),
+    }
 }

@@ -23,8 +23,8 @@ pub(super) enum Doubt {
     RawMinimum { finished: bool, points: usize, sizes: usize },
     /// Budgets without a vertex.
     BudgetsRefused { refused: usize, of: usize, first: &'static str },
-    /// The plain parabola's N* is off.
-    ParabolaBias { share: f64, flops: f64 },
+    /// The plain parabola's N* is off: the least and the most of the budgets asked for, each as (share, FLOPs).
+    ParabolaBias { least: (f64, f64), most: (f64, f64) },
     /// No runs to spare for the correction.
     Uncorrected,
     /// Two approaches whose exponents exclude each other.
@@ -78,11 +78,7 @@ impl fmt::Display for Doubt {
             Self::BudgetsRefused { refused, of, first } => {
                 write!(f, "{refused} of {of} budgets give no vertex, the first because {first}")
             }
-            Self::ParabolaBias { share, flops } => write!(
-                f,
-                "a plain parabola puts N* {:+.1}% off at {flops:.1e} FLOPs: loss is steeper on one side of its lowest point, and the same share is off at every budget",
-                100.0 * share
-            ),
+            Self::ParabolaBias { least, most } => parabola_bias(f, *least, *most),
             Self::Uncorrected => f.write_str(
                 "the parabola's bias is not corrected: the budgets have no runs to spare for the skew of their shape",
             ),
@@ -108,11 +104,32 @@ pub(super) fn of_budgets(budgets: &[Budget], optima: &[OptimumAt]) -> Vec<Doubt>
     if budgets.iter().all(|budget| budget.lowest.is_none()) {
         doubts.push(Doubt::Uncorrected);
     }
-    let largest = optima.last().and_then(|o| o.parabola_bias.map(|share| (share, o.flops)));
-    if let Some((share, flops)) = largest.filter(|(share, _)| share.abs() > WORTH_SAYING) {
-        doubts.push(Doubt::ParabolaBias { share, flops });
-    }
+    doubts.extend(parabola_doubt(optima));
     doubts
+}
+
+/// How far off the plain parabola is, where that is worth saying at any of the optima.
+fn parabola_doubt(optima: &[OptimumAt]) -> Option<Doubt> {
+    let mut biases: Vec<(f64, f64)> = optima.iter().filter_map(|o| Some((o.parabola_bias?, o.flops))).collect();
+    biases.sort_by(|a, b| a.0.abs().total_cmp(&b.0.abs()));
+    let (&least, &most) = (biases.first()?, biases.last()?);
+    (most.0.abs() > WORTH_SAYING).then_some(Doubt::ParabolaBias { least, most })
+}
+
+/// One share where all budgets asked for print the same, else the least and the most of them.
+fn parabola_bias(f: &mut fmt::Formatter<'_>, least: (f64, f64), most: (f64, f64)) -> fmt::Result {
+    let [(low, low_flops), (high, high_flops)] =
+        [least, most].map(|(share, flops)| (format!("{:+.1}%", 100.0 * share), flops));
+    write!(f, "a plain parabola puts N* {low} off at {low_flops:.1e} FLOPs")?;
+    if low != high {
+        write!(f, " and {high} off at {high_flops:.1e}")?;
+    }
+    f.write_str(": loss is steeper on one side of its lowest point")?;
+    match low == high {
+        _ if low_flops.total_cmp(&high_flops).is_eq() => Ok(()),
+        true => f.write_str(", and the same share is off at every budget asked for"),
+        false => f.write_str(", and the share off is not the same at every budget"),
+    }
 }
 
 /// Adds a doubt to the later of two approaches of one group whose exponents exclude each other.
@@ -134,4 +151,47 @@ fn disagreement(one: &ApproachFit, other: &ApproachFit) -> Option<Doubt> {
     let [one, other] = [one.approach.number(), other.approach.number()];
     let told = (a.estimate - b.estimate).abs() > SAME_EXPONENT;
     (apart && told).then_some(Doubt::ApproachesDisagree { one, other, exponents })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(biases: &[(f64, f64)]) -> Option<String> {
+        let exactly = |value| Estimate { estimate: value, standard_error: None, lower: None, upper: None, level: 0.9 };
+        let optimum = |&(share, flops): &(f64, f64)| OptimumAt {
+            flops,
+            params: exactly(1e9),
+            tokens: exactly(2e10),
+            tokens_per_param: exactly(20.0),
+            parabola_bias: Some(share),
+        };
+        parabola_doubt(&biases.iter().map(optimum).collect::<Vec<_>>()).map(|doubt| doubt.to_string())
+    }
+
+    #[test]
+    fn shares_that_differ_from_budget_to_budget_are_told_as_a_range() {
+        let text = said(&[(-0.306, 3e21), (-0.172, 3e20), (-0.418, 3e22)]).expect("the doubt");
+        let words = "N* -17.2% off at 3.0e20 FLOPs and -41.8% off at 3.0e22: loss";
+        assert!(text.contains(words) && text.ends_with("the share off is not the same at every budget"), "{text}");
+        let other_way = said(&[(0.02, 1e20), (0.001, 1e22)]).expect("the doubt, though the largest budget has none");
+        assert!(other_way.contains("N* +0.1% off at 1.0e22 FLOPs and +2.0% off at 1.0e20: loss"), "{other_way}");
+    }
+
+    #[test]
+    fn one_share_is_said_once_and_to_hold_where_it_was_seen() {
+        let text = said(&[(0.0621, 1e22), (0.0622, 1e24)]).expect("the doubt");
+        assert!(
+            text.contains("N* +6.2% off at 1.0e22 FLOPs: loss")
+                && text.ends_with("share is off at every budget asked for"),
+            "{text}"
+        );
+        let text = said(&[(0.062, 1e24)]).expect("the doubt");
+        assert!(
+            text.ends_with("N* +6.2% off at 1.0e24 FLOPs: loss is steeper on one side of its lowest point"),
+            "{text}"
+        );
+        assert_eq!(said(&[(0.001, 1e24), (-0.002, 1e25)]), None);
+        assert_eq!(said(&[]), None);
+    }
 }

@@ -100,6 +100,28 @@ fn at_the_edge_the_lowest_run_stands_and_is_doubted() {
 }
 
 #[test]
+fn where_the_best_of_three_settings_lies_between_them_nothing_is_doubted() {
+    let found = reduced(&[(5e-4, 3.3), (1e-3, 3.1), (2e-3, 3.2)]);
+    assert_eq!(found.reductions[0].method, ReductionMethod::Quadratic);
+    assert!(found.diagnoses.is_empty(), "{:?}", found.diagnoses);
+}
+
+#[test]
+fn sizes_tried_at_one_setting_are_doubted_beside_tuned_ones() {
+    let tuned_ones = || [(5e-4, 3.3), (1e-3, 3.1), (2e-3, 3.2)].into_iter().enumerate();
+    let mut runs: Vec<Observation> = tuned_ones().map(|(i, (rate, loss))| tuned(i, rate, loss)).collect();
+    let larger = |index: usize, rate: f64, loss: f64| Observation { params: 2e7, ..tuned(index, rate, loss) };
+    runs.push(larger(3, 1e-3, 2.9));
+    let found = best_of(&runs, &[Knob::LearningRate]).expect("reduces");
+    assert_eq!(found.diagnoses.iter().map(|d| d.code.as_str()).collect::<Vec<_>>(), ["tuning_untuned"]);
+    assert!(found.diagnoses[0].message.starts_with("1 of 2 sizes and data have one setting"), "{:?}", found.diagnoses);
+    // Tuned as well.
+    runs.extend([larger(4, 5e-4, 3.0), larger(5, 2e-3, 2.95)]);
+    let found = best_of(&runs, &[Knob::LearningRate]).expect("reduces");
+    assert!(found.reductions.len() == 2 && found.diagnoses.is_empty(), "{:?}", found.diagnoses);
+}
+
+#[test]
 fn of_two_settings_the_lower_stands_with_a_note_and_of_one_nothing_is_reduced() {
     let found = reduced(&[(1e-3, 3.2), (2e-3, 3.1)]);
     assert_eq!(

@@ -9,6 +9,8 @@ use super::{Asked, Known, distinct, ends, joined};
 const NO_OPTIMUM: [&str; 3] = ["not_converged", "starts_disagree", "uncertified"];
 /// Codes of runs that decide a fit alone.
 const DECIDED: [&str; 2] = ["influential_run", "outlier_leverage"];
+/// Codes that tell what leaving a run out moves.
+const LEFT_OUT: [&str; 2] = ["influential_run", "leave_one_out"];
 
 pub(super) fn items(asked: &Asked<'_>) -> Vec<Item> {
     let item = |question: &str, known: Known| known.item(Section::Fit, question);
@@ -18,16 +20,19 @@ pub(super) fn items(asked: &Asked<'_>) -> Vec<Item> {
         item("Is the optimum proved?", certificate(asked)),
         item("Did a parameter end at a bound?", bounds(asked)),
         item("How large are the residuals?", residuals(asked)),
-        item(
-            "Do a few runs decide the fit?",
-            Known::Told("no run was found that does".to_owned()).unless(&asked.said(&DECIDED)),
-        ),
+        item("Do a few runs decide the fit?", decided(asked)),
         item("How were intervals found?", intervals(asked)),
         item("How did the method do on runs already known?", backtests(asked)),
         item("Do its intervals hold as often as they say?", coverage(asked)),
         item("How far beyond the data does the forecast reach?", reach(asked)),
         item(REGISTERED, registration(asked)),
     ]
+}
+
+/// Runs that move the fit and that the law of the others misses are a problem; what any run moves is told.
+fn decided(asked: &Asked<'_>) -> Known {
+    let told = joined(asked.noted(&LEFT_OUT).into_iter());
+    Known::Told(told.unwrap_or_else(|| "no run was found that does".to_owned())).unless(&asked.said(&DECIDED))
 }
 
 fn each(asked: &Asked<'_>, of: impl Fn(&FittedLaw) -> String) -> Known {

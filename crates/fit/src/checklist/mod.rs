@@ -44,9 +44,18 @@ struct Asked<'a> {
 impl Asked<'_> {
     /// What the diagnoses say under some codes, each message once; notes are no problem.
     fn said(&self, codes: &[&str]) -> Vec<String> {
+        self.messages(codes, |severity| severity > Severity::Note)
+    }
+
+    /// What notes say under some codes, each message once.
+    fn noted(&self, codes: &[&str]) -> Vec<String> {
+        self.messages(codes, |severity| severity == Severity::Note)
+    }
+
+    fn messages(&self, codes: &[&str], weighs: fn(Severity) -> bool) -> Vec<String> {
         let of_fits = self.fits.fits.iter().flat_map(|fit| &fit.diagnoses);
         let of_forecast = self.forecast.iter().flat_map(|forecast| &forecast.diagnoses);
-        let is_said = |doubt: &&Diagnosis| doubt.severity > Severity::Note && codes.contains(&doubt.code.as_str());
+        let is_said = |doubt: &&Diagnosis| weighs(doubt.severity) && codes.contains(&doubt.code.as_str());
         let mut said: Vec<String> = of_fits.chain(of_forecast).filter(is_said).map(|d| d.message.clone()).collect();
         said.sort();
         said.dedup();

@@ -129,3 +129,18 @@ fn ranges_are_those_of_the_runs() {
     let ranges = &answer(&list, "Over which sizes, data and compute?").answer;
     assert!(ranges.contains(&format!("C {} FLOPs (4.0)", span(&flops))) && ranges.starts_with("35 runs"), "{ranges}");
 }
+
+#[test]
+fn what_leaving_a_run_out_moves_is_told_and_a_run_that_the_others_miss_is_a_problem() {
+    let question = "Do a few runs decide the fit?";
+    let told = of(&bare(), &[], false);
+    let item = answer(&told, question);
+    assert!(item.status == Status::Answered && item.answer.contains("Cook's distance"), "{item:?}");
+    // Least squares: Huber at 1e-3 leaves such a run aside by itself.
+    let laws = vec![LawName::CHINCHILLA];
+    let squares = FitOptions { laws, objective: crate::Objective::LeastSquares, ..FitOptions::default() };
+    let mut off = bare();
+    off[34].loss *= 1.2;
+    let list = checklist(&off, &[], &fit(&off, &[], &squares).expect("fits"), None);
+    assert_eq!(answer(&list, question).status, Status::Problem, "{list:?}");
+}

@@ -145,6 +145,8 @@ fn what_a_recipe_never_reaches_has_no_multiplier() {
     assert_eq!((found.budgets[0].multiplier, found.budgets[0].multiplier_lower), (None, None));
     assert!(codes(&found.diagnoses).contains(&"loss_not_reached"), "{:?}", found.diagnoses);
     assert!(found.verdict.contains("no budget of `b` is expected to give the loss of `a`"), "{}", found.verdict);
+    let reached = answer(&clean(law), &clean(|flops| law(0.5 * flops)), &[1e21]);
+    assert!(!codes(&reached.diagnoses).contains(&"loss_not_reached"), "{:?}", reached.diagnoses);
 }
 
 #[test]
@@ -154,6 +156,25 @@ fn the_same_runs_twice_are_said_to_be_so() {
     assert!((found.budgets[0].multiplier.expect("reached") - 1.0).abs() < 1e-9);
     assert!((found.budgets[0].probability_b_better - 0.5).abs() < 1e-9);
     assert!(codes(&found.diagnoses).contains(&"same_inputs") && found.crossings.is_empty());
+    let other = ladder(law, 0.003, &mut ChaCha8Rng::seed_from_u64(4));
+    assert!(!codes(&answer(&a, &other, &[]).diagnoses).contains(&"same_inputs"));
+}
+
+#[test]
+fn recipes_without_a_budget_in_common_are_doubted() {
+    // The second recipe's smallest run is ten times the first one's largest.
+    let a = ladder(law, 0.003, &mut ChaCha8Rng::seed_from_u64(3));
+    let larger = |by: f64| -> Vec<Observation> {
+        let up = |run: &Observation| {
+            let (params, tokens, flops) = (by.sqrt() * run.params, by.sqrt() * run.tokens, by * run.flops);
+            Observation { params, tokens, flops, loss: law(2.0 * flops), ..run.clone() }
+        };
+        a.iter().map(up).collect()
+    };
+    let (apart, touching) = (answer(&a, &larger(1e4), &[]), answer(&a, &larger(1e2), &[]));
+    let said = apart.diagnoses.iter().find(|d| d.code == "no_common_budget").expect("said");
+    assert!(said.message.contains("`a` reaches from 1.00e18 to 1.00e21 FLOPs, `b` from 1.00e22"), "{said:?}");
+    assert!(!codes(&touching.diagnoses).contains(&"no_common_budget"), "{:?}", touching.diagnoses);
 }
 
 #[test]
@@ -170,6 +191,9 @@ fn a_budget_past_the_runs_is_doubted_and_told_less_surely() {
     // of that; a width of two scales is below that of 90%.
     assert!(width(0) < 0.03 && width(1) > 2.0 * 0.0605 * 2.0_f64.sqrt(), "{} {}", width(0), width(1));
     assert!(codes(&found.diagnoses).contains(&"extrapolating"));
+    // Half a decade past the largest run is near enough.
+    let near = answer(&a, &b, &[1e20, 3e21]);
+    assert!(!codes(&near.diagnoses).contains(&"extrapolating"), "{:?}", near.diagnoses);
 }
 
 #[test]

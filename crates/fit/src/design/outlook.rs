@@ -83,6 +83,7 @@ impl Simulation<'_> {
             runs.iter().enumerate().map(|(i, run)| self.train(i, run, normal(&mut generator))).collect();
         let all: Vec<&Observation> = self.observations.iter().chain(&bought).collect();
         let (mut then, _) = forecaster(&all, self.fit).ok()?;
+        then.fit_bare(&all, self.fit);
         then.adopt(self.now);
         Some(Widths::of(&then, &self.target, self.fit.level).reaches())
     }

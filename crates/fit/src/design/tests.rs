@@ -217,12 +217,47 @@ fn a_budget_for_small_runs_alone_is_spent_and_doubted() {
     assert!(found.share_near_top < 0.3 && found.diagnoses.iter().any(|d| d.code == "guard_unmet"), "{found:?}");
 }
 
+fn doubted(found: &Design, code: &str) -> bool {
+    found.diagnoses.iter().any(|d| d.code == code)
+}
+
+#[test]
+fn a_budget_that_reaches_the_largest_run_is_guarded() {
+    let runs = pilot(&mut ChaCha8Rng::seed_from_u64(5));
+    let found = design(&runs, &at(1e19), 1e17, &options(&runs, 1.0)).expect("a design");
+    assert!(found.share_near_top >= 0.3 && !doubted(&found, "guard_unmet"), "{found:?}");
+}
+
+#[test]
+fn a_budget_that_the_runs_allowed_do_not_use_up_is_noted() {
+    let runs = pilot(&mut ChaCha8Rng::seed_from_u64(5));
+    let two = DesignOptions { most_runs: 2, ..options(&runs, 1.0) };
+    let found = design(&runs, &at(1e19), 1e18, &two).expect("a design");
+    assert_sound(&found);
+    // Two runs cost at most twice the largest of the pilot, 1e17 FLOPs.
+    assert!(found.flops <= 2e17 && doubted(&found, "budget_left"), "{found:?}");
+    let many = design(&runs, &at(1e19), 1e18, &options(&runs, 1.0)).expect("a design");
+    assert!(many.flops >= 8e17 && !doubted(&many, "budget_left"), "{many:?}");
+}
+
+#[test]
+fn an_error_of_form_that_no_run_allowed_can_shorten_is_doubted() {
+    // Two decades past the largest run, and none beyond it allowed; then runs up to the target itself.
+    let runs = pilot(&mut ChaCha8Rng::seed_from_u64(5));
+    let short = design(&runs, &at(1e19), 1e17, &options(&runs, 1.0)).expect("a design");
+    assert!(short.after.form_scale > 2.0 * short.after.law_sd && doubted(&short, "form_dominates"), "{short:?}");
+    let long = design(&runs, &at(1e19), 1e19, &options(&runs, 100.0)).expect("a design");
+    assert!(long.after.form_scale < long.after.law_sd && !doubted(&long, "form_dominates"), "{long:?}");
+}
+
 #[test]
 fn a_target_within_the_runs_is_noted() {
     let runs = pilot(&mut ChaCha8Rng::seed_from_u64(6));
     let found = design(&runs, &at(5e16), 1e17, &options(&runs, 1.0)).expect("a design");
     assert_sound(&found);
-    assert!(found.diagnoses.iter().any(|d| d.code == "target_inside_data"));
+    assert!(doubted(&found, "target_inside_data"));
+    let beyond = design(&runs, &at(2e17), 1e17, &options(&runs, 1.0)).expect("a design");
+    assert!(!doubted(&beyond, "target_inside_data"), "{beyond:?}");
 }
 
 #[test]

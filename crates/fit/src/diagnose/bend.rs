@@ -159,17 +159,18 @@ fn kinks(sheet: &Sheet<'_>) -> Vec<Outcome> {
     found.into_iter().map(outcome).collect()
 }
 
-/// Places halfway between neighbouring budgets, in centred ln C, evenly thinned where there are many.
+/// Budgets and places halfway between them, with two budgets on either side, in centred ln C; evenly thinned where there are
+/// many.
 fn knots(fitted: &Fitted) -> Vec<f64> {
     let mut budgets: Vec<f64> = fitted.problem.samples.iter().map(|s| s.at.log_flops).collect();
     budgets.sort_by(f64::total_cmp);
     budgets.dedup_by(|next, kept| *next - *kept < ONE_BUDGET);
-    let halfway = |pair: &[f64]| 0.5 * (pair[0] + pair[1]);
-    let between: Vec<f64> = budgets.windows(2).map(halfway).collect();
-    let inner = between.len().checked_sub(LEAST_BESIDE - 1).and_then(|end| between.get(LEAST_BESIDE - 1..end));
-    let inner = inner.unwrap_or_default();
+    let Some(last) = budgets.len().checked_sub(LEAST_BESIDE) else { return Vec::new() };
+    let halfway = |i: usize| 0.5 * (budgets[i - 1] + budgets[i]);
+    let inner: Vec<f64> =
+        (LEAST_BESIDE..=last).flat_map(|i| [Some(halfway(i)), (i < last).then(|| budgets[i])]).flatten().collect();
     let stride = inner.len().div_ceil(MOST_KNOTS).max(1);
-    inner.iter().copied().step_by(stride).collect()
+    inner.into_iter().step_by(stride).collect()
 }
 
 /// Durbin and Watson's ratio of squared differences between neighbours in compute to squared residuals, and how often chance

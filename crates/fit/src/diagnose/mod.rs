@@ -15,11 +15,11 @@
 //! | 5 | undecayed checkpoints among decayed | `undecayed_mixed`, `schedules_mixed` | fit, forecast |
 //! | 6 | repeated data | `repeated_data` | fit, forecast; leakage into validation is not visible in a table: it needs the text |
 //! | 7 | too short a span | `few_rungs`, `few_decades`; D/N below 4x is refused | fit |
-//! | 8 | optimiser did not converge | `not_converged`, `starts_disagree`, `parameter_at_bound`, `floor_share` | fit |
+//! | 8 | optimiser did not converge | `not_converged`, `starts_disagree`, `parameter_at_bound`, `floor_share` | fit; `uncertified` in a forecast as well |
 //! | 9 | leverage of few runs | `outlier_leverage`, `influential_run`, `leave_one_out` | fit |
 //! | 10 | structure in residuals | `residual_pattern`, `residual_bend`, `seed_noise` (lack of fit) | fit |
 //! | 11 | laws disagree | `laws_disagree`, `model_form` | forecast |
-//! | 12 | extrapolation | `extrapolating`, `break_beyond` | forecast |
+//! | 12 | extrapolation | `extrapolating`, `break_beyond`, `below_data` | forecast |
 //! | 13 | floor not identified | `floor_share` | fit |
 //! | 14 | seed noise | `few_seeds`, `seed_noise`, `seed_weights`, `clustered` | fit |
 //! | 15 | evaluation noise | `evaluation_noise`, `mixed_evaluation` | fit, forecast |
@@ -47,6 +47,7 @@ mod form;
 mod influence;
 mod kink;
 mod residuals;
+mod target;
 #[cfg(test)]
 mod tests;
 mod training;
@@ -68,6 +69,7 @@ use crate::{FitError, FitOptions};
 
 pub(crate) use fit::does_not_fall;
 pub(crate) use form::{FormDoubt, evidence, no_floor, not_asymptotic};
+pub(crate) use target::{TargetDoubt, uncertified};
 
 /// An exponent or a loss ten times further out that moves by more than this when runs are left out is worth a word.
 const EXPONENT_MOVE: f64 = 0.10;
@@ -97,7 +99,7 @@ pub(crate) enum Doubt {
     InfluentialRun { law: String, point: String, unit: Unit, what: String, with: f64, without: f64, is_missed: bool },
     FloorShare { law: String, floor: fit::FloorFound },
     Vertices { law: String, budgets: usize, runs: usize },
-    Extrapolating { decades: f64, data_decades: f64, expected_error: f64 },
+    Extrapolating { decades: f64, data_decades: f64, expected_error: f64, is_backtested: bool },
     LawsDisagree { spread: f64, half_width: f64 },
     OffPathTarget { law: String },
     BacktestMissed { cases: usize, inside: f64 },
@@ -175,6 +177,7 @@ rooms! {
     Form(FormDoubt),
     LeftOneOut(influence::LeftOneOut),
     Residuals(residuals::ResidualDoubt),
+    Target(TargetDoubt),
     Training(training::TrainingDoubt),
     VertexSides(vertex::VertexSides),
 }

@@ -215,8 +215,8 @@ impl fmt::Display for ResidualDoubt {
             ),
             Self::Bend { law, seen, chance } => write!(
                 f,
-                "`{law}`: the residuals bend in a direction that the law lacks ({seen}, by chance {:.2}% of the time): outside the runs the two part ways",
-                100.0 * chance
+                "`{law}`: the residuals bend in a direction that the law lacks ({seen}, by chance {} of the time): outside the runs the two part ways",
+                if *chance < 5e-5 { "less than 0.01%".to_owned() } else { format!("{:.2}%", 100.0 * chance) }
             ),
             Self::Asymmetric { law, skewness, with, penalised } => write!(
                 f,

@@ -7,6 +7,9 @@ use forescale_core::run::Role;
 use super::*;
 use crate::{FitOptions, ForecastOptions, LawName, Target, fit, forecast, published};
 
+mod fits;
+mod targets;
+
 const EPOCH: [f64; 5] = [482.01, 2085.43, 1.8172, 0.3478, 0.3658];
 
 /// A recipe without fault, as a table with all columns tells it.
@@ -80,6 +83,12 @@ fn ladder(rungs: u32, noise: f64, seed: u64, loss: impl Fn(f64) -> f64) -> Vec<O
 
 fn with_floor(flops: f64) -> f64 {
     1.7 + 1.8 * math::pow(flops / 1e18, -0.15)
+}
+
+/// log loss falls by 0.04 per e-fold at first, by 0.10 six e-folds on.
+fn steepening(flops: f64) -> f64 {
+    let x = math::ln(flops / 1e18);
+    4.0 * math::exp(-0.04 * x - 0.005 * x * x)
 }
 
 /// A floor and an excess whose exponent changes so many decades above 1e18 FLOPs.
@@ -235,6 +244,11 @@ fn a_warmup_of_a_fifth_of_the_shortest_run_is_said() {
     assert_said(&of_fit(&long, &only(LawName::CHINCHILLA)), "warmup_share", Severity::Warning, "20% of the steps");
     let short = with(|_, run| run.training.warmup_steps = Some(0.1 * shortest));
     assert_unsaid(&of_fit(&short, &only(LawName::CHINCHILLA)), "warmup_share");
+    // A tenth of 1698 steps is 169.8, and a step is whole.
+    let rounded =
+        |warmup: f64| with(|_, run| (run.training.steps, run.training.warmup_steps) = (Some(1698.0), Some(warmup)));
+    assert_unsaid(&of_fit(&rounded(170.0), &only(LawName::CHINCHILLA)), "warmup_share");
+    assert_said(&of_fit(&rounded(172.0), &only(LawName::CHINCHILLA)), "warmup_share", Severity::Warning, "10%");
 }
 
 #[test]
@@ -343,11 +357,6 @@ fn runs_that_err_upwards_only_are_said_with_the_penalised_fit() {
 
 #[test]
 fn slopes_that_steepen_are_not_asymptotic_and_those_that_flatten_are() {
-    // log loss falls by 0.04 per e-fold at first, by 0.10 six e-folds on.
-    let steepening = |flops: f64| {
-        let x = math::ln(flops / 1e18);
-        4.0 * math::exp(-0.04 * x - 0.005 * x * x)
-    };
     let found = of_fit(&ladder(9, 0.003, 1, steepening), &only(LawName::POWER_LAW));
     assert_said(&found, "not_asymptotic", Severity::Warning, "not asymptotic yet");
     let found = of_forecast(&ladder(9, 0.003, 1, steepening), &[LawName::POWER_LAW], 1e21);

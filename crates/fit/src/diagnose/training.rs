@@ -140,7 +140,9 @@ fn warmup(runs: &[&Observation]) -> Option<TrainingDoubt> {
     let told = runs.iter().filter_map(|o| Some((o, positive(o.training.steps)?, positive(o.training.warmup_steps)?)));
     let (run, steps, warmup) = told.min_by(|a, b| a.1.total_cmp(&b.1))?;
     let share = positive(Some(100.0 * warmup / steps))? / 100.0;
-    (share > WARMUP_SHARE * (1.0 + 1e-6)).then(|| TrainingDoubt::WarmupShare { run: format!("`{}`", run.name), share })
+    // A share of steps that is no whole number is rounded up to one.
+    ((warmup - 1.0) / steps > WARMUP_SHARE * (1.0 - 1e-9))
+        .then(|| TrainingDoubt::WarmupShare { run: format!("`{}`", run.name), share })
 }
 
 /// Whether a run's rate decayed to its end; none where nothing tells.

@@ -107,7 +107,7 @@ impl Doubt {
             Self::Extrapolating { .. } => "forecast a nearer target first, or add a rung in between",
             Self::LawsDisagree { .. } => "add a rung where the laws differ most: the largest that can be paid for",
             Self::OffPathTarget { .. } => {
-                "give the target the path's own tokens per parameter, or rely on the (N, D) law alone"
+                "give the target the path's own tokens per parameter, or add runs off the path, for a law of size and data"
             }
             Self::NearStart { .. } => "leave the smallest rungs out of the next sweep, or give them more compute",
             Self::BacktestMissed { .. } => {
@@ -172,10 +172,11 @@ impl fmt::Display for Doubt {
                 f,
                 "`{law}`: the table names no path, so the law was fitted to {budgets} vertices of parabolas in ln N, one per budget, looked for in {runs} runs; vertices are biased upwards on wide grids"
             ),
-            Self::Extrapolating { decades, data_decades, expected_error } => write!(
+            Self::Extrapolating { decades, data_decades, expected_error, is_backtested } => write!(
                 f,
-                "the target lies {decades:.1} decades of compute beyond data that span {data_decades:.1}; at that distance an error of about {:.1}% is usual, by published tables and the backtests on these runs",
-                100.0 * expected_error
+                "the target lies {decades:.1} decades of compute beyond data that span {data_decades:.1}; at that distance an error of about {:.1}% is usual, by published tables{}",
+                100.0 * expected_error,
+                if *is_backtested { " and the backtests on these runs" } else { "" }
             ),
             Self::LawsDisagree { spread, half_width } => write!(
                 f,
@@ -185,7 +186,7 @@ impl fmt::Display for Doubt {
             ),
             Self::OffPathTarget { law } => write!(
                 f,
-                "`{law}` holds along a path, and the target's tokens per parameter differ from it by more than 2x: it got no weight"
+                "`{law}` holds along a path, and the target's tokens per parameter differ from it by more than 2x; no law of size and data was fitted that would say what that does to the loss"
             ),
             Self::NoForecast { .. } => write!(f, "these runs carry no forecast"),
             Self::TargetContradicts { flops, implied } => write!(

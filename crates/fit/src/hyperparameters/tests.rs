@@ -53,6 +53,9 @@ fn rate_and_batch_varied_together_come_back_with_their_exponents() {
     assert!(exponents.iter().all(|(found, truth)| (found.estimate - truth).abs() < 1e-8), "{exponents:?}");
     assert!((rate.decades_beyond_cells - 2.0).abs() < 1e-9 && rate.cells.len() == 5, "{rate:?}");
     assert!(answer.diagnoses.iter().any(|d| d.code == "knob_beyond_cells"), "{:?}", answer.diagnoses);
+    // Twice the compute of the largest cell is within half a decade of it.
+    let near = recommend(&runs, 2e8, 2e9, 0.9).expect("an answer");
+    assert!(near.recommended.len() == 2 && near.diagnoses.is_empty(), "{:?}", near.diagnoses);
 }
 
 #[test]
@@ -67,6 +70,7 @@ fn sizes_and_data_that_moved_together_give_a_power_of_compute() {
     assert!(answer.refused[0].reason.starts_with("0 pairs of size and data tell a best batch"), "{answer:?}");
     let off = recommend(&runs, 1e8, 2e10, 0.9).expect("an answer");
     assert!(off.diagnoses.iter().any(|d| d.code == "knob_off_path"), "{:?}", off.diagnoses);
+    assert!(answer.diagnoses.iter().all(|d| d.code != "knob_off_path"), "{:?}", answer.diagnoses);
 }
 
 #[test]

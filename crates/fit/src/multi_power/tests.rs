@@ -4,6 +4,8 @@ use super::*;
 use crate::published;
 use forescale_core::law::multi_power::Knot;
 use forescale_core::schedule::StepLoss;
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha8Rng;
 
 const PEAK: f64 = 3e-4;
 const WARMUP: f64 = 2160.0;
@@ -154,4 +156,30 @@ fn what_cannot_be_told_is_refused() {
     let mut brief = flat;
     brief.points.truncate(3);
     assert!(refusal(&[short, brief]).contains("given 6 losses in all curves"));
+}
+
+/// A curve with 0.3% of noise, the scatter of one evaluation.
+fn noisy(curve: &LossCurve, seed: u64) -> LossCurve {
+    let mut generator = ChaCha8Rng::seed_from_u64(seed);
+    let mut curve = curve.clone();
+    curve.points.iter_mut().for_each(|point| point.loss *= math::exp(0.003 * published::normal(&mut generator)));
+    curve
+}
+
+fn codes(curves: &[LossCurve], pull: f64) -> Vec<String> {
+    let fit = fit_schedule(curves, ScheduleOptions { pull, ..ScheduleOptions::default() }).expect("fits");
+    fit.diagnoses.into_iter().map(|doubt| doubt.code).collect()
+}
+
+#[test]
+fn starts_that_end_apart_and_a_single_schedule_that_falls_are_doubted() {
+    let law = authors("25");
+    let [flat, cosine, stepped] = [("constant_24000", 24_000.0), ("cosine_24000", 24_000.0), ("wsdcon_9", 16_000.0)]
+        .map(|(name, end)| made(&law, name, end));
+    let [flat, cosine, stepped] = [(flat, 0), (cosine, 1), (stepped, 2)].map(|(curve, seed)| noisy(&curve, seed));
+    // Cut before the rate falls, no curve says anything of what a fall does.
+    let cut = [&flat, &stepped].map(|curve| LossCurve { points: curve.points[..15].to_vec(), ..curve.clone() });
+    assert_eq!(codes(&cut, 0.0), ["starts_disagree", "one_decay"]);
+    assert_eq!(codes(&[flat, stepped.clone()], 0.0), ["one_decay"]);
+    assert!(codes(&[cosine, stepped], ScheduleOptions::default().pull).is_empty());
 }

@@ -113,3 +113,37 @@ fn a_question_without_an_answer_says_what_is_wrong() {
     let clash = Caps { params: Some(1e9), max_params: Some(1e8), ..Caps::default() };
     assert!(matches!(ask(Aim::Flops(1e20), clash), OptimumError::CapsClash { .. }));
 }
+
+fn said(answer: &OptimumUnderCap, code: &str) -> Option<Severity> {
+    answer.diagnoses.iter().find(|d| d.code == code).map(|d| d.severity)
+}
+
+#[test]
+fn a_law_without_an_answer_is_said_beside_one_that_has_one() {
+    // A law without a floor reaches any loss; the floor of the other, 1.69, lies above 1.5 and below 2.2.
+    let options = FitOptions { laws: vec![LawName::CHINCHILLA, LawName::KAPLAN], ..FitOptions::default() };
+    let ask = |loss| optimum(&runs(), Aim::Loss(loss), Caps::default(), &options).expect("an optimum");
+    let (low, high) = (ask(1.5), ask(2.2));
+    assert_eq!(said(&low, "no_optimum_under_cap"), Some(Severity::Warning));
+    let refusal = low.diagnoses.iter().find(|d| d.code == "no_optimum_under_cap").expect("said");
+    assert!(refusal.message.starts_with("`chinchilla` has no answer: ") && !refusal.hint.is_empty(), "{refusal:?}");
+    assert_eq!((low.laws.len(), high.laws.len(), said(&high, "no_optimum_under_cap")), (1, 2, None));
+}
+
+#[test]
+fn a_cap_that_takes_the_optimum_past_the_ratios_of_the_runs_is_said() {
+    // The runs have 0.4 to 4005 tokens per parameter; 1e22 FLOPs on 1e10 tokens leave 0.06, on 1e8 parameters 1.7e5.
+    let at = |caps| said(&asked(Aim::Flops(1e22), caps), "ratio_outside_runs");
+    assert_eq!(at(Caps { max_tokens: Some(1e10), ..Caps::default() }), Some(Severity::Warning));
+    assert_eq!(at(Caps { max_params: Some(1e8), ..Caps::default() }), Some(Severity::Warning));
+    assert_eq!(at(Caps { max_tokens: Some(1e11), ..Caps::default() }), None);
+    assert_eq!(at(Caps::default()), None);
+}
+
+#[test]
+fn an_optimum_past_the_largest_run_is_a_note() {
+    // The largest runs are of 1e22 FLOPs; up to 10^0.5 times that nothing is said.
+    let at = |flops| said(&asked(Aim::Flops(flops), Caps::default()), "optimum_beyond_runs");
+    assert_eq!((at(1e23), at(3.5e22)), (Some(Severity::Note), Some(Severity::Note)));
+    assert_eq!((at(3e22), at(1e22)), (None, None));
+}

@@ -65,6 +65,15 @@ fn a_held_out_curve_is_predicted_and_not_fitted() {
 }
 
 #[test]
+fn a_curve_that_ends_within_those_fitted_is_not_called_further() {
+    // 20,000 steps that fall throughout, beside 40,000 fitted; and none held out at all.
+    for hold_out in [&["linear"][..], &[]] {
+        let fit = report(made(), hold_out);
+        assert!(fit.diagnoses.iter().all(|doubt| doubt.code != "further_than_fitted"), "{:?}", fit.diagnoses);
+    }
+}
+
+#[test]
 fn a_schedule_without_losses_is_predicted_at_its_end() {
     let mut curves = made();
     let known = curves[2].points.last().expect("points").loss;

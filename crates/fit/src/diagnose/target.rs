@@ -1,0 +1,75 @@
+//! Doubts about one forecast: where its target lies, how its own fits ended, and what its backtests looked at.
+
+use core::fmt;
+
+use forescale_core::outcome::Severity;
+
+use super::Voiced;
+use super::fit::GRADIENT;
+use crate::fitted::Fitted;
+
+/// A doubt about a forecast.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum TargetDoubt {
+    /// The target is smaller than every run.
+    BelowData { decades: f64 },
+    /// A law as it was fitted to be carried to the target is not known to be at its optimum.
+    Uncertified { law: String, fault: String },
+    /// Backtests of a large table were made on a part of it.
+    PartOfBacktests { runs: usize, most_fitted: usize, most_targets: usize },
+}
+
+/// What speaks against the optimum of a fit that a forecast is read from.
+pub(crate) fn uncertified(fitted: &Fitted) -> Option<TargetDoubt> {
+    let gradient = fitted.optimum.gradient_norm;
+    let fault = if fitted.starts > 1 && fitted.agreeing < 2 {
+        format!("{} of {} starts ended at its optimum; at least 2 must", fitted.agreeing, fitted.starts)
+    } else if gradient > GRADIENT && fitted.dispersion.kappa > 0.0 {
+        format!("its scaled gradient is {gradient:.1e}; below {GRADIENT:.0e} is zero")
+    } else {
+        return None;
+    };
+    Some(TargetDoubt::Uncertified { law: fitted.law.to_string(), fault })
+}
+
+impl Voiced for TargetDoubt {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::BelowData { .. } => "below_data",
+            Self::Uncertified { .. } => "uncertified",
+            Self::PartOfBacktests { .. } => "backtest_sampled",
+        }
+    }
+
+    fn severity(&self) -> Severity {
+        if matches!(self, Self::PartOfBacktests { .. }) { Severity::Note } else { Severity::Warning }
+    }
+
+    fn hint(&self) -> &'static str {
+        match self {
+            Self::BelowData { .. } => "train it: a run that small costs next to nothing",
+            Self::Uncertified { .. } => {
+                "ask for the other laws alone (`--law`), and add runs off the path before relying on this one"
+            }
+            Self::PartOfBacktests { .. } => "`backtest` asks every run of the top band, from all of the smaller ones",
+        }
+    }
+}
+
+impl fmt::Display for TargetDoubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BelowData { decades } => write!(
+                f,
+                "the target lies {decades:.1} decades of compute below the smallest run: backtests look upwards only, and towards an untrained model loss leaves the laws"
+            ),
+            Self::Uncertified { law, fault } => {
+                write!(f, "`{law}`, as fitted to be carried to the target, is not known to be at its optimum: {fault}")
+            }
+            Self::PartOfBacktests { runs, most_fitted, most_targets } => write!(
+                f,
+                "of {runs} runs each of the forecast's own backtests saw about {most_fitted} smaller ones, evenly chosen, and was asked for about {most_targets}"
+            ),
+        }
+    }
+}
