@@ -149,6 +149,70 @@ fn two_approaches_find_the_exponents_that_made_the_runs() {
     }
 }
 
+/// No cap lowers the loss, so that 1 is a lower end where the runs set none: near the optimum a cap may cost nothing.
+#[test]
+fn what_a_cap_costs_has_a_lower_end_of_one() {
+    let mut table = String::from("params,tokens,loss\n");
+    for i in 0..35_usize {
+        let flops = 10_f64.powi(18 + i32::try_from(i / 7).expect("small"));
+        let params = best_params(flops) * 2_f64.powf(0.75 * (i as f64 % 7.0 - 3.0));
+        let tokens = flops / (6.0 * params);
+        let noise = [0.003, -0.002, 0.001, -0.003, 0.002][(3 * i + i / 7) % 5];
+        table += &format!("{params},{tokens},{}\n", loss(params, tokens) * (1.0 + noise));
+    }
+    let folder = TempDir::new().expect("a folder");
+    fs::write(folder.path().join("grid.csv"), table).expect("written");
+    let capped = |tokens: f64, more: &[&str]| {
+        let cap = tokens.to_string();
+        forecast(&folder, &[&["--at", "flops=1e23", "--max-tokens", &cap], more].concat()).expect_code(0)
+    };
+    let free = capped(1e15, &["--json"]).json();
+    let best = &free["answers"]["optimum"]["laws"][0]["unconstrained"]["tokens"]["estimate"];
+    let near = 0.97 * best.as_f64().expect("a number");
+    let found = capped(near, &["--json"]).json();
+    let law = &found["answers"]["optimum"]["laws"][0];
+    assert_eq!(law["binding"], serde_json::json!(["max_tokens"]));
+    let [lower, ratio, upper] = ["lower", "estimate", "upper"].map(|end| law["loss_ratio"][end].as_f64());
+    assert!(lower == Some(1.0) && ratio >= lower && upper > ratio, "{}", law["loss_ratio"]);
+    let said = capped(near, &[]);
+    let words = "loss over that of the unconstrained optimum: 1.000 (1.000 to 1.";
+    assert!(said.stdout.contains(words), "{}", said.whole());
+}
+
+#[test]
+fn a_forecast_of_losses_that_rise_opens_with_the_error() {
+    let mut table = String::from("params,tokens,loss\n");
+    for rung in 0..8 {
+        let params = 1e6 * 2_f64.powi(rung);
+        table += &format!("{params},{},{}\n", 20.0 * params, 2.0 + 0.1 * f64::from(rung));
+    }
+    let folder = TempDir::new().expect("a folder");
+    fs::write(folder.path().join("grid.csv"), table).expect("written");
+    // The fit is not refused: exit 0, with the error beside the forecast.
+    let said = forescale(folder.path(), &["forecast", "grid.csv", "--at", "flops=1e19"]).expect_code(0);
+    let first = said.stdout.lines().next().unwrap_or_default();
+    assert!(first.starts_with("error: ") && first.ends_with("[loss_does_not_fall]"), "{}", said.whole());
+    assert!(said.stdout.contains("\nloss at 1.0 × 10¹⁹ FLOPs\n"), "{}", said.whole());
+}
+
+#[test]
+fn a_chance_that_rounds_to_nothing_is_said_to_be_less_than_the_least_that_is_printed() {
+    let mut table = String::from("params,tokens,loss\n");
+    for rung in 0..24_u32 {
+        let decades = f64::from(rung) / 6.0 - 2.0;
+        let params = (1e19 * 10_f64.powf(decades) / 120.0).sqrt();
+        // The slope breaks in the middle of the data, which no power law does.
+        let slope = if decades < 0.0 { -0.03 } else { -0.08 };
+        let noise = [0.0009, -0.0006, 0.0003, -0.0009, 0.0006][rung as usize % 5];
+        table += &format!("{params},{},{}\n", 20.0 * params, 3.0 * 10_f64.powf(slope * decades) * (1.0 + noise));
+    }
+    let folder = TempDir::new().expect("a folder");
+    fs::write(folder.path().join("runs.csv"), table).expect("written");
+    let said = forescale(folder.path(), &["fit", "runs.csv", "--law", "power_law"]).expect_code(0);
+    assert!(said.stdout.contains("by chance less than 0.01% of the time"), "{}", said.whole());
+    assert!(!said.stdout.contains("0.00% of the time"), "{}", said.whole());
+}
+
 #[test]
 fn what_cannot_be_answered_says_so() {
     let folder = grid();

@@ -111,6 +111,86 @@ fn a_loss_that_is_no_loss_names_its_row() {
     }
 }
 
+/// Twelve rungs that a straight line in logarithms fits, with gaps in a column that may have them, and then one row more.
+fn rungs_and(row: &str) -> String {
+    let mut table = "params,tokens,val loss,weight\n".to_owned();
+    for rung in 0..12 {
+        let params = 1e6 * 2_f64.powi(rung);
+        let weight = if rung % 2 == 0 { "1" } else { "" };
+        table += &format!("{params},{},{},{weight}\n", 20.0 * params, 5.0 * params.powf(-0.05));
+    }
+    table + row + "\n"
+}
+
+#[test]
+fn a_bad_row_is_left_out_by_the_command_that_the_hint_gives() {
+    let rows = [
+        ("1e6,2e7,NaN,1", "\"val loss\" > 0"),
+        ("1e6,2e7,-3,1", "\"val loss\" > 0"),
+        ("1e6,2e7,inf,1", "\"val loss\" < inf"),
+        ("1e6,2e7,oops,1", "\"val loss\" != \"oops\""),
+        ("nan,2e7,3,1", "params > 0"),
+        (",2e7,3,1", "params >= 0"),
+        ("1e6,2e7,3,-1", "weight != -1"),
+    ];
+    for (row, condition) in rows {
+        let folder = TempDir::new().expect("a folder");
+        fs::write(folder.path().join("my runs.csv"), rungs_and(row)).expect("written");
+        let typed = ["fit", "my runs.csv", "--metric", "val loss", "--law", "log_log", "--where", "tokens > 1"];
+        let said = forescale(folder.path(), &typed);
+        let pasted = format!(
+            "forescale fit 'my runs.csv' --metric 'val loss' --law log_log --where 'tokens > 1 and {condition}'"
+        );
+        let hint = format!("hint: correct the row, or leave it out: {pasted}\n");
+        refuses(said, &["row 13: ", &hint]);
+        let line = pasted.replacen("forescale", env!("CARGO_BIN_EXE_forescale"), 1);
+        let again = std::process::Command::new("sh").args(["-c", &line]).current_dir(folder.path()).output();
+        let again = crate::binary::said(&again.expect("a shell")).expect_code(0);
+        assert!(again.stderr.contains("1 row left out") && again.stdout.contains("12 runs, 1 left out"), "{row}");
+    }
+}
+
+/// `--level -0.5` was once an unexpected argument `-0`.
+#[test]
+fn a_negative_number_is_told_what_is_allowed() {
+    let cases: [(&str, &[&str]); 18] = [
+        ("fit runs.csv --level -0.5", &["`--level -0.5` is not between 0 and 1", "hint: --level 0.9"]),
+        ("forecast runs.csv --at flops=1e20 --level -1", &["`--level -1` is not between 0 and 1", "hint:"]),
+        ("compare runs.csv runs.csv --level -1", &["`--level -1` is not between 0 and 1", "hint:"]),
+        ("fit runs.csv --start-level -1", &["`--start-level -1` is not a positive number", "hint: --start-level"]),
+        ("fit runs.csv --draws -3", &["'-3'", "a whole number from 100 to", "hint: --draws 1000"]),
+        ("fit runs.csv --seed -1", &["'-1'", "a whole number of at least 0", "hint: --seed 0"]),
+        ("fit runs.csv --approach -1", &["'-1'", "a whole number from 1 to 3", "hint: --approach 1,2,3"]),
+        ("fit runs.csv --approach 2 --at-budget -1,1e22", &["`--at-budget -1` is not a positive", "hint: --at-budget"]),
+        ("backtest runs.csv --ratio -3", &["--ratio is -3; it must be a finite number above 1", "hint:"]),
+        ("backtest runs.csv --ratio 10,-3", &["--ratio is -3", "hint:"]),
+        ("backtest runs.csv --ratio -3,10", &["--ratio is -3", "hint:"]),
+        ("probe coord x --steps -1", &["'-1'", "a whole number of at least 0", "hint: --steps 5"]),
+        ("probe lr x --widths -3,16", &["'-3'", "a whole number from 1", "hint: --widths 16,32,64"]),
+        ("probe lr x --seeds -3", &["'-3'", "a whole number of at least 1", "hint: --seeds 2"]),
+        ("run x --jobs -2", &["'-2'", "a whole number of at least 1", "hint: --jobs 2"]),
+        ("exec x run --checkpoint-seconds -1", &["`--checkpoint-seconds -1`", "at least 0", "hint:"]),
+        ("export x --format hf --out y --logits -1", &["'-1'", "a whole number of at least 1", "hint: --logits"]),
+        ("corpus lock x --validation a --max-train-bytes -1", &["'-1'", "at least 1", "hint: --max-train-bytes"]),
+    ];
+    let folder = TempDir::new().expect("a folder");
+    fs::write(folder.path().join("runs.csv"), "params,tokens,loss\n1e6,1e8,3\n").expect("written");
+    for (typed, words) in cases {
+        refuses(forescale(folder.path(), &typed.split(' ').collect::<Vec<_>>()), words);
+    }
+}
+
+#[test]
+fn a_level_that_no_backtest_is_judged_at_is_refused() {
+    let folder = TempDir::new().expect("a folder");
+    fs::write(folder.path().join("runs.csv"), "params,tokens,loss\n1e6,1e8,3\n").expect("written");
+    let backtest = |level: &str| forescale(folder.path(), &["backtest", "runs.csv", "--level", level]);
+    refuses(backtest("0.8"), &["`--level 0.8`", "judged at 90%", "`coverage_90`", "hint: leave `--level` out"]);
+    // One run is no case, and the level that cases have is no fault.
+    let said = backtest("0.9").expect_code(2);
+    assert!(said.stdout.starts_with("no case") && !said.stderr.contains("error: "), "{}", said.whole());
+}
+
 #[test]
 fn fewer_points_than_parameters_are_refused() {
     refuses(fit_table("params,tokens,loss\n1e6,1e8,3\n2e6,2e8,2.8\n", &["--law", "power_law"]), &["hint:"]);

@@ -6,6 +6,7 @@ mod binary;
 mod chain;
 mod commands;
 mod curves;
+mod evidence;
 mod export;
 mod formats;
 mod layering;

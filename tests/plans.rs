@@ -65,6 +65,24 @@ fn a_recipe_whose_parameters_and_tokens_are_worth_two_has_the_multiplier_four() 
 }
 
 #[test]
+fn a_recipe_that_needs_more_compute_is_said_to_need_more() {
+    let folder = folder(&[("a.csv", &grid(2.0, true)), ("b.csv", &grid(1.0, true))]);
+    let arguments = ["compare", "a.csv", "b.csv", "--law", "chinchilla"];
+    let found = forescale(folder.path(), &[&arguments[..], &["--json"]].concat()).expect_code(0).json();
+    let at = &found["budgets"][0];
+    let [more, most, least] =
+        ["multiplier", "multiplier_lower", "multiplier_upper"].map(|name| 1.0 / number(&at[name]));
+    assert!((more / 4.0 - 1.0).abs() < 0.05 && least < more && more < most && least > 1.0, "{at}");
+    let words = format!(
+        "at 1.00e19 FLOPs: `b.csv` needs {more:.2} times more compute than `a.csv` for the same loss (90%: {least:.2} to {most:.2}); \
+         the curves "
+    );
+    let said = forescale(folder.path(), &arguments).expect_code(0);
+    assert!(said.stdout.starts_with(&words), "{words} in {}", said.whole());
+    assert!(found["verdict"].as_str().is_some_and(|verdict| verdict.starts_with(&words)), "{}", found["verdict"]);
+}
+
+#[test]
 fn a_recipe_beside_itself_saves_nothing_and_is_said_to_be_the_same() {
     let folder = folder(&[("a.csv", &grid(1.0, true))]);
     let found = forescale(folder.path(), &["compare", "a.csv", "a.csv", "--json"]).expect_code(0).json();
@@ -181,6 +199,30 @@ fn runs_that_differ_in_the_rate_alone_are_reduced_and_the_reduction_is_shown() {
         let said = forescale(folder.path(), &[&[command, "runs.csv", "--best-of", "lr"], more].concat());
         assert!(said.stderr.contains("reduced to"), "{}", said.whole());
     }
+}
+
+#[test]
+fn ten_reductions_stand_before_the_answer_and_the_rest_is_counted() {
+    let folder = folder(&[("runs.csv", &tuned())]);
+    let said = forescale(folder.path(), &["fit", "runs.csv", "--law", "chinchilla", "--best-of", "lr"]).expect_code(0);
+    let rows = said.stderr.lines().filter(|line| line.starts_with("learning rate of ")).count();
+    let rest = "\nand 15 more; `forescale fit --json` with the same options has all\n";
+    assert!(rows == 10 && said.stderr.contains(rest), "{rows} in {}", said.stderr);
+}
+
+/// The rates that were folded away are what tells the best one.
+#[test]
+fn a_rate_is_recommended_from_the_runs_before_they_were_reduced() {
+    let folder = folder(&[("runs.csv", &tuned())]);
+    let recommended = |more: &[&str]| {
+        let at = "flops=1e20,params=1e9,tokens=1.6666666666666666e10";
+        let arguments = ["forecast", "runs.csv", "--law", "chinchilla", "--at", at, "--recommend", "--json"];
+        let found = forescale(folder.path(), &[&arguments[..], more].concat()).expect_code(0).json();
+        found["answers"]["recommendations"]["recommended"][0].clone()
+    };
+    let reduced = recommended(&["--best-of", "lr"]);
+    assert!((number(&reduced["value"]["estimate"]) / 1.2e-3).ln().abs() < 0.5, "{reduced}");
+    assert_eq!(reduced, recommended(&[]));
 }
 
 #[test]

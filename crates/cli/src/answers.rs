@@ -73,7 +73,7 @@ fn recommend(
             "a rate is recommended for a size and data, and the target has none\n\nhint: --at flops=…,params=…,tokens=…"
         );
     };
-    Ok(forescale_fit::recommend(&material.observations, params, tokens, options.fit.level)?)
+    Ok(forescale_fit::recommend(material.tuning_runs(), params, tokens, options.fit.level)?)
 }
 
 /// The compute that is paid for: what was asked, or what reaches the loss.

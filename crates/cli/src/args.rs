@@ -2,6 +2,7 @@
 
 mod flags;
 mod probe;
+mod whole;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ pub(crate) use flags::{CapArgs, IntervalName, LawArgs, ObjectiveName, PriceArgs,
 pub(crate) use probe::{
     CollapseArgs, CoordArgs, ParametrizationName, ProbeArgs, ProbeCommand, ProbeTraining, RateArgs,
 };
+use whole::whole;
 
 /// Predicts a large training run before anyone pays for it.
 #[derive(Debug, Parser)]
@@ -114,7 +116,12 @@ pub(crate) enum CorpusCommand {
         #[arg(long, value_name = "CRATE,…", value_delimiter = ',')]
         leave_out: Vec<String>,
         /// Unique training source to stop at, bytes
-        #[arg(long, default_value_t = 180_000_000)]
+        #[arg(
+            long,
+            default_value_t = 180_000_000,
+            value_parser = whole::<u64>(1..=u64::MAX, "--max-train-bytes 180000000"),
+            allow_negative_numbers = true
+        )]
         max_train_bytes: u64,
         /// Where to write it
         #[arg(long, default_value = "corpus.lock")]
@@ -168,7 +175,7 @@ pub(crate) struct RunArgs {
     #[arg(long, default_value = "auto")]
     pub(crate) device: String,
     /// Runs at once; chosen from the cores when absent
-    #[arg(long)]
+    #[arg(long, value_parser = whole::<NonZeroUsize>(1..=u64::MAX, "--jobs 2"), allow_negative_numbers = true)]
     pub(crate) jobs: Option<NonZeroUsize>,
     /// What starts the runs
     #[arg(long, value_enum, default_value = "local")]
@@ -188,10 +195,15 @@ pub(crate) struct ExecArgs {
     #[arg(long, default_value = "auto")]
     pub(crate) device: String,
     /// Threads of this run
-    #[arg(long, default_value_t = 1)]
+    #[arg(
+        long,
+        default_value_t = 1,
+        value_parser = whole::<usize>(1..=u64::MAX, "--threads 1"),
+        allow_negative_numbers = true
+    )]
     pub(crate) threads: usize,
     /// Seconds between checkpoints
-    #[arg(long, default_value_t = 20.0)]
+    #[arg(long, default_value_t = 20.0, allow_negative_numbers = true)]
     pub(crate) checkpoint_seconds: f64,
     /// A list of planned runs to look in, beside the sweep's own plan
     #[arg(long, value_name = "FILE", hide = true)]
@@ -237,7 +249,12 @@ pub(crate) struct ExportArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
     /// Also write logits.safetensors: tokens and logits of N validation windows, to hold another program against
-    #[arg(long, value_name = "N")]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = whole::<NonZeroUsize>(1..=u64::MAX, "--logits 4"),
+        allow_negative_numbers = true
+    )]
     pub(crate) logits: Option<NonZeroUsize>,
 }
 
@@ -262,10 +279,16 @@ pub(crate) struct FitArgs {
     #[arg(long, conflicts_with = "approach")]
     pub(crate) checklist: bool,
     /// Say how a budget is best split, by 1 (envelope), 2 (isoFLOP vertices) or 3 (surface), in place of the fit
-    #[arg(long, value_name = "1,2,3", value_delimiter = ',', value_parser = clap::value_parser!(u8).range(1..=3))]
+    #[arg(
+        long,
+        value_name = "1,2,3",
+        value_delimiter = ',',
+        value_parser = whole::<u8>(1..=3, "--approach 1,2,3"),
+        allow_hyphen_values = true
+    )]
     pub(crate) approach: Vec<u8>,
     /// Budget to give optima at, with --approach [default: 1, 10 and 100 times the largest]
-    #[arg(long, value_name = "FLOPS,…", value_delimiter = ',', requires = "approach")]
+    #[arg(long, value_name = "FLOPS,…", value_delimiter = ',', requires = "approach", allow_hyphen_values = true)]
     pub(crate) at_budget: Vec<f64>,
     /// Also fit the held-out target, once it is trained: for the law's parameters, never for a forecast of that target
     #[arg(long)]
@@ -322,7 +345,7 @@ pub(crate) struct BacktestArgs {
     /// A sweep, a baseline folder, or a table (CSV, Parquet, JSONL)
     pub(crate) source: PathBuf,
     /// Target compute over the largest compute the fit may see
-    #[arg(long, value_delimiter = ',', default_value = "10,100,1000")]
+    #[arg(long, value_delimiter = ',', default_value = "10,100,1000", allow_hyphen_values = true)]
     pub(crate) ratio: Vec<f64>,
     /// What is predicted
     #[arg(long, value_enum, default_value = "run")]
@@ -482,10 +505,45 @@ pub(crate) struct SchemaArgs {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
+    use std::any::TypeId;
+    use std::num::{NonZeroU64, NonZeroUsize};
+
+    use clap::{Arg, Command, CommandFactory as _};
 
     #[test]
     fn the_arguments_are_consistent() {
         super::Cli::command().debug_assert();
+    }
+
+    fn is_numeric(argument: &Arg) -> bool {
+        let numbers = [
+            TypeId::of::<f64>(),
+            TypeId::of::<u8>(),
+            TypeId::of::<u32>(),
+            TypeId::of::<u64>(),
+            TypeId::of::<usize>(),
+            TypeId::of::<NonZeroU64>(),
+            TypeId::of::<NonZeroUsize>(),
+        ];
+        let type_id = argument.get_value_parser().type_id();
+        argument.get_action().takes_values() && numbers.iter().any(|number| type_id == *number)
+    }
+
+    /// Numeric options that take a negative number for an unknown flag, and how many numeric options there are.
+    fn deaf(command: &Command, path: &str) -> (Vec<String>, usize) {
+        let path = format!("{path} {}", command.get_name());
+        let numeric: Vec<&Arg> = command.get_arguments().filter(|argument| is_numeric(argument)).collect();
+        let hears = |one: &&Arg| one.is_allow_negative_numbers_set() || one.is_allow_hyphen_values_set();
+        let own = numeric.iter().filter(|one| !hears(one)).map(|one| format!("{path} --{}", one.get_id()));
+        let below = command.get_subcommands().map(|command| deaf(command, &path));
+        below.fold((own.collect(), numeric.len()), |(all, count), (more, further)| {
+            ([all, more].concat(), count + further)
+        })
+    }
+
+    #[test]
+    fn every_numeric_option_hears_a_negative_number() {
+        let (deaf, numeric) = deaf(&super::Cli::command(), "");
+        assert!(deaf.is_empty() && numeric > 30, "{deaf:?} of {numeric}");
     }
 }

@@ -1,5 +1,6 @@
 //! The binary `forescale`: flags as typed become a call into the rooms, and their answers become text and an exit code.
 
+mod again;
 mod answers;
 mod args;
 mod command;

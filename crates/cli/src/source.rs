@@ -12,6 +12,7 @@ use forescale_core::run::{PlannedRun, Role};
 use forescale_fit::{FitOptions, ForecastOptions, IntervalMethod, LawName, Objective, Starts, Target};
 use forescale_sweep::{Plan, SweepSpec, TableOptions};
 
+use crate::again;
 use crate::args::{IntervalName, LawArgs, ObjectiveName, StartsName, TableArgs};
 use crate::output;
 use crate::workplace::{self, Workplace};
@@ -54,6 +55,8 @@ pub(crate) struct Material {
     /// Runs that were folded into one, and what can be doubted of that.
     pub(crate) reductions: Vec<Reduction>,
     doubts: Vec<Diagnosis>,
+    /// All runs as they were before any was folded, where some were.
+    unreduced: Option<Vec<Observation>>,
     /// The sweep behind it; a bare table has none.
     pub(crate) sweep: Option<SweepMaterial>,
 }
@@ -97,11 +100,16 @@ impl Material {
     /// Folds runs that differ in these knobs alone.
     fn reduce(&mut self, knobs: &[Knob]) -> anyhow::Result<()> {
         let reduced = forescale_fit::best_of(&self.observations, knobs)?;
-        self.observations = reduced.observations;
+        self.unreduced = Some(std::mem::replace(&mut self.observations, reduced.observations));
         self.exclusions.extend(reduced.exclusions);
         self.reductions = reduced.reductions;
         self.doubts = reduced.diagnoses;
         Ok(())
+    }
+
+    /// The runs with every setting that was tried: what tells how a learning rate or a batch is best set.
+    pub(crate) fn tuning_runs(&self) -> &[Observation] {
+        self.unreduced.as_ref().unwrap_or(&self.observations)
     }
 
     fn from_folder(folder: &Path) -> anyhow::Result<Self> {
@@ -159,12 +167,13 @@ impl Material {
             notes: Vec::new(),
             reductions: Vec::new(),
             doubts: Vec::new(),
+            unreduced: None,
             sweep: Some(sweep),
         })
     }
 
     fn from_table(path: &Path, options: &TableOptions) -> anyhow::Result<Self> {
-        let table = forescale_sweep::read_table(path, options)?;
+        let table = forescale_sweep::read_table(path, options).map_err(again::without_the_row)?;
         Ok(Self {
             observations: table.observations,
             exclusions: table.exclusions,
@@ -172,6 +181,7 @@ impl Material {
             notes: table.notes,
             reductions: Vec::new(),
             doubts: Vec::new(),
+            unreduced: None,
             sweep: None,
         })
     }
@@ -224,6 +234,9 @@ impl Material {
         let level = args.level.or(self.sweep.as_ref().map(|sweep| sweep.spec.forecast().level)).unwrap_or(0.9);
         if !(level > 0.0 && level < 1.0) {
             bail!("`--level {level}` is not between 0 and 1\n\nhint: --level 0.9");
+        }
+        if let Some(start) = args.start_level.filter(|start| !(start.is_finite() && *start > 0.0)) {
+            bail!("`--start-level {start}` is not a positive number\n\nhint: --start-level 10.4");
         }
         let objective = match args.objective {
             ObjectiveName::Huber => Objective::Huber { delta: args.delta },

@@ -7,9 +7,7 @@ use std::collections::BTreeSet;
 
 use forescale_core::estimate::Estimate;
 use forescale_core::observation::Exclusion;
-use forescale_core::outcome::{
-    BacktestReport, FittedLaw, ForecastTarget, LawPrediction, Optimum, Severity, Verdict,
-};
+use forescale_core::outcome::{BacktestReport, FittedLaw, ForecastTarget, LawPrediction, Optimum, Severity, Verdict};
 use forescale_core::panel::{ReportData, RunRow};
 use forescale_core::record::RunStatus;
 use forescale_core::run::Role;

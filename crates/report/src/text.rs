@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use forescale_core::law::LawName;
 use forescale_core::observation::Exclusion;
 use forescale_core::outcome::{
-    BacktestReport, Diagnosis, FitReport, FittedLaw, Forecast, ForecastStatus, ForecastTarget, Score, Verdict,
+    BacktestReport, Diagnosis, FitReport, FittedLaw, Forecast, ForecastStatus, ForecastTarget, Score, Severity, Verdict,
 };
 use forescale_core::probe::ProbeReport;
 
@@ -28,11 +28,14 @@ pub fn fits(report: &FitReport) -> String {
     report.fits.iter().map(fit).collect::<Vec<_>>().join("\n")
 }
 
-/// `forecast`: each target with intervals, what each law said, and doubts.
+/// `forecast`: what contradicts it, each target with intervals, what each law said, and doubts.
 #[must_use]
 pub fn forecast(forecast: &Forecast) -> String {
     let reached = forecast.reach.as_ref().map(|found| answers::reach(found) + "\n").unwrap_or_default();
-    let mut text = reached + &forecast.targets.iter().map(target).collect::<Vec<_>>().join("\n");
+    let (errors, doubts): (Vec<Diagnosis>, Vec<Diagnosis>) =
+        forecast.diagnoses.iter().cloned().partition(|doubt| doubt.severity == Severity::Error);
+    let opening = if errors.is_empty() { String::new() } else { diagnoses(&errors).trim_start().to_owned() + "\n" };
+    let mut text = opening + &reached + &forecast.targets.iter().map(target).collect::<Vec<_>>().join("\n");
     if let Some(report) = &forecast.backtest {
         let _ =
             write!(text, "\nthe same method on runs already known:\n{}", tables::backtest_summary(report).to_text());
@@ -40,7 +43,7 @@ pub fn forecast(forecast: &Forecast) -> String {
     if let Some(found) = &forecast.answers {
         text += &answers::beside(found);
     }
-    text + &diagnoses(&forecast.diagnoses)
+    text + &diagnoses(&doubts)
 }
 
 /// `backtest`: by ratio, then case by case.
@@ -285,6 +288,31 @@ mod tests {
             inputs: inputs(),
         };
         assert!(forecast(&answer).contains("refused: 4 runs lie on the path"));
+    }
+
+    #[test]
+    fn a_forecast_that_an_error_speaks_against_opens_with_it() {
+        let data = sample::inside();
+        let doubt = |code: &str, severity| Diagnosis {
+            code: code.to_owned(),
+            severity,
+            message: format!("about {code}"),
+            hint: "look".to_owned(),
+        };
+        let answer = Forecast {
+            schema: FORECAST_SCHEMA.to_owned(),
+            targets: data.forecast.into_iter().collect(),
+            reach: None,
+            answers: None,
+            backtest: None,
+            diagnoses: vec![doubt("few_rungs", Severity::Warning), doubt("loss_does_not_fall", Severity::Error)],
+            inputs: inputs(),
+        };
+        let text = forecast(&answer);
+        let opening = "error: about loss_does_not_fall [loss_does_not_fall]\nhint: look\n\nloss at ";
+        assert!(text.starts_with(opening), "{text}");
+        assert!(text.ends_with("\nwarning: about few_rungs [few_rungs]\nhint: look\n"), "{text}");
+        assert_eq!(text.matches("loss_does_not_fall]").count(), 1, "{text}");
     }
 
     #[test]

@@ -7,6 +7,8 @@ use forescale_core::count::FlopsRule;
 use forescale_core::quantity::LossUnit;
 use forescale_core::reduction::Knob;
 
+use super::whole::whole;
+
 /// Conventions for reading a bare table; a sweep brings its own.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct TableArgs {
@@ -83,7 +85,7 @@ pub(crate) struct LawArgs {
     #[arg(long, default_value_t = 1e-3, value_name = "X", allow_negative_numbers = true)]
     pub(crate) delta: f64,
     /// Level of intervals [default: the sweep's own, or 0.9]
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub(crate) level: Option<f64>,
     /// Where the solver starts
     #[arg(long, value_enum, default_value = "projected")]
@@ -92,13 +94,23 @@ pub(crate) struct LawArgs {
     #[arg(long, value_enum, default_value = "profile")]
     pub(crate) interval: IntervalName,
     /// Refits of a bootstrap
-    #[arg(long, default_value_t = 1000)]
+    #[arg(
+        long,
+        default_value_t = 1000,
+        value_parser = whole::<u32>(100..=u64::from(u32::MAX), "--draws 1000"),
+        allow_negative_numbers = true
+    )]
     pub(crate) draws: u32,
     /// Seed of what is drawn: the refits of a bootstrap, the outcomes that a design simulates
-    #[arg(long, default_value_t = 0)]
+    #[arg(
+        long,
+        default_value_t = 0,
+        value_parser = whole::<u64>(0..=u64::MAX, "--seed 0"),
+        allow_negative_numbers = true
+    )]
     pub(crate) seed: u64,
     /// Loss an untrained model starts from, in the unit of the losses [default: the sweep's unigram entropy]
-    #[arg(long, value_name = "LOSS")]
+    #[arg(long, value_name = "LOSS", allow_negative_numbers = true)]
     pub(crate) start_level: Option<f64>,
 }
 

@@ -1,9 +1,15 @@
 //! Arguments of `probe`.
 
 use std::num::{NonZeroU64, NonZeroUsize};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+
+use super::whole::whole;
+
+/// Sizes of a model: as many as fit.
+const SIZES: RangeInclusive<u64> = 1..=u32::MAX as u64;
 
 /// How rates and scales move with width and depth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -47,7 +53,7 @@ pub(crate) struct ProbeTraining {
     #[arg(long, default_value = "auto")]
     pub(crate) device: String,
     /// Runs at once; chosen from the cores when absent
-    #[arg(long)]
+    #[arg(long, value_parser = whole::<NonZeroUsize>(1..=u64::MAX, "--jobs 2"), allow_negative_numbers = true)]
     pub(crate) jobs: Option<NonZeroUsize>,
 }
 
@@ -56,20 +62,43 @@ pub(crate) struct CoordArgs {
     #[command(flatten)]
     pub(crate) probe: ProbeArgs,
     /// Widths, four or more [default: from the ladder's smallest, doubling, over the ladder]
-    #[arg(long, value_name = "WIDTH,…", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "WIDTH,…",
+        value_delimiter = ',',
+        value_parser = whole::<u32>(SIZES, "--widths 16,32,64,128"),
+        allow_hyphen_values = true
+    )]
     pub(crate) widths: Vec<u32>,
     /// Depths as well, three or more, at the smallest of the widths
-    #[arg(long, value_name = "LAYERS,…", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "LAYERS,…",
+        value_delimiter = ',',
+        value_parser = whole::<u32>(0..=u64::from(u32::MAX), "--depths 2,4,8"),
+        allow_hyphen_values = true
+    )]
     pub(crate) depths: Vec<u32>,
     /// Steps to train
-    #[arg(long, default_value_t = 5)]
+    #[arg(
+        long,
+        default_value_t = 5,
+        value_parser = whole::<u64>(0..=u64::MAX, "--steps 5"),
+        allow_negative_numbers = true
+    )]
     pub(crate) steps: u64,
     /// Rate over the recipe's: large, so that a drift shows in a few steps; at 4 and above the noise of single seeds does
     /// as well
     #[arg(long, default_value_t = 2.0, value_name = "X", allow_negative_numbers = true)]
     pub(crate) rate_factor: f64,
     /// Seeds to average over
-    #[arg(long, default_value = "4", value_name = "N")]
+    #[arg(
+        long,
+        default_value = "4",
+        value_name = "N",
+        value_parser = whole::<NonZeroU64>(1..=u64::MAX, "--seeds 4"),
+        allow_negative_numbers = true
+    )]
     pub(crate) seeds: NonZeroU64,
 }
 
@@ -80,10 +109,16 @@ pub(crate) struct RateArgs {
     #[command(flatten)]
     pub(crate) training: ProbeTraining,
     /// Widths, three or more [default: the ladder's smallest, and twice and four times it]
-    #[arg(long, value_name = "WIDTH,…", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "WIDTH,…",
+        value_delimiter = ',',
+        value_parser = whole::<u32>(SIZES, "--widths 16,32,64"),
+        allow_hyphen_values = true
+    )]
     pub(crate) widths: Vec<u32>,
     /// Horizons, tokens per parameter; with fewer than two the answer stays open
-    #[arg(long, value_name = "RATIO,…", value_delimiter = ',', default_value = "10,40", allow_negative_numbers = true)]
+    #[arg(long, value_name = "RATIO,…", value_delimiter = ',', default_value = "10,40", allow_hyphen_values = true)]
     pub(crate) horizons: Vec<f64>,
     /// Rates over the recipe's
     #[arg(
@@ -91,11 +126,17 @@ pub(crate) struct RateArgs {
         value_name = "X,…",
         value_delimiter = ',',
         default_value = "0.25,0.5,1,2,4",
-        allow_negative_numbers = true
+        allow_hyphen_values = true
     )]
     pub(crate) factors: Vec<f64>,
     /// Seeds of each: with one, noise alone moves a best rate by a step
-    #[arg(long, default_value = "2", value_name = "N")]
+    #[arg(
+        long,
+        default_value = "2",
+        value_name = "N",
+        value_parser = whole::<NonZeroU64>(1..=u64::MAX, "--seeds 2"),
+        allow_negative_numbers = true
+    )]
     pub(crate) seeds: NonZeroU64,
 }
 

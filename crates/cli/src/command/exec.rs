@@ -15,9 +15,12 @@ use crate::workplace::{self, Workplace};
 
 pub(crate) fn run(args: &ExecArgs) -> anyhow::Result<Answer> {
     let device: DeviceChoice = args.device.parse()?;
-    if args.threads == 0 || !(args.checkpoint_seconds >= 0.0 && args.checkpoint_seconds.is_finite()) {
-        bail!("--threads must be at least 1 and --checkpoint-seconds at least 0");
-    }
+    let Ok(checkpoint_every) = Duration::try_from_secs_f64(args.checkpoint_seconds) else {
+        bail!(
+            "`--checkpoint-seconds {}` is not a time of at least 0 seconds\n\nhint: --checkpoint-seconds 20",
+            args.checkpoint_seconds
+        );
+    };
     let workplace = Workplace::open_built(&args.sweep)?;
     let run = find(&workplace, args)?;
     let run = &run;
@@ -35,7 +38,7 @@ pub(crate) fn run(args: &ExecArgs) -> anyhow::Result<Answer> {
         device,
         threads: args.threads,
         registration_sha256: registration_sha256.clone(),
-        checkpoint_every: Duration::from_secs_f64(args.checkpoint_seconds),
+        checkpoint_every,
         stop: None,
     };
     let outcome = forescale_train::train(&run.config, &tokens, &mut folder, &options)

@@ -2,6 +2,7 @@
 
 mod curves;
 
+use anyhow::bail;
 use forescale_core::approach::Approach;
 use forescale_core::outcome::FitReport;
 use forescale_fit::{ApproachOptions, FitOptions};
@@ -49,6 +50,9 @@ fn checklist(material: &Material, args: &FitArgs, report: &FitReport) -> anyhow:
 
 /// How a budget is best split, by each approach asked for.
 fn approaches(material: &Material, args: &FitArgs, options: &FitOptions) -> anyhow::Result<Answer> {
+    if let Some(flops) = args.at_budget.iter().find(|flops| !(flops.is_finite() && **flops > 0.0)) {
+        bail!("`--at-budget {flops}` is not a positive number\n\nhint: --at-budget 1e21");
+    }
     let options = ApproachOptions {
         approaches: args.approach.iter().filter_map(|&number| Approach::of_number(number)).collect(),
         at: args.at_budget.clone(),

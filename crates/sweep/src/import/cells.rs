@@ -48,8 +48,39 @@ pub(super) fn bad_cell(path: &Path, cells: &Cells, (column, row): (usize, usize)
     let name = &cells.names[column];
     let found = cells.at(column, row).text().map_or_else(|| "empty".to_owned(), |text| format!("`{text}`"));
     let problem = format!("row {}: `{name}` is {found}; {needed} is needed", row + 1);
-    let hint = format!("correct the row, or leave it out by --where 'COLUMN != VALUE' on another column than `{name}`");
-    TableError::new(path, problem, hint)
+    let leave_out = condition_without(cells, (column, row), needed);
+    let hint = leave_out.as_ref().map_or_else(
+        || format!("correct the row, or leave it out by --where 'COLUMN != VALUE' on another column than `{name}`"),
+        |condition| format!("correct the row, or leave it out by --where {condition:?}"),
+    );
+    TableError { leave_out, ..TableError::new(path, problem, hint) }
+}
+
+/// The condition of a `--where` that leaves out a cell that is not what is needed; none where quotes are in its way.
+///
+/// A cell without a number, or with NaN, is on neither side of a bound, so that any bound leaves it out. Where other rows
+/// have no cell, a number is named itself: a bound would take those rows along.
+fn condition_without(cells: &Cells, (column, row): (usize, usize), needed: &str) -> Option<String> {
+    let is_plain = |c: char| c.is_alphanumeric() || "_-./".contains(c);
+    let name = &cells.names[column];
+    let name = if name.chars().all(is_plain) { name.clone() } else { in_quotes(name)? };
+    let bound = if needed.ends_with("above 0") { "> 0" } else { ">= 0" };
+    let is_gappy = cells.columns[column].contains(&Cell::Empty);
+    let cell = cells.at(column, row);
+    Some(match (cell, cell.number()) {
+        (Cell::Empty, _) if !cells.holds_numbers(column) => return None,
+        (Cell::Empty, _) => format!("{name} {bound}"),
+        (_, Some(number)) if number.is_infinite() && number > 0.0 => format!("{name} < inf"),
+        (_, Some(number)) if number.is_nan() || !is_gappy => format!("{name} {bound}"),
+        (_, Some(number)) => format!("{name} != {number}"),
+        (_, None) => format!("{name} != {}", in_quotes(&cell.text()?)?),
+    })
+}
+
+/// A text in quotes that it does not hold itself.
+fn in_quotes(text: &str) -> Option<String> {
+    let quote = ['"', '\''].into_iter().find(|quote| !text.contains(*quote))?;
+    Some(format!("{quote}{text}{quote}"))
 }
 
 /// A word as true or false.

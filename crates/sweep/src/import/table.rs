@@ -67,11 +67,13 @@ pub struct TableError {
     pub problem: String,
     /// What to do.
     pub hint: String,
+    /// The condition of a `--where` that leaves the bad row out, where one does.
+    pub leave_out: Option<String>,
 }
 
 impl TableError {
     pub(super) fn new(place: &Path, problem: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { place: place.to_owned(), problem: problem.into(), hint: hint.into() }
+        Self { place: place.to_owned(), problem: problem.into(), hint: hint.into(), leave_out: None }
     }
 }
 

@@ -6,6 +6,7 @@ use anyhow::bail;
 use forescale_core::law::multi_power::{COLUMNS, NAME};
 use forescale_fit::{ScheduleOptions, ScheduleReportOptions};
 
+use crate::again;
 use crate::args::{FitArgs, ObjectiveName};
 use crate::exit::Answer;
 use crate::output;
@@ -33,7 +34,8 @@ fn flags_of_curves(args: &FitArgs) -> Option<&'static str> {
 
 pub(super) fn run(args: &FitArgs) -> anyhow::Result<Answer> {
     check(args)?;
-    let table = forescale_sweep::read_curves(&args.source, &table_options(&args.table), args.curves.warmup)?;
+    let table = forescale_sweep::read_curves(&args.source, &table_options(&args.table), args.curves.warmup)
+        .map_err(again::without_the_row)?;
     for note in &table.notes {
         output::say(&format!("note: {note}"));
     }
