@@ -36,7 +36,8 @@ bench-coverage *ARGS:
 # forecasts of published tables from their smaller runs, beside each law and the plain method (needs scipy, pandas)
 bench-skill *ARGS:
     cargo build --release -p forescale
-    python3 benches/skill.py --out benches/forecast-skill.md {{ ARGS }}
+    cargo build --release -p forescale-fit --example backtest_tables
+    python3 benches/skill.py --form target/release/examples/backtest_tables --out benches/forecast-skill.md {{ ARGS }}
 
 # clean builds of the dependency set, timed
 bench-build:

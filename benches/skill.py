@@ -1,11 +1,13 @@
 """Forecast skill over published tables: the default forecast beside each single law and the plain method.
 
-usage: skill.py [--program CMD] [--out PAGE] [--cache FILE] [--draws N] [--jobs N] [--laws a,b] [--tables WORD]
+usage: skill.py [--program CMD] [--form CMD] [--out PAGE] [--cache FILE] [--draws N] [--jobs N] [--laws a,b] [--tables WORD]
 
 Every table that can be backtested is written as bare CSV (params, tokens, flops, loss) and given to
 `CMD backtest TABLE --json --mode MODE [--law LAW]`, CMD being target/release/forescale unless another is named. The plain
 method is that of `bench/plain.py` in the shared folder: its two functions are taken from there, and its interval is the 5 to
 95% range of fits to runs drawn with replacement. One vote per family of tables; differences by a bootstrap over families.
+`--form` names the example program `backtest_tables`, which can be given another error of form: with it the page says what
+each family's intervals would have held had the experience been learnt on the other families alone.
 
 Needs numpy, scipy, pandas. Data: FORESCALE_PUBLISHED_DATA, or ../shared/data.
 """
@@ -18,6 +20,7 @@ DATA = pathlib.Path(os.environ.get("FORESCALE_PUBLISHED_DATA", ROOT / "../shared
 PLAIN = DATA.parent / "bench/plain.py"
 LAWS = ["power_law", "chinchilla", "coupled", "gadre", "kaplan", "m3", "bnsl"]
 RATIOS, MODES = (10, 100, 1000), ("run", "frontier")
+FORM_FACTORS = (0.25, 0.5, 0.7, 1, 1.4, 2, 4)
 WIDEST = 5
 NOTES = "## Tried and left out"
 COLUMNS = ["params", "tokens", "flops", "loss"]
@@ -58,18 +61,23 @@ def tidy(rows):
 
 # ---------------------------------------------------------------------------------------------------- the engine
 
-def backtest(program, path, mode, law):
-    command = [*program, "backtest", str(path), "--json", "--mode", mode] + (["--law", law] if law else [])
+def backtest(program, path, mode, law, *more):
+    command = [*program, "backtest", str(path), "--json", "--mode", mode, *more] + (["--law", law] if law else [])
     done = subprocess.run(command, capture_output=True, text=True, timeout=3600)
     return json.loads(done.stdout)["cases"] if done.returncode == 0 else []
 
 
-def engine_rows(program, family, table, path, law):
+def form_rows(program, family, table, path, factor):
+    """The default's cases under so many times its error of form."""
+    return engine_rows(program, family, table, path, None, f"form {factor}", "--form-factor", str(factor))
+
+
+def engine_rows(program, family, table, path, law, method=None, *more):
     rows = []
     for mode in MODES:
-        for case in backtest(program, path, mode, law):
+        for case in backtest(program, path, mode, law, *more):
             held = next(i for i in case["intervals"] if abs(i["level"] - 0.9) < 1e-9)
-            rows.append(dict(family=family, table=table, method=law or "forescale", mode=mode, ratio=case["ratio"],
+            rows.append(dict(family=family, table=table, method=method or law or "forescale", mode=mode, ratio=case["ratio"],
                              predicted=case["predicted"], actual=case["actual"], lower=held["lower"],
                              upper=held["upper"], crps=case["crps"], target_flops=case["target_flops"]))
     return rows
@@ -256,7 +264,7 @@ def page(rows, laws, heading):
                 at = (method, mode, ratio)
                 text.append(line([mode, f"{ratio}x", method, f"{number(of.held.mean())} of {len(of)}", number(figures["held"][at]),
                                   number(figures["width"][at]), number(figures["score"][at]), number(figures["crps"][at])]))
-    return "\n".join(text + ["", *bars(rows, shared, errors, laws), ""])
+    return "\n".join(text + ["", *bars(rows, shared, errors, laws), *left_out(rows), ""])
 
 
 def paired(rows, other):
@@ -291,6 +299,39 @@ def bars(rows, shared, errors, laws):
     return text
 
 
+def left_out(rows):
+    """The error of form learnt without a family, and what that family's intervals then hold.
+
+    Learnt: the least of FORM_FACTORS times today's error with which 90% of the other families' cases lie inside, one vote
+    per family; the largest where none does.
+    """
+    rows = rows[rows.method.str.startswith("form ")]
+    if rows.empty:
+        return []
+    of_table = rows.groupby(["method", "family", "table", "mode", "ratio"])[["held", "score"]].mean()
+    figures = of_table.groupby(["method", "family"]).mean()
+    def coverage(factor, families):
+        return figures.loc[f"form {factor}"].held.reindex(families).mean()
+    families = list(figures.loc["form 1"].index)
+    text = ["", "## The error of form, left out", "",
+            "Today's error of form was chosen with all families in view. Here it is learnt for each family from the others alone, as",
+            "the least multiple of today's with which 90% of their cases lie inside their 90% intervals (one vote per family).", "",
+            line(["family left out", "cases", "multiple learnt", "held, others", "held, left out", "interval score", "held by today's", "interval score"]),
+            line(["---"] * 8)]
+    found = []
+    for family in families:
+        others = [other for other in families if other != family]
+        factor = next((f for f in FORM_FACTORS if coverage(f, others) >= 0.9), FORM_FACTORS[-1])
+        ours, today = figures.loc[(f"form {factor}", family)], figures.loc[("form 1", family)]
+        cases = int((rows[rows.method == "form 1"].family == family).sum())
+        found.append((ours.held, ours.score, today.held, today.score))
+        text.append(line([family, cases, factor, number(coverage(factor, others), 3), number(ours.held, 3), number(ours.score, 1),
+                          number(today.held, 3), number(today.score, 1)]))
+    mean = np.mean(found, axis=0)
+    text.append(line(["**mean**", "", "", "", number(mean[0], 3), number(mean[1], 1), number(mean[2], 3), number(mean[3], 1)]))
+    return text
+
+
 def told(found):
     (middle, low, high), families = found
     return f"{middle:+.0f}% ({low:+.0f} to {high:+.0f}; {families})"
@@ -301,6 +342,7 @@ def told(found):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--program", default=str(ROOT / "target/release/forescale"))
+    parser.add_argument("--form", default="", help="the example program `backtest_tables`")
     parser.add_argument("--out", type=pathlib.Path)
     parser.add_argument("--rows", type=pathlib.Path, help="every case as CSV")
     parser.add_argument("--cache", type=pathlib.Path, default=pathlib.Path(tempfile.gettempdir()) / "forescale-plain.json")
@@ -319,6 +361,8 @@ def main():
             path = pathlib.Path(folder) / f"{index:02d}.csv"
             rows.to_csv(path, index=False, float_format="%.12g")
             work += [pool.submit(engine_rows, program, family, name, path, law) for law in [None, *laws]]
+            if asked.form:
+                work += [pool.submit(form_rows, asked.form.split(), family, name, path, factor) for factor in FORM_FACTORS]
         found = pd.DataFrame([row for job in work for row in job.result()])
     jobs = []
     for family, name, rows in kept:
