@@ -224,13 +224,9 @@ impl<const TERMS: usize, const FLOOR: bool> pulp::NullaryFnOnce for Pass<'_, TER
 
     #[inline(always)]
     fn call(self) -> bool {
-        let Columns { x, log_loss, weight, .. } = self.columns;
         let mut tile = Tile::EMPTY;
-        for start in (0..weight.len()).step_by(TILE) {
-            let end = (start + TILE).min(weight.len());
-            let (x, weight) = ([&x[0][start..end], &x[1][start..end]], &weight[start..end]);
-            predict::<TERMS>(&self.local, x, &log_loss[start..end], &mut tile);
-            charge_by(self.cost, weight, &mut tile);
+        for start in (0..self.columns.weight.len()).step_by(TILE) {
+            let (x, weight) = fill::<TERMS>((self.columns, &self.local, self.cost), start, &mut tile);
             add_values(weight.len(), &tile, &mut self.sums.value);
             if lanes::sum(&self.sums.value) > self.limit {
                 return false;
@@ -260,13 +256,9 @@ impl<const TERMS: usize, const FLOOR: bool> pulp::NullaryFnOnce for Majorize<'_,
 
     #[inline(always)]
     fn call(self) {
-        let Columns { x, log_loss, weight, .. } = self.columns;
         let mut tile = Tile::EMPTY;
-        for start in (0..weight.len()).step_by(TILE) {
-            let end = (start + TILE).min(weight.len());
-            let (x, weight) = ([&x[0][start..end], &x[1][start..end]], &weight[start..end]);
-            predict::<TERMS>(&self.local, x, &log_loss[start..end], &mut tile);
-            charge_by(self.cost, weight, &mut tile);
+        for start in (0..self.columns.weight.len()).step_by(TILE) {
+            let (_, weight) = fill::<TERMS>((self.columns, &self.local, self.cost), start, &mut tile);
             for block in 0..weight.len() / LANES {
                 for row in 0..2 * TERMS + usize::from(FLOOR) {
                     let pulled = product(block_of(&tile.irls, block), block_of(&tile.gradient[row], block));
@@ -288,6 +280,21 @@ const fn triangle(i: usize, j: usize) -> usize {
 fn put(matrix: &mut Matrix, (i, j): (usize, usize), value: f64) {
     matrix[i][j] = value;
     matrix[j][i] = value;
+}
+
+/// Works out a tile's observations from one on; what they fall in and their weights.
+#[inline(always)]
+fn fill<'a, const TERMS: usize>(
+    (columns, local, cost): (&'a Columns, &Local, Cost),
+    start: usize,
+    tile: &mut Tile,
+) -> ([&'a [f64]; 2], &'a [f64]) {
+    let Columns { x, log_loss, weight, .. } = columns;
+    let end = (start + TILE).min(weight.len());
+    let (x, weight) = ([&x[0][start..end], &x[1][start..end]], &weight[start..end]);
+    predict::<TERMS>(local, x, &log_loss[start..end], tile);
+    charge_by(cost, weight, tile);
+    (x, weight)
 }
 
 /// Residuals and gradients of the prediction. One short loop after another and not one long one: a processor looks some

@@ -140,7 +140,7 @@ pub(crate) fn minus(text: &str) -> String {
 }
 
 /// A number to so many significant digits, in powers of ten only when it is very large or very small.
-pub(crate) fn significant(value: f64, digits: usize) -> String {
+fn significant(value: f64, digits: usize) -> String {
     let (mantissa, exponent) = parts(value, digits - 1);
     if (-4..7).contains(&exponent) {
         let decimals = (digits as i32 - 1 - exponent).max(0);

@@ -9,7 +9,7 @@ use forescale_core::outcome::Diagnosis;
 use forescale_core::reduction::{Reduction, ReductionMethod};
 
 use crate::answers::{columns, cost};
-use crate::format::{bounds, count, interval, loss, number, percent, plain, scientific, significant};
+use crate::format::{bounds, count, interval, loss, number, percent, plain, scientific};
 use crate::headline::plural;
 use crate::table::Table;
 use crate::tables::NONE;
@@ -18,7 +18,7 @@ use crate::text::diagnoses;
 /// `compare`: budget by budget, law by law, crossings and doubts.
 #[must_use]
 pub fn comparison(answer: &Comparison) -> String {
-    let mut text = format!("{}\n\n", plain(&verdict(answer)));
+    let mut text = format!("{}\n\n", plain(&answer.verdict));
     for (letter, recipe) in [("A", &answer.a), ("B", &answer.b)] {
         let _ = writeln!(
             text,
@@ -36,43 +36,6 @@ pub fn comparison(answer: &Comparison) -> String {
         }
     }
     text + &diagnoses(&answer.diagnoses)
-}
-
-/// What was seen at the largest common budget, in one sentence: a factor of compute is told above 1, as so much less or so
-/// much more.
-#[must_use]
-pub fn verdict(answer: &Comparison) -> String {
-    let meet = match &answer.crossings[..] {
-        [] => {
-            format!("do not cross within {:.2e} to {:.2e} FLOPs", answer.searched.least, answer.searched.most)
-        }
-        [first, ..] => format!("cross at {:.2e} FLOPs", first.flops.estimate),
-    };
-    let at = answer.budgets.first().map_or(answer.common_flops, |common| common.flops);
-    format!("at {at:.2e} FLOPs: {}; the curves {meet}", needed(answer))
-}
-
-/// How much compute B needs for the loss of A.
-fn needed(answer: &Comparison) -> String {
-    let (a, b) = (&answer.a.name, &answer.b.name);
-    let Some((common, multiplier)) = answer.budgets.first().and_then(|at| Some((at, at.multiplier?))) else {
-        return format!("no budget of `{b}` is expected to give the loss of `{a}`");
-    };
-    let (lower, upper) = (common.multiplier_lower, common.multiplier_upper);
-    let over = |value: f64| 1.0 / value;
-    let (word, factor, [lower, upper]) = match multiplier < 1.0 {
-        true => ("more", over(multiplier), [upper.map(over), lower.map(over)]),
-        false => ("less", multiplier, [lower, upper]),
-    };
-    let three = |value: f64| significant(value, 3);
-    let end = |end: Option<f64>| end.map_or_else(|| "no end".to_owned(), three);
-    format!(
-        "`{b}` needs {} times {word} compute than `{a}` for the same loss ({}: {} to {})",
-        three(factor),
-        percent(common.level),
-        end(lower),
-        end(upper)
-    )
 }
 
 fn budgets(answer: &Comparison) -> Table {

@@ -20,7 +20,6 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<Answer> {
     let [name_a, name_b] = [&args.a, &args.b].map(|source| source.display().to_string());
     let mut answer = forescale_fit::compare(&recipe(&name_a, &a), &recipe(&name_b, &b), &budgets, &options)?;
     answer.diagnoses.extend(a.doubts().chain(b.doubts()).chain(rules_differ(&a, &b)));
-    answer.verdict = forescale_report::plans::verdict(&answer);
     output::either(args.json, &answer, forescale_report::plans::comparison)?;
     Ok(Answer::Yes)
 }

@@ -118,7 +118,7 @@ fn diagnosis(code: &str, severity: Severity, message: String, hint: &str) -> Dia
     Diagnosis { code: code.to_owned(), severity, message, hint: hint.to_owned() }
 }
 
-/// The answer in one sentence.
+/// The answer in one sentence: a factor of compute is told above 1, as so much less or so much more.
 pub(super) fn verdict(
     a: &ComparedRecipe,
     b: &ComparedRecipe,
@@ -126,24 +126,49 @@ pub(super) fn verdict(
     crossings: &[Crossing],
     searched: ComputeRange,
 ) -> String {
-    let saved = common.multiplier.map_or_else(
+    let needed = common.multiplier.map_or_else(
         || format!("no budget of `{}` is expected to give the loss of `{}`", b.name, a.name),
         |multiplier| {
-            let end = |end: Option<f64>| end.map_or("no end".to_owned(), |m| format!("{m:.3}"));
-            format!(
-                "`{}` needs {:.3} times less compute than `{}` for the same loss ({:.0}%: {} to {})",
-                b.name,
-                multiplier,
-                a.name,
-                100.0 * common.level,
-                end(common.multiplier_lower),
-                end(common.multiplier_upper)
-            )
+            let (factor, ends) = factor(multiplier, [common.multiplier_lower, common.multiplier_upper]);
+            let level = 100.0 * common.level;
+            format!("`{}` needs {factor} compute than `{}` for the same loss ({level:.0}%: {ends})", b.name, a.name)
         },
     );
     let meet = match crossings {
         [] => format!("the curves do not cross within {:.2e} to {:.2e} FLOPs", searched.least, searched.most),
         [first, ..] => format!("the curves cross at {:.2e} FLOPs", first.flops.estimate),
     };
-    format!("at {:.2e} FLOPs: {saved}; {meet}", common.flops)
+    format!("at {:.2e} FLOPs: {needed}; {meet}", common.flops)
+}
+
+/// How many times less or more, and from what to what: where it is more, the interval is turned over with the factor.
+fn factor(multiplier: f64, [lower, upper]: [Option<f64>; 2]) -> (String, String) {
+    let over = |value: f64| 1.0 / value;
+    let (word, factor, ends) = if multiplier < 1.0 {
+        ("more", over(multiplier), [upper.map(over), lower.map(over)])
+    } else {
+        ("less", multiplier, [lower, upper])
+    };
+    let [from, to] = ends.map(|end| end.map_or_else(|| "no end".to_owned(), three));
+    (format!("{} times {word}", three(factor)), format!("{from} to {to}"))
+}
+
+/// Three significant digits.
+fn three(value: f64) -> String {
+    let decimals = (2.0 - math::log10(value).floor()).clamp(0.0, 12.0) as usize;
+    format!("{value:.decimals$}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_factor_below_one_is_turned_over_with_its_interval() {
+        let (more, ends) = factor(0.236, [Some(0.2), Some(0.25)]);
+        assert_eq!((more.as_str(), ends.as_str()), ("4.24 times more", "4.00 to 5.00"));
+        let (less, ends) = factor(12.34, [None, Some(150.6)]);
+        assert_eq!((less.as_str(), ends.as_str()), ("12.3 times less", "no end to 151"));
+        assert_eq!(three(0.9504), "0.950");
+    }
 }
