@@ -37,6 +37,23 @@ pub fn json_digest<T: Serialize>(value: &T) -> String {
     sha256_hex(tree.to_string().as_bytes())
 }
 
+/// [`json_digest`] of a list of these values, one value in memory at a time.
+///
+/// # Panics
+///
+/// As [`json_digest`].
+#[must_use]
+pub fn json_list_digest<T: Serialize>(values: &[T]) -> String {
+    let mut hasher = Hasher::default();
+    for (index, value) in values.iter().enumerate() {
+        let tree = serde_json::to_value(value).expect("our types have a JSON form");
+        hasher.update(if index == 0 { b"[" } else { b"," });
+        hasher.update(tree.to_string().as_bytes());
+    }
+    hasher.update(if values.is_empty() { b"[]" } else { b"]" });
+    hasher.finish()
+}
+
 fn hex(bytes: &[u8]) -> String {
     use core::fmt::Write as _;
     bytes.iter().fold(String::with_capacity(64), |mut text, byte| {
@@ -61,5 +78,13 @@ mod tests {
         let one = serde_json::json!({"a": 1, "b": 2.5});
         let two: serde_json::Value = serde_json::from_str(r#"{"b": 2.5, "a": 1}"#).expect("json");
         assert_eq!(json_digest(&one), json_digest(&two));
+    }
+
+    #[test]
+    fn a_list_has_one_digest_however_it_is_read() {
+        for count in [0, 1, 3] {
+            let list: Vec<_> = (0..count).map(|i| serde_json::json!({"b": [i, null], "a": "x"})).collect();
+            assert_eq!(json_list_digest(&list), json_digest(&list), "{count}");
+        }
     }
 }

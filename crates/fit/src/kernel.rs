@@ -1,4 +1,4 @@
-//! The objective of a law of falling terms and its derivatives, eight observations at a time.
+//! The objective of a law of falling terms, added or joined, and its derivatives, eight observations at a time.
 //!
 //! A fit is some thousand passes over the observations, so that a pass is what its time is made of. Here observations lie
 //! in columns, a pass goes over them in tiles that stay in the nearest cache, and each sum is eight partial sums, one for
@@ -6,20 +6,29 @@
 //! and never another sum: results are the same to the bit under SSE2, AVX2, AVX-512 and NEON, and on any number of
 //! threads. The instruction set is picked when the program runs (`pulp`), so that one binary serves all.
 //!
-//! It knows no law: [`forescale_core::law::LawForm::falling_terms`] says where amplitudes, exponents and floor stand. Laws
-//! that are not such a sum are evaluated one observation at a time by [`crate::problem`].
+//! It knows no law: [`forescale_core::law::LawForm::falling_terms`] says where amplitudes, exponents and floor stand, and
+//! [`forescale_core::law::LawForm::joined_terms`] the same where two terms are joined and not added. What is different
+//! between the two stands in [`shape`]. Laws of another form are evaluated one observation at a time by [`crate::problem`].
 
-use forescale_core::law::{FallingTerms, Theta};
+mod shape;
+#[cfg(test)]
+mod tests;
+
+use core::marker::PhantomData;
+
+use forescale_core::law::{FallingTerms, LawForm, Theta};
 use forescale_core::math::lanes::{self, LANES, Lanes};
 
 use crate::linear::Matrix;
 use crate::objective::Cost;
 use crate::problem::{Sample, System};
+use shape::{Joint, Shape, Sum};
 
-/// Observations of one tile. Chosen here: twelve columns of it are 6 KB, well inside the nearest cache.
+/// Observations of one tile. Chosen here: twelve columns of it are 6 KB, and the fourteen more of a joint term 7 KB, well
+/// inside the nearest cache.
 const TILE: usize = 64;
-/// Parameters of the widest sum of falling terms: two amplitudes, two exponents, a floor.
-const WIDEST: usize = 5;
+/// Parameters of the widest law: two amplitudes, two exponents, what joins them, a floor.
+const WIDEST: usize = 6;
 /// Entries of its lower triangle.
 const TRIANGLE: usize = WIDEST * (WIDEST + 1) / 2;
 
@@ -30,17 +39,20 @@ type Column = [f64; TILE];
 pub(crate) struct Columns {
     arch: pulp::Arch,
     parts: FallingTerms,
+    /// Where θ has what joins the terms, where they are joined.
+    kappa: Option<usize>,
     /// What each term falls in.
     x: [Vec<f64>; 2],
     log_loss: Vec<f64>,
     weight: Vec<f64>,
 }
 
-/// θ in the kernel's own order: logarithms of amplitudes, exponents, floor.
+/// θ in the kernel's own order: logarithms of amplitudes, exponents, what joins the terms, floor.
 #[derive(Clone, Copy)]
 struct Local {
     log_amplitude: [f64; 2],
     exponent: [f64; 2],
+    kappa: f64,
     floor: f64,
 }
 
@@ -95,8 +107,14 @@ impl Sums {
 }
 
 impl Columns {
-    /// The samples as columns for a law that is such a sum.
-    pub(crate) fn new(parts: FallingTerms, samples: &[Sample]) -> Self {
+    /// The samples as columns, for a law of falling terms.
+    pub(crate) fn of(form: &dyn LawForm, samples: &[Sample]) -> Option<Self> {
+        let joined = form.joined_terms();
+        let parts = form.falling_terms().or_else(|| joined.map(|joined| joined.parts))?;
+        Some(Self::new(parts, joined.map(|joined| joined.kappa), samples))
+    }
+
+    fn new(parts: FallingTerms, kappa: Option<usize>, samples: &[Sample]) -> Self {
         let padded = samples.len().next_multiple_of(LANES);
         let column = |of: &dyn Fn(&Sample) -> f64| -> Vec<f64> {
             let mut column: Vec<f64> = samples.iter().map(of).collect();
@@ -110,6 +128,7 @@ impl Columns {
         Self {
             arch: pulp::Arch::new(),
             parts,
+            kappa,
             x: [falls_in(0), falls_in(1)],
             log_loss: column(&|s| s.log_loss),
             weight: column(&|s| s.weight),
@@ -122,11 +141,12 @@ impl Columns {
         let local = self.local(theta);
         let mut sums = Sums::ZERO;
         let pass = (self, local, cost, limit);
-        let is_within = match (self.parts.terms.len(), self.parts.floor.is_some()) {
-            (1, false) => self.arch.dispatch(Pass::<1, false>::new(pass, &mut sums)),
-            (1, true) => self.arch.dispatch(Pass::<1, true>::new(pass, &mut sums)),
-            (_, false) => self.arch.dispatch(Pass::<2, false>::new(pass, &mut sums)),
-            (_, true) => self.arch.dispatch(Pass::<2, true>::new(pass, &mut sums)),
+        let is_within = match (self.kappa, self.parts.terms.len(), self.parts.floor.is_some()) {
+            (Some(_), ..) => self.arch.dispatch(Pass::<Joint>::new(pass, &mut sums)),
+            (_, 1, false) => self.arch.dispatch(Pass::<Sum<1, false>>::new(pass, &mut sums)),
+            (_, 1, true) => self.arch.dispatch(Pass::<Sum<1, true>>::new(pass, &mut sums)),
+            (_, _, false) => self.arch.dispatch(Pass::<Sum<2, false>>::new(pass, &mut sums)),
+            (_, _, true) => self.arch.dispatch(Pass::<Sum<2, true>>::new(pass, &mut sums)),
         };
         is_within.then(|| self.collect(&sums))
     }
@@ -135,11 +155,12 @@ impl Columns {
     pub(crate) fn gauss_newton(&self, theta: &Theta, cost: Cost) -> Matrix {
         let (local, mut sums) = (self.local(theta), [[0.0; LANES]; TRIANGLE]);
         let pass = (self, local, cost);
-        match (self.parts.terms.len(), self.parts.floor.is_some()) {
-            (1, false) => self.arch.dispatch(Majorize::<1, false>::new(pass, &mut sums)),
-            (1, true) => self.arch.dispatch(Majorize::<1, true>::new(pass, &mut sums)),
-            (_, false) => self.arch.dispatch(Majorize::<2, false>::new(pass, &mut sums)),
-            (_, true) => self.arch.dispatch(Majorize::<2, true>::new(pass, &mut sums)),
+        match (self.kappa, self.parts.terms.len(), self.parts.floor.is_some()) {
+            (Some(_), ..) => self.arch.dispatch(Majorize::<Joint>::new(pass, &mut sums)),
+            (_, 1, false) => self.arch.dispatch(Majorize::<Sum<1, false>>::new(pass, &mut sums)),
+            (_, 1, true) => self.arch.dispatch(Majorize::<Sum<1, true>>::new(pass, &mut sums)),
+            (_, _, false) => self.arch.dispatch(Majorize::<Sum<2, false>>::new(pass, &mut sums)),
+            (_, _, true) => self.arch.dispatch(Majorize::<Sum<2, true>>::new(pass, &mut sums)),
         }
         let (place, count) = self.places();
         let mut matrix = Matrix::default();
@@ -156,7 +177,7 @@ impl Columns {
         let terms = self.parts.terms;
         let own = terms.iter().map(|term| term.amplitude).chain(terms.iter().map(|term| term.exponent));
         let (mut places, mut count) = ([0; WIDEST], 0);
-        for place in own.chain(self.parts.floor) {
+        for place in own.chain(self.kappa).chain(self.parts.floor) {
             places[count] = place;
             count += 1;
         }
@@ -170,6 +191,7 @@ impl Columns {
         Local {
             log_amplitude: [0, 1].map(|i| entry(|t| t.amplitude, i)),
             exponent: [0, 1].map(|i| entry(|t| t.exponent, i)),
+            kappa: self.kappa.map_or(1.0, |index| theta[index]),
             floor: self.parts.floor.map_or(0.0, |index| theta[index]),
         }
     }
@@ -190,6 +212,9 @@ impl Columns {
                 put(&mut system.newton, (row, column), lanes::sum(&sums.newton[triangle(i, j)]));
             }
         }
+        if self.kappa.is_some() {
+            return system;
+        }
         // Σ wψ ∇²f beyond -ggᵀ: a share's own derivatives, of which those by the amplitude are the gradient itself.
         for (term, bend) in terms.iter().zip(&sums.exponent_bend) {
             let (a, e) = (term.amplitude, term.exponent);
@@ -204,63 +229,66 @@ impl Columns {
 
 /// One pass over the columns. A type and not a closure: only a method can be made to be compiled into each instruction
 /// set's own copy.
-struct Pass<'a, const TERMS: usize, const FLOOR: bool> {
+struct Pass<'a, S> {
     columns: &'a Columns,
     local: Local,
     cost: Cost,
     limit: f64,
     sums: &'a mut Sums,
+    shape: PhantomData<S>,
 }
 
-impl<'a, const TERMS: usize, const FLOOR: bool> Pass<'a, TERMS, FLOOR> {
+impl<'a, S: Shape> Pass<'a, S> {
     fn new((columns, local, cost, limit): (&'a Columns, Local, Cost, f64), sums: &'a mut Sums) -> Self {
-        Self { columns, local, cost, limit, sums }
+        Self { columns, local, cost, limit, sums, shape: PhantomData }
     }
 }
 
-impl<const TERMS: usize, const FLOOR: bool> pulp::NullaryFnOnce for Pass<'_, TERMS, FLOOR> {
+impl<S: Shape> pulp::NullaryFnOnce for Pass<'_, S> {
     /// Whether the objective is within the limit; sums are of no use where it is not.
     type Output = bool;
 
     #[inline(always)]
     fn call(self) -> bool {
-        let mut tile = Tile::EMPTY;
+        let (mut tile, mut curves) = (Tile::EMPTY, S::NO_CURVES);
         for start in (0..self.columns.weight.len()).step_by(TILE) {
-            let (x, weight) = fill::<TERMS>((self.columns, &self.local, self.cost), start, &mut tile);
+            let (x, weight) = fill::<S>((self.columns, &self.local, self.cost), start, (&mut tile, &mut curves));
             add_values(weight.len(), &tile, &mut self.sums.value);
             if lanes::sum(&self.sums.value) > self.limit {
                 return false;
             }
-            add::<TERMS, FLOOR>(x, weight, &tile, self.sums);
+            add::<S>(weight, &tile, self.sums);
+            S::add_curvature(x, (&tile, &curves), self.sums);
         }
         true
     }
 }
 
 /// One pass for the Gauss–Newton matrix alone.
-struct Majorize<'a, const TERMS: usize, const FLOOR: bool> {
+struct Majorize<'a, S> {
     columns: &'a Columns,
     local: Local,
     cost: Cost,
     sums: &'a mut [Lanes; TRIANGLE],
+    shape: PhantomData<S>,
 }
 
-impl<'a, const TERMS: usize, const FLOOR: bool> Majorize<'a, TERMS, FLOOR> {
+impl<'a, S: Shape> Majorize<'a, S> {
     fn new((columns, local, cost): (&'a Columns, Local, Cost), sums: &'a mut [Lanes; TRIANGLE]) -> Self {
-        Self { columns, local, cost, sums }
+        Self { columns, local, cost, sums, shape: PhantomData }
     }
 }
 
-impl<const TERMS: usize, const FLOOR: bool> pulp::NullaryFnOnce for Majorize<'_, TERMS, FLOOR> {
+impl<S: Shape> pulp::NullaryFnOnce for Majorize<'_, S> {
     type Output = ();
 
     #[inline(always)]
     fn call(self) {
-        let mut tile = Tile::EMPTY;
+        let (mut tile, mut curves) = (Tile::EMPTY, S::NO_CURVES);
         for start in (0..self.columns.weight.len()).step_by(TILE) {
-            let (_, weight) = fill::<TERMS>((self.columns, &self.local, self.cost), start, &mut tile);
+            let (_, weight) = fill::<S>((self.columns, &self.local, self.cost), start, (&mut tile, &mut curves));
             for block in 0..weight.len() / LANES {
-                for row in 0..2 * TERMS + usize::from(FLOOR) {
+                for row in 0..S::ROWS {
                     let pulled = product(block_of(&tile.irls, block), block_of(&tile.gradient[row], block));
                     for column in 0..=row {
                         let other = block_of(&tile.gradient[column], block);
@@ -284,51 +312,17 @@ fn put(matrix: &mut Matrix, (i, j): (usize, usize), value: f64) {
 
 /// Works out a tile's observations from one on; what they fall in and their weights.
 #[inline(always)]
-fn fill<'a, const TERMS: usize>(
+fn fill<'a, S: Shape>(
     (columns, local, cost): (&'a Columns, &Local, Cost),
     start: usize,
-    tile: &mut Tile,
+    (tile, curves): (&mut Tile, &mut S::Curves),
 ) -> ([&'a [f64]; 2], &'a [f64]) {
     let Columns { x, log_loss, weight, .. } = columns;
     let end = (start + TILE).min(weight.len());
     let (x, weight) = ([&x[0][start..end], &x[1][start..end]], &weight[start..end]);
-    predict::<TERMS>(local, x, &log_loss[start..end], tile);
+    S::predict(local, x, &log_loss[start..end], (tile, curves));
     charge_by(cost, weight, tile);
     (x, weight)
-}
-
-/// Residuals and gradients of the prediction. One short loop after another and not one long one: a processor looks some
-/// hundred instructions ahead, within which it finds several blocks of a short chain and hardly one of a long chain.
-#[inline(always)]
-#[allow(clippy::needless_range_loop, reason = "one index for columns read and written")]
-fn predict<const TERMS: usize>(local: &Local, x: [&[f64]; 2], log_loss: &[f64], tile: &mut Tile) {
-    let count = log_loss.len().min(TILE);
-    let (x, y, log_loss) = (&x[0][..count], &x[1][..count], &log_loss[..count]);
-    let [g0, g1, g2, g3, g4] = &mut tile.gradient;
-    for i in 0..count {
-        g0[i] = lanes::exp_lane(local.log_amplitude[0] - local.exponent[0] * x[i]);
-    }
-    if TERMS == 2 {
-        for i in 0..count {
-            g1[i] = lanes::exp_lane(local.log_amplitude[1] - local.exponent[1] * y[i]);
-        }
-    }
-    let loss = &mut tile.loss;
-    for i in 0..count {
-        loss[i] = local.floor + if TERMS == 2 { g0[i] + g1[i] } else { g0[i] };
-        tile.residual[i] = lanes::ln_lane(loss[i]) - log_loss[i];
-    }
-    for i in 0..count {
-        let inverse = 1.0 / loss[i];
-        let first = g0[i] * inverse;
-        g0[i] = first;
-        if TERMS == 2 {
-            let second = g1[i] * inverse;
-            (g1[i], g2[i], g3[i], g4[i]) = (second, -x[i] * first, -y[i] * second, inverse);
-        } else {
-            (g1[i], g2[i]) = (-x[i] * first, inverse);
-        }
-    }
 }
 
 /// What each residual costs under whichever cost.
@@ -388,28 +382,25 @@ fn add_values(count: usize, tile: &Tile, value: &mut Lanes) {
 
 /// Adds a tile's derivatives to the sums: row by row of the matrices, so that one row's sums stay in registers over all blocks.
 #[inline(always)]
-fn add<const TERMS: usize, const FLOOR: bool>(x: [&[f64]; 2], weight: &[f64], tile: &Tile, sums: &mut Sums) {
+fn add<S: Shape>(weight: &[f64], tile: &Tile, sums: &mut Sums) {
     let (weight, _) = weight.as_chunks::<LANES>();
     for block in 0..weight.len() {
         let slope = block_of(&tile.slope, block);
         add_product(&mut sums.slope_square, slope, slope);
-        for term in 0..TERMS {
-            // The exponent's gradient is -x s.
-            let gradient = block_of(&tile.gradient[TERMS + term], block);
-            let x = &x[term].as_chunks::<LANES>().0[block];
-            subtract_product(&mut sums.exponent_bend[term], &product(slope, x), gradient);
-        }
     }
     add_row::<0>(weight, tile, sums);
     add_row::<1>(weight, tile, sums);
-    if TERMS == 2 || FLOOR {
+    if S::ROWS > 2 {
         add_row::<2>(weight, tile, sums);
     }
-    if TERMS == 2 {
+    if S::ROWS > 3 {
         add_row::<3>(weight, tile, sums);
-        if FLOOR {
-            add_row::<4>(weight, tile, sums);
-        }
+    }
+    if S::ROWS > 4 {
+        add_row::<4>(weight, tile, sums);
+    }
+    if S::ROWS > 5 {
+        add_row::<5>(weight, tile, sums);
     }
 }
 
@@ -459,101 +450,5 @@ fn add_product(sum: &mut Lanes, a: &Lanes, b: &Lanes) {
 fn subtract_product(sum: &mut Lanes, a: &Lanes, b: &Lanes) {
     for lane in 0..LANES {
         sum[lane] -= a[lane] * b[lane];
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::problem::FitProblem;
-    use crate::start::starts;
-    use crate::{LawName, Objective, published};
-    use forescale_core::observation::Observation;
-
-    const OBJECTIVES: [Objective; 5] = [
-        Objective::Huber { delta: 1e-2 },
-        Objective::LeastSquares,
-        Objective::LeastSquaresLoss,
-        Objective::LeastAbsolute,
-        Objective::Asymmetric { delta: 1e-2, overestimate_penalty: 10.0 },
-    ];
-
-    fn problem(law: LawName, objective: Objective, count: usize) -> FitProblem {
-        let grid = published::grid([482.01, 2085.43, 1.8172, 0.3478, 0.3658]);
-        let runs: Vec<Observation> =
-            (0..count).map(|i| Observation { weight: 0.5 + (i % 3) as f64, ..grid[i % grid.len()].clone() }).collect();
-        let runs = published::with_noise(&runs, 0.01, 6);
-        let all: Vec<&Observation> = runs.iter().collect();
-        FitProblem::new(law.form(), &all, Cost::of(objective))
-    }
-
-    #[test]
-    fn columns_agree_with_one_observation_at_a_time() {
-        // Counts below a block, of one, of a tile and one more: padding must weigh nothing.
-        for law in LawName::all() {
-            let Some(parts) = law.form().falling_terms() else { continue };
-            for (objective, count) in OBJECTIVES.into_iter().zip([5, 8, 64, 65, 200]) {
-                let problem = problem(law, objective, count);
-                let theta = starts(&problem)[1];
-                let columns = Columns::new(parts, &problem.samples);
-                let found = columns.system_within(&theta, problem.cost, f64::INFINITY).expect("no limit");
-                let expected = crate::problem::one_by_one(&problem, &theta, problem.cost);
-                let by_columns = columns.gauss_newton(&theta, problem.cost);
-                let by_samples = crate::problem::gauss_newton_one_by_one(&problem, &theta, problem.cost);
-                let pairs = [(&[found.value, found.slope_square][..], &[expected.value, expected.slope_square][..])];
-                let rows = [
-                    (&found.gradient[..], &expected.gradient[..]),
-                    (&found.sensitivity, &expected.sensitivity),
-                    (&found.majorizer, &expected.majorizer),
-                ];
-                let matrices = (0..6).flat_map(|i| {
-                    [(&found.newton[i][..], &expected.newton[i][..]), (&by_columns[i][..], &by_samples[i][..])]
-                });
-                let scale =
-                    expected.newton.iter().flatten().chain(&expected.gradient).fold(0.0_f64, |m, v| m.max(v.abs()));
-                for (a, b) in pairs.into_iter().chain(rows).chain(matrices).flat_map(|(a, b)| a.iter().zip(b)) {
-                    assert!((a - b).abs() <= 1e-12 * scale.max(b.abs()), "{law} {objective:?}: {a:e} is not {b:e}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn every_instruction_set_gives_the_same_bits() {
-        for objective in OBJECTIVES {
-            let problem = problem(LawName::CHINCHILLA, objective, 133);
-            let parts = problem.form.falling_terms().expect("a sum");
-            let columns = Columns::new(parts, &problem.samples);
-            let theta = starts(&problem)[3];
-            let mut sums = Sums::ZERO;
-            let pass = Pass::<2, true> {
-                columns: &columns,
-                local: columns.local(&theta),
-                cost: problem.cost,
-                limit: f64::INFINITY,
-                sums: &mut sums,
-            };
-            // Called without a dispatch: whatever this binary was compiled for, SSE2 on x86-64.
-            assert!(pulp::NullaryFnOnce::call(pass));
-            let plain = columns.collect(&sums);
-            let wide = columns.system_within(&theta, problem.cost, f64::INFINITY).expect("no limit");
-            assert_eq!(plain.value.to_bits(), wide.value.to_bits());
-            assert_eq!(plain.gradient.map(f64::to_bits), wide.gradient.map(f64::to_bits));
-            assert_eq!(plain.newton.map(|row| row.map(f64::to_bits)), wide.newton.map(|row| row.map(f64::to_bits)));
-        }
-    }
-    #[test]
-    fn a_pass_stops_above_its_limit_and_nowhere_else() {
-        for objective in OBJECTIVES {
-            let problem = problem(LawName::CHINCHILLA, objective, 133);
-            let columns = Columns::new(problem.form.falling_terms().expect("a sum"), &problem.samples);
-            let theta = starts(&problem)[3];
-            let whole = columns.system_within(&theta, problem.cost, f64::INFINITY).expect("no limit");
-            let at = columns.system_within(&theta, problem.cost, whole.value).expect("the limit itself is within");
-            assert_eq!(at.newton.map(|row| row.map(f64::to_bits)), whole.newton.map(|row| row.map(f64::to_bits)));
-            for limit in [whole.value.next_down(), 0.5 * whole.value, 0.0] {
-                assert!(columns.system_within(&theta, problem.cost, limit).is_none(), "{objective:?} {limit:e}");
-            }
-        }
     }
 }

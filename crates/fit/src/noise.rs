@@ -135,6 +135,9 @@ fn pooled(runs: &[&Observation], degrees: f64) -> Option<SeedNoise> {
 
 /// Compute and deviation of each rung that carries one, the largest first.
 pub(crate) fn stated_rungs(runs: &[&Observation]) -> Vec<(f64, SeedNoise)> {
+    if runs.iter().all(|run| run.seed_sd.is_none()) {
+        return Vec::new();
+    }
     let mut cells = cells(runs);
     cells.sort_by(|a, b| b[0].flops.total_cmp(&a[0].flops));
     cells.iter().filter_map(|cell| stated(cell).map(|noise| (cell[0].flops, noise))).collect()

@@ -153,7 +153,7 @@ impl FitProblem {
     }
 }
 
-/// A problem laid out for many evaluations, by columns where its law is a sum of falling terms.
+/// A problem laid out for many evaluations, by columns where its law is made of falling terms.
 #[derive(Clone)]
 pub(crate) struct Evaluator<'a> {
     pub(crate) problem: &'a FitProblem,
@@ -168,7 +168,7 @@ pub(crate) struct Evaluator<'a> {
 impl<'a> Evaluator<'a> {
     /// Lays a problem's samples out.
     pub(crate) fn new(problem: &'a FitProblem) -> Self {
-        let columns = problem.form.falling_terms().map(|parts| Arc::new(Columns::new(parts, &problem.samples)));
+        let columns = Columns::of(problem.form, &problem.samples).map(Arc::new);
         let weight = problem.samples.iter().map(|s| s.weight).sum();
         let log_loss = problem.samples.iter().map(|s| s.log_loss).sum::<f64>() / problem.samples.len().max(1) as f64;
         Self { problem, tether: problem.tether, weight, log_loss, columns }

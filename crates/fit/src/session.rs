@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use forescale_core::digest::json_digest;
+use forescale_core::digest::json_list_digest;
 use forescale_core::estimate::Estimate;
 use forescale_core::law::{Domain, LawName};
 use forescale_core::math;
@@ -33,6 +33,15 @@ pub fn fit(
     options: &FitOptions,
 ) -> Result<FitReport, FitError> {
     validate(observations, options)?;
+    let (fits, inputs) = rayon::join(|| fits(observations, exclusions, options), || inputs(observations));
+    Ok(FitReport { schema: FIT_SCHEMA.to_owned(), fits: fits?, reductions: Vec::new(), inputs })
+}
+
+fn fits(
+    observations: &[Observation],
+    exclusions: &[Exclusion],
+    options: &FitOptions,
+) -> Result<Vec<FittedLaw>, FitError> {
     let mut fits = Vec::new();
     let groups = groups(observations);
     let several = groups.len() > 1;
@@ -59,7 +68,7 @@ pub fn fit(
             fits.push(entry);
         }
     }
-    Ok(FitReport { schema: FIT_SCHEMA.to_owned(), fits, reductions: Vec::new(), inputs: inputs(observations) })
+    Ok(fits)
 }
 
 /// The first parameter of a law that is no number outside its logarithm.
@@ -77,7 +86,7 @@ fn overflow(fitted: &Fitted) -> Option<FitError> {
 
 /// What an answer was computed from.
 pub(crate) fn inputs(observations: &[Observation]) -> Inputs {
-    Inputs { digest: json_digest(&observations) }
+    Inputs { digest: json_list_digest(observations) }
 }
 
 /// Observations by group, in the order of their names.
@@ -121,13 +130,11 @@ pub(crate) fn fit_group_by(
 
 fn describe(fitted: &Fitted, all: &[&Observation], options: &FitOptions) -> FittedLaw {
     let runs = &seen_by(fitted.law, all, options)[..];
-    let profiles: Vec<Profile> = (0..fitted.problem.count())
-        .into_par_iter()
-        .map(|i| fitted.profile(Functional::Parameter(i), options.level))
-        .collect();
+    let profile = |i| fitted.profile(Functional::Parameter(i), options.level);
+    let profiles = || (0..fitted.problem.count()).into_par_iter().map(profile).collect::<Vec<Profile>>();
+    let (profiles, certificate) = rayon::join(profiles, || certificate(fitted));
     let residuals = fitted.problem.residuals(&fitted.optimum.theta);
     let square: f64 = residuals.iter().map(|r| r * r).sum();
-    let certificate = certificate(fitted);
     let mut diagnoses: Vec<Diagnosis> = doubts_of_fit(fitted, runs, &profiles).iter().map(Doubt::diagnosis).collect();
     diagnoses.extend(uncertified(fitted.law, &certificate));
     FittedLaw {

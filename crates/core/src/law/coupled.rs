@@ -5,7 +5,7 @@ use super::optimum::Balance;
 use super::projection::Projection;
 use super::sum::LogExcess;
 use super::{
-    Centre, Domain, LawForm, Needs, Parameter, Position, Response, Sample, Scale, Theta, amplitude, as_it_is, exponent,
+    Centre, Coordinate, Domain, FallingTerm, FallingTerms, JoinedTerms, LawForm, Needs, Parameter, Position, Response, Sample, Scale, Theta, amplitude, as_it_is, exponent,
     floor, moved, padded,
 };
 use crate::math;
@@ -51,6 +51,11 @@ static PARAMETERS: [Parameter; 6] = [
     exponent("alpha"),
     exponent("beta"),
     Parameter { symbol: "kappa", scale: Scale::Linear, lower: 0.02, upper: 1.0, is_floor: false },
+];
+
+static TERMS: [FallingTerm; 2] = [
+    FallingTerm { amplitude: 0, exponent: 3, coordinate: Coordinate::LogParams },
+    FallingTerm { amplitude: 1, exponent: 4, coordinate: Coordinate::LogTokens },
 ];
 
 /// Exponents and κ tried: coarser than for two terms, because κ triples the grid.
@@ -135,6 +140,10 @@ impl LawForm for Coupled {
         let balance = Balance { log_amplitudes: [a, b], exponents: [alpha, beta], kappa };
         let (value, [by_a, by_b, by_alpha, by_beta, by_kappa, _]) = balance.log_params(centre, log_product);
         Some((value, [by_a, by_b, 0.0, by_alpha, by_beta, by_kappa]))
+    }
+
+    fn joined_terms(&self) -> Option<JoinedTerms> {
+        Some(JoinedTerms { parts: FallingTerms { floor: Some(2), terms: &TERMS }, kappa: 5 })
     }
 }
 

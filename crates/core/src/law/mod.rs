@@ -230,6 +230,15 @@ pub struct FallingTerms {
     pub terms: &'static [FallingTerm],
 }
 
+/// A loss that is exactly a floor plus two falling terms u and v joined as (u^{1/κ} + v^{1/κ})^κ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JoinedTerms {
+    /// The floor, and the two terms.
+    pub parts: FallingTerms,
+    /// Where κ stands in θ.
+    pub kappa: usize,
+}
+
 /// A law's shape: a formula with unknown parameters.
 pub trait LawForm: Sync {
     /// Name as typed: `power_law`.
@@ -304,6 +313,11 @@ pub trait LawForm: Sync {
     /// The law as a floor plus one or two falling terms, where it is exactly that and nothing else; `None` otherwise. A
     /// solver then evaluates eight observations at once, by formulas of its own that agree with [`LawForm::response`].
     fn falling_terms(&self) -> Option<FallingTerms> {
+        None
+    }
+
+    /// The law as a floor plus two falling terms joined by κ, where it is exactly that; for the same use.
+    fn joined_terms(&self) -> Option<JoinedTerms> {
         None
     }
 
@@ -435,6 +449,20 @@ mod tests {
                 let term = |t: &FallingTerm| math::exp(theta[t.amplitude] - theta[t.exponent] * t.coordinate.of(&HERE));
                 let loss = parts.floor.map_or(0.0, |i| theta[i]) + parts.terms.iter().map(term).sum::<f64>();
                 assert!((math::ln(loss) - form.log_loss(&theta, &HERE)).abs() < 1e-14, "{law} {theta:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_law_of_joined_terms_is_the_joint_it_says_it_is() {
+        for law in LawName::all() {
+            let form = law.form();
+            let Some(JoinedTerms { parts, kappa }) = form.joined_terms() else { continue };
+            for theta in examples(law) {
+                let log = |t: &FallingTerm| theta[t.amplitude] - theta[t.exponent] * t.coordinate.of(&HERE);
+                let power = parts.terms.iter().map(|t| math::exp(log(t) / theta[kappa])).sum::<f64>();
+                let loss = parts.floor.map_or(0.0, |i| theta[i]) + math::pow(power, theta[kappa]);
+                assert!((math::ln(loss) - form.log_loss(&theta, &HERE)).abs() < 1e-13, "{law} {theta:?}");
             }
         }
     }

@@ -112,6 +112,14 @@ pub fn ln_lane(x: f64) -> f64 {
     if x == 0.0 { f64::NEG_INFINITY } else { y }
 }
 
+/// ln(1 + x) of one number from 0 on: with u = 1 + x as it is rounded, ln u and what the rounding lost, relative to u.
+#[inline(always)]
+#[must_use]
+pub fn ln_1p_lane(x: f64) -> f64 {
+    let u = 1.0 + x;
+    ln_lane(u) + (x - (u - 1.0)) / u
+}
+
 /// R of [`ln_lane`] for z = s² ≤ 0.0295: 2z^k/(2k + 1) to k = 10, the next being below 2^-58 of the whole.
 #[inline(always)]
 fn artanh_tail(z: f64) -> f64 {
@@ -189,6 +197,18 @@ mod tests {
         for x in spread(0.9, 1.1, 200_000) {
             assert!(ulps(ln_lane(x), libm::log(x)) <= 1, "{x:e}");
         }
+    }
+
+    #[test]
+    fn logarithms_of_one_and_more_agree_with_libm() {
+        for exponent in [-1074.0, -300.0, -53.0, -20.0, -1.0] {
+            for mantissa in spread(1.0, 2.0, 50_000) {
+                let x = mantissa * libm::exp2(exponent);
+                let (found, expected) = (ln_1p_lane(x), libm::log1p(x));
+                assert!(ulps(found, expected) <= 2, "{x:e}: {found:e} {expected:e}");
+            }
+        }
+        assert_eq!(ln_1p_lane(0.0).to_bits(), 0.0_f64.to_bits());
     }
 
     #[test]
