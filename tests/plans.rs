@@ -93,6 +93,29 @@ fn a_recipe_beside_itself_saves_nothing_and_is_said_to_be_the_same() {
 }
 
 #[test]
+fn recipes_whose_compute_is_counted_by_two_rules_are_told_so() {
+    let plain = grid(1.0, true);
+    let counted: String = plain
+        .lines()
+        .enumerate()
+        .map(|(i, line)| {
+            let cells: Vec<f64> = line.split(',').filter_map(|cell| cell.parse().ok()).collect();
+            if i == 0 { format!("{line},flops\n") } else { format!("{line},{}\n", 7.0 * cells[0] * cells[1]) }
+        })
+        .collect();
+    let folder = folder(&[("a.csv", &plain), ("b.csv", &counted)]);
+    let doubts = |other: &str| {
+        let found = forescale(folder.path(), &["compare", "a.csv", other, "--json"]).expect_code(0).json();
+        let doubts = found["diagnoses"].as_array().expect("doubts").clone();
+        doubts.into_iter().find(|doubt| doubt["code"] == "rules_differ")
+    };
+    let said = doubts("b.csv").expect("the rules differ");
+    let message = said["message"].as_str().expect("words");
+    assert!(message.starts_with("compute of the first recipe is counted by `") && message.contains("ratio"), "{said}");
+    assert_eq!(doubts("a.csv"), None);
+}
+
+#[test]
 fn recipes_of_two_texts_and_tokenisers_are_not_compared() {
     let [smoke, quickstart] =
         ["smoke", "quickstart"].map(|name| repository().join("reports").join(name).join("baseline"));

@@ -59,7 +59,7 @@ pub struct ScheduleFit {
     pub points: usize,
     /// Starts polished.
     pub starts: usize,
-    /// Of them, those within 1e-4 of the best objective.
+    /// Of them, those within 1e-4 of the best objective, or within a millionth of the loss at each point.
     pub agreeing: usize,
     /// The curves fitted, as they are met.
     pub curves: Vec<CurveScore>,
@@ -78,6 +78,10 @@ const BETAS: [f64; 2] = [0.5, 1.0];
 const GAMMAS: [f64; 2] = [0.4, 0.8];
 /// Starts that are polished.
 const POLISHED: usize = 5;
+/// Objectives this close, relatively, are one; and so are those apart by no more than residuals of 1e-6 of the loss, which no
+/// table prints.
+const SAME: f64 = 1e-4;
+const SAME_LOSS: f64 = 1e-6;
 /// Steps of one start.
 const MAX_STEPS: usize = 150;
 /// Typical ln C, ln β and ln γ with their standard deviations: Luo et al. found C 2.0 to 2.1, β 0.58 to 0.60 and γ 0.64 to
@@ -106,7 +110,8 @@ pub fn fit_schedule(curves: &[LossCurve], options: ScheduleOptions) -> Result<Sc
     let Some((value, at)) = best else {
         return Err(FitError::NoOptimum { law: LAW.to_owned(), starts: starts.len() });
     };
-    let agreeing = polished.iter().filter(|other| other.0 <= value * (1.0 + 1e-4)).count();
+    let same = value * (1.0 + SAME) + points as f64 * 0.5 * SAME_LOSS * SAME_LOSS;
+    let agreeing = polished.iter().filter(|other| other.0 <= same).count();
     let law = law_at(&at);
     Ok(ScheduleFit {
         law,

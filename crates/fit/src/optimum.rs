@@ -260,7 +260,11 @@ fn refused(fitted: &Fitted, error: &OptimumError) -> Diagnosis {
     Diagnosis {
         code: "no_optimum_under_cap".to_owned(),
         severity: Severity::Warning,
-        message: format!("`{}` has no answer: {message}", fitted.law),
+        message: format!(
+            "`{}` has no answer: {}",
+            fitted.law,
+            message.strip_prefix(&format!("`{}`: ", fitted.law)).unwrap_or(message)
+        ),
         hint: hint.to_owned(),
     }
 }

@@ -197,7 +197,8 @@ impl Search<'_> {
             message: format!(
                 "at the {percent:.0}% level a run of {near:.2e} FLOPs, the smallest there is, may reach {loss} already: the budget has no lower end"
             ),
-            hint: "ask for a lower loss, or raise the noise's share by more seeds at the smallest rung".to_owned(),
+            hint: "ask for a lower loss, or narrow what one run there may reach by more seeds of the smallest rung"
+                .to_owned(),
         };
         flops.upper.is_none().then(upper).into_iter().chain(flops.lower.is_none().then(lower)).collect()
     }

@@ -313,7 +313,7 @@ fn doubts(start: &Value, chosen: &Value, (budget, known_max, target): (f64, f64,
         doubt("budget_left", Severity::Note, message, "allow larger runs or more of them");
     }
     let (law, form) = (chosen.law_variance(), chosen.form_scale());
-    if 2.0 * form * form > 4.0 * law {
+    if target.flops > known_max && 2.0 * form * form > 4.0 * law {
         let message = format!(
             "at the target the error of the laws' form (scale {:.1}%) outweighs what runs can tell of their parameters ({:.1}% now, {:.1}% then): only larger runs shorten the reach",
             100.0 * form,
