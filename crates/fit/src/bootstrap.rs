@@ -174,6 +174,16 @@ mod tests {
             let (_, error) = moments(&natural.iter().map(|theta| theta[i]).collect::<Vec<_>>());
             assert!((error / expected - 1.0).abs() < 0.06, "{i}: {error} is not {expected}");
         }
+        // N* grows as C^(beta / (alpha + beta)): SE .01997, 80% of the draws in [.4914, .5428]. A 10% quantile of 4000 draws
+        // errs by √(0.1·0.9/4000)/0.175 of the deviation, .0005.
+        let mut grown: Vec<f64> = natural.iter().map(|theta| theta[4] / (theta[3] + theta[4])).collect();
+        let (_, error) = moments(&grown);
+        assert!((error / 0.01997 - 1.0).abs() < 0.06, "{error}");
+        grown.sort_by(f64::total_cmp);
+        for (share, expected) in [(0.1, 0.4914), (0.9, 0.5428)] {
+            let found = grown[(share * grown.len() as f64) as usize];
+            assert!((found - expected).abs() < 0.0015, "{share}: {found} is not {expected}");
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use forescale_core::law::Theta;
 use forescale_core::math;
 use forescale_core::observation::Observation;
 
+use crate::line_search::{Effort, minimum};
 use crate::linear::{Matrix, solve};
 
 /// ln α and ln β of published laws: normal about ln 0.35 with this standard deviation, which holds 0.13 to 0.93 in 95%.
@@ -22,8 +23,8 @@ const EXPONENT_SPREAD: f64 = 0.5;
 const MEAN_RANGE: (f64, f64) = (-3.0, 0.7);
 /// Where half of ln α − ln β is sought: ratios up to 20 (chosen here).
 const SKEW_RANGE: (f64, f64) = (-1.5, 1.5);
-/// Values of a coordinate looked at before the best is bracketed.
-const GRID: usize = 13;
+/// Values of a coordinate looked at before the best is bracketed, and rounds down to 1e-5 of the bracket.
+const EFFORT: Effort = Effort { grid: 13, rounds: 26 };
 
 /// One budget's runs, as logarithms about their own centre.
 pub(crate) struct Slice {
@@ -162,39 +163,10 @@ pub(crate) fn lowest_points(slices: &[&Slice]) -> Option<Vec<Option<Lowest>>> {
 
 /// The exponents of least cost: the best skew, each at its best mean.
 fn search(cost: &impl Fn(Exponents) -> f64) -> (Exponents, f64) {
-    let best_mean = |skew: f64| minimum(&|mean| cost(Exponents::at(mean, skew)), MEAN_RANGE);
-    let (skew, _) = minimum(&|skew| best_mean(skew).1, SKEW_RANGE);
+    let best_mean = |skew: f64| minimum(&|mean| cost(Exponents::at(mean, skew)), MEAN_RANGE, EFFORT);
+    let (skew, _) = minimum(&|skew| best_mean(skew).1, SKEW_RANGE, EFFORT);
     let (mean, value) = best_mean(skew);
     (Exponents::at(mean, skew), value)
-}
-
-/// Where a function of one number is least: the best of a grid, then golden section between its neighbours.
-fn minimum(of: &impl Fn(f64) -> f64, (low, high): (f64, f64)) -> (f64, f64) {
-    let step = (high - low) / (GRID - 1) as f64;
-    let grid = (0..GRID).map(|i| low + step * i as f64).map(|x| (x, of(x)));
-    let best = grid.reduce(|best, next| if next.1 < best.1 { next } else { best }).unwrap_or((low, of(low)));
-    golden_section(of, ((best.0 - step).max(low), (best.0 + step).min(high)), best)
-}
-
-/// Golden section (Kiefer 1953) down to 1e-5 of a bracket of one step.
-fn golden_section(of: &impl Fn(f64) -> f64, (mut low, mut high): (f64, f64), best: (f64, f64)) -> (f64, f64) {
-    const RATIO: f64 = 0.618_033_988_749_894_9;
-    let mut left = high - RATIO * (high - low);
-    let mut right = low + RATIO * (high - low);
-    let (mut at_left, mut at_right) = (of(left), of(right));
-    for _ in 0..26 {
-        if at_left < at_right {
-            (high, right, at_right) = (right, left, at_left);
-            left = high - RATIO * (high - low);
-            at_left = of(left);
-        } else {
-            (low, left, at_left) = (left, right, at_right);
-            right = low + RATIO * (high - low);
-            at_right = of(right);
-        }
-    }
-    let end = if at_left < at_right { (left, at_left) } else { (right, at_right) };
-    if end.1 < best.1 { end } else { best }
 }
 
 #[cfg(test)]
@@ -229,11 +201,5 @@ mod tests {
             Slice::new(&three, math::ln(three[0].flops))
         };
         assert_eq!(lowest_points(&[&slice(0), &slice(1), &slice(2)]), None);
-    }
-
-    #[test]
-    fn a_minimum_between_two_grid_points_is_found() {
-        let (at, value) = minimum(&|x| (x - 0.123) * (x - 0.123), (-1.5, 1.5));
-        assert!((at - 0.123).abs() < 1e-5 && value < 1e-10, "{at}");
     }
 }
