@@ -22,10 +22,14 @@ const BUDGETS_PER_DECADE: f64 = 30.0;
 /// Budgets at most, however many decades.
 const MOST_BUDGETS: usize = 600;
 
-/// The envelope, and how many sizes a winner was chosen from in the median.
+/// The envelope.
 pub(crate) struct Envelope {
     pub(crate) points: Vec<EnvelopePoint>,
+    /// How many sizes a winner was chosen from, in the median.
     pub(crate) chosen_from: usize,
+    /// Standard deviation of ln N that comes of naming one of the sizes tried: of an even spread over the distance between
+    /// two neighbours. Nothing for curves, whose points stand in the middle of the stretch that a size wins.
+    pub(crate) rounding: f64,
 }
 
 /// The envelope of training curves.
@@ -40,7 +44,7 @@ pub(crate) fn of_curves(curves: &[&TrainingCurve]) -> Envelope {
         let middle = 0.5 * (stretch[0].0 + stretch[stretch.len() - 1].0);
         points.extend(tracks[win.track].point(middle));
     }
-    Envelope { points, chosen_from }
+    Envelope { points, chosen_from, rounding: 0.0 }
 }
 
 /// The envelope of finished runs.
@@ -55,7 +59,14 @@ pub(crate) fn of_runs(observations: &[&Observation]) -> Envelope {
         points.extend(lowest.filter(|o| is_inside(o.params, budget.iter().map(|o| o.params))).map(|o| point_of(o)));
     }
     let sizes = |budget: &Vec<&Observation>| path::distinct(budget.iter().map(|o| math::ln(o.params)));
-    Envelope { points, chosen_from: typical(cut.iter().map(sizes)) }
+    let apart = |budget: &Vec<&Observation>| {
+        let logs = budget.iter().map(|o| math::ln(o.params));
+        let (low, high) = logs.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), x| (l.min(x), h.max(x)));
+        (sizes(budget) > 1).then(|| (high - low) / (sizes(budget) - 1) as f64)
+    };
+    let apart: Vec<f64> = cut.iter().filter_map(apart).collect();
+    let rounding = math::median(&apart).unwrap_or(0.0) / 12.0_f64.sqrt();
+    Envelope { points, chosen_from: typical(cut.iter().map(sizes)), rounding }
 }
 
 fn point_of(o: &Observation) -> EnvelopePoint {

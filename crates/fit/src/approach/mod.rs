@@ -195,6 +195,7 @@ impl<'a> Asked<'a> {
         let found = if finished { envelope::of_runs(self.runs) } else { envelope::of_curves(&self.curves) };
         let points = found.points.iter().map(|p| Optimum::of(p.flops, p.params, p.tokens)).collect::<Vec<_>>();
         let lines = Lines::through(&points).ok_or_else(|| too_few(Approach::Envelope, points.len()))?;
+        let lines = lines.no_closer_than(found.rounding);
         let doubts = [Doubt::RawMinimum { finished, points: points.len(), sizes: found.chosen_from }];
         Ok(ApproachFit {
             powers: Some(lines.powers(self.options.level)),
@@ -282,6 +283,16 @@ impl Lines {
             tokens: line(|o| o.log_tokens)?,
             ratio: line(|o| o.log_tokens - o.log_params)?,
         })
+    }
+
+    /// The same where each of N* and D* is known to no better than this standard deviation of its logarithm, and their ratio
+    /// to twice it, as at one compute the one falls with the other.
+    fn no_closer_than(self, sigma: f64) -> Self {
+        Self {
+            params: self.params.no_closer_than(sigma),
+            tokens: self.tokens.no_closer_than(sigma),
+            ratio: self.ratio.no_closer_than(2.0 * sigma),
+        }
     }
 
     fn powers(&self, level: f64) -> OptimalPowers {

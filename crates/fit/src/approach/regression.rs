@@ -36,6 +36,11 @@ impl Power {
         Some(Self { slope, middle, centre, spread, points: n, sigma: (squares / (n - 2.0)).sqrt() })
     }
 
+    /// The same line where no point is known to better than this standard deviation, however near to the line all lie.
+    pub(crate) fn no_closer_than(self, sigma: f64) -> Self {
+        Self { sigma: self.sigma.max(sigma), ..self }
+    }
+
     /// The exponent, with Student's interval at n − 2 degrees of freedom.
     pub(crate) fn exponent(&self, level: f64) -> Estimate {
         self.around(self.slope, self.sigma / self.spread.sqrt(), level)

@@ -194,6 +194,25 @@ fn an_envelope_says_that_it_is_a_minimum_over_noisy_runs() {
 }
 
 #[test]
+fn an_envelope_of_sizes_on_a_grid_knows_that_it_names_one_of_them() {
+    // Sizes are powers of two and budgets a factor of four apart, so that the lowest of each doubles: a straight line of
+    // exponent 1/2 to the last bit, where the law's own is 0.28 / 0.62.
+    let at = |budget: i32, size: i32| {
+        let (flops, params) = (1e18 * math::pow(4.0, f64::from(budget)), math::pow(2.0, f64::from(25 + budget + size)));
+        let tokens = flops / (6.0 * params);
+        let loss = 1.69 + 406.4 * math::pow(params, -0.34) + 410.7 * math::pow(tokens, -0.28);
+        published::run((8 * budget + size + 3) as usize, params, tokens, flops, loss)
+    };
+    let runs: Vec<Observation> = (0..4).flat_map(|budget| (-3..=3).map(move |size| at(budget, size))).collect();
+    let report = approaches(&runs, &ApproachOptions::default()).expect("an answer");
+    let exponent = report.fits[0].powers.expect("powers").params_exponent;
+    assert!((exponent.estimate - 0.5).abs() < 1e-9, "{exponent:?}");
+    let [lower, upper] = [exponent.lower, exponent.upper].map(|end| end.expect("an end"));
+    assert!(lower < 0.28 / 0.62 && upper > 0.55, "{exponent:?}");
+    assert!(report.fits.iter().all(|fit| !said(fit, "approaches_disagree")), "{:?}", report.fits);
+}
+
+#[test]
 fn budgets_without_an_interior_vertex_are_refused_by_name() {
     use forescale_core::approach::BudgetRefusal;
     let mut runs = budgets(HOFFMANN, 4.0);
