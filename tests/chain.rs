@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use forescale_core::run::Role;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -100,6 +101,10 @@ fn the_baseline_is_a_gate(folder: &Path) {
     forescale(folder, &["check", "reports/tiny/baseline", "--update", "--against", "tiny"]).expect_code(0);
     forescale(folder, &["check", "reports/tiny/baseline"]).expect_code(0);
     forescale(folder, &["check", "reports/tiny/baseline", "--against", "tiny"]).expect_code(0);
+    let again = ["check", "reports/tiny/baseline", "--update", "--against", "tiny"];
+    let said = forescale(folder, &again).expect_code(0);
+    assert!(said.stdout.starts_with("held: ") && said.stdout.contains("\nwritten: "), "{}", said.whole());
+    a_flipped_observation_is_seen(folder, &baseline);
     forescale(folder, &["report", "reports/tiny/baseline", "--out", "page"]).expect_code(0);
     assert!(folder.join("page/index.html").is_file());
 
@@ -120,6 +125,54 @@ fn the_baseline_is_a_gate(folder: &Path) {
     fs::write(&sealed, text.replacen("\"version\": \"0", "\"version\": \"9", 1)).expect("written");
     let said = forescale(folder, &["check", "reports/tiny/baseline"]).expect_code(2);
     assert!(said.stderr.contains("sha256") || said.stderr.contains("seal"), "{}", said.whole());
+}
+
+/// One loss of one committed run is changed: `.ci/gate` refuses the record, whose digest is another; where the digest was
+/// made anew as well the gate fails, and every form of its answer says what moved.
+fn a_flipped_observation_is_seen(folder: &Path, baseline: &Path) {
+    let path = baseline.join("records.parquet");
+    let good = fs::read(&path).expect("records");
+    let gate = || {
+        let found = std::process::Command::new("bash")
+            .arg(repository().join(".ci/gate"))
+            .current_dir(folder)
+            .env("FORESCALE", env!("CARGO_BIN_EXE_forescale"))
+            .env("GITHUB_ACTIONS", "true")
+            .env("GITHUB_STEP_SUMMARY", folder.join("summary.md"))
+            .output()
+            .expect("bash runs");
+        let errors = String::from_utf8_lossy(&found.stderr).into_owned();
+        (found.status.code(), String::from_utf8_lossy(&found.stdout).into_owned() + &errors)
+    };
+    let (code, said) = gate();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.ends_with("checked: 1\n") && !said.contains("::error"), "{said}");
+
+    let mut records = forescale_sweep::read_records(&path).expect("records");
+    let fitted = records.iter_mut().find(|record| record.is_final && record.role != Role::Target).expect("a run");
+    fitted.metrics[0].value *= 1.05;
+    let name = fitted.run_id.to_string();
+    let (digest, made_anew) = (fitted.result_digest.clone(), fitted.compute_result_digest());
+    forescale_sweep::write_records(&path, &records).expect("written");
+    let (code, said) = gate();
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("digest") && said.contains("hint:"), "{name} {said}");
+
+    records.iter_mut().filter(|record| record.result_digest == digest).for_each(|record| {
+        record.result_digest.clone_from(&made_anew);
+    });
+    forescale_sweep::write_records(&path, &records).expect("written");
+    let (code, said) = gate();
+    assert_eq!(code, Some(1), "{said}");
+    let title = "::error title=forescale check reports/tiny/baseline::";
+    let moved = format!("{title}`records.parquet` gives other observations than `forecast.json` was made from");
+    assert!(said.starts_with(title) && said.contains(&moved) && said.contains("DRIFTED: "), "{said}");
+    let summary = fs::read_to_string(folder.join("summary.md")).expect("a summary");
+    assert!(summary.starts_with("### forescale check: reports/tiny/baseline held\n"), "{summary}");
+    assert!(summary.contains("### forescale check: reports/tiny/baseline DRIFTED\n"), "{summary}");
+    let junit = folder.join("forescale-junit/reports-tiny-baseline.xml");
+    assert!(fs::read_to_string(junit).expect("JUnit").contains("<failure"));
+    fs::write(&path, good).expect("written");
 }
 
 #[test]

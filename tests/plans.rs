@@ -260,4 +260,9 @@ fn what_cannot_be_reduced_designed_or_compared_is_refused() {
     refuses(say(&["design", "runs.csv", "--budget", "flops=1e20"]), &["no target", "hint:"]);
     refuses(say(&["compare", "runs.csv", "runs.csv", "--at", "params=1e9"]), &["params", "hint:"]);
     refuses(say(&["compare", "runs.csv", "nowhere.csv"]), &["nowhere.csv"]);
+    refuses(say(&["design", "runs.csv", "--budget", "flops=1e18"]), &["no target", "hint: --target flops="]);
+    for level in ["0.99", "0.9999"] {
+        let level_is_far = ["forecast", "runs.csv", "--at", "flops=1e21", "--level", level];
+        refuses(say(&level_is_far), &[level, "at most 0.98"]);
+    }
 }

@@ -465,7 +465,10 @@ pub(crate) struct CheckArgs {
     /// Print annotations that GitHub shows beside the change
     #[arg(long)]
     pub(crate) github: bool,
-    /// Replace the baseline by what --against (or sweeps/NAME) holds now
+    /// Append the verdict as Markdown to a file, such as $GITHUB_STEP_SUMMARY
+    #[arg(long, value_name = "FILE")]
+    pub(crate) summary: Option<PathBuf>,
+    /// Replace the baseline by what --against (or sweeps/NAME) holds now, after showing what that changes
     #[arg(long)]
     pub(crate) update: bool,
     /// Print JSON

@@ -18,7 +18,7 @@ use crate::workplace;
 pub(crate) fn judge(material: &Material, laws: &LawArgs) -> anyhow::Result<Evidence> {
     let options = material.forecast_options(laws)?;
     let fits = material.fit(&options.fit)?;
-    let targets = material.targets_or_own(Vec::new()).unwrap_or_default();
+    let targets = material.targets_or_own(Vec::new(), "--at").unwrap_or_default();
     let forecast = material.forecast(&targets, &options)?;
     Ok(Evidence { fits, forecast })
 }

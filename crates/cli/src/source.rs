@@ -279,14 +279,15 @@ impl Material {
         })
     }
 
-    /// The targets typed, or the sweep's own.
-    pub(crate) fn targets_or_own(&self, typed: Vec<Target>) -> anyhow::Result<Vec<Target>> {
+    /// The targets typed by an option, or the sweep's own.
+    pub(crate) fn targets_or_own(&self, typed: Vec<Target>, option: &str) -> anyhow::Result<Vec<Target>> {
         if !typed.is_empty() {
             return Ok(typed);
         }
         let own = self.sweep.as_ref().and_then(SweepMaterial::target).map(|run| self.target_of(run));
-        own.map(|target| vec![target])
-            .context("there is no target to forecast\n\nhint: --at flops=1e21[,params=7e9,tokens=1.4e11]")
+        own.map(|target| vec![target]).with_context(|| {
+            format!("there is no target to forecast\n\nhint: {option} flops=1e21[,params=7e9,tokens=1.4e11]")
+        })
     }
 
     /// A planned run as a target, under this source's conventions.

@@ -3,15 +3,22 @@
 //! On the same observations every number must agree to 1e-9, relative: all arithmetic is ours and in fixed order, so that
 //! anything more is a change of method. On new observations numbers may move as far as noise explains, and no further: a
 //! median by half the half-width of the baseline's predictive interval, an interval's end by the whole half-width, a
-//! parameter by the half-width of its own interval.
+//! parameter by the half-width of its own interval. Backtests may do better and not worse: a mean error no more than
+//! twice what it was, a share inside that chance explains. A doubt that is new or weighs more, from a warning on, fails.
 
 use forescale_core::estimate::Estimate;
 use forescale_core::outcome::{
-    CHECK_SCHEMA, CheckItem, FitReport, FittedLaw, Forecast, ForecastStatus, ForecastTarget, Severity, Verdict,
+    BacktestSummary, CHECK_SCHEMA, CheckItem, Diagnosis, FitReport, FittedLaw, Forecast, ForecastStatus,
+    ForecastTarget, Severity, Verdict,
 };
 
 /// Relative difference allowed between two computations on the same observations.
 const SAME_INPUTS: f64 = 1e-9;
+/// A backtest's mean error that grows by less than this share of the loss is no worse (chosen here: half of what a good
+/// forecast misses by).
+const LEAST_ERROR: f64 = 0.005;
+/// One side of 95% of a normal distribution.
+const ONE_SIDED: f64 = 1.645;
 
 /// What a baseline keeps: fits and the forecast made from them.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,7 +40,11 @@ pub fn check(baseline: &Evidence, current: &Evidence, name: &str) -> Verdict {
         let prefix = if baseline.forecast.targets.len() == 1 { "target".to_owned() } else { format!("target[{i}]") };
         ledger.target(&prefix, target, current.forecast.targets.get(i));
     }
-    ledger.new_errors(baseline, current);
+    let summaries = |evidence: &Evidence| -> Vec<BacktestSummary> {
+        evidence.forecast.backtest.as_ref().map(|report| report.summary.clone()).unwrap_or_default()
+    };
+    ledger.backtests(&summaries(baseline), &summaries(current));
+    ledger.worsened(&baseline.forecast.diagnoses, &current.forecast.diagnoses);
     let held = ledger.problems.is_empty() && ledger.items.iter().all(|item| item.held);
     let schema = CHECK_SCHEMA.to_owned();
     Verdict { schema, baseline: name.to_owned(), held, items: ledger.items, problems: ledger.problems }
@@ -64,6 +75,7 @@ impl Ledger {
                 None => self.problems.push(format!("parameter `{name}` is in the baseline and is not fitted any more")),
             }
         }
+        self.worsened(&fit.diagnoses, &current.diagnoses);
     }
 
     fn parameter(&mut self, name: String, before: &Estimate, now: &Estimate) {
@@ -122,12 +134,50 @@ impl Ledger {
         self.items.push(CheckItem { name, baseline, current, tolerance, tolerance_reason: reason.to_owned(), held });
     }
 
-    /// A diagnosis of the heaviest kind that the baseline did not have.
-    fn new_errors(&mut self, baseline: &Evidence, current: &Evidence) {
-        let known: Vec<&str> = baseline.forecast.diagnoses.iter().map(|d| d.code.as_str()).collect();
-        let fresh = current.forecast.diagnoses.iter().filter(|d| d.severity == Severity::Error);
-        for diagnosis in fresh.filter(|d| !known.contains(&d.code.as_str())) {
-            self.problems.push(format!("new diagnosis `{}`: {}", diagnosis.code, diagnosis.message));
+    /// How well the method did on known runs, ratio by ratio: on other observations better is no drift.
+    fn backtests(&mut self, before: &[BacktestSummary], now: &[BacktestSummary]) {
+        for old in before {
+            let name = format!("backtest.{}x", old.ratio);
+            let Some(new) = now.iter().find(|new| (new.ratio / old.ratio - 1.0).abs() < SAME_INPUTS) else {
+                self.problems.push(format!("`{name}` is in the baseline and is not made any more"));
+                continue;
+            };
+            let errors = (old.mean_abs_relative_error, new.mean_abs_relative_error);
+            let words = "new observations: at most twice the error it was, or half a percent of the loss more";
+            self.one_sided(format!("{name}.mean_error"), errors, (errors.0.max(LEAST_ERROR), 1.0), words);
+            // A share of few cases is known to its binomial deviation, taken at 90% where none or all lay inside.
+            let chance = ONE_SIDED * (0.09 / old.n.min(new.n).max(1) as f64).sqrt();
+            let shares = (old.coverage_90, new.coverage_90);
+            let words = "new observations: no lower than chance explains for so few cases";
+            self.one_sided(format!("{name}.inside_90"), shares, (chance, -1.0), words);
+        }
+    }
+
+    /// A number that may move one way freely, and the way of `worse` (1 up, −1 down) by `room`.
+    fn one_sided(&mut self, name: String, pair: (f64, f64), (room, worse): (f64, f64), words: &str) {
+        self.number(name, pair, room, words);
+        let is_better = (pair.1 - pair.0) * worse <= 0.0;
+        let is_rounding = (pair.1 - pair.0).abs() <= SAME_INPUTS;
+        if let Some(item) = self.items.last_mut() {
+            item.held |= is_rounding || is_better && !self.same_inputs;
+        }
+    }
+
+    /// Doubts that the baseline did not have, or had and weighed less, from a warning on; each once, whichever law bears it.
+    fn worsened(&mut self, before: &[Diagnosis], now: &[Diagnosis]) {
+        let weight = |all: &[Diagnosis], code: &str| all.iter().filter(|d| d.code == code).map(|d| d.severity).max();
+        for diagnosis in now.iter().filter(|d| d.severity >= Severity::Warning) {
+            let known = weight(before, &diagnosis.code);
+            let word = |severity| if severity == Severity::Error { "an error" } else { "a warning" };
+            let change = match known {
+                Some(known) if known >= diagnosis.severity => continue,
+                Some(_) => format!("now weighs as {}", word(diagnosis.severity)),
+                None => format!("is new, {}", word(diagnosis.severity)),
+            };
+            let problem = format!("diagnosis `{}` {change}: {}", diagnosis.code, diagnosis.message);
+            if !self.problems.contains(&problem) {
+                self.problems.push(problem);
+            }
         }
     }
 }
@@ -186,6 +236,64 @@ mod tests {
         bare.forecast.targets[0].intervals.clear();
         let verdict = check(&baseline, &bare, "baseline");
         assert!(!verdict.held && verdict.problems.len() == 2, "{:?}", verdict.problems);
+    }
+
+    fn summary(error: f64, inside: f64, n: u64) -> BacktestSummary {
+        BacktestSummary {
+            ratio: 10.0,
+            median_abs_relative_error: error,
+            mean_abs_relative_error: error,
+            coverage_90: inside,
+            mean_width_90: None,
+            mean_interval_score_90: None,
+            crps: 0.1,
+            n,
+        }
+    }
+
+    #[test]
+    fn backtests_that_got_worse_do_not_hold_and_better_ones_do_on_other_observations() {
+        let held = |same_inputs: bool, before: BacktestSummary, now: BacktestSummary| {
+            let mut ledger = Ledger { same_inputs, items: Vec::new(), problems: Vec::new() };
+            ledger.backtests(&[before], &[now]);
+            ledger.items.iter().map(|item| item.held).collect::<Vec<_>>()
+        };
+        let before = || summary(0.02, 0.9, 20);
+        assert_eq!(held(false, before(), summary(0.005, 1.0, 20)), [true, true]);
+        assert_eq!(held(false, before(), summary(0.039, 0.8, 20)), [true, true]);
+        // Twice the error is the limit, and of 20 cases 1.645 deviations are .11.
+        assert_eq!(held(false, before(), summary(0.041, 0.75, 20)), [false, false]);
+        assert_eq!(held(true, before(), before()), [true, true]);
+        assert_eq!(held(true, before(), summary(0.0199, 0.95, 20)), [false, false]);
+        let mut ledger = Ledger { same_inputs: false, items: Vec::new(), problems: Vec::new() };
+        ledger.backtests(&[before()], &[]);
+        assert_eq!(ledger.problems, ["`backtest.10x` is in the baseline and is not made any more"]);
+    }
+
+    #[test]
+    fn a_doubt_that_is_new_or_weighs_more_is_a_problem_and_a_note_is_none() {
+        let baseline = evidence(&runs(1));
+        let doubt = |code: &str, severity| Diagnosis {
+            code: code.to_owned(),
+            severity,
+            message: "seen".to_owned(),
+            hint: "do".to_owned(),
+        };
+        let with = |doubts: &[Diagnosis]| {
+            let mut other = baseline.clone();
+            other.forecast.diagnoses.extend_from_slice(doubts);
+            other.fits.fits.iter_mut().for_each(|fit| fit.diagnoses.extend_from_slice(doubts));
+            other
+        };
+        let problems = |before: &Evidence, now: &Evidence| check(before, now, "baseline").problems;
+        let (note, warning) = (doubt("made_up", Severity::Note), doubt("made_up", Severity::Warning));
+        assert_eq!(problems(&baseline, &with(std::slice::from_ref(&note))), Vec::<String>::new());
+        // On every law and the forecast, and told once.
+        let new = problems(&baseline, &with(std::slice::from_ref(&warning)));
+        assert_eq!(new, ["diagnosis `made_up` is new, a warning: seen"]);
+        let heavier = problems(&with(&[note]), &with(std::slice::from_ref(&warning)));
+        assert_eq!(heavier, ["diagnosis `made_up` now weighs as a warning: seen"]);
+        assert_eq!(problems(&with(&[warning]), &baseline), Vec::<String>::new());
     }
 
     #[test]

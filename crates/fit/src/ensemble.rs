@@ -49,7 +49,8 @@ pub(crate) fn atom_levels() -> Vec<f64> {
 /// The predictive distribution of loss: members blurred by `scale` in log loss.
 pub(crate) fn blend(members: &[Member], scale: f64) -> Predictive {
     let levels = Predictive::standard_levels();
-    let scale = scale.max(1e-9);
+    // A standard error of 1e300 is a number too, and its square none.
+    let scale = scale.clamp(1e-9, LARGEST);
     let (low, high) = members
         .iter()
         .flat_map(|m| &m.atoms)
@@ -134,6 +135,14 @@ mod tests {
         let predictive = blend(&[point(0.5, 0.9), point(0.5, 1.1)], 0.01);
         let interval = predictive.interval(0.9);
         assert!(interval.contains(math::exp(0.9)) && interval.contains(math::exp(1.1)));
+    }
+
+    #[test]
+    fn a_blur_without_end_still_gives_numbers() {
+        // Tables 1524 and 1942 of the fuzzer: a `loss_se` whose square is infinite.
+        let predictive = blend(&[point(1.0, 0.5)], f64::INFINITY);
+        assert!(predictive.values.iter().all(|value| value.is_finite() && *value > 0.0), "{predictive:?}");
+        assert!(predictive.values.windows(2).all(|pair| pair[0] <= pair[1]));
     }
 
     #[test]

@@ -64,8 +64,9 @@ pub enum FitError {
     },
     /// Fewer observations than the law needs.
     #[error(
-        "`{law}` was given {}; it has {} and needs at least {needed}\n\nhint: add runs, or ask for a smaller law with `--law log_log`",
-        counted(*.found, "observation"), counted(*.parameters, "parameter")
+        "`{law}` was given {}; it has {} and needs at least {needed}\n\nhint: add runs{}",
+        counted(*.found, "observation"), counted(*.parameters, "parameter"),
+        if .law == "log_log" { "" } else { ", or ask for a smaller law with `--law log_log`" }
     )]
     TooFew {
         /// The law.

@@ -87,6 +87,7 @@ pub fn forecast(
     options: &ForecastOptions,
 ) -> Result<Forecast, FitError> {
     validate(observations, &options.fit)?;
+    validate_level(options.fit.level)?;
     targets.iter().try_for_each(validate_target)?;
     Ok(assemble(observations, targets, options, prepare(observations, options)))
 }
@@ -119,6 +120,18 @@ pub(crate) fn assemble(
     };
     let schema = FORECAST_SCHEMA.to_owned();
     Forecast { schema, targets: entries, reach: None, answers: None, backtest, diagnoses, inputs: inputs(observations) }
+}
+
+/// The widest interval that a distribution of [`Predictive::standard_levels`] and of a law's atoms has ends for.
+const WIDEST_LEVEL: f64 = 0.98;
+
+/// Refuses a level whose ends no forecast knows.
+pub(crate) fn validate_level(level: f64) -> Result<(), FitError> {
+    if level <= WIDEST_LEVEL {
+        return Ok(());
+    }
+    let allowed = "at most 0.98: how far the tails of a forecast reach is not known beyond";
+    Err(FitError::BadOption { option: "level", value: level, allowed })
 }
 
 fn validate_target(target: &Target) -> Result<(), FitError> {

@@ -13,7 +13,7 @@ use forescale_core::observation::Observation;
 use forescale_core::outcome::{Diagnosis, Forecast, Severity};
 
 use crate::fitted::validate;
-use crate::forecast::{Refusal, assemble, prepare};
+use crate::forecast::{Refusal, assemble, prepare, validate_level};
 use crate::forecaster::Forecaster;
 use crate::{FitError, ForecastOptions, Target};
 
@@ -38,6 +38,7 @@ const MAX_STEPS: usize = 30;
 /// a positive number; otherwise as [`crate::forecast`].
 pub fn reach(observations: &[Observation], loss: f64, options: &ForecastOptions) -> Result<Forecast, FitError> {
     validate(observations, &options.fit)?;
+    validate_level(options.fit.level)?;
     if !(loss.is_finite() && loss > 0.0) {
         return Err(FitError::BadOption { option: "loss", value: loss, allowed: "a finite number above 0" });
     }

@@ -24,7 +24,7 @@ pub mod text;
 mod validate;
 
 pub use html::{html, probe_html};
-pub use markdown::markdown;
+pub use markdown::{markdown, verdict_markdown};
 pub use probe::probe_markdown;
 pub use table::{Alignment, Table};
 

@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use forescale_core::outcome::FittedLaw;
+use forescale_core::outcome::{FittedLaw, Verdict};
 use forescale_core::panel::{Provenance, ReportData};
 
-use crate::headline::{Headline, Standing};
+use crate::headline::{Headline, Standing, plural};
 use crate::{ReportError, Table, tables, validate};
 
 /// The report as Markdown.
@@ -39,6 +39,21 @@ pub fn markdown(data: &ReportData) -> Result<String, ReportError> {
     text += &section("Left out", &[tables::exclusions(data)]);
     text += &origin(&data.provenance);
     Ok(text)
+}
+
+/// `check` for a pull request or a step's summary: what moved, and how many numbers held.
+#[must_use]
+pub fn verdict_markdown(verdict: &Verdict) -> String {
+    let word = if verdict.held { "held" } else { "DRIFTED" };
+    let mut text = format!("### forescale check: {} {word}\n\n", escape(&verdict.baseline));
+    let moved = Verdict { items: verdict.items.iter().filter(|item| !item.held).cloned().collect(), ..verdict.clone() };
+    if !moved.items.is_empty() {
+        text += &tables::check_items(&moved).to_markdown();
+        text.push('\n');
+    }
+    text += &verdict.problems.iter().map(|problem| format!("- {}\n", escape(problem))).collect::<String>();
+    let held = verdict.items.len() - moved.items.len();
+    text + &format!("\n{} held.\n", plural(held, "number"))
 }
 
 /// Text that Markdown shows as it is.

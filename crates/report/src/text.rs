@@ -35,7 +35,9 @@ pub fn forecast(forecast: &Forecast) -> String {
     let (errors, doubts): (Vec<Diagnosis>, Vec<Diagnosis>) =
         forecast.diagnoses.iter().cloned().partition(|doubt| doubt.severity == Severity::Error);
     let opening = if errors.is_empty() { String::new() } else { diagnoses(&errors).trim_start().to_owned() + "\n" };
-    let mut text = opening + &reached + &forecast.targets.iter().map(target).collect::<Vec<_>>().join("\n");
+    let inside = inside(forecast);
+    let targets: Vec<String> = forecast.targets.iter().map(|one| target(one, inside)).collect();
+    let mut text = opening + &reached + &targets.join("\n");
     if let Some(report) = &forecast.backtest {
         let _ =
             write!(text, "\nthe same method on runs already known:\n{}", tables::backtest_summary(report).to_text());
@@ -150,13 +152,14 @@ fn left_out(excluded: &[Exclusion]) -> String {
     format!(", {} left out ({})", excluded.len(), each.join("; "))
 }
 
-fn target(target: &ForecastTarget) -> String {
+fn target(target: &ForecastTarget, inside: &str) -> String {
     let place = place(target);
     if target.status == ForecastStatus::Refused {
         return format!("{place}\nrefused: {}\n", plain(target.reason.as_deref().unwrap_or("no reason was recorded")));
     }
     let median = target.median.map_or_else(|| tables::NONE.to_owned(), loss);
-    let mut text = format!("{place}\nmedian {median} {}, {}\n", target.unit.label(), reach(target.decades_beyond_data));
+    let mut text =
+        format!("{place}\nmedian {median} {}, {}\n", target.unit.label(), reach(target.decades_beyond_data, inside));
     let optimum = target.optimum.as_ref().map(tables::optimum);
     for table in
         [Some(tables::intervals(target)), Some(tables::predictions(&target.laws)), optimum].into_iter().flatten()
@@ -200,8 +203,17 @@ pub(crate) fn diagnoses(diagnoses: &[Diagnosis]) -> String {
 }
 
 /// Where a target lies against the data, in words.
-fn reach(decades: f64) -> String {
-    if decades > 0.0 { format!("{decades:.2} decades beyond the data") } else { "inside the data".to_owned() }
+fn reach(decades: f64, inside: &str) -> String {
+    if decades > 0.0 { format!("{decades:.2} decades beyond the data") } else { inside.to_owned() }
+}
+
+/// What is said of a target that is not beyond the data.
+fn inside(forecast: &Forecast) -> &'static str {
+    match (forecast.diagnoses.iter().any(|doubt| doubt.code == "below_data"), forecast.targets.len()) {
+        (false, _) => "inside the data",
+        (true, 1) => "below the data",
+        (true, _) => "not beyond the data",
+    }
 }
 
 #[cfg(test)]

@@ -35,6 +35,9 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<Answer> {
     if let Some(path) = &args.junit {
         forescale_sweep::write_atomically(path, junit(&verdict)?.as_bytes())?;
     }
+    if let Some(path) = &args.summary {
+        append(path, &forescale_report::verdict_markdown(&verdict))?;
+    }
     if args.github {
         annotate(&verdict)?;
     }
@@ -74,9 +77,23 @@ fn update(args: &CheckArgs) -> anyhow::Result<Answer> {
     let material = Material::open(&source, &TableArgs::default())?;
     let sweep = material.sweep.as_ref().context("a baseline is made from a sweep, not from a bare table")?;
     let evidence = evidence::judge(&material, &LawArgs::default())?;
+    if args.baseline.join("forecast.json").is_file() {
+        let change =
+            forescale_fit::check(&read_evidence(&args.baseline)?, &evidence, &args.baseline.display().to_string());
+        output::text(&forescale_report::text::verdict(&change))?;
+    }
     write_baseline(&args.baseline, &material, sweep, &evidence)?;
-    output::text(&args.baseline.display().to_string())?;
+    output::text(&format!("written: {}", args.baseline.display()))?;
     Ok(Answer::Yes)
+}
+
+/// Adds to the end of a file, which is made where it is not there.
+fn append(path: &Path, text: &str) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes())).with_context(|| {
+        format!("`{}` cannot be written\n\nhint: name a file in a folder that is there", path.display())
+    })
 }
 
 /// `sweeps/<name>` for `reports/<name>/baseline`.
@@ -137,9 +154,16 @@ fn junit(verdict: &Verdict) -> anyhow::Result<String> {
 fn annotate(verdict: &Verdict) -> anyhow::Result<()> {
     let moved_items = verdict.items.iter().filter(|item| !item.held).map(moved);
     for problem in moved_items.chain(verdict.problems.iter().cloned()) {
-        output::text(&format!("::error title=forescale check {}::{}", verdict.baseline, problem.replace('\n', "%0A")))?;
+        let (title, message) = (escaped(&verdict.baseline, true), escaped(&problem, false));
+        output::text(&format!("::error title=forescale check {title}::{message}"))?;
     }
     Ok(())
+}
+
+/// As GitHub's workflow commands want it: a value of a property may not hold what ends it either.
+fn escaped(text: &str, is_property: bool) -> String {
+    let text = text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
+    if is_property { text.replace(':', "%3A").replace(',', "%2C") } else { text }
 }
 
 fn moved(item: &forescale_core::outcome::CheckItem) -> String {

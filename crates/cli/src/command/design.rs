@@ -23,7 +23,7 @@ pub(crate) fn run(args: &DesignArgs) -> anyhow::Result<Answer> {
     }
     let material = Material::open_for(&args.source, &args.table, &args.law)?;
     material.say_notes();
-    let target = material.targets_or_own(typed.into_iter().collect())?[0];
+    let target = material.targets_or_own(typed.into_iter().collect(), "--target")?[0];
     let forecast = material.forecast_options(&args.law)?;
     let level = forecast.fit.level;
     let family = material.sweep.as_ref().map(|sweep| family(sweep, &material, target.flops));

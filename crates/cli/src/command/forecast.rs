@@ -18,7 +18,7 @@ pub(crate) fn run(args: &ForecastArgs) -> anyhow::Result<Answer> {
     let options = material.forecast_options(&args.law)?;
     let mut forecast = match &args.reach {
         Some(text) => forescale_fit::reach(&material.observations, parse_reach(text)?, &options)?,
-        None => material.forecast(&material.targets_or_own(targets)?, &options)?,
+        None => material.forecast(&material.targets_or_own(targets, "--at")?, &options)?,
     };
     forecast.answers = answer(&material, args, &options, &forecast)?;
     output::either(args.json, &forecast, forescale_report::text::forecast)?;

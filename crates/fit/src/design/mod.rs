@@ -144,7 +144,7 @@ pub fn design(
         budget_flops,
         runs: designed(&candidates, &chosen.counts, &simulation),
         flops: spent,
-        share_near_top: if spent > 0.0 { near / spent } else { 0.0 },
+        share_near_top: if spent > 0.0 && near > 0.0 { near / spent } else { 0.0 },
         near_top_flops: 0.1 * chosen.top(),
         before: described(&before, &start),
         after: described(&after, &chosen),
@@ -297,7 +297,12 @@ fn doubts(start: &Value, chosen: &Value, (budget, known_max, target): (f64, f64,
             "no run within a decade of the largest, {:.2e} FLOPs, is to be had for {budget:.2e}: all of the spend goes to small runs, which cannot tell whether the law holds at the top",
             chosen.top()
         );
-        doubt("guard_unmet", Severity::Warning, message, "raise the budget to at least a tenth of the largest run");
+        let hint = if budget < 0.1 * chosen.top() {
+            "raise the budget to at least a tenth of the largest run"
+        } else {
+            "allow larger runs, or aim further out: a near target is told by runs of its own size"
+        };
+        doubt("guard_unmet", Severity::Warning, message, hint);
     }
     if target.flops <= known_max {
         let message = format!(

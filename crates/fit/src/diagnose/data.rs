@@ -69,6 +69,7 @@ impl Voiced for DataDoubt {
                 "evaluate every run on one set of tokens, or fit the sets apart"
             }
             Self::MixedEvaluation { .. } => "compare in bits per byte, or fit the tokenisers apart",
+            Self::LeftOut { diverged: 0, .. } => "look at the list of runs left out",
             Self::LeftOut { .. } => {
                 "look at the list of runs left out; where many diverged, lower the rate and train them again"
             }
