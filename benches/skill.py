@@ -315,7 +315,7 @@ def left_out(rows):
     families = list(figures.loc["form 1"].index)
     text = ["", "## The error of form, left out", "",
             "Today's error of form was chosen with all families in view. Here it is learnt for each family from the others alone, as",
-            "the least multiple of today's with which 90% of their cases lie inside their 90% intervals (one vote per family).", "",
+            f"the least of {', '.join(map(str, FORM_FACTORS))} times today's with which 90% of their cases lie inside their 90% intervals (one vote per family).", "",
             line(["family left out", "cases", "multiple learnt", "held, others", "held, left out", "interval score", "held by today's", "interval score"]),
             line(["---"] * 8)]
     found = []

@@ -149,18 +149,14 @@ fn a_flipped_observation_is_seen(folder: &Path, baseline: &Path) {
     assert!(said.ends_with("checked: 1\n") && !said.contains("::error"), "{said}");
 
     let mut records = forescale_sweep::read_records(&path).expect("records");
-    let fitted = records.iter_mut().find(|record| record.is_final && record.role != Role::Target).expect("a run");
-    fitted.metrics[0].value *= 1.05;
-    let name = fitted.run_id.to_string();
-    let (digest, made_anew) = (fitted.result_digest.clone(), fitted.compute_result_digest());
+    let fitted = records.iter().position(|record| record.is_final && record.role != Role::Target).expect("a run");
+    records[fitted].metrics[0].value *= 1.05;
     forescale_sweep::write_records(&path, &records).expect("written");
     let (code, said) = gate();
     assert_eq!(code, Some(2), "{said}");
-    assert!(said.contains("digest") && said.contains("hint:"), "{name} {said}");
+    assert!(said.contains("digest") && said.contains("hint:"), "{said}");
 
-    records.iter_mut().filter(|record| record.result_digest == digest).for_each(|record| {
-        record.result_digest.clone_from(&made_anew);
-    });
+    records[fitted].result_digest = records[fitted].compute_result_digest();
     forescale_sweep::write_records(&path, &records).expect("written");
     let (code, said) = gate();
     assert_eq!(code, Some(1), "{said}");

@@ -262,7 +262,14 @@ fn what_cannot_be_reduced_designed_or_compared_is_refused() {
     refuses(say(&["compare", "runs.csv", "nowhere.csv"]), &["nowhere.csv"]);
     refuses(say(&["design", "runs.csv", "--budget", "flops=1e18"]), &["no target", "hint: --target flops="]);
     for level in ["0.99", "0.9999"] {
-        let level_is_far = ["forecast", "runs.csv", "--at", "flops=1e21", "--level", level];
-        refuses(say(&level_is_far), &[level, "at most 0.98"]);
+        for asked in [
+            ["forecast", "--at", "flops=1e21"],
+            ["forecast", "--reach", "loss=2"],
+            ["design", "--target", "flops=1e21"],
+        ] {
+            let budget: &[&str] = if asked[0] == "design" { &["--budget", "flops=1e18"] } else { &[] };
+            let arguments = [&[asked[0], "runs.csv"], &asked[1..], budget, &["--level", level]].concat();
+            refuses(say(&arguments), &[level, "at most 0.98"]);
+        }
     }
 }

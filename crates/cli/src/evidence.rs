@@ -18,7 +18,7 @@ use crate::workplace;
 pub(crate) fn judge(material: &Material, laws: &LawArgs) -> anyhow::Result<Evidence> {
     let options = material.forecast_options(laws)?;
     let fits = material.fit(&options.fit)?;
-    let targets = material.targets_or_own(Vec::new(), "--at").unwrap_or_default();
+    let targets = Vec::from_iter(material.own_target());
     let forecast = material.forecast(&targets, &options)?;
     Ok(Evidence { fits, forecast })
 }

@@ -279,13 +279,17 @@ impl Material {
         })
     }
 
+    /// The sweep's own target, where there is one.
+    pub(crate) fn own_target(&self) -> Option<Target> {
+        self.sweep.as_ref().and_then(SweepMaterial::target).map(|run| self.target_of(run))
+    }
+
     /// The targets typed by an option, or the sweep's own.
     pub(crate) fn targets_or_own(&self, typed: Vec<Target>, option: &str) -> anyhow::Result<Vec<Target>> {
         if !typed.is_empty() {
             return Ok(typed);
         }
-        let own = self.sweep.as_ref().and_then(SweepMaterial::target).map(|run| self.target_of(run));
-        own.map(|target| vec![target]).with_context(|| {
+        self.own_target().map(|target| vec![target]).with_context(|| {
             format!("there is no target to forecast\n\nhint: {option} flops=1e21[,params=7e9,tokens=1.4e11]")
         })
     }

@@ -7,7 +7,7 @@
 //! own quasi-Newton method looks for a lower point in another parametrisation ([`crate::cross_check`]). Whether what was
 //! found is a fault is for [`Certificate::faults`] to say; a fit with a fault carries it into every report as a doubt.
 
-use forescale_core::law::{LawName, MAX_PARAMETERS, Theta};
+use forescale_core::law::{LawName, Theta};
 use forescale_core::outcome::{Certificate, Diagnosis, Severity};
 
 use crate::cross_check::cross_check;
@@ -60,33 +60,38 @@ fn lowest_start(evaluator: &Evaluator<'_>) -> Option<Theta> {
 /// Largest relative difference of a parameter between fits of the sum, its mean and a million times it, from one start.
 /// A parameter that moves no prediction there, such as the exponent of a term that is absent, has no value to differ.
 fn invariance(problem: &FitProblem, start: &Theta) -> Option<f64> {
+    let form = problem.form;
     let mean = 1.0 / problem.samples.len() as f64;
-    let (base, is_seen) = scaled_fit(problem, start, 1.0)?;
+    let theta = scaled_fit(problem, start, 1.0)?;
+    let (base, seen) = (form.natural(&theta, &problem.centre), seen(problem, &theta));
     let mut largest = 0.0_f64;
     for factor in [mean, 1e6] {
-        let (other, _) = scaled_fit(problem, start, factor)?;
-        for ((value, expected), _) in other.iter().zip(&base).zip(is_seen).filter(|(_, is_seen)| *is_seen) {
-            largest = largest.max((value - expected).abs() / expected.abs().max(1e-9));
+        let other = form.natural(&scaled_fit(problem, start, factor)?, &problem.centre);
+        for &i in &seen {
+            largest = largest.max((other[i] - base[i]).abs() / base[i].abs().max(1e-9));
         }
     }
     Some(largest)
 }
 
-/// The published parameters that the problem leads to when every weight is so many times itself, and which of them move
-/// predictions.
-fn scaled_fit(problem: &FitProblem, start: &Theta, factor: f64) -> Option<(Theta, [bool; MAX_PARAMETERS])> {
+/// θ where every weight is so many times itself.
+fn scaled_fit(problem: &FitProblem, start: &Theta, factor: f64) -> Option<Theta> {
     let mut scaled = problem.clone();
     scaled.samples.iter_mut().for_each(|sample| sample.weight *= factor);
-    let theta = search(&scaled, &[*start])?.optimum.theta;
+    Some(search(&scaled, &[*start])?.optimum.theta)
+}
+
+/// The published parameters whose every coordinate of θ moves predictions: an amplitude is carried from the centre by its
+/// exponent, so that it is seen where both are.
+fn seen(problem: &FitProblem, theta: &Theta) -> Vec<usize> {
     let evaluator = Evaluator::new(problem);
-    let moves = evaluator.system(&theta, problem.cost).sensitivity.map(|square| (square / evaluator.weight).sqrt());
-    let is_seen = |index: usize| {
-        // An amplitude is carried from the centre by its exponent, so that it is seen where both are.
-        let (_, gradient) = problem.form.published(index, &theta, &problem.centre);
-        (0..problem.count()).all(|i| gradient[i] == 0.0 || moves[i] > UNSEEN)
+    let moves = evaluator.system(theta, problem.cost).sensitivity.map(|square| (square / evaluator.weight).sqrt());
+    let all = 0..problem.count();
+    let is_seen = |index: &usize| {
+        let (_, gradient) = problem.form.published(*index, theta, &problem.centre);
+        all.clone().all(|i| gradient[i] == 0.0 || moves[i] > UNSEEN)
     };
-    let is_seen = core::array::from_fn(|index| index < problem.count() && is_seen(index));
-    Some((problem.form.natural(&theta, &problem.centre), is_seen))
+    all.clone().filter(is_seen).collect()
 }
 
 #[cfg(test)]

@@ -40,10 +40,7 @@ pub fn check(baseline: &Evidence, current: &Evidence, name: &str) -> Verdict {
         let prefix = if baseline.forecast.targets.len() == 1 { "target".to_owned() } else { format!("target[{i}]") };
         ledger.target(&prefix, target, current.forecast.targets.get(i));
     }
-    let summaries = |evidence: &Evidence| -> Vec<BacktestSummary> {
-        evidence.forecast.backtest.as_ref().map(|report| report.summary.clone()).unwrap_or_default()
-    };
-    ledger.backtests(&summaries(baseline), &summaries(current));
+    ledger.backtests(summaries(baseline), summaries(current));
     ledger.worsened(&baseline.forecast.diagnoses, &current.forecast.diagnoses);
     let held = ledger.problems.is_empty() && ledger.items.iter().all(|item| item.held);
     let schema = CHECK_SCHEMA.to_owned();
@@ -52,6 +49,10 @@ pub fn check(baseline: &Evidence, current: &Evidence, name: &str) -> Verdict {
 
 fn same_inputs(baseline: &Evidence, current: &Evidence) -> bool {
     baseline.fits.inputs == current.fits.inputs && baseline.forecast.inputs == current.forecast.inputs
+}
+
+fn summaries(evidence: &Evidence) -> &[BacktestSummary] {
+    evidence.forecast.backtest.as_ref().map_or(&[], |report| &report.summary)
 }
 
 /// Items and problems so far.
@@ -124,13 +125,35 @@ impl Ledger {
         }
     }
 
-    fn number(&mut self, name: String, (baseline, current): (f64, f64), room: f64, words: &str) {
-        let (tolerance, reason) = if self.same_inputs {
-            (SAME_INPUTS * baseline.abs(), "same observations: the same numbers, to 1e-9 relative")
+    fn number(&mut self, name: String, pair: (f64, f64), room: f64, words: &str) {
+        self.item(name, pair, room, (words, |away, tolerance| away.abs() <= tolerance));
+    }
+
+    /// A number that on other observations may be lower by any amount, and higher by `room`.
+    fn no_higher(&mut self, name: String, pair: (f64, f64), room: f64, words: &str) {
+        self.item(name, pair, room, (words, |away, tolerance| away <= tolerance));
+    }
+
+    /// A number that on other observations may be higher by any amount, and lower by `room`.
+    fn no_lower(&mut self, name: String, pair: (f64, f64), room: f64, words: &str) {
+        self.item(name, pair, room, (words, |away, tolerance| -away <= tolerance));
+    }
+
+    /// One number of both; on other observations it holds where `is_held` says so of its move and the room for it.
+    fn item(
+        &mut self,
+        name: String,
+        (baseline, current): (f64, f64),
+        room: f64,
+        (words, is_held): (&str, fn(f64, f64) -> bool),
+    ) {
+        let away = current - baseline;
+        let (tolerance, reason, held) = if self.same_inputs {
+            let tolerance = SAME_INPUTS * baseline.abs();
+            (tolerance, "same observations: the same numbers, to 1e-9 relative", away.abs() <= tolerance)
         } else {
-            (room, words)
+            (room, words, is_held(away, room))
         };
-        let held = (current - baseline).abs() <= tolerance;
         self.items.push(CheckItem { name, baseline, current, tolerance, tolerance_reason: reason.to_owned(), held });
     }
 
@@ -144,22 +167,12 @@ impl Ledger {
             };
             let errors = (old.mean_abs_relative_error, new.mean_abs_relative_error);
             let words = "new observations: at most twice the error it was, or half a percent of the loss more";
-            self.one_sided(format!("{name}.mean_error"), errors, (errors.0.max(LEAST_ERROR), 1.0), words);
-            // A share of few cases is known to its binomial deviation, taken at 90% where none or all lay inside.
+            self.no_higher(format!("{name}.mean_error"), errors, errors.0.max(LEAST_ERROR), words);
+            // The binomial deviation of nine in ten.
             let chance = ONE_SIDED * (0.09 / old.n.min(new.n).max(1) as f64).sqrt();
             let shares = (old.coverage_90, new.coverage_90);
             let words = "new observations: no lower than chance explains for so few cases";
-            self.one_sided(format!("{name}.inside_90"), shares, (chance, -1.0), words);
-        }
-    }
-
-    /// A number that may move one way freely, and the way of `worse` (1 up, −1 down) by `room`.
-    fn one_sided(&mut self, name: String, pair: (f64, f64), (room, worse): (f64, f64), words: &str) {
-        self.number(name, pair, room, words);
-        let is_better = (pair.1 - pair.0) * worse <= 0.0;
-        let is_rounding = (pair.1 - pair.0).abs() <= SAME_INPUTS;
-        if let Some(item) = self.items.last_mut() {
-            item.held |= is_rounding || is_better && !self.same_inputs;
+            self.no_lower(format!("{name}.inside_90"), shares, chance, words);
         }
     }
 

@@ -13,8 +13,9 @@ use forescale_core::math;
 
 use crate::line_search::{Effort, minimum};
 
-/// ln γ, per nat: from a curve that a loss apart by 100 nats hardly bends to one that a tenth of a nat uses up (chosen here).
-const LOG_GAMMA: (f64, f64) = (-4.6, 3.4);
+/// ln of γ times the spread of the losses: from a line, which bends by 3% over the runs, to a curve that a hundredth of their
+/// spread uses up (chosen here).
+const LOG_BEND: (f64, f64) = (-3.5, 4.6);
 const EFFORT: Effort = Effort { grid: 41, rounds: 36 };
 /// One more than it has parameters.
 const NEEDED: usize = 4;
@@ -83,9 +84,11 @@ impl ErrorOfLoss {
         if losses.len() < NEEDED {
             return Err(ErrorOfLossError::TooFew { found: losses.len() });
         }
-        let (log_gamma, _) = minimum(&|log_gamma| line(runs, math::exp(log_gamma)).1, LOG_GAMMA, EFFORT);
-        let (law, _) = line(runs, math::exp(log_gamma));
-        let is_inside = log_gamma > LOG_GAMMA.0 + 1e-3 && log_gamma < LOG_GAMMA.1 - 1e-3;
+        let spread = losses[losses.len() - 1] - losses[0];
+        let of = |log_bend: f64| line(runs, math::exp(log_bend) / spread);
+        let (log_bend, _) = minimum(&|log_bend| of(log_bend).1, LOG_BEND, EFFORT);
+        let (law, _) = of(log_bend);
+        let is_inside = log_bend > LOG_BEND.0 + 1e-3 && log_bend < LOG_BEND.1 - 1e-3;
         if is_inside && law.k > 0.0 { Ok(law) } else { Err(ErrorOfLossError::NoCurve { gamma: law.gamma, k: law.k }) }
     }
 

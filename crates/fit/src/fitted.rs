@@ -68,6 +68,9 @@ pub(crate) fn validate(observations: &[Observation], options: &FitOptions) -> Re
             if let Some(value) = value.filter(|value| !(value.is_finite() && *value >= 0.0)) {
                 return Err(FitError::Negative { run_id: o.run_id.clone(), field, value });
             }
+            if let Some(value) = value.filter(|value| *value > LARGEST) {
+                return Err(FitError::OutOfRange { run_id: o.run_id.clone(), field, value });
+            }
         }
     }
     let mut ids: Vec<&str> = observations.iter().map(|o| o.run_id.as_str()).collect();

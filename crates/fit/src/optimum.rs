@@ -59,7 +59,7 @@ pub enum OptimumError {
     },
     /// A loss below what the caps allow.
     #[error(
-        "`{law}`: no budget reaches a loss of {loss} under these caps; the lowest is {lowest:.4}\n\nhint: ask for a higher loss, or raise `max_tokens`, `max_params` or `params`"
+        "no budget reaches a loss of {loss} under these caps; the lowest by `{law}` is {lowest:.4}\n\nhint: ask for a higher loss, or raise `max_tokens`, `max_params` or `params`"
     )]
     Unreachable {
         /// The law.
@@ -260,11 +260,10 @@ fn refused(fitted: &Fitted, error: &OptimumError) -> Diagnosis {
     Diagnosis {
         code: "no_optimum_under_cap".to_owned(),
         severity: Severity::Warning,
-        message: format!(
-            "`{}` has no answer: {}",
-            fitted.law,
-            message.strip_prefix(&format!("`{}`: ", fitted.law)).unwrap_or(message)
-        ),
+        message: match error {
+            OptimumError::Unreachable { .. } => message.to_owned(),
+            _ => format!("`{}` has no answer: {message}", fitted.law),
+        },
         hint: hint.to_owned(),
     }
 }

@@ -12,8 +12,9 @@ use forescale_core::math;
 use forescale_core::observation::Observation;
 use forescale_core::outcome::{Diagnosis, Forecast, Severity};
 
+use crate::ensemble::validate_level;
 use crate::fitted::validate;
-use crate::forecast::{Refusal, assemble, prepare, validate_level};
+use crate::forecast::{Refusal, assemble, prepare};
 use crate::forecaster::Forecaster;
 use crate::{FitError, ForecastOptions, Target};
 

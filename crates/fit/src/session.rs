@@ -213,6 +213,27 @@ mod tests {
         FitOptions { laws: vec![law], ..FitOptions::default() }
     }
 
+    #[test]
+    fn a_deviation_that_is_none_or_whose_square_is_no_number_is_refused() {
+        // Tables 1524 and 1942 of the fuzzer: a `loss_se` of 1e300 passed, and made a forecast of NaN.
+        let runs = published::grid(EPOCH);
+        let said = |field: &str, value: f64| {
+            let mut runs = runs.clone();
+            match field {
+                "loss_se" => runs[3].loss_se = Some(value),
+                _ => runs[3].seed_sd = Some(value),
+            }
+            fit(&runs, &[], &only(LawName::CHINCHILLA)).err().map(|error| error.to_string())
+        };
+        for field in ["loss_se", "seed_sd"] {
+            for value in [1e300, f64::MAX, -1.0, f64::NAN] {
+                let said = said(field, value).unwrap_or_else(|| panic!("{field} {value} passed"));
+                assert!(said.contains("`run0003`") && said.contains(field) && said.contains("hint:"), "{said}");
+            }
+            assert_eq!(said(field, 0.0), None);
+        }
+    }
+
     fn noisy_grid() -> Vec<Observation> {
         published::with_noise(&published::grid(EPOCH), 0.005, 1)
     }

@@ -6,7 +6,7 @@
 mod decision;
 
 use forescale_core::estimate::Interval;
-use forescale_core::outcome::{ForecastStatus, ForecastTarget, OrderProof, Score};
+use forescale_core::outcome::{Diagnosis, ForecastStatus, ForecastTarget, OrderProof, Score};
 use forescale_core::panel::ReportData;
 
 use crate::format::{interval, loss, percent, scientific, signed_percent, times};
@@ -156,7 +156,8 @@ fn sentence(data: &ReportData, forecast: &ForecastTarget) -> String {
 fn reach(data: &ReportData, forecast: &ForecastTarget) -> String {
     let decades = forecast.decades_beyond_data;
     if decades <= 0.0 {
-        return "within the compute of the runs it was fitted to".to_owned();
+        let side = if is_below(&data.diagnoses) { "below" } else { "within" };
+        return format!("{side} the compute of the runs it was fitted to");
     }
     match &data.target {
         Some(target) => {
@@ -164,6 +165,11 @@ fn reach(data: &ReportData, forecast: &ForecastTarget) -> String {
         }
         None => format!("{decades:.2} decades of compute beyond the largest run it was fitted to"),
     }
+}
+
+/// Whether a target lies below all runs, which only its doubt tells.
+pub(crate) fn is_below(diagnoses: &[Diagnosis]) -> bool {
+    diagnoses.iter().any(|doubt| doubt.code == "below_data")
 }
 
 fn judgement(data: &ReportData) -> Vec<String> {

@@ -11,7 +11,7 @@ use forescale_core::probe::ProbeReport;
 
 use crate::answers;
 use crate::format::{count, interval, loss, percent, plain, scientific, signed_percent};
-use crate::headline::plural;
+use crate::headline::{is_below, plural};
 use crate::probe;
 use crate::table::Table;
 use crate::tables;
@@ -209,7 +209,7 @@ fn reach(decades: f64, inside: &str) -> String {
 
 /// What is said of a target that is not beyond the data.
 fn inside(forecast: &Forecast) -> &'static str {
-    match (forecast.diagnoses.iter().any(|doubt| doubt.code == "below_data"), forecast.targets.len()) {
+    match (is_below(&forecast.diagnoses), forecast.targets.len()) {
         (false, _) => "inside the data",
         (true, 1) => "below the data",
         (true, _) => "not beyond the data",

@@ -37,7 +37,7 @@ pub(crate) fn run(args: &FitArgs) -> anyhow::Result<Answer> {
 /// The questions that a reader should ask, answered from the runs, their fits and the forecast of the sweep's own target.
 fn checklist(material: &Material, args: &FitArgs, report: &FitReport) -> anyhow::Result<Answer> {
     let options = material.forecast_options(&args.law)?;
-    let targets = material.targets_or_own(Vec::new(), "--at").unwrap_or_default();
+    let targets = Vec::from_iter(material.own_target());
     let forecast = (!targets.is_empty()).then(|| material.forecast(&targets, &options)).transpose()?;
     let mut answers = forescale_fit::checklist(&material.observations, &material.exclusions, report, forecast.as_ref());
     let sealed = material.sweep.as_ref().map(evidence::registration).transpose()?.flatten();

@@ -3,7 +3,8 @@
 use super::projection::Projection;
 use super::sum::LogExcess;
 use super::{
-    Centre, Domain, LawForm, Needs, Parameter, Position, Response, Sample, Scale, Theta, amplitude, as_it_is, floor, moved,
+    Centre, Domain, LawForm, Needs, Parameter, Position, Response, Sample, Scale, Theta, amplitude, as_it_is, floor,
+    moved,
 };
 use crate::math;
 

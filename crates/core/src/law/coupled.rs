@@ -5,8 +5,8 @@ use super::optimum::Balance;
 use super::projection::Projection;
 use super::sum::LogExcess;
 use super::{
-    Centre, Coordinate, Domain, FallingTerm, FallingTerms, JoinedTerms, LawForm, Needs, Parameter, Position, Response, Sample, Scale, Theta, amplitude, as_it_is, exponent,
-    floor, moved, padded,
+    Centre, Coordinate, Domain, FallingTerm, FallingTerms, JoinedTerms, LawForm, Needs, Parameter, Position, Response,
+    Sample, Scale, Theta, amplitude, as_it_is, exponent, floor, moved, padded,
 };
 use crate::math;
 

@@ -3,8 +3,8 @@
 use super::optimum::Balance;
 use super::projection::Projection;
 use super::{
-    Centre, Domain, LawForm, MAX_PARAMETERS, Needs, Parameter, Position, Response, Sample, Scale, Theta, amplitude, as_it_is,
-    exponent, floor, moved, padded,
+    Centre, Domain, LawForm, MAX_PARAMETERS, Needs, Parameter, Position, Response, Sample, Scale, Theta, amplitude,
+    as_it_is, exponent, floor, moved, padded,
 };
 use crate::math;
 
@@ -238,9 +238,8 @@ impl LawForm for DataConstrained {
         let projection = Projection::onto(samples, true);
         let start = |alpha: f64, tokens: f64, params: f64| {
             let decays = padded([0.0, 0.0, 0.0, alpha, math::ln(tokens), math::ln(params)]);
-            let linear = projection.solve(|at| {
-                [-alpha * at.log_params, -alpha * log_effective_tokens(&decays, at)].map(math::exp)
-            });
+            let linear = projection
+                .solve(|at| [-alpha * at.log_params, -alpha * log_effective_tokens(&decays, at)].map(math::exp));
             let [a, b] = linear.log_amplitudes;
             [a, b, linear.floor, alpha, decays[4], decays[5]]
         };
@@ -280,8 +279,7 @@ mod tests {
         // The best size for U tokens is 0.051 U, so that these sizes are all filled.
         for (n, d) in [(1e7, 1e9), (1e8, 1e10), (5e8, 1e10)] {
             let at = Centre::ONE.position(n, d, 6.0 * n * d);
-            let [ours, theirs] =
-                [DataConstrained.log_loss(&published(), &at), Chinchilla.log_loss(&chinchilla, &at)];
+            let [ours, theirs] = [DataConstrained.log_loss(&published(), &at), Chinchilla.log_loss(&chinchilla, &at)];
             assert!((ours - theirs).abs() < 1e-13, "{n} {d}");
         }
         // A model that its tokens cannot fill loses nothing where excess parameters never lose their worth.
@@ -300,7 +298,8 @@ mod tests {
         let unit = 1e9 * math::exp((theta[0] - theta[1]) / alpha);
         let d = 1e9 + 1e9 * 15.387_756 * (1.0 - math::exp(-3.0 / 15.387_756));
         let n = unit + unit * 5.309_743 * (1.0 - math::exp(-(2e8 / unit - 1.0) / 5.309_743));
-        let by_hand = theta[2] + math::exp(theta[0]) * math::pow(n, -alpha) + math::exp(theta[1]) * math::pow(d, -alpha);
+        let by_hand =
+            theta[2] + math::exp(theta[0]) * math::pow(n, -alpha) + math::exp(theta[1]) * math::pow(d, -alpha);
         let at = Centre::ONE.position(2e8, 4e9, 4.8e18).repeated(4e9, Some(1e9));
         assert!((math::exp(DataConstrained.log_loss(&theta, &at)) - by_hand).abs() < 1e-12);
         assert!((unit / 5.1e7 - 1.0).abs() < 0.01, "{unit}");

@@ -3,7 +3,7 @@
 use super::optimum::Balance;
 use super::projection::{EXPONENTS, Projection};
 use super::{
-    Domain, Centre, LawForm, MAX_PARAMETERS, Needs, Parameter, Position, Response, Sample, Theta, amplitude, as_it_is,
+    Centre, Domain, LawForm, MAX_PARAMETERS, Needs, Parameter, Position, Response, Sample, Theta, amplitude, as_it_is,
     exponent, floor, padded,
 };
 use crate::math;

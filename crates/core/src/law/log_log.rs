@@ -3,7 +3,8 @@
 use super::projection::{EXPONENTS, Projection};
 use super::sum::{Term, response_of_sum};
 use super::{
-    Centre, Coordinate, Domain, FallingTerm, FallingTerms, LawForm, Parameter, Position, Response, Sample, Theta, amplitude, as_it_is, exponent, moved, padded,
+    Centre, Coordinate, Domain, FallingTerm, FallingTerms, LawForm, Parameter, Position, Response, Sample, Theta,
+    amplitude, as_it_is, exponent, moved, padded,
 };
 use crate::math;
 

@@ -130,7 +130,10 @@ mod tests {
     fn gamma_of_0_is_the_power_law_without_a_floor() {
         for x in [-8.0, 0.0, 3.0, 12.0] {
             let at = Position { log_flops: x, ..Position::default() };
-            assert!((M3.log_loss(&padded([0.4, 0.13, 0.0]), &at) - LogLog.log_loss(&padded([0.4, 0.13]), &at)).abs() < 1e-14);
+            assert!(
+                (M3.log_loss(&padded([0.4, 0.13, 0.0]), &at) - LogLog.log_loss(&padded([0.4, 0.13]), &at)).abs()
+                    < 1e-14
+            );
         }
     }
 

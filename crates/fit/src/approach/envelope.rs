@@ -15,6 +15,7 @@ use forescale_core::math;
 use forescale_core::observation::Observation;
 
 use super::TrainingCurve;
+use super::isoflop::size_range;
 use crate::path;
 
 /// Budgets at which curves are compared, per decade of compute (chosen here: a step of 8%, finer than sizes are spaced).
@@ -60,9 +61,8 @@ pub(crate) fn of_runs(observations: &[&Observation]) -> Envelope {
     }
     let sizes = |budget: &Vec<&Observation>| path::distinct(budget.iter().map(|o| math::ln(o.params)));
     let apart = |budget: &Vec<&Observation>| {
-        let logs = budget.iter().map(|o| math::ln(o.params));
-        let (low, high) = logs.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), x| (l.min(x), h.max(x)));
-        (sizes(budget) > 1).then(|| (high - low) / (sizes(budget) - 1) as f64)
+        let ((low, high), gaps) = (size_range(budget), sizes(budget).saturating_sub(1));
+        (gaps > 0).then(|| (high - low) / gaps as f64)
     };
     let apart: Vec<f64> = cut.iter().filter_map(apart).collect();
     let rounding = math::median(&apart).unwrap_or(0.0) / 12.0_f64.sqrt();

@@ -133,7 +133,8 @@ fn window<'a>(
     (near, vertex)
 }
 
-fn size_range(runs: &[&Observation]) -> (f64, f64) {
+/// Least and most ln N.
+pub(super) fn size_range(runs: &[&Observation]) -> (f64, f64) {
     let sizes = runs.iter().map(|o| math::ln(o.params));
     sizes.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)))
 }

@@ -28,6 +28,7 @@ use forescale_core::observation::Observation;
 use forescale_core::outcome::{Diagnosis, Severity};
 use thiserror::Error;
 
+use crate::ensemble::validate_level;
 use crate::fitted::{Fitted, validate};
 use crate::forecast::prepare;
 use crate::forecaster::Forecaster;
@@ -114,6 +115,7 @@ pub fn design(
     options: &DesignOptions,
 ) -> Result<Design, DesignError> {
     validate(observations, &options.forecast.fit)?;
+    validate_level(options.forecast.fit.level)?;
     let candidates = affordable(observations, target, budget_flops, options)?;
     let (prepared, _) = prepare(observations, &options.forecast);
     let (now, mut diagnoses) =
@@ -294,14 +296,10 @@ fn doubts(start: &Value, chosen: &Value, (budget, known_max, target): (f64, f64,
     };
     if !is_guarded(chosen) {
         let message = format!(
-            "no run within a decade of the largest, {:.2e} FLOPs, is to be had for {budget:.2e}: all of the spend goes to small runs, which cannot tell whether the law holds at the top",
+            "no run within a decade of the largest, {:.2e} FLOPs, is on offer for {budget:.2e}: all of the spend goes to small runs, which cannot tell whether the law holds at the top",
             chosen.top()
         );
-        let hint = if budget < 0.1 * chosen.top() {
-            "raise the budget to at least a tenth of the largest run"
-        } else {
-            "allow larger runs, or aim further out: a near target is told by runs of its own size"
-        };
+        let hint = "allow larger runs, raise the budget to at least a tenth of the largest run, or aim further out";
         doubt("guard_unmet", Severity::Warning, message, hint);
     }
     if target.flops <= known_max {
