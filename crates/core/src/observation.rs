@@ -47,6 +47,15 @@ pub struct Training {
     pub flops_exact: Option<f64>,
 }
 
+impl Training {
+    /// The head's share of all parameters, where both are told and the one is a part of the other.
+    #[must_use]
+    pub fn head_share(&self) -> Option<f64> {
+        let share = self.head_params? / self.total_params?;
+        (0.0..=1.0).contains(&share).then_some(share)
+    }
+}
+
 /// One run as a point: size, data, compute, loss.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -35,6 +35,8 @@ pub enum ReductionMethod {
     Quadratic,
     /// The lowest setting, which is the smallest or largest tried: better ones may lie beyond it.
     AtEdge,
+    /// The lowest setting, with no parabola through its neighbours that is as shallow as they are: one of them is far away.
+    NoVertex,
     /// The lowest setting of two: no parabola goes through fewer than three.
     TooFew,
 }

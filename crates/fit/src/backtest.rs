@@ -375,8 +375,9 @@ fn answer(forecaster: &Forecaster, target: &Observation, question: &Question, n_
     if asked.unique_tokens.is_some() && target.repeats_data() {
         points.retain(|(law, _)| law.form().models_repetition());
     }
-    let full = |_| case(&forecaster.predictive(&asked), target, question, (forecaster.max_flops, n_fit));
-    let case = Some(()).filter(|()| question.depth != Depth::Points).map(full);
+    let full = |predictive| case(&predictive, target, question, (forecaster.max_flops, n_fit));
+    let wanted = (question.depth != Depth::Points).then(|| forecaster.predictive(&asked)).flatten();
+    let case = wanted.map(full);
     Answer { points, predicted, actual: math::ln(target.loss), case }
 }
 

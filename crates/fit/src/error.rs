@@ -292,6 +292,12 @@ pub enum FitError {
         /// Median at the smallest budget.
         highest: f64,
     },
+
+    /// No law gives a number at any budget.
+    #[error(
+        "no law gives a number at any budget from the smallest run to a million times the largest: the losses there are beyond 1e260, or below 1e-260\n\nhint: look for a loss or a size that is off by orders of magnitude"
+    )]
+    NoNumber,
 }
 
 /// `1 run`, `2 runs`.

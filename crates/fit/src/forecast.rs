@@ -184,6 +184,12 @@ pub(crate) fn prepare(observations: &[Observation], options: &ForecastOptions) -
     (Ok((forecaster, refusals)), report)
 }
 
+/// Why there is no forecast where every law leaves the numbers, and what to do.
+pub(crate) const NO_NUMBER: (&str, &str) = (
+    "no law gives a number for this target: its loss there is beyond 1e260, or below 1e-260",
+    "ask for a target nearer to the runs, and look for a loss that is off by orders of magnitude",
+);
+
 fn forecast_one(forecaster: &Forecaster, target: &Target, options: &ForecastOptions) -> (ForecastTarget, Vec<Doubt>) {
     let refuse = |reason: &str, hint: &str| {
         (refused(target, reason, options), vec![Doubt::NoForecast { hint: hint.to_owned() }])
@@ -192,19 +198,18 @@ fn forecast_one(forecaster: &Forecaster, target: &Target, options: &ForecastOpti
         return refuse(reason, hint);
     }
     let outlook = forecaster.outlook(target);
-    if outlook.means.is_empty() {
-        let reason = "no law gives a number for this target: its loss there is beyond 1e260, or below 1e-260";
-        let hint = "ask for a target nearer to the runs, and look for a loss that is off by orders of magnitude";
+    let Some(predictive) = outlook.predictive else {
+        let (reason, hint) = NO_NUMBER;
         return refuse(reason, hint);
-    }
+    };
     let levels = interval_levels(options.fit.level);
     let entry = ForecastTarget {
         status: ForecastStatus::Forecast,
         reason: None,
-        median: Some(outlook.predictive.median()),
-        intervals: levels.iter().map(|&level| outlook.predictive.interval(level)).collect(),
+        median: Some(predictive.median()),
+        intervals: levels.iter().map(|&level| predictive.interval(level)).collect(),
         mean_intervals: levels.iter().map(|&level| mean_interval(&outlook.means, level)).collect(),
-        predictive: Some(outlook.predictive),
+        predictive: Some(predictive),
         decades_beyond_data: outlook.decades_beyond,
         laws: outlook.laws,
         optimum: optimum(forecaster, target),

@@ -74,7 +74,8 @@ pub(crate) struct Outlook {
     /// The laws' means, each from the law fitted for its own sake.
     pub(crate) means: Vec<Member>,
     pub(crate) laws: Vec<LawPrediction>,
-    pub(crate) predictive: Predictive,
+    /// `None` where no law gives a number.
+    pub(crate) predictive: Option<Predictive>,
     pub(crate) decades_beyond: f64,
     pub(crate) doubts: Vec<Doubt>,
 }
@@ -215,8 +216,8 @@ impl Forecaster {
     }
 
     /// The distribution of one run alone, at half the price: no law is asked whose word does not count, and none for its
-    /// mean.
-    pub(crate) fn predictive(&self, target: &Target) -> Predictive {
+    /// mean. `None` where no law gives a number.
+    pub(crate) fn predictive(&self, target: &Target) -> Option<Predictive> {
         let words = self.words(target, |weight| weight > 0.0);
         self.blended(&words.into_iter().map(|word| word.ahead).collect::<Vec<_>>(), target)
     }
@@ -230,10 +231,13 @@ impl Forecaster {
         math::log10(target.flops / self.max_flops)
     }
 
-    fn blended(&self, members: &[Member], target: &Target) -> Predictive {
+    fn blended(&self, members: &[Member], target: &Target) -> Option<Predictive> {
+        if members.is_empty() {
+            return None;
+        }
         let form = self.calibration.scale(self.decades_beyond(target));
         let evaluation = self.evaluation_sigma * self.evaluation_sigma;
-        blend(members, (form * form + self.seed_sigma * self.seed_sigma + evaluation).sqrt())
+        Some(blend(members, (form * form + self.seed_sigma * self.seed_sigma + evaluation).sqrt()))
     }
 
     /// What each law of a weight that is asked for says, where it has a number for the target.

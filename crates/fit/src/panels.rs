@@ -174,13 +174,14 @@ fn curve(input: &PanelInput, forecaster: &Forecaster) -> Vec<BandPoint> {
     let end = BEYOND_TARGET * target_flops(input).unwrap_or(0.0).max(largest(input));
     let (low, high) = (math::ln(smallest), math::ln(end));
     let at = |i: usize| math::exp(low + (high - low) * i as f64 / (CURVE_POINTS - 1) as f64);
-    (0..CURVE_POINTS).map(|i| band(forecaster, at(i), input.options.fit.level)).collect()
+    (0..CURVE_POINTS).filter_map(|i| band(forecaster, at(i), input.options.fit.level)).collect()
 }
 
-fn band(forecaster: &Forecaster, flops: f64, level: f64) -> BandPoint {
-    let predictive = forecaster.predictive(&forecaster.target_on_path(flops));
+/// `None` where no law gives a number.
+fn band(forecaster: &Forecaster, flops: f64, level: f64) -> Option<BandPoint> {
+    let predictive = forecaster.predictive(&forecaster.target_on_path(flops))?;
     let interval = predictive.interval(level);
-    BandPoint { flops, median: predictive.median(), lower: interval.lower, upper: interval.upper }
+    Some(BandPoint { flops, median: predictive.median(), lower: interval.lower, upper: interval.upper })
 }
 
 fn points(input: &PanelInput, drawn: Option<&Fitted>) -> Vec<ComputePoint> {

@@ -87,6 +87,9 @@ struct Search<'a> {
 impl Search<'_> {
     fn answer(&self, observations: &[Observation]) -> Result<(Reach, Vec<Diagnosis>), FitError> {
         let knots = self.knots(observations);
+        if knots.is_empty() {
+            return Err(FitError::NoNumber);
+        }
         let [lower, median, upper] = CURVES.map(|curve| self.crossing(&knots, curve));
         let Some(median) = median else { return Err(self.out_of_reach(&knots)) };
         let [from, to] = [lower, upper].map(|end| end.map(|exponent| math::pow(10.0, exponent)));
@@ -102,19 +105,21 @@ impl Search<'_> {
         Ok((Reach { loss: self.loss, flops, params, tokens }, said))
     }
 
-    /// Budgets from the smallest run to a million times the largest, with the quantiles at each.
+    /// Budgets from the smallest run to a million times the largest, with the quantiles at each; where no law gives a number
+    /// there is none.
     fn knots(&self, observations: &[Observation]) -> Vec<Knot> {
         let flops = || observations.iter().map(|run| math::log10(run.flops));
         let (low, high) = (flops().fold(f64::INFINITY, f64::min), flops().fold(f64::NEG_INFINITY, f64::max) + DECADES);
         let count = ((high - low) / STEP).ceil().min(MOST_KNOTS);
         let at = |i: u32| low + (high - low) * f64::from(i) / count;
-        (0..=count as u32).map(|i| Knot { exponent: at(i), above: self.above(at(i)) }).collect()
+        let knot = |exponent| Some(Knot { exponent, above: self.above(exponent)? });
+        (0..=count as u32).map(at).filter_map(knot).collect()
     }
 
-    fn above(&self, exponent: f64) -> [f64; 3] {
-        let predictive = self.forecaster.predictive(&budget(exponent));
+    fn above(&self, exponent: f64) -> Option<[f64; 3]> {
+        let predictive = self.forecaster.predictive(&budget(exponent))?;
         let tail = 0.5 * (1.0 - self.level);
-        [tail, 0.5, 1.0 - tail].map(|level| math::ln(predictive.quantile(level) / self.loss))
+        Some([tail, 0.5, 1.0 - tail].map(|level| math::ln(predictive.quantile(level) / self.loss)))
     }
 
     /// The first budget (log10 FLOPs) at which a quantile comes down to the loss.
@@ -132,7 +137,7 @@ impl Search<'_> {
                 break;
             }
             let at = low.0 + (high.0 - low.0) * low.1 / (low.1 - high.1);
-            let value = self.above(at)[curve as usize];
+            let Some(value) = self.above(at).map(|above| above[curve as usize]) else { break };
             if value.abs() < 1e-9 {
                 return at;
             }

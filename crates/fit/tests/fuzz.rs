@@ -12,8 +12,9 @@
 use core::ops::Range;
 use std::time::Duration;
 
-use forescale_core::answer::{Aim, Caps, OptimumUnderCap, Serving};
+use forescale_core::answer::{Aim, Caps, OptimumUnderCap, Recommendations, Serving};
 use forescale_core::approach::{ApproachReport, OptimalPowers};
+use forescale_core::design::Design;
 use forescale_core::estimate::{Estimate, Interval};
 use forescale_core::math;
 use forescale_core::observation::Observation;
@@ -21,8 +22,8 @@ use forescale_core::outcome::{Diagnosis, FitReport, Forecast};
 use forescale_core::reduction::Knob;
 use forescale_core::run::Role;
 use forescale_fit::{
-    ApproachOptions, BacktestMode, BacktestOptions, FitOptions, ForecastOptions, LawName, Objective, Reduced, Target,
-    approaches, backtest, best_of, fit, forecast, optimum, reach,
+    ApproachOptions, BacktestMode, BacktestOptions, DesignOptions, FitOptions, ForecastOptions, LawName, Objective,
+    Reduced, Target, approaches, backtest, best_of, design, fit, forecast, optimum, reach, recommend,
 };
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -344,6 +345,26 @@ fn check_reduced(seed: u64, reduced: &Reduced) {
     check_doubts(seed, &reduced.diagnoses);
 }
 
+fn check_recommended(seed: u64, found: &Recommendations) {
+    for knob in &found.recommended {
+        check_estimate(seed, "best setting", &knob.value);
+        knob.exponents.values().for_each(|exponent| check_estimate(seed, "exponent of a setting", exponent));
+        knob.cells.iter().for_each(|cell| check_estimate(seed, "best setting of a cell", &cell.best));
+    }
+    check_doubts(seed, &found.diagnoses);
+}
+
+fn check_design(seed: u64, found: &Design) {
+    for outlook in [&found.before, &found.after] {
+        check_interval(seed, "designed interval", &outlook.interval);
+        check_interval(seed, "designed mean interval", &outlook.mean_interval);
+        let numbers = [outlook.median, outlook.law_sd, outlook.form_scale];
+        assert!(numbers.iter().all(|number| number.is_finite()), "seed {seed}: {outlook:?}");
+    }
+    assert!(found.flops.is_finite() && found.flops <= found.budget_flops * 1.000_001, "seed {seed}: {}", found.flops);
+    check_doubts(seed, &found.diagnoses);
+}
+
 /// Holds an answer to its check and an error to its form; whether there was an answer.
 #[track_caller]
 fn judged<T, E: core::error::Error>(seed: u64, outcome: &Result<T, E>, check: impl Fn(u64, &T)) -> bool {
@@ -408,7 +429,17 @@ fn the_other_questions(fuzz: &mut Fuzz, clock: &mut Clock, (seed, table): (u64, 
     judged(seed, &reach(table, loss, &asked), check_forecast);
     clock.lap("reach");
     let tunings = [Knob::LearningRate, Knob::BatchTokens];
-    judged(seed, &best_of(&fuzz.tuned(table), &tunings[..=fuzz.below(2) as usize]), check_reduced);
+    let tuned = fuzz.tuned(table);
+    judged(seed, &best_of(&tuned, &tunings[..=fuzz.below(2) as usize]), check_reduced);
+    let (params, tokens) = (fuzz.scale(3.0, 14.0), if fuzz.one_in(20) { fuzz.evil() } else { fuzz.scale(3.0, 14.0) });
+    judged(seed, &recommend(&tuned, params, tokens, 0.9), check_recommended);
+    clock.lap("best of settings");
+    if fuzz.one_in(4) {
+        let (target, budget) = (fuzz.target(), if fuzz.one_in(20) { fuzz.evil() } else { fuzz.scale(10.0, 24.0) });
+        let asked = DesignOptions { forecast: asked, draws: 3, ..DesignOptions::default() };
+        judged(seed, &design(table, &target, budget, &asked), check_design);
+        clock.lap("design");
+    }
 }
 
 /// Tables asked for from outside: a number of them, or a range of seeds.

@@ -226,6 +226,7 @@ fn how(method: ReductionMethod) -> &'static str {
     match method {
         ReductionMethod::Quadratic => "vertex",
         ReductionMethod::AtEdge => "lowest, at an edge",
+        ReductionMethod::NoVertex => "lowest, a neighbour too far",
         ReductionMethod::TooFew => "lowest of two",
     }
 }

@@ -135,11 +135,21 @@ impl<'a> Cell<'a> {
         let lowest = self.settings.iter().min_by(|a, b| a.log_loss().total_cmp(&b.log_loss()))?;
         let chosen = match vertex(&self.points()) {
             Some(vertex) => Chosen::at_vertex(&vertex, deviation),
-            None => Chosen::lowest(lowest, self.settings.len(), deviation),
+            None => Chosen::lowest(lowest, self.method(lowest), deviation),
         };
         let observation = self.observation(lowest, &chosen, all);
         let reduction = self.reduction(&observation, &chosen)?;
         Some((observation, reduction))
+    }
+
+    /// What it is that the lowest setting stands for, where there is no vertex.
+    fn method(&self, lowest: &Setting) -> ReductionMethod {
+        let is_end = |end: Option<&Setting>| end.is_some_and(|end| end.value.total_cmp(&lowest.value).is_eq());
+        match self.settings.len() {
+            0..3 => ReductionMethod::TooFew,
+            _ if is_end(self.settings.first()) || is_end(self.settings.last()) => ReductionMethod::AtEdge,
+            _ => ReductionMethod::NoVertex,
+        }
     }
 
     fn observation(&self, lowest: &Setting, chosen: &Chosen, all: Scatter) -> Observation {
@@ -201,13 +211,13 @@ impl Chosen {
         }
     }
 
-    fn lowest(lowest: &Setting, settings: usize, deviation: Option<f64>) -> Self {
+    fn lowest(lowest: &Setting, method: ReductionMethod, deviation: Option<f64>) -> Self {
         Self {
             value: lowest.value,
             log_loss: lowest.log_loss(),
             standard_error: deviation.map(|sd| sd / (lowest.runs.len() as f64).sqrt()),
             used: 0,
-            method: if settings < 3 { ReductionMethod::TooFew } else { ReductionMethod::AtEdge },
+            method,
         }
     }
 }

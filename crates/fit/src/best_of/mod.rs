@@ -92,8 +92,8 @@ fn reduce(reduced: &mut Reduced, knob: Knob, done: &[Knob]) -> Result<(), BestOf
 /// What can be doubted about the reductions of one knob in `cells` cells.
 fn doubts(reductions: &[Reduction], knob: Knob, cells: usize) -> Vec<Diagnosis> {
     let of = |method: ReductionMethod| reductions.iter().filter(|r| r.method == method).count();
-    let (edge, few, untuned) =
-        (of(ReductionMethod::AtEdge), of(ReductionMethod::TooFew), cells.saturating_sub(reductions.len()));
+    let (edge, apart, few) = (of(ReductionMethod::AtEdge), of(ReductionMethod::NoVertex), of(ReductionMethod::TooFew));
+    let untuned = cells.saturating_sub(reductions.len());
     let what = knob.label();
     let mut doubts = Vec::new();
     let mut doubt = |code: &str, severity, message, hint: &str| {
@@ -106,6 +106,12 @@ fn doubts(reductions: &[Reduction], knob: Knob, cells: usize) -> Vec<Diagnosis> 
             "at {edge} of {cells} sizes and data the best {what} is at the edge of the range tried{example}: a better one may lie beyond, and then the loss there is too high"
         );
         doubt("tuning_at_edge", Severity::Warning, message, "try settings past the edge until the loss rises again");
+    }
+    if apart > 0 {
+        let message = format!(
+            "at {apart} of {cells} sizes and data the best {what} has a neighbour so far away that no parabola goes through both: the lowest stands, which noise biases downwards"
+        );
+        doubt("tuning_far_apart", Severity::Note, message, "try settings a factor of 2 from the best one");
     }
     if few > 0 {
         let message = format!(

@@ -122,6 +122,15 @@ fn sizes_tried_at_one_setting_are_doubted_beside_tuned_ones() {
 }
 
 #[test]
+fn a_setting_that_nobody_means_is_no_neighbour() {
+    // Tables 4720, 5364, 6038 and 7711 of the fuzz stood for their runs with a loss of zero at a batch of 1e-152.
+    let found = reduced(&[(1e-300, 3.6), (2e-4, 3.1), (4e-4, 3.9)]);
+    let (reduction, doubt) = (&found.reductions[0], &found.diagnoses[0]);
+    assert_eq!((reduction.method, doubt.code.as_str()), (ReductionMethod::NoVertex, "tuning_far_apart"));
+    assert!((reduction.loss - 3.1).abs() < 1e-12 && (reduction.value - 2e-4).abs() < 1e-18, "{reduction:?}");
+}
+
+#[test]
 fn of_two_settings_the_lower_stands_with_a_note_and_of_one_nothing_is_reduced() {
     let found = reduced(&[(1e-3, 3.2), (2e-3, 3.1)]);
     assert_eq!(

@@ -10,7 +10,8 @@
 //! Where the lowest setting has neighbours on both sides. Loss against log rate is steeper on the side of divergence, so
 //! that a parabola over the whole range is drawn away from the minimum. Where the window has no vertex inside it, which
 //! is noise's doing, one twice as wide is tried, and then the lowest setting with its two neighbours; a vertex whose loss
-//! is further from the lowest than the settings of the window rise is not taken.
+//! is further from the lowest than the settings of the window rise is not taken, and there may be none: neighbours on
+//! both sides always have a vertex between them, but one at a far setting puts it where no run was.
 
 use forescale_core::math;
 
@@ -60,7 +61,7 @@ pub(super) fn vertex(points: &[Point]) -> Option<Vertex> {
     let rise = within(WINDOW).iter().map(|p| p.log_loss - centre.log_loss).fold(0.0, f64::max);
     let is_local = |vertex: &Vertex| (vertex.log_loss - centre.log_loss).abs() <= rise;
     let local = |factor: f64| vertex_inside(within(factor), centre.x).filter(is_local);
-    let neighbours = || vertex_inside(&points[lowest - 1..lowest + 2], centre.x);
+    let neighbours = || vertex_inside(&points[lowest - 1..lowest + 2], centre.x).filter(is_local);
     local(WINDOW).or_else(|| local(WIDER)).or_else(neighbours)
 }
 
@@ -109,6 +110,14 @@ mod tests {
         assert_eq!(vertex(&points(&[1.0, 2.0, 3.0])), None);
         assert_eq!(vertex(&points(&[2.0, 1.0])), None);
         assert_eq!(vertex(&[]), None);
+    }
+
+    #[test]
+    fn a_neighbour_a_hundred_decades_away_makes_no_vertex_far_below_every_run() {
+        // Tables 4720, 5364, 6038 and 7711 of the fuzz: through a rate of 1e-300 the parabola is lowest halfway there, at a
+        // loss of zero. The gap is no neighbourhood, and nothing stands for it.
+        let at = |x, log_loss| Point { x, log_loss, count: 1.0 };
+        assert_eq!(vertex(&[at(-690.0, 0.7), at(-8.0, 0.1), at(-7.3, 1.3)]), None);
     }
 
     #[test]

@@ -28,7 +28,7 @@ fn counts(asked: &Asked<'_>) -> Known {
     let Some(rule) = asked.fits.fits.first().map(|fit| &fit.rule) else {
         return Known::Missing("no law was fitted".to_owned());
     };
-    let share = |o: &Observation| Some(100.0 * o.training.head_params? / o.training.total_params?);
+    let share = |o: &Observation| o.training.head_share().map(|share| 100.0 * share);
     let head = asked.all(share).map_or_else(
         || "the head's share is not told (`head_params`, `total_params`)".to_owned(),
         |shares| format!("the head is {:.1}% to {:.1}% of all parameters", ends(&shares).0, ends(&shares).1),

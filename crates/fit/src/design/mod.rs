@@ -30,7 +30,7 @@ use thiserror::Error;
 
 use crate::ensemble::validate_level;
 use crate::fitted::{Fitted, validate};
-use crate::forecast::prepare;
+use crate::forecast::{NO_NUMBER, prepare};
 use crate::forecaster::Forecaster;
 use crate::session::{fit_group, inputs};
 use crate::{FitError, FitOptions, ForecastOptions, Target};
@@ -120,6 +120,8 @@ pub fn design(
     let (prepared, _) = prepare(observations, &options.forecast);
     let (now, mut diagnoses) =
         prepared.map_err(|refusal| DesignError::NoLaw { reason: refusal.reason, hint: refusal.hint })?;
+    let fit = &options.forecast.fit;
+    let before = Widths::of(&now, target, fit.level).ok_or_else(no_number)?;
     let laws = weighted_laws(&now, target);
     if is_noiseless(observations, &options.forecast.fit) {
         return Err(DesignError::Noiseless);
@@ -129,11 +131,9 @@ pub fn design(
     let flops: Vec<f64> = candidates.iter().map(|c| c.flops).collect();
     let limits = Limits { budget: budget_flops, most_seeds: options.most_seeds, most_runs: options.most_runs };
     let chosen = choose(&start, &flops, limits);
-    let fit = &options.forecast.fit;
     let simulation =
         Simulation { observations, now: &now, target: *target, fit, draws: options.draws, seed: options.seed };
     let bought = bought(&candidates, &chosen.counts);
-    let before = Widths::of(&now, target, fit.level);
     let after = simulation.expect(&bought, &before);
     let (spent, near) = chosen.spent();
     let ladder = ladder(&now, &laws, target, spent, known_max);
@@ -237,6 +237,11 @@ fn designed(candidates: &[Candidate], counts: &[usize], simulation: &Simulation)
     let mut runs: Vec<DesignedRun> = candidates.iter().zip(counts).filter(|(_, count)| **count > 0).map(run).collect();
     runs.sort_by(|a, b| b.flops.total_cmp(&a.flops));
     runs
+}
+
+fn no_number() -> DesignError {
+    let (reason, hint) = NO_NUMBER;
+    DesignError::NoLaw { reason: reason.to_owned(), hint: hint.to_owned() }
 }
 
 fn described(widths: &Widths, value: &Value) -> DesignOutlook {

@@ -40,10 +40,12 @@ pub(super) struct Widths {
 }
 
 impl Widths {
-    pub(super) fn of(forecaster: &Forecaster, target: &Target, level: f64) -> Self {
+    /// `None` where no law gives a number for the target.
+    pub(super) fn of(forecaster: &Forecaster, target: &Target, level: f64) -> Option<Self> {
         let outlook = forecaster.outlook(target);
-        let (median, interval) = (outlook.predictive.median(), outlook.predictive.interval(level));
-        Self { median, interval, mean_interval: mean_interval(&outlook.means, level) }
+        let predictive = outlook.predictive?;
+        let (median, interval) = (predictive.median(), predictive.interval(level));
+        Some(Self { median, interval, mean_interval: mean_interval(&outlook.means, level) })
     }
 
     /// How far the ends lie from the median, as logarithms: lower and upper of the interval, then of the mean's.
@@ -85,7 +87,7 @@ impl Simulation<'_> {
         let (mut then, _) = forecaster(&all, self.fit).ok()?;
         then.fit_bare(&all, self.fit);
         then.adopt(self.now);
-        Some(Widths::of(&then, &self.target, self.fit.level).reaches())
+        Widths::of(&then, &self.target, self.fit.level).map(|widths| widths.reaches())
     }
 
     /// A run on paper: the laws' mean loss, and so many deviations of seed noise.

@@ -89,8 +89,7 @@ fn recounted(fitted: &Fitted, rule: &'static str, count: Count) -> Option<Counte
 }
 
 fn shares(fitted: &Fitted) -> Option<[f64; 2]> {
-    let share = |o: &Observation| Some(o.training.head_params? / o.training.total_params?);
-    let shares = fitted.points.iter().filter_map(share).filter(|share| share.is_finite());
+    let shares = fitted.points.iter().filter_map(|o| o.training.head_share());
     shares.fold(None, |range: Option<[f64; 2]>, share| {
         let [low, high] = range.unwrap_or([share, share]);
         Some([low.min(share), high.max(share)])

@@ -158,6 +158,17 @@ fn false_alarms_of_forecasts_are_rare() {
 }
 
 #[test]
+fn a_head_larger_than_its_model_is_no_share() {
+    // Table 3465 of the fuzz: "the head is -1988589133696021215313920.0% to inf% of all parameters".
+    for nonsense in [-1.0, 10.0, f64::INFINITY, f64::NAN] {
+        let of = |i: usize, params: f64| if i < 3 { nonsense * params } else { 0.01 * params };
+        let told =
+            of_fit(&with(|i, run| run.training.head_params = Some(of(i, run.params))), &only(LawName::CHINCHILLA));
+        assert_said(&told, "counting_rules", Severity::Note, "the head is 1.0% to 1.0% of all parameters");
+    }
+}
+
+#[test]
 fn a_head_of_a_third_or_one_that_drifts_changes_the_exponents() {
     let large = with(|_, run| run.training.head_params = Some(0.3 * run.params));
     let found = of_fit(&large, &only(LawName::CHINCHILLA));

@@ -3,7 +3,7 @@
 use super::*;
 use crate::forecaster::WORTH_A_WORD;
 use crate::published::rust_ladder;
-use crate::{LawName, Objective, published};
+use crate::{DesignError, DesignOptions, LawName, Objective, design, published};
 use forescale_core::math;
 use forescale_core::run::Role;
 use rand::SeedableRng as _;
@@ -86,6 +86,29 @@ fn the_distribution_alone_is_that_of_the_whole_forecast_to_the_bit() {
     for flops in [1e19, 1e22, 1e24] {
         assert_eq!(forecaster.predictive(&at(flops)), forecaster.outlook(&at(flops)).predictive, "{flops}");
     }
+}
+
+/// Runs whose loss falls as C^-4 and has no floor, which no run's does: far below them the law leaves the numbers.
+pub(crate) fn steep() -> Vec<Observation> {
+    let mut generator = ChaCha8Rng::seed_from_u64(8);
+    let run = |run: Observation| {
+        let noise = math::exp(0.01 * published::normal(&mut generator));
+        Observation { loss: math::pow(run.flops / 1e19, -4.0) * noise, ..run }
+    };
+    exact().into_iter().map(run).collect()
+}
+
+#[test]
+fn where_every_law_leaves_the_numbers_there_is_a_reason_and_no_distribution() {
+    // Table 3845 of the fuzz: a distribution of no laws was one of NaN.
+    let asked = quick(LawName::M3, Objective::LeastSquares);
+    let (forecaster, _) = prepare(&steep(), &asked).0.ok().expect("laws");
+    assert_eq!(forecaster.predictive(&at(1e-59)), None);
+    let answer = forecast(&steep(), &[at(1e-59)], &asked).expect("an answer");
+    assert_eq!(answer.targets[0].reason.as_deref(), Some(NO_NUMBER.0));
+    let design_asked = DesignOptions { forecast: asked, ..DesignOptions::default() };
+    let error = design(&steep(), &at(1e-59), 1e19, &design_asked).expect_err("no number");
+    assert_eq!(error, DesignError::NoLaw { reason: NO_NUMBER.0.to_owned(), hint: NO_NUMBER.1.to_owned() });
 }
 
 #[test]
