@@ -68,11 +68,20 @@ fn one_command_goes_from_a_spec_to_a_judged_forecast() {
     assert_eq!(score["order"], "digest");
     assert_eq!(score["actual"], target["metrics"][0]["value"]);
 
+    // Forecast and outcome are in the ledger: the sweep's own, for it lies in no project's `sweeps`.
+    let ledger = out.join("forecasts.jsonl");
+    let entered = fs::read_to_string(&ledger).expect("a ledger");
+    assert_eq!(entered.lines().count(), 2, "{entered}");
+    let record = forescale(folder.path(), &["record", "tiny/out/forecasts.jsonl", "--json"]).expect_code(0).json();
+    assert_eq!(record["forecasts"][0]["registration_sha256"], registration["sha256"]);
+    assert_eq!((&record["scored"], &record["proven"]), (&Value::from(1), &Value::from(1)));
+
     // A second call finds everything done and changes no result.
     let before = fs::read(out.join("forecast.json")).expect("a forecast");
     let again = forescale(folder.path(), &["run", "tiny"]).expect_code(0);
     assert!(again.stderr.contains("sealed already"), "{}", again.whole());
     assert_eq!(before, fs::read(out.join("forecast.json")).expect("a forecast"));
+    assert_eq!(entered, fs::read_to_string(&ledger).expect("a ledger"), "nothing is entered twice");
 
     a_forecast_made_afterwards_is_refused(folder.path());
     answers_are_exit_codes(folder.path());

@@ -44,3 +44,20 @@ fn the_zipf_familys_floor_is_the_sources_entropy_over_three_decades() {
     let (low, high) = runs.iter().map(compute).fold((f64::INFINITY, 0.0_f64), |(l, h), c| (l.min(c), h.max(c)));
     assert!((high / low).log10() >= 3.0, "{low:e} to {high:e}");
 }
+
+#[test]
+fn the_committed_ledger_is_whole_and_holds_every_committed_registration() {
+    let record = document(&["record"]);
+    let entered: Vec<&str> = record["forecasts"]
+        .as_array()
+        .expect("forecasts")
+        .iter()
+        .filter_map(|f| f["registration_sha256"].as_str())
+        .collect();
+    for name in ["smoke", "quickstart", "zipf"] {
+        let score = committed(&format!("reports/{name}/baseline/score.json"));
+        let registration = score["registration_sha256"].as_str().expect("a digest");
+        let at = entered.iter().position(|sha256| *sha256 == registration).unwrap_or_else(|| panic!("{name}"));
+        assert_eq!(record["forecasts"][at]["score"], score, "{name}");
+    }
+}

@@ -10,6 +10,7 @@ mod evidence;
 mod export;
 mod formats;
 mod layering;
+mod ledger;
 mod plans;
 mod probe;
 mod published;

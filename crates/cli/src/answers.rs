@@ -7,52 +7,71 @@ use forescale_core::answer::{Aim, Answers, Caps, OptimumUnderCap, Recommendation
 use forescale_core::cost::{CostRange, Hardware, find};
 use forescale_core::estimate::Estimate;
 use forescale_core::outcome::{Forecast, ForecastTarget};
-use forescale_fit::ForecastOptions;
+use forescale_fit::{ForecastOptions, Target};
 
 use crate::args::{CapArgs, ForecastArgs, PriceArgs};
 use crate::source::Material;
 
 impl CapArgs {
     /// The caps as meant; none where no flag was typed.
-    fn meant(&self) -> Option<Caps> {
+    pub(crate) fn meant(&self) -> Option<Caps> {
         let serving = self.serve.map(|tokens_per_month| Serving { tokens_per_month, months: self.months });
         let caps = Caps { max_tokens: self.max_tokens, max_params: self.max_params, params: self.params, serving };
         (caps != Caps::default()).then_some(caps)
     }
 }
 
-/// The answers asked for beside a forecast; `None` where nothing was.
+/// Whether anything is asked beside the forecast.
+pub(crate) fn is_asked(args: &ForecastArgs) -> bool {
+    args.caps.meant().is_some() || args.recommend || args.hardware.name.is_some()
+}
+
+/// The one target that caps, costs and recommendations are for.
+pub(crate) fn single(targets: &[Target]) -> anyhow::Result<Target> {
+    let [target] = targets else {
+        bail!(
+            "caps, costs and recommendations are for one target, and {} were asked for\n\nhint: one --at",
+            targets.len()
+        );
+    };
+    Ok(*target)
+}
+
+/// The best size and data under the caps; `None` where there are none.
+pub(crate) fn optimum(
+    material: &Material,
+    args: &ForecastArgs,
+    aim: Aim,
+    options: &ForecastOptions,
+) -> anyhow::Result<Option<OptimumUnderCap>> {
+    let Some(caps) = args.caps.meant() else { return Ok(None) };
+    Ok(Some(forescale_fit::optimum(&material.observations, aim, caps, &options.fit)?))
+}
+
+/// The run that a cap leaves, by the first law asked for: what is forecast in place of the budget's best. `None` where no
+/// cap holds it.
+pub(crate) fn under_caps(optimum: &OptimumUnderCap) -> Option<Target> {
+    let law = optimum.laws.first().filter(|law| !law.binding.is_empty())?;
+    let (params, tokens) = (law.chosen.params.estimate, law.chosen.tokens.estimate);
+    let budget = Target::of_budget(law.chosen.training_flops.estimate);
+    Some(Target { params: Some(params), tokens: Some(tokens), ..budget })
+}
+
+/// The answers asked for beside a forecast, for a budget that was asked for.
 pub(crate) fn answer(
     material: &Material,
     args: &ForecastArgs,
     options: &ForecastOptions,
-    forecast: &Forecast,
-) -> anyhow::Result<Option<Answers>> {
-    let caps = args.caps.meant();
-    if caps.is_none() && !args.recommend && args.hardware.name.is_none() {
-        return Ok(None);
-    }
-    let [target] = &forecast.targets[..] else {
-        bail!(
-            "caps, costs and recommendations are for one target, and {} were asked for\n\nhint: one --at",
-            forecast.targets.len()
-        );
-    };
-    let optimum = caps.map(|caps| optimum(material, caps, options, forecast)).transpose()?;
-    let shape = shape(target, optimum.as_ref());
+    (forecast, optimum): (&Forecast, Option<OptimumUnderCap>),
+    asked_flops: Option<f64>,
+) -> anyhow::Result<Answers> {
+    let shape = forecast.targets.first().and_then(|target| shape(target, optimum.as_ref()));
     let recommendations = args.recommend.then(|| recommend(material, shape, options)).transpose()?;
-    let cost = cost(material, &args.hardware, &budget(args, forecast))?;
-    Ok(Some(Answers { optimum, recommendations, cost }))
-}
-
-fn optimum(
-    material: &Material,
-    caps: Caps,
-    options: &ForecastOptions,
-    forecast: &Forecast,
-) -> anyhow::Result<OptimumUnderCap> {
-    let aim = forecast.reach.as_ref().map_or(Aim::Flops(forecast.targets[0].flops), |reach| Aim::Loss(reach.loss));
-    Ok(forescale_fit::optimum(&material.observations, aim, caps, &options.fit)?)
+    let level = args.law.level.unwrap_or(0.9);
+    let reached = || forecast.reach.as_ref().map(|reach| reach.flops);
+    let budget = asked_flops.map(|flops| exactly(flops, level)).or_else(reached);
+    let cost = budget.map(|budget| cost(material, &args.hardware, &budget)).transpose()?.flatten();
+    Ok(Answers { optimum, recommendations, cost })
 }
 
 /// N and D that a recommendation is for: under the caps, as asked for, or compute-optimal.
@@ -74,12 +93,6 @@ fn recommend(
         );
     };
     Ok(forescale_fit::recommend(material.tuning_runs(), params, tokens, options.fit.level)?)
-}
-
-/// The compute that is paid for: what was asked, or what reaches the loss.
-fn budget(args: &ForecastArgs, forecast: &Forecast) -> Estimate {
-    let (flops, level) = (forecast.targets[0].flops, args.law.level.unwrap_or(0.9));
-    forecast.reach.as_ref().map_or(exactly(flops, level), |reach| reach.flops)
 }
 
 /// A number that is known.

@@ -58,6 +58,8 @@ pub(crate) enum Command {
     Register(RegisterArgs),
     /// Hold a registered forecast against what happened
     Score(ScoreArgs),
+    /// Say how the project's own forecasts came out: every one ever registered
+    Record(RecordArgs),
     /// Ask whether the recipe of a sweep is predictable
     #[command(subcommand)]
     Probe(ProbeCommand),
@@ -426,6 +428,22 @@ pub(crate) struct ScoreArgs {
     /// A record.json of the target, or its loss as a number; the sweep's own target when absent
     #[arg(long, value_name = "FILE|VALUE", allow_negative_numbers = true)]
     pub(crate) observed: Option<String>,
+    /// Enter a bare number as the outcome in the project's ledger; records of runs always are
+    #[arg(long, requires = "observed")]
+    pub(crate) enter: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RecordArgs {
+    /// The ledger
+    #[arg(default_value = "reports/forecasts.jsonl")]
+    pub(crate) ledger: PathBuf,
+    /// Enter what a registration file, a sweep or a baseline folder holds and the ledger does not
+    #[arg(long, value_name = "SOURCE")]
+    pub(crate) add: Vec<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -6,6 +6,7 @@ mod args;
 mod command;
 mod evidence;
 mod exit;
+mod ledger;
 mod output;
 mod progress;
 mod source;

@@ -14,6 +14,7 @@ pub mod design;
 pub mod digest;
 pub mod estimate;
 pub mod law;
+pub mod ledger;
 pub mod math;
 pub mod observation;
 pub mod outcome;

@@ -25,7 +25,7 @@ use crate::ensemble::{mean_interval, validate_level};
 use crate::error::{LARGEST, SMALLEST};
 use crate::evaluation::target_sigma;
 use crate::fitted::{Fitted, seen_by, validate};
-use crate::forecaster::{Forecaster, forecaster};
+use crate::forecaster::{Forecaster, WORTH_A_WORD, forecaster};
 use crate::session::{groups, inputs};
 use crate::{FitError, FitOptions};
 
@@ -220,8 +220,16 @@ fn forecast_one(forecaster: &Forecaster, target: &Target, options: &ForecastOpti
     let decades = outlook.decades_beyond;
     doubts.extend((decades > 0.0).then(|| FormDoubt::BreakBeyond { decades }.into()));
     let below = -decades - forecaster.decades;
+    doubts.extend(fits_apart(&entry).map(Doubt::from));
     doubts.extend((below > WORTH_SAYING).then(|| TargetDoubt::BelowData { decades: below }.into()));
     (entry, doubts)
+}
+
+/// Whether the two kinds of fit say different things of the target.
+fn fits_apart(entry: &ForecastTarget) -> Option<TargetDoubt> {
+    let (median, mean) = (entry.median?, *entry.mean_intervals.first()?);
+    let beyond = (mean.lower / median).max(median / mean.upper) - 1.0;
+    (beyond > WORTH_A_WORD).then_some(TargetDoubt::FitsApart { median, mean })
 }
 
 /// What these laws cannot be asked, with what to do.

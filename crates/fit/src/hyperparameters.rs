@@ -17,6 +17,7 @@ use forescale_core::outcome::{Diagnosis, Severity};
 use forescale_core::reduction::Knob;
 
 use crate::FitError;
+use crate::error::{LARGEST, SMALLEST};
 use crate::linear::{Matrix, add_outer, dot, quadratic_inverse, solve};
 use crate::session::inputs;
 use crate::vertex::{Best, LEAST_VALUES, Trial, best};
@@ -125,8 +126,7 @@ fn cells(observations: &[Observation]) -> Vec<Cell> {
 fn cell(runs: &[&Observation]) -> Cell {
     let mean = |of: fn(&Observation) -> f64| runs.iter().map(|run| math::ln(of(run))).sum::<f64>() / runs.len() as f64;
     let of = |run: &Observation| [run.training.learning_rate, run.training.batch_tokens];
-    let positive = |value: Option<f64>| value.filter(|v| v.is_finite() && *v > 0.0);
-    let known = [0, 1].map(|knob| runs.iter().all(|run| positive(of(run)[knob]).is_some()));
+    let known = [0, 1].map(|knob| runs.iter().all(|run| of(run)[knob].is_some_and(is_setting)));
     let trial = |run: &&Observation| Trial {
         knobs: [0, 1].map(|knob| if known[knob] { math::ln(of(run)[knob].unwrap_or(1.0)) } else { 0.0 }),
         log_loss: math::ln(run.loss),
@@ -152,11 +152,19 @@ fn carried(
     let line = form
         .fit(&points, level)
         .ok_or_else(|| (format!("no power law of the best {} can be told", knob.label()), more(knob)))?;
+    let value = line.value_at(&form, target);
+    if !is_setting(value.estimate) || value.lower.is_none() || value.upper.is_none() {
+        let reason = format!(
+            "the best {} at the target, or an end of its interval, is no setting: beyond {SMALLEST:e} to {LARGEST:e}",
+            knob.label()
+        );
+        return Err((reason, more(knob)));
+    }
     let largest = points.iter().map(|(at, _)| at.log_params + at.log_tokens).fold(f64::NEG_INFINITY, f64::max);
     let decades = (target.log_params + target.log_tokens - largest) / core::f64::consts::LN_10;
     let found = Recommendation {
         quantity: knob,
-        value: line.value_at(&form, target),
+        value,
         exponents: line.exponents(&form),
         cells: told.iter().filter_map(|t| cell_optimum(t, index, level)).collect(),
         left_out: left_out(told, index),
@@ -165,6 +173,11 @@ fn carried(
     };
     let doubts = doubts(knob, &form, &points, (target, decades));
     Ok((found, doubts))
+}
+
+/// Whether a number can be a learning rate or a batch: within what floats hold with all their digits.
+fn is_setting(value: f64) -> bool {
+    (SMALLEST..=LARGEST).contains(&value)
 }
 
 fn more(knob: Knob) -> String {
@@ -194,15 +207,15 @@ fn cell_optimum(told: &Told, index: usize, level: f64) -> Option<CellOptimum> {
     })
 }
 
-/// An estimate of exp(x) with Student's interval in x.
+/// An estimate of exp(x) with Student's interval in x; an end that is no setting is none.
 fn from_logarithm(log_value: f64, standard_error: Option<f64>, degrees: f64, level: f64) -> Estimate {
     let estimate = math::exp(log_value);
     let half = standard_error.map(|error| error * math::student_t_quantile(0.5 + 0.5 * level, degrees));
     Estimate {
         estimate,
-        standard_error: standard_error.map(|error| error * estimate),
-        lower: half.map(|half| math::exp(log_value - half)),
-        upper: half.map(|half| math::exp(log_value + half)),
+        standard_error: standard_error.map(|error| error * estimate).filter(|error| error.is_finite()),
+        lower: half.map(|half| math::exp(log_value - half)).filter(|end| is_setting(*end)),
+        upper: half.map(|half| math::exp(log_value + half)).filter(|end| is_setting(*end)),
         level,
     }
 }

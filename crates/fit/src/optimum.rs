@@ -59,7 +59,7 @@ pub enum OptimumError {
     },
     /// A loss below what the caps allow.
     #[error(
-        "no budget reaches a loss of {loss} under these caps; the lowest by `{law}` is {lowest:.4}\n\nhint: ask for a higher loss, or raise `max_tokens`, `max_params` or `params`"
+        "no budget reaches a loss of {loss} under these caps; the lowest by `{law}` is {lowest:.4}\n\nhint: ask for a higher loss, or raise `--max-tokens`, `--max-params` or `--params`"
     )]
     Unreachable {
         /// The law.

@@ -182,11 +182,11 @@ fn widest(intervals: &[Interval]) -> Option<Interval> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::{ForecastOptions, Target, fit, forecast, published};
 
-    fn sealed() -> Registration {
+    pub(crate) fn sealed() -> Registration {
         let runs = published::with_noise(&published::grid([482.01, 2085.43, 1.8172, 0.3478, 0.3658]), 0.004, 9);
         let options = ForecastOptions { backtest: false, ..ForecastOptions::default() };
         let target = Target::of_budget(1e23);

@@ -11,6 +11,7 @@ pub mod answers;
 pub mod format;
 mod headline;
 mod html;
+mod ledger;
 mod markdown;
 pub mod plans;
 mod plot;

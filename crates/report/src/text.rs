@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use forescale_core::law::LawName;
+use forescale_core::ledger::TrackRecord;
 use forescale_core::observation::Exclusion;
 use forescale_core::outcome::{
     BacktestReport, Diagnosis, FitReport, FittedLaw, Forecast, ForecastStatus, ForecastTarget, Score, Severity, Verdict,
@@ -12,6 +13,7 @@ use forescale_core::probe::ProbeReport;
 use crate::answers;
 use crate::format::{count, interval, loss, percent, plain, scientific, signed_percent};
 use crate::headline::{is_below, plural};
+use crate::ledger;
 use crate::probe;
 use crate::table::Table;
 use crate::tables;
@@ -73,6 +75,12 @@ pub fn score(score: &Score) -> String {
         plain(&score.registration_sha256),
         plain(&score.order_detail)
     )
+}
+
+/// `record`: every forecast a project registered, what came of each, and how often intervals held.
+#[must_use]
+pub fn track_record(record: &TrackRecord) -> String {
+    ledger::track_record(record)
 }
 
 /// `check`: did a prediction move.

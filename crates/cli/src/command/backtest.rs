@@ -1,6 +1,7 @@
 //! `forescale backtest`: predicts what is already known from the smaller runs.
 
 use anyhow::bail;
+use forescale_core::outcome::BacktestReport;
 use forescale_fit::{BacktestOptions, FitOptions};
 
 use crate::args::{BacktestArgs, BacktestMode};
@@ -21,8 +22,19 @@ pub(crate) fn run(args: &BacktestArgs) -> anyhow::Result<Answer> {
     let (fit, ratios) = (fit_options(&material, args)?, args.ratio.clone());
     let options = BacktestOptions { fit, ratios, mode, ..BacktestOptions::default() };
     let report = forescale_fit::backtest(&material.observations_with_targets(), &options)?;
+    say_missing(&report, &args.ratio);
     output::either(args.json, &report, forescale_report::text::backtest)?;
     Ok(if report.cases.is_empty() { Answer::None } else { Answer::Yes })
+}
+
+/// Ratios that no case answers, which a table of the others would pass over.
+fn say_missing(report: &BacktestReport, asked: &[f64]) {
+    let is_answered = |ratio: &f64| report.summary.iter().any(|line| line.ratio.total_cmp(ratio).is_eq());
+    for ratio in asked.iter().filter(|ratio| !is_answered(ratio)) {
+        output::say(&format!(
+            "note: no case at a ratio of {ratio}: too few runs lie that far below the largest, or they carry no law; a smaller --ratio has more"
+        ));
+    }
 }
 
 /// What to fit. A level typed is refused where it is not the one that cases are judged at, rather than ignored.

@@ -1,10 +1,11 @@
 //! `forescale forecast`: what a larger run will reach, and what budget reaches a loss.
 
 use anyhow::{Context as _, bail};
-use forescale_core::outcome::{ForecastStatus, ForecastTarget};
-use forescale_fit::Target;
+use forescale_core::answer::Aim;
+use forescale_core::outcome::{Forecast, ForecastStatus, ForecastTarget};
+use forescale_fit::{ForecastOptions, Target};
 
-use crate::answers::answer;
+use crate::answers::{answer, is_asked, optimum, single, under_caps};
 use crate::args::ForecastArgs;
 use crate::exit::Answer;
 use crate::output;
@@ -16,14 +17,49 @@ pub(crate) fn run(args: &ForecastArgs) -> anyhow::Result<Answer> {
     let material = Material::open_for(&args.source, &args.table, &args.law)?;
     material.say_notes();
     let options = material.forecast_options(&args.law)?;
-    let mut forecast = match &args.reach {
-        Some(text) => forescale_fit::reach(&material.observations, parse_reach(text)?, &options)?,
-        None => material.forecast(&material.targets_or_own(targets, "--at")?, &options)?,
+    let forecast = match &args.reach {
+        Some(text) => reach(&material, args, parse_reach(text)?, &options)?,
+        None => ahead(&material, args, targets, &options)?,
     };
-    forecast.answers = answer(&material, args, &options, &forecast)?;
     output::either(args.json, &forecast, forescale_report::text::forecast)?;
     let refused = |target: &ForecastTarget| target.status == ForecastStatus::Refused;
     Ok(if forecast.targets.iter().all(refused) { Answer::None } else { Answer::Yes })
+}
+
+/// What budget reaches a loss, and under the caps.
+fn reach(material: &Material, args: &ForecastArgs, loss: f64, options: &ForecastOptions) -> anyhow::Result<Forecast> {
+    let optimum = optimum(material, args, Aim::Loss(loss), options)?;
+    let mut forecast = forescale_fit::reach(&material.observations, loss, options)?;
+    if is_asked(args) {
+        forecast.answers = Some(answer(material, args, options, (&forecast, optimum), None)?);
+    }
+    Ok(forecast)
+}
+
+/// What targets will reach. Under caps that hold, the run they leave is what is forecast.
+fn ahead(
+    material: &Material,
+    args: &ForecastArgs,
+    typed: Vec<Target>,
+    options: &ForecastOptions,
+) -> anyhow::Result<Forecast> {
+    let shaped = typed.iter().any(|target| target.params.is_some() || target.tokens.is_some());
+    if shaped && args.caps.meant().is_some() {
+        bail!(
+            "the target tells its own size or data, and a cap asks for the best ones\n\n\
+             hint: --at flops=… alone beside the cap, or the target without the cap"
+        );
+    }
+    let targets = material.targets_or_own(typed, "--at")?;
+    if !is_asked(args) {
+        return material.forecast(&targets, options);
+    }
+    let asked = single(&targets)?;
+    let optimum = optimum(material, args, Aim::Flops(asked.flops), options)?;
+    let capped = optimum.as_ref().and_then(under_caps);
+    let mut forecast = material.forecast(&[capped.unwrap_or(asked)], options)?;
+    forecast.answers = Some(answer(material, args, options, (&forecast, optimum), Some(asked.flops))?);
+    Ok(forecast)
 }
 
 /// The same targets with the distinct tokens that they have; refused where nothing could be made of the number.

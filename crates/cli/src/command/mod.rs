@@ -15,6 +15,7 @@ mod hardware;
 mod init;
 mod plan;
 mod probe;
+mod record;
 mod register;
 mod report;
 mod run;
@@ -46,6 +47,7 @@ pub(crate) fn dispatch(cli: Cli) -> anyhow::Result<Answer> {
         Command::Design(args) => design::run(&args),
         Command::Register(args) => register::run(&args),
         Command::Score(args) => score::run(&args),
+        Command::Record(args) => record::run(&args),
         Command::Probe(command) => probe::run(&command),
         Command::Report(args) => report::run(&args),
         Command::Check(args) => check::run(&args),

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use forescale_core::digest::json_digest;
+use forescale_core::observation::Observation;
 use forescale_core::outcome::{ForecastStatus, Registration};
 use forescale_core::run::NUMERICS_VERSION;
 use forescale_fit::{Evidence, RegistrationDraft, Target};
@@ -13,9 +14,13 @@ use serde::{Deserialize, Serialize};
 use crate::args::{LawArgs, RegisterArgs, TableArgs};
 use crate::evidence;
 use crate::exit::Answer;
+use crate::ledger::LedgerFile;
 use crate::output;
 use crate::source::Material;
 use crate::workplace::{self, Workplace};
+
+/// Sizes and data that agree up to this are one run's.
+const ALIKE: f64 = 1e-3;
 
 /// A target that is not a run of ours, as a file says it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -30,8 +35,12 @@ struct ForeignTarget {
 }
 
 pub(crate) fn run(args: &RegisterArgs) -> anyhow::Result<Answer> {
-    let (registration, path) = match &args.target {
-        Some(target) => foreign(args, target)?,
+    let (registration, path, ledger) = match &args.target {
+        Some(target) => {
+            let (registration, path) = foreign(args, target)?;
+            let ledger = LedgerFile::beside(&path);
+            (registration, path, ledger)
+        }
         None if !args.source.is_dir() => bail!(
             "`{}` is a table, and what is forecast from a table must be described\n\nhint: --target FILE",
             args.source.display()
@@ -42,14 +51,22 @@ pub(crate) fn run(args: &RegisterArgs) -> anyhow::Result<Answer> {
             let evidence = evidence::judge(&material, &LawArgs::default())?;
             let (registration, path) = seal_own(&workplace, &material, &evidence)?;
             note_missing(&workplace, &material);
-            (registration, args.out.clone().unwrap_or(path))
+            let ledger = LedgerFile::of_sweep(workplace.spec.folder());
+            (registration, args.out.clone().unwrap_or(path), ledger)
         }
     };
     refuse_existing(&path)?;
-    workplace::write_json(&path, &registration)?;
-    output::say(&format!("registered {}", registration.sha256));
+    keep(&registration, &path, &ledger)?;
+    output::say(&format!("registered {}, and entered in {}", registration.sha256, ledger.display()));
     output::text(&path.display().to_string())?;
     Ok(Answer::Yes)
+}
+
+/// Writes a registration and enters it in the ledger, the ledger first: what was registered is never only in a file that can
+/// be thrown away.
+pub(crate) fn keep(registration: &Registration, path: &Path, ledger: &LedgerFile) -> anyhow::Result<()> {
+    ledger.register(registration)?;
+    workplace::write_json(path, registration)
 }
 
 fn refuse_existing(path: &Path) -> anyhow::Result<()> {
@@ -118,6 +135,7 @@ fn foreign(args: &RegisterArgs, target_file: &Path) -> anyhow::Result<(Registrat
     let table = TableArgs { ..args.table.clone() };
     let material = Material::open(&args.source, &table)?;
     material.say_notes();
+    refuse_known(&material, &target)?;
     let options = material.forecast_options(&LawArgs::default())?;
     let fits = material.fit(&options.fit)?;
     let asked = Target { params: target.params, tokens: target.tokens, ..Target::of_budget(target.flops) };
@@ -141,6 +159,23 @@ fn foreign(args: &RegisterArgs, target_file: &Path) -> anyhow::Result<(Registrat
         inputs: forecast.inputs.clone(),
     });
     Ok((registration, path))
+}
+
+/// A forecast of a run that the table holds already would be no forecast.
+fn refuse_known(material: &Material, target: &ForeignTarget) -> anyhow::Result<()> {
+    let all = material.observations_with_targets();
+    let alike = |asked: Option<f64>, has: f64| asked.is_some_and(|asked| (asked / has - 1.0).abs() < ALIKE);
+    let is_it = |run: &&Observation| {
+        run.name == target.name || (alike(target.params, run.params) && alike(target.tokens, run.tokens))
+    };
+    if let Some(run) = all.iter().find(is_it) {
+        bail!(
+            "the table holds the loss of the target already, as run `{}`: a forecast made now would prove nothing\n\n\
+             hint: register before it is measured, or leave it out with `--where` to try the method with `backtest`",
+            run.name
+        );
+    }
+    Ok(())
 }
 
 /// The present time as RFC 3339, for people; it is never evidence.

@@ -17,6 +17,7 @@ use super::register;
 use crate::args::{LawArgs, RunArgs, Stage};
 use crate::evidence;
 use crate::exit::Answer;
+use crate::ledger::LedgerFile;
 use crate::output;
 use crate::progress::clock;
 use crate::source::Material;
@@ -130,7 +131,7 @@ fn ensure_registered(
         );
     }
     let (registration, path) = register::seal_own(workplace, material, evidence)?;
-    workplace::write_json(&path, &registration)?;
+    register::keep(&registration, &path, &LedgerFile::of_sweep(workplace.spec.folder()))?;
     output::say(&format!("registered {} before the target starts", &registration.sha256[..12]));
     Ok(())
 }
@@ -138,6 +139,7 @@ fn ensure_registered(
 /// A registration is never replaced: one made from other runs has to be moved away by a person.
 fn keep(sealed: &Registration, workplace: &Workplace, evidence: &Evidence, target: &PlannedRun) -> anyhow::Result<()> {
     if sealed.inputs == evidence.forecast.inputs && sealed.target_config_digest == target.config.digest() {
+        LedgerFile::of_sweep(workplace.spec.folder()).register(sealed)?;
         output::say(&format!("registered already: {}", &sealed.sha256[..12]));
         return Ok(());
     }
@@ -153,6 +155,9 @@ fn score(workplace: &Workplace, material: &Material) -> anyhow::Result<()> {
     let Some(registration) = evidence::registration(sweep)? else { return Ok(()) };
     match evidence::score(sweep, &registration)? {
         Some(score) => {
+            let ledger = LedgerFile::of_sweep(workplace.spec.folder());
+            ledger.register(&registration)?;
+            ledger.score(&score)?;
             workplace::write_json(&workplace.out().join("score.json"), &score)?;
             say_score(&score);
         }

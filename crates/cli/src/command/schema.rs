@@ -9,6 +9,7 @@ use forescale_core::checklist::Checklist;
 use forescale_core::comparison::Comparison;
 use forescale_core::corpus::CorpusManifest;
 use forescale_core::design::Design;
+use forescale_core::ledger::{LedgerLine, TrackRecord};
 use forescale_core::outcome::{BacktestReport, FitReport, Forecast, Registration, Score, Verdict};
 use forescale_core::panel::ReportData;
 use forescale_core::probe::ProbeReport;
@@ -37,6 +38,8 @@ fn documents() -> Vec<(&'static str, Schema)> {
         ("record", schema_for!(RunRecord)),
         ("registration", schema_for!(Registration)),
         ("score", schema_for!(Score)),
+        ("ledger", schema_for!(LedgerLine)),
+        ("track-record", schema_for!(TrackRecord)),
         ("check", schema_for!(Verdict)),
         ("plan", schema_for!(PlanReport)),
         ("corpus", schema_for!(CorpusManifest)),

@@ -9,21 +9,28 @@ use forescale_core::record::{RECORD_SCHEMA, RunRecord};
 use crate::args::{ScoreArgs, TableArgs};
 use crate::evidence;
 use crate::exit::Answer;
+use crate::ledger::{self, LedgerFile};
 use crate::output;
-use crate::source::Material;
+use crate::source::{Material, SweepMaterial};
 use crate::workplace;
 
 pub(crate) fn run(args: &ScoreArgs) -> anyhow::Result<Answer> {
-    let score = match &args.observed {
+    let (registration, score, ledger) = match &args.observed {
         None => own_score(&args.registration)?,
         Some(observed) => foreign_score(&args.registration, observed)?,
     };
+    // A number typed may be a question of what would be; a record is an outcome.
+    let is_typed = args.observed.as_ref().is_some_and(|observed| observed.parse::<f64>().is_ok());
+    if args.enter || !is_typed {
+        ledger.register(&registration)?;
+        ledger.score(&score)?;
+    }
     output::either(args.json, &score, forescale_report::text::score)?;
     Ok(Answer::from_held(score.inside))
 }
 
 /// The sweep's own registration against its own target.
-fn own_score(source: &Path) -> anyhow::Result<Score> {
+fn own_score(source: &Path) -> anyhow::Result<(Registration, Score, LedgerFile)> {
     if !source.is_dir() {
         bail!("there is nothing to hold `{}` against\n\nhint: --observed FILE|VALUE", source.display());
     }
@@ -32,23 +39,35 @@ fn own_score(source: &Path) -> anyhow::Result<Score> {
     let registration = evidence::registration(sweep)?.with_context(|| {
         format!("`{}` has no registered forecast\n\nhint: forescale register {0}", source.display())
     })?;
-    evidence::score(sweep, &registration)?
-        .with_context(|| format!("the target is not trained yet\n\nhint: forescale run {}", source.display()))
+    let score = evidence::score(sweep, &registration)?
+        .with_context(|| format!("the target is not trained yet\n\nhint: forescale run {}", source.display()))?;
+    Ok((registration, score, ledger_of(sweep)))
+}
+
+/// A sweep's ledger; that of a baseline is its project's.
+fn ledger_of(sweep: &SweepMaterial) -> LedgerFile {
+    let folder = sweep.spec.folder();
+    match folder.parent().and_then(Path::parent) {
+        Some(reports) if folder.ends_with("baseline") => LedgerFile::at(&reports.join(ledger::FILE)),
+        _ => LedgerFile::of_sweep(folder),
+    }
 }
 
 /// A registration file against a record or a bare number.
-fn foreign_score(path: &Path, observed: &str) -> anyhow::Result<Score> {
-    let registration = if path.is_dir() {
+fn foreign_score(path: &Path, observed: &str) -> anyhow::Result<(Registration, Score, LedgerFile)> {
+    let (registration, ledger) = if path.is_dir() {
         let material = Material::open(path, &TableArgs::default())?;
         let sweep = material.sweep.as_ref().context("a table has no registration")?;
-        evidence::registration(sweep)?.context("this sweep has no registered forecast")?
+        let registration = evidence::registration(sweep)?.context("this sweep has no registered forecast")?;
+        (registration, ledger_of(sweep))
     } else {
-        workplace::read_registration(path)?
+        (workplace::read_registration(path)?, LedgerFile::beside(path))
     };
-    if let Ok(value) = observed.parse::<f64>() {
-        return score_value(&registration, value);
-    }
-    score_record(&registration, Path::new(observed))
+    let score = match observed.parse::<f64>() {
+        Ok(value) => score_value(&registration, value),
+        Err(_) => score_record(&registration, Path::new(observed)),
+    }?;
+    Ok((registration, score, ledger))
 }
 
 fn score_value(registration: &Registration, value: f64) -> anyhow::Result<Score> {

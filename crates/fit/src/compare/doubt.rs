@@ -10,7 +10,7 @@ use forescale_core::quantity::LossUnit;
 
 use super::{CompareError, Recipe};
 
-/// Past this many decades beyond a recipe's largest run a budget is an extrapolation worth a word.
+/// Past this many decades beyond a recipe's largest run, or below its smallest, a budget is an extrapolation worth a word.
 const EXTRAPOLATED: f64 = 0.5;
 
 /// What the two recipes were measured on.
@@ -73,6 +73,7 @@ pub(super) fn diagnoses(
         found.push(diagnosis("no_common_budget", Severity::Warning, message, "train runs of both at one budget"));
     }
     found.extend(budgets.iter().filter_map(extrapolated));
+    found.extend(budgets.iter().filter_map(|budget| below_data(budget, [a, b])));
     found.extend(budgets.iter().filter(|budget| budget.multiplier.is_none()).map(|budget| unreached(budget, b)));
     found
 }
@@ -104,6 +105,19 @@ fn extrapolated(budget: &BudgetComparison) -> Option<Diagnosis> {
     );
     let hint = "train the smaller of the two recipes nearer to that budget";
     (beyond > EXTRAPOLATED).then(|| diagnosis("extrapolating", Severity::Warning, message, hint))
+}
+
+fn below_data(budget: &BudgetComparison, recipes: [&ComparedRecipe; 2]) -> Option<Diagnosis> {
+    let below = |recipe: &&ComparedRecipe| math::log10(recipe.min_flops / budget.flops);
+    let lowest = recipes.into_iter().max_by(|a, b| below(a).total_cmp(&below(b)))?;
+    let message = format!(
+        "{:.2e} FLOPs lie {:.1} decades below the smallest run of `{}`: towards an untrained model loss leaves the laws",
+        budget.flops,
+        below(&lowest),
+        lowest.name
+    );
+    let hint = "train both at that budget: runs that small cost next to nothing";
+    (below(&lowest) > EXTRAPOLATED).then(|| diagnosis("below_data", Severity::Warning, message, hint))
 }
 
 fn unreached(budget: &BudgetComparison, b: &ComparedRecipe) -> Diagnosis {

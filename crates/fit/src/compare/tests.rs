@@ -194,6 +194,11 @@ fn a_budget_past_the_runs_is_doubted_and_told_less_surely() {
     // Half a decade past the largest run is near enough.
     let near = answer(&a, &b, &[1e20, 3e21]);
     assert!(!codes(&near.diagnoses).contains(&"extrapolating"), "{:?}", near.diagnoses);
+    // A decade below the smallest run is as little known.
+    let below = answer(&a, &b, &[1e17]);
+    let said = below.diagnoses.iter().find(|doubt| doubt.code == "below_data").expect("said");
+    assert!(said.message.contains("lie 1.0 decades below the smallest run of `b`"), "{}", said.message);
+    assert!(!codes(&near.diagnoses).contains(&"below_data"), "{:?}", near.diagnoses);
 }
 
 #[test]

@@ -128,6 +128,9 @@ pub fn design(
     }
     let known_max = observations.iter().map(|o| o.flops).fold(0.0, f64::max);
     let start = Value::new(&laws, target, &candidates, known_max, now.calibration);
+    if !start.total().is_finite() {
+        return Err(no_number());
+    }
     let flops: Vec<f64> = candidates.iter().map(|c| c.flops).collect();
     let limits = Limits { budget: budget_flops, most_seeds: options.most_seeds, most_runs: options.most_runs };
     let chosen = choose(&start, &flops, limits);

@@ -40,6 +40,8 @@ pub(super) struct LawValue {
     unit: f64,
     gradient: Theta,
     information: Matrix,
+    /// cᵀP⁻¹c, which information only lowers: what is left where F is singular to the digits there are.
+    prior_variance: f64,
     /// √w·g of each candidate; none where the law learns nothing from it.
     directions: Vec<Option<Theta>>,
     free: Vec<usize>,
@@ -51,17 +53,21 @@ impl LawValue {
         let (_, gradient) = at_target(fitted, target).at(&fitted.problem, theta);
         let unit = fitted.dispersion.variance;
         let mut information = fitted.problem.information(theta);
+        let mut prior_variance = 0.0;
         for (i, row) in information.iter_mut().enumerate().take(fitted.problem.count()) {
             let deviation = prior_deviation(fitted, i);
             row[i] += unit / (deviation * deviation);
+            prior_variance += gradient[i] * gradient[i] * deviation * deviation;
         }
         let directions = candidates.iter().map(|candidate| direction(fitted, candidate)).collect();
-        Self { weight, unit, gradient, information, directions, free: (0..fitted.problem.count()).collect() }
+        let free = (0..fitted.problem.count()).collect();
+        Self { weight, unit, gradient, information, prior_variance, directions, free }
     }
 
     /// Variance of log loss at the target.
     fn variance(&self) -> f64 {
-        self.unit * quadratic_inverse(&self.information, &self.gradient, &self.free).unwrap_or(f64::INFINITY)
+        let left = quadratic_inverse(&self.information, &self.gradient, &self.free);
+        left.map_or(self.prior_variance, |left| (self.unit * left).min(self.prior_variance))
     }
 
     fn add(&mut self, direction: &Theta, factor: f64) {

@@ -6,27 +6,44 @@ use std::collections::BTreeMap;
 use forescale_core::observation::{Exclusion, ExclusionReason, Observation};
 use forescale_core::outcome::Severity;
 
-use super::Voiced;
+use super::{Voiced, named};
 
 /// Where more than this share of the runs diverged, those that are left are no fair sample. Chosen here.
 const MANY_DIVERGED: f64 = 0.1;
+
+/// Losses that are whole multiples of 1/1000 are as likely alike as copied.
+const ROUND: f64 = 1e3;
 
 /// A doubt about the table.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum DataDoubt {
     MixedEvaluation { sets: usize, tokenizers: usize },
+    Copies { pairs: Vec<String>, runs: usize },
     LeftOut { reasons: Vec<(&'static str, usize)>, diverged: usize, runs: usize },
 }
 
 /// Doubts that the columns of a group's runs give reason for.
 pub(super) fn doubts(runs: &[&Observation]) -> Vec<DataDoubt> {
-    mixed_evaluation(runs).into_iter().collect()
+    mixed_evaluation(runs).into_iter().chain(copies(runs)).collect()
 }
 
 fn mixed_evaluation(runs: &[&Observation]) -> Option<DataDoubt> {
     let sets = different(runs.iter().filter_map(|o| o.eval_set_digest.as_deref()));
     let tokenizers = different(runs.iter().filter_map(|o| o.training.tokenizer_digest.as_deref()));
     (sets > 1 || tokenizers > 1).then_some(DataDoubt::MixedEvaluation { sets, tokenizers })
+}
+
+/// Runs that tell the same numbers as another in every column: more likely one run written twice than two that ended at one
+/// loss. Losses of three digits or fewer repeat by themselves.
+fn copies(runs: &[&Observation]) -> Option<DataDoubt> {
+    let numbers = |o: &Observation| [o.params, o.tokens, o.flops, o.loss].map(f64::to_bits);
+    let is_fine = |o: &&Observation| (o.loss - (o.loss * ROUND).round() / ROUND).abs() > 1e-9;
+    let mut sorted: Vec<&Observation> = runs.iter().copied().filter(is_fine).collect();
+    sorted.sort_by_key(|o| numbers(o));
+    let is_copy = |a: &Observation, b: &Observation| numbers(a) == numbers(b) && a.training == b.training;
+    let pairs = sorted.windows(2).filter(|pair| is_copy(pair[0], pair[1]));
+    let pairs: Vec<String> = pairs.map(|pair| format!("`{}` and `{}`", pair[0].name, pair[1].name)).collect();
+    (!pairs.is_empty()).then_some(DataDoubt::Copies { pairs, runs: runs.len() })
 }
 
 fn different<'a>(digests: impl Iterator<Item = &'a str>) -> usize {
@@ -50,6 +67,7 @@ impl Voiced for DataDoubt {
     fn code(&self) -> &'static str {
         match self {
             Self::MixedEvaluation { .. } => "mixed_evaluation",
+            Self::Copies { .. } => "copied_runs",
             Self::LeftOut { .. } => "runs_left_out",
         }
     }
@@ -69,6 +87,7 @@ impl Voiced for DataDoubt {
                 "evaluate every run on one set of tokens, or fit the sets apart"
             }
             Self::MixedEvaluation { .. } => "compare in bits per byte, or fit the tokenisers apart",
+            Self::Copies { .. } => "keep one row of each, or tell seeds apart by their losses in full",
             Self::LeftOut { diverged: 0, .. } => "look at the list of runs left out",
             Self::LeftOut { .. } => {
                 "look at the list of runs left out; where many diverged, lower the rate and train them again"
@@ -90,6 +109,12 @@ impl fmt::Display for DataDoubt {
                     both.join(" under ")
                 )
             }
+            Self::Copies { pairs, runs } => write!(
+                f,
+                "{} of {runs} runs tell every number of another ({}): a run written twice counts double, and intervals come out too narrow",
+                pairs.len(),
+                named(pairs)
+            ),
             Self::LeftOut { reasons, diverged, runs } => {
                 let reasons: Vec<String> = reasons.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
                 write!(f, "beside {runs} runs fitted others were left out ({})", reasons.join(", "))?;

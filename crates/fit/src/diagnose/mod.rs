@@ -10,7 +10,7 @@
 //! |---|---|---|---|
 //! | 1 | convention of N and C | `counting_rules` | fit, where the runs tell several counts |
 //! | 2 | vertex of an isoFLOP at its edge | `isoflop_vertices`, `vertex_sides` | fit |
-//! | 3 | rate not tuned per rung | `rate_at_edge`, `rate_sensitive`, `one_rate` | fit, forecast; also `probe lr` |
+//! | 3 | rate not tuned per rung | `rate_at_edge`, `rate_sensitive`, `rates_mixed`, `one_rate` | fit, forecast; also `probe lr` |
 //! | 4 | warmup too long for small runs | `warmup_share` | fit, forecast |
 //! | 5 | undecayed checkpoints among decayed | `undecayed_mixed`, `schedules_mixed` | fit, forecast |
 //! | 6 | repeated data | `repeated_data` | fit, forecast; leakage into validation is not visible in a table: it needs the text |
@@ -18,7 +18,7 @@
 //! | 8 | optimiser did not converge | `not_converged`, `starts_disagree`, `parameter_at_bound`, `floor_share` | fit; `uncertified` in a forecast as well |
 //! | 9 | leverage of few runs | `outlier_leverage`, `influential_run`, `leave_one_out` | fit |
 //! | 10 | structure in residuals | `residual_pattern`, `residual_bend`, `seed_noise` (lack of fit) | fit |
-//! | 11 | laws disagree | `laws_disagree`, `model_form` | forecast |
+//! | 11 | laws disagree | `laws_disagree`, `fits_apart`, `model_form` | forecast |
 //! | 12 | extrapolation | `extrapolating`, `break_beyond`, `below_data` | forecast |
 //! | 13 | floor not identified | `floor_share` | fit |
 //! | 14 | seed noise | `few_seeds`, `seed_noise`, `seed_weights`, `clustered` | fit |
@@ -31,6 +31,7 @@
 //! | 21 | runs dropped in silence | `runs_left_out`, `spiked` | fit; `spiked` in a forecast as well |
 //! | 22 | asymmetric noise | `asymmetric_noise` | fit |
 //! | 23 | registration | – | `score`, which holds the digests; a table has no order in time |
+//! | – | one run written twice | `copied_runs` | fit, forecast |
 //! | – | not asymptotic yet | `not_asymptotic` | fit, forecast |
 //! | – | wrong model form | `model_form` | fit, forecast |
 //!

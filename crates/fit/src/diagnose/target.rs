@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use forescale_core::estimate::Interval;
 use forescale_core::outcome::Severity;
 
 use super::Voiced;
@@ -15,6 +16,8 @@ pub(crate) enum TargetDoubt {
     BelowData { decades: f64 },
     /// A law as it was fitted to be carried to the target is not known to be at its optimum.
     Uncertified { law: String, fault: String },
+    /// The forecast's median lies outside the interval of the laws fitted for their own sake.
+    FitsApart { median: f64, mean: Interval },
     /// Backtests of a large table were made on a part of it.
     PartOfBacktests { runs: usize, most_fitted: usize, most_targets: usize },
 }
@@ -37,6 +40,7 @@ impl Voiced for TargetDoubt {
         match self {
             Self::BelowData { .. } => "below_data",
             Self::Uncertified { .. } => "uncertified",
+            Self::FitsApart { .. } => "fits_apart",
             Self::PartOfBacktests { .. } => "backtest_sampled",
         }
     }
@@ -50,6 +54,9 @@ impl Voiced for TargetDoubt {
             Self::BelowData { .. } => "train it: a run that small costs next to nothing",
             Self::Uncertified { .. } => {
                 "ask for the other laws alone (`--law`), and add runs off the path before relying on this one"
+            }
+            Self::FitsApart { .. } => {
+                "see the two apart in `laws` and `fit`; a backtest at that ratio says which kind of fit errs less on these runs"
             }
             Self::PartOfBacktests { .. } => "`backtest` asks every run of the top band, from all of the smaller ones",
         }
@@ -66,6 +73,13 @@ impl fmt::Display for TargetDoubt {
             Self::Uncertified { law, fault } => {
                 write!(f, "`{law}`, as fitted to be carried to the target, is not known to be at its optimum: {fault}")
             }
+            Self::FitsApart { median, mean } => write!(
+                f,
+                "the median {median:.4} is of laws fitted so that they carry to the target, and lies outside {:.4} to {:.4}, the {:.0}% interval of the mean of the same laws fitted to every run alike: the runs near the target and the small ones do not say the same",
+                mean.lower,
+                mean.upper,
+                100.0 * mean.level
+            ),
             Self::PartOfBacktests { runs, most_fitted, most_targets } => write!(
                 f,
                 "of {runs} runs each of the forecast's own backtests saw about {most_fitted} smaller ones, evenly chosen, and was asked for about {most_targets}"

@@ -230,6 +230,32 @@ fn a_best_rate_at_the_edge_of_those_tried_is_said() {
 }
 
 #[test]
+fn runs_of_several_rates_side_by_side_are_said_until_they_are_reduced() {
+    let mixed = tuned_at([5e-4, 2e-3, 4e-3], 1e-3, 0.01);
+    let words = "4 runs share 1 sizes and data";
+    assert_said(&of_fit(&mixed, &only(LawName::CHINCHILLA)), "rates_mixed", Severity::Warning, words);
+    let reduced = crate::best_of(&mixed, &[forescale_core::reduction::Knob::LearningRate]).expect("reduces");
+    assert_unsaid(&of_fit(&reduced.observations, &only(LawName::CHINCHILLA)), "rates_mixed");
+    // A rate per size is none beside another.
+    let tuned = with(|_, run| run.training.learning_rate = Some(1e3 / run.params.sqrt()));
+    assert_unsaid(&of_fit(&tuned, &only(LawName::CHINCHILLA)), "rates_mixed");
+}
+
+#[test]
+fn one_run_written_twice_is_said_and_two_that_round_to_one_loss_are_not() {
+    let twice = |of: fn(f64) -> f64| {
+        let mut runs = with(|_, run| run.loss = of(run.loss));
+        let copy = |i: usize| Observation { run_id: format!("copy{i}"), ..runs[i].clone() };
+        let copies = [copy(0), copy(1)];
+        runs.extend(copies);
+        of_fit(&runs, &only(LawName::CHINCHILLA))
+    };
+    assert_said(&twice(|loss| loss), "copied_runs", Severity::Warning, "2 of 37 runs tell every number of another");
+    assert_unsaid(&twice(|loss| (loss * 1e3).round() / 1e3), "copied_runs");
+    assert_unsaid(&of_fit(&clean(1), &only(LawName::CHINCHILLA)), "copied_runs");
+}
+
+#[test]
 fn a_rate_off_by_two_that_costs_more_than_seed_noise_is_said() {
     // Seed noise is 0.3%: a doubling that costs 1% is above it, one of 0.1% below.
     let sharp = tuned_at([5e-4, 2e-3, 4e-3], 1e-3, 0.01);

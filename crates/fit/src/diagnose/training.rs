@@ -28,6 +28,7 @@ const UNDECAYED: [&str; 4] = ["constant", "const", "none", "stable"];
 pub(crate) enum TrainingDoubt {
     RateAtEdge { cells: Vec<String>, tuned: usize },
     RateSensitive { cell: String, rise: f64, seed: f64 },
+    RatesMixed { cells: Vec<String>, runs: usize },
     OneRate { rate: f64, sizes: usize, span: f64 },
     WarmupShare { run: String, share: f64 },
     UndecayedMixed { undecayed: Vec<String>, decayed: usize },
@@ -41,6 +42,7 @@ pub(crate) enum TrainingDoubt {
 /// other laws then leave those runs out.
 pub(super) fn doubts(runs: &[&Observation], repetition_is_modelled: bool) -> Vec<TrainingDoubt> {
     let mut doubts = rates(runs);
+    doubts.extend(rates_mixed(runs));
     doubts.extend(one_rate(runs));
     doubts.extend(warmup(runs));
     doubts.extend(schedules(runs));
@@ -59,13 +61,14 @@ fn positive(value: Option<f64>) -> Option<f64> {
     value.filter(|value| value.is_finite() && *value > 0.0)
 }
 
-/// (ln rate, ln loss) of the runs of one size and data, where three rates or more were tried.
+/// (ln rate, ln loss) of the runs of one size and data.
 struct Tuned<'a> {
     name: &'a str,
     points: Vec<(f64, f64)>,
 }
 
-fn tuned<'a>(runs: &[&'a Observation]) -> Vec<Tuned<'a>> {
+/// Sizes and data at which at least so many rates were tried.
+fn tuned<'a>(runs: &[&'a Observation], least: usize) -> Vec<Tuned<'a>> {
     let mut cells: BTreeMap<(u64, u64), Tuned<'a>> = BTreeMap::new();
     for run in runs {
         let Some(rate) = positive(run.training.learning_rate) else { continue };
@@ -77,13 +80,13 @@ fn tuned<'a>(runs: &[&'a Observation]) -> Vec<Tuned<'a>> {
         let mut rates: Vec<f64> = cell.points.iter().map(|p| p.0).collect();
         rates.sort_by(f64::total_cmp);
         rates.dedup_by(|b, a| *b - *a < 1e-9);
-        rates.len() >= 3
+        rates.len() >= least
     };
     cells.into_values().filter(several).collect()
 }
 
 fn rates(runs: &[&Observation]) -> Vec<TrainingDoubt> {
-    let cells = tuned(runs);
+    let cells = tuned(runs, 3);
     let at_edge: Vec<String> =
         cells.iter().filter(|cell| is_at_edge(cell)).map(|cell| format!("that of `{}`", cell.name)).collect();
     let mut doubts = Vec::new();
@@ -114,6 +117,14 @@ fn sensitive(cells: &[Tuned<'_>], runs: &[&Observation]) -> Option<TrainingDoubt
     let all = cells.iter().filter_map(|cell| Some((cell, rise(cell)?)));
     let (cell, rise) = all.max_by(|a, b| a.1.total_cmp(&b.1))?;
     (rise > seed).then(|| TrainingDoubt::RateSensitive { cell: format!("`{}`", cell.name), rise, seed })
+}
+
+/// Runs of one size and data under several rates, each fitted as if it were the best.
+fn rates_mixed(runs: &[&Observation]) -> Option<TrainingDoubt> {
+    let cells = tuned(runs, 2);
+    let runs = cells.iter().map(|cell| cell.points.len()).sum();
+    let cells: Vec<String> = cells.iter().map(|cell| format!("that of `{}`", cell.name)).collect();
+    (!cells.is_empty()).then_some(TrainingDoubt::RatesMixed { cells, runs })
 }
 
 /// One rate for every size, unless the runs scale it with width by rule.
@@ -194,6 +205,7 @@ impl Voiced for TrainingDoubt {
         match self {
             Self::RateAtEdge { .. } => "rate_at_edge",
             Self::RateSensitive { .. } => "rate_sensitive",
+            Self::RatesMixed { .. } => "rates_mixed",
             Self::OneRate { .. } => "one_rate",
             Self::WarmupShare { .. } => "warmup_share",
             Self::UndecayedMixed { .. } => "undecayed_mixed",
@@ -216,6 +228,7 @@ impl Voiced for TrainingDoubt {
         match self {
             Self::RateAtEdge { .. } => "try rates beyond that edge until the loss rises on both sides",
             Self::RateSensitive { .. } => "space the rates tried by less than 2x, or take the parabola's minimum",
+            Self::RatesMixed { .. } => "reduce each size and data to its best rate: `--best-of lr`",
             Self::OneRate { .. } => "tune the rate at both ends of the sizes, or scale it with width by muP",
             Self::WarmupShare { .. } => {
                 "let the warmup grow with the run: at most a tenth of the steps of the smallest"
@@ -251,6 +264,12 @@ impl fmt::Display for TrainingDoubt {
                 "at the size of {cell} a learning rate off by 2x costs {:.2}%, more than seed noise of {:.2}%: rungs tuned on a coarse grid scatter upwards by it",
                 100.0 * rise,
                 100.0 * seed
+            ),
+            Self::RatesMixed { cells, runs } => write!(
+                f,
+                "{runs} runs share {} sizes and data ({}) and differ in their learning rate: those off the best one lift the curve, and the law takes them for noise",
+                cells.len(),
+                named(cells)
             ),
             Self::OneRate { rate, sizes, span } => write!(
                 f,

@@ -101,6 +101,15 @@ fn too_few_sizes_are_refused_and_every_cell_left_out_has_a_reason() {
 }
 
 #[test]
+fn a_setting_that_nothing_can_be_set_to_is_refused() {
+    // Tables 6046 and 6824 of the fuzz: a best setting of 0, between 0 and infinity.
+    let runs = sweep(&APART, &FACTORS, &FACTORS, 0.0);
+    let answer = recommend(&runs, 1e300, 1.0, 0.9).expect("an answer");
+    let rate = answer.refused.iter().find(|refused| refused.quantity == Knob::LearningRate).expect("refused");
+    assert!(rate.reason.contains("is no setting: beyond 1e-60 to 1e60"), "{rate:?}");
+}
+
+#[test]
 fn a_table_without_rates_is_refused_for_both_knobs() {
     let runs = published::grid([406.4, 410.7, 1.69, 0.34, 0.28]);
     let answer = recommend(&runs, 1e9, 2e10, 0.9).expect("an answer");

@@ -39,6 +39,18 @@ fn a_target_beyond_half_a_decade_is_a_note_and_beyond_one_a_warning() {
 }
 
 #[test]
+fn a_median_outside_the_mean_of_the_plain_fits_is_said() {
+    // The smaller the run the higher it lies, by a tenth a decade: that pulls a fit to all runs alike further than one that
+    // heeds those near the target.
+    let high = with(|_, run| run.loss *= math::exp(0.1 * math::log10(1e21 / run.flops).max(0.0)));
+    let answer = asked(&high, &[LawName::CHINCHILLA], Target::of_budget(1e24), false);
+    assert_said(&answer.diagnoses, "fits_apart", Severity::Warning, "fitted to every run alike");
+    let (median, mean) = (answer.targets[0].median.expect("a median"), answer.targets[0].mean_intervals[0]);
+    assert!(!mean.contains(median), "{median} {mean:?}");
+    assert_unsaid(&asked(&clean(1), &[LawName::CHINCHILLA], Target::of_budget(1e24), false).diagnoses, "fits_apart");
+}
+
+#[test]
 fn a_method_that_missed_the_last_runs_known_is_said() {
     // Three decades of one exponent, then one of another: no cut below the break can foresee it.
     let breaks = ladder(17, 0.003, 1, |flops| broken(flops, 3.0, [0.15, 0.5]));

@@ -1,0 +1,116 @@
+//! The track record of a project: every registration and every outcome, in the order they were entered.
+//!
+//! Each line names the digest of the line before, so that none can be changed, dropped or put in later without a trace.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::estimate::Estimate;
+use crate::outcome::{OrderProof, Registration, Score};
+use crate::quantity::LossUnit;
+
+/// Schema of one line of the ledger.
+pub const LEDGER_SCHEMA: &str = "forescale.ledger/1.0";
+/// Schema of a track record.
+pub const TRACK_RECORD_SCHEMA: &str = "forescale.track_record/1.0";
+
+/// One line of `forecasts.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LedgerLine {
+    /// [`LEDGER_SCHEMA`].
+    pub schema: String,
+    /// Place in the ledger, from 1.
+    pub number: u64,
+    /// Digest of the line before; 64 zeros in the first.
+    pub previous: String,
+    /// What was entered.
+    pub entry: LedgerEntry,
+    /// SHA-256 of all of the above as canonical JSON.
+    pub sha256: String,
+}
+
+/// What a line of the ledger holds, whole.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "a ledger holds tens of lines, and as many registrations as scores")]
+pub enum LedgerEntry {
+    /// A forecast sealed before its target was trained.
+    Registration(Registration),
+    /// The outcome of a registration further up.
+    Score(Score),
+}
+
+/// One registered forecast, and what came of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TrackedForecast {
+    /// Line of its registration.
+    pub line: u64,
+    /// Digest of the registration.
+    pub registration_sha256: String,
+    /// Name of the sweep or of the foreign target.
+    pub sweep: String,
+    /// When it was registered, RFC 3339.
+    pub created_at: String,
+    /// Compute of the target.
+    pub flops: f64,
+    /// log10 of the target's compute over that of the largest run fitted.
+    pub decades_beyond_data: f64,
+    /// Metric.
+    pub metric: String,
+    /// Its unit.
+    pub unit: LossUnit,
+    /// Median predicted.
+    pub predicted: Option<f64>,
+    /// The outcome; `None` while it is open.
+    pub score: Option<Score>,
+}
+
+/// How often intervals of one level held.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TrackedCoverage {
+    /// Level of the intervals.
+    pub level: f64,
+    /// Outcomes inside.
+    pub inside: u64,
+    /// Outcomes in all.
+    pub scored: u64,
+    /// The share inside, with the exact interval of Clopper and Pearson (1934).
+    pub share: Estimate,
+}
+
+/// `record --json`: how a project's own forecasts came out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TrackRecord {
+    /// [`TRACK_RECORD_SCHEMA`].
+    pub schema: String,
+    /// Lines of the ledger.
+    pub lines: u64,
+    /// Digest of its last line: with it, nothing above can be changed; `None` of an empty ledger.
+    pub head: Option<String>,
+    /// Every registration, in the order of the ledger.
+    pub forecasts: Vec<TrackedForecast>,
+    /// How many have an outcome.
+    pub scored: u64,
+    /// How many are shown by digests to have come before their outcome.
+    pub proven: u64,
+    /// Coverage, by the level that forecasts were judged at.
+    pub coverage: Vec<TrackedCoverage>,
+    /// Median of |predicted / actual − 1|.
+    pub median_abs_relative_error: Option<f64>,
+    /// Mean of CRPS / actual, so that losses in several units can be put together.
+    pub mean_relative_crps: Option<f64>,
+    /// Probability integral transforms, rising: even over (0, 1) where forecasts are as sure as they should be.
+    pub pit: Vec<f64>,
+}
+
+impl TrackedForecast {
+    /// Whether digests show that the forecast came before its outcome.
+    #[must_use]
+    pub fn is_proven(&self) -> bool {
+        self.score.as_ref().is_some_and(|score| score.order != OrderProof::NotProven)
+    }
+}
