@@ -113,6 +113,7 @@ fn the_baseline_is_a_gate(folder: &Path) {
     let again = ["check", "reports/tiny/baseline", "--update", "--against", "tiny"];
     let said = forescale(folder, &again).expect_code(0);
     assert!(said.stdout.starts_with("held: ") && said.stdout.contains("\nwritten: "), "{}", said.whole());
+    the_cheapest_rung_is_trained_again(folder);
     a_flipped_observation_is_seen(folder, &baseline);
     forescale(folder, &["report", "reports/tiny/baseline", "--out", "page"]).expect_code(0);
     assert!(folder.join("page/index.html").is_file());
@@ -134,6 +135,28 @@ fn the_baseline_is_a_gate(folder: &Path) {
     fs::write(&sealed, text.replacen("\"version\": \"0", "\"version\": \"9", 1)).expect("written");
     let said = forescale(folder, &["check", "reports/tiny/baseline"]).expect_code(2);
     assert!(said.stderr.contains("sha256") || said.stderr.contains("seal"), "{}", said.whole());
+}
+
+/// The trainer gives the recorded loss again; on another corpus the gate fails instead of comparing.
+fn the_cheapest_rung_is_trained_again(folder: &Path) {
+    let check = ["check", "reports/tiny/baseline", "--retrain", "smoke", "--against", "tiny", "--json"];
+    let verdict = forescale(folder, &check).expect_code(0).json();
+    let items = verdict["items"].as_array().expect("items");
+    let item = items.last().expect("an item");
+    assert!(item["name"].as_str().is_some_and(|name| name.starts_with("retrained.")), "{item}");
+    // Same seed, same instruction set: the same loss to the bit.
+    assert_eq!(item["baseline"], item["current"], "{item}");
+    let spec = folder.join("tiny/sweep.toml");
+    let good = fs::read_to_string(&spec).expect("a spec");
+    let changed = good.replacen("seed = 7", "seed = 8", 1);
+    assert_ne!(good, changed);
+    fs::create_dir_all(folder.join("other")).expect("a folder");
+    fs::write(folder.join("other/sweep.toml"), changed).expect("written");
+    // The baseline's own records, the other sweep's corpus.
+    fs::create_dir_all(folder.join("sweeps")).expect("a folder");
+    fs::rename(folder.join("other"), folder.join("sweeps/tiny")).expect("moved");
+    let said = forescale(folder, &["check", "reports/tiny/baseline", "--retrain", "smoke"]).expect_code(1);
+    assert!(said.stdout.contains("builds corpus") && said.stdout.contains("was trained on"), "{}", said.whole());
 }
 
 /// One loss of one committed run is changed: `.ci/gate` refuses the record, whose digest is another; where the digest was

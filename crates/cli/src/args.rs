@@ -470,6 +470,13 @@ pub(crate) struct ReportArgs {
     pub(crate) format: ReportFormat,
 }
 
+/// What is trained again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Retrain {
+    /// The cheapest rung
+    Smoke,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     /// Baseline folder: reports/NAME/baseline
@@ -486,6 +493,9 @@ pub(crate) struct CheckArgs {
     /// Append the verdict as Markdown to a file, such as $GITHUB_STEP_SUMMARY
     #[arg(long, value_name = "FILE")]
     pub(crate) summary: Option<PathBuf>,
+    /// Train the cheapest rung of the baseline once more and hold its loss against the record, within seed noise
+    #[arg(long, value_name = "smoke", conflicts_with = "update")]
+    pub(crate) retrain: Option<Retrain>,
     /// Replace the baseline by what --against (or sweeps/NAME) holds now, after showing what that changes
     #[arg(long)]
     pub(crate) update: bool,

@@ -72,6 +72,7 @@ mod reach;
 mod recovery;
 #[cfg(test)]
 mod repeated;
+mod retrained;
 mod scale;
 mod schedules;
 mod seal;
@@ -102,6 +103,7 @@ pub use optimum::{OptimumError, optimum};
 pub use options::{FitOptions, IntervalMethod, Objective, Starts};
 pub use panels::{PanelInput, panels};
 pub use reach::reach;
+pub use retrained::retrained;
 pub use schedules::{ScheduleReportOptions, schedules};
 pub use seal::{RegistrationDraft, SealError, register, score, verify};
 pub use session::fit;

@@ -7,6 +7,7 @@ use forescale_core::outcome::{FIT_SCHEMA, FORECAST_SCHEMA, SCORE_SCHEMA, Score, 
 use forescale_fit::Evidence;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
+use super::retrain::Retrained;
 use crate::args::{CheckArgs, LawArgs, TableArgs};
 use crate::evidence;
 use crate::exit::Answer;
@@ -32,6 +33,9 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<Answer> {
         verdict.problems.extend(own_problems(&args.baseline, &material, (&baseline, &current))?);
         verdict.held &= verdict.problems.is_empty();
     }
+    if args.retrain.is_some() {
+        retrain(args, &mut verdict)?;
+    }
     if let Some(path) = &args.junit {
         forescale_sweep::write_atomically(path, junit(&verdict)?.as_bytes())?;
     }
@@ -43,6 +47,23 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<Answer> {
     }
     output::either(args.json, &verdict, forescale_report::text::verdict)?;
     Ok(Answer::from_held(verdict.held))
+}
+
+/// Adds what the cheapest rung gives when it is trained again.
+fn retrain(args: &CheckArgs, verdict: &mut Verdict) -> anyhow::Result<()> {
+    let baseline = Material::open(&args.baseline, &TableArgs::default())?;
+    let sweep = args.against.clone().map_or_else(|| sweep_of(&args.baseline), Ok)?;
+    match super::retrain::smoke(&args.baseline, &baseline, &sweep)? {
+        Retrained::Loss(item) => {
+            verdict.held &= item.held;
+            verdict.items.push(item);
+        }
+        Retrained::Problem(problem) => {
+            verdict.held = false;
+            verdict.problems.push(problem);
+        }
+    }
+    Ok(())
 }
 
 /// What a baseline held against its own records must show besides numbers: the same observations, a registration that

@@ -18,6 +18,7 @@ mod probe;
 mod record;
 mod register;
 mod report;
+mod retrain;
 mod run;
 mod schema;
 mod score;
