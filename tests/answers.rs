@@ -6,7 +6,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::bad_input::refuses;
-use crate::binary::{Said, forescale};
+use crate::binary::{Said, forescale, repository};
 
 /// Hoffmann et al. (arXiv:2203.15556), unrounded as in Besiroglu et al. (arXiv:2404.10102): E, A, B, alpha, beta.
 const LAW: [f64; 5] = [1.6934, 406.4, 410.7, 0.3392, 0.2849];
@@ -226,4 +226,27 @@ fn what_cannot_be_answered_says_so() {
     let both = forecast(&folder, &["--reach", "loss=2.1", "--at", "flops=1e23"]);
     assert_eq!(both.code, 2);
     refuses(forecast(&folder, &["--reach", "loss=1.2"]), &["1.2", "hint:"]);
+}
+
+/// What is forecast beside a cap is the run that the cap leaves, with the error of form in its interval.
+#[test]
+fn under_a_cap_the_forecast_is_of_the_run_that_the_cap_leaves() {
+    let answer = answer(&["--at", "flops=1e23", "--max-tokens", "2e11"]);
+    let (target, law) = (&answer["targets"][0], &answer["answers"]["optimum"]["laws"][0]);
+    for (of, name) in [("params", "params"), ("tokens", "tokens"), ("flops", "training_flops")] {
+        close(&target[of], law["chosen"][name]["estimate"].as_f64().expect("a number"), 1e-12);
+    }
+    close(&target["median"], loss(1e23 / 1.2e12, 2e11), 1e-3);
+    let shaped = forecast(&grid(), &["--at", "flops=1e23,params=1e10", "--max-tokens", "2e11"]);
+    refuses(shaped, &["the target tells its own size or data", "hint:"]);
+    // A sweep's own target keeps its budget, and says so.
+    let own = |cap: &str| {
+        let said =
+            forescale(&repository(), &["forecast", "reports/quickstart/baseline", "--max-tokens", cap, "--json"]);
+        let said = said.expect_code(0);
+        assert!(said.stderr.contains("its own size and data are set aside"), "{}", said.whole());
+        said.json()["targets"][0].clone()
+    };
+    close(&own("1e5")["tokens"], 1e5, 1e-9);
+    assert!(own("1e15")["params"].is_null());
 }

@@ -74,7 +74,9 @@ fn one_command_goes_from_a_spec_to_a_judged_forecast() {
     assert_eq!(entered.lines().count(), 2, "{entered}");
     let record = forescale(folder.path(), &["record", "tiny/out/forecasts.jsonl", "--json"]).expect_code(0).json();
     assert_eq!(record["forecasts"][0]["registration_sha256"], registration["sha256"]);
-    assert_eq!((&record["scored"], &record["proven"]), (&Value::from(1), &Value::from(1)));
+    for count in ["scored", "counted", "proven"] {
+        assert_eq!(record[count], 1, "{count}: {record}");
+    }
 
     // A second call finds everything done and changes no result.
     let before = fs::read(out.join("forecast.json")).expect("a forecast");
@@ -84,6 +86,7 @@ fn one_command_goes_from_a_spec_to_a_judged_forecast() {
     assert_eq!(entered, fs::read_to_string(&ledger).expect("a ledger"), "nothing is entered twice");
 
     a_forecast_made_afterwards_is_refused(folder.path());
+    what_a_ledger_refuses_costs_no_training_and_no_answer(folder.path(), &ledger);
     answers_are_exit_codes(folder.path());
     the_baseline_is_a_gate(folder.path());
 }
@@ -91,6 +94,30 @@ fn one_command_goes_from_a_spec_to_a_judged_forecast() {
 fn a_forecast_made_afterwards_is_refused(folder: &Path) {
     let said = forescale(folder, &["register", "tiny"]).expect_code(2);
     assert!(said.stderr.contains("started already") && said.stderr.contains("hint:"), "{}", said.whole());
+}
+
+/// A broken ledger is found before anything is done, and `score` still says what it has to say.
+fn what_a_ledger_refuses_costs_no_training_and_no_answer(folder: &Path, ledger: &Path) {
+    let good = fs::read_to_string(ledger).expect("a ledger");
+    fs::write(ledger, good.replacen("forescale.ledger/1.0", "<<<<<<<", 1)).expect("written");
+    let said = forescale(folder, &["run", "tiny"]).expect_code(2);
+    assert!(
+        said.stderr.contains("forecasts.jsonl, line 1`") && !said.stderr.contains("sealed already"),
+        "{}",
+        said.whole()
+    );
+    let said = forescale(folder, &["score", "tiny"]).expect_code(2);
+    assert!(said.stdout.contains("predicted") && said.stderr.contains("line 1"), "{}", said.whole());
+    fs::write(ledger, &good).expect("written");
+    fs::remove_file(folder.join("tiny/out/index.html")).expect("removed");
+    forescale(folder, &["run", "tiny"]).expect_code(0);
+    assert!(folder.join("tiny/out/index.html").is_file());
+    // Without its registration an outcome is not entered, and is an answer all the same.
+    fs::remove_file(ledger).expect("removed");
+    let said = forescale(folder, &["score", "tiny"]);
+    assert!(said.code < 2 && said.stderr.contains("holds no such registration"), "{}", said.whole());
+    assert!(!ledger.exists());
+    fs::write(ledger, &good).expect("written");
 }
 
 fn answers_are_exit_codes(folder: &Path) {

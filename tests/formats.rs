@@ -14,14 +14,18 @@ fn version_1_0_of_record_and_registration_still_reads() {
     let (registration, record) = (formats.join("registration-1.0.json"), formats.join("record-1.0.json"));
     let arguments =
         ["score", registration.to_str().expect("text"), "--observed", record.to_str().expect("text"), "--json"];
-    // In a project of its own, so that the outcome enters a ledger of its own.
-    let project = TempDir::new().expect("a folder");
-    fs::create_dir(project.path().join("reports")).expect("a folder");
-    let score = forescale(project.path(), &arguments).expect_code(0).json();
-    assert!(project.path().join("reports/forecasts.jsonl").is_file());
+    let score = forescale(&repository(), &arguments).expect_code(0).json();
     assert_eq!(score["order"], "digest");
     let record: Value = serde_json::from_str(&fs::read_to_string(&record).expect("a record")).expect("JSON");
     assert_eq!(score["actual"], record["metrics"][0]["value"]);
+}
+
+/// Ledger 1.0: lines are never rewritten, so that the committed one is its own fixture; the digest is of its sixth line, as
+/// it was first written.
+#[test]
+fn version_1_0_of_the_ledger_still_reads() {
+    forescale(&repository(), &["record", "--head", "243f4ee2fddc88693914c6f44e95c41a5f47f5ff7ac4cfbf0c4748d2e1cca6b9"])
+        .expect_code(0);
 }
 
 #[test]

@@ -44,10 +44,10 @@ fn refuses(said: Said, words: &[&str]) {
 fn a_forecast_its_outcome_and_a_second_outcome() {
     let folder = project();
     let folder = folder.path();
-    refuses(forescale(folder, &["record"]), &["`reports/forecasts.jsonl` cannot be read"]);
+    refuses(forescale(folder, &["record"]), &["there is no `reports/forecasts.jsonl`"]);
     register(folder, "next").expect_code(0);
     let open = forescale(folder, &["record"]).expect_code(0).stdout;
-    assert!(open.starts_with("1 forecast registered, 0 with an outcome, 1 open\n"), "{open}");
+    assert!(open.starts_with("1 forecast registered, 0 with an outcome, 1 open; 0 counted\n"), "{open}");
 
     // A number alone is a question; entered, it is the outcome, and the only one.
     let score = |value: &str, more: &[&str]| {
@@ -84,12 +84,70 @@ fn a_line_changed_or_dropped_is_named() {
     let second = whole.lines().nth(1).expect("a line");
     broken(&format!("{second}\n"), &["line 1 follows", "was dropped, moved or put in"]);
     broken(&whole[..whole.len() - 40], &["line 2", "cut off while it was written"]);
+    broken(&whole.replacen("ledger/1.0", "ledger/9.7", 1), &["`forescale.ledger/9.7`; this program reads"]);
     fs::write(&path, &whole).expect("written");
+    forescale(folder, &["record", "--add", "later.registration.json"]).expect_code(0);
+    assert_eq!(fs::read_to_string(&path).expect("a ledger"), whole, "what is there already is not entered twice");
+    // Against a head that was kept.
+    let head =
+        forescale(folder, &["record", "--json"]).expect_code(0).json()["head"].as_str().expect("a head").to_owned();
+    forescale(folder, &["record", "--head", &head]).expect_code(0);
+    fs::write(&path, whole.lines().next().expect("a line")).expect("written");
+    forescale(folder, &["record"]).expect_code(0);
+    refuses(forescale(folder, &["record", "--head", &head]), &["was changed or left out"]);
+}
+
+#[test]
+fn one_target_counts_once_and_a_forecast_after_its_outcome_not_at_all() {
+    let folder = project();
+    let folder = folder.path();
     register(folder, "next").expect_code(0);
-    // What is there already is not entered twice.
-    let again = fs::read_to_string(&path).expect("a ledger");
-    forescale(folder, &["record", "--add", "next.registration.json"]).expect_code(0);
-    assert_eq!(fs::read_to_string(&path).expect("a ledger"), again);
+    // Another folder of the project has the same ledger; the same target forecast again is no second trial.
+    fs::create_dir(folder.join("other")).expect("a folder");
+    let inner = folder.join("other");
+    let again = ["register", "../runs.csv", "--where", "params < 2e9", "--target", "../next.json"];
+    forescale(&inner, &again).expect_code(0);
+    assert!(!inner.join("forecasts.jsonl").exists());
+    for registration in ["next.registration.json", "other/next.registration.json"] {
+        let said = forescale(folder, &["score", registration, "--observed", "2.03", "--enter"]);
+        assert!(said.code < 2, "{}", said.whole());
+    }
+    let record = forescale(folder, &["record", "--json"]).expect_code(0).json();
+    assert_eq!((&record["scored"], &record["counted"]), (&2.into(), &1.into()), "{record}");
+    assert_eq!(record["forecasts"][1]["uncounted"]["repeats"], 1, "{record}");
+    let said = forescale(
+        folder,
+        &["register", "runs.csv", "--where", "params < 1e9", "--target", "next.json", "--out", "third.json"],
+    );
+    refuses(said, &["has the outcome of this target on line 3"]);
+    assert!(!folder.join("third.json").exists());
+}
+
+#[test]
+fn a_registration_is_in_its_file_and_in_the_ledger_or_in_neither() {
+    let folder = project();
+    let folder = folder.path();
+    fs::write(folder.join("blocked"), "a file").expect("written");
+    let said = forescale(folder, &["register", "runs.csv", "--target", "next.json", "--out", "blocked/x.json"]);
+    assert_eq!(said.code, 2, "{}", said.whole());
+    assert!(!folder.join("reports/forecasts.jsonl").exists());
+    fs::create_dir(folder.join("reports/forecasts.jsonl")).expect("a folder in its place");
+    assert_eq!(register(folder, "next").code, 2);
+    assert!(!folder.join("next.registration.json").exists());
+}
+
+#[test]
+fn two_branches_that_both_registered_are_joined() {
+    let folder = project();
+    let folder = folder.path();
+    describe(folder, "later", 5.12e10);
+    let path = folder.join("reports/forecasts.jsonl");
+    register(folder, "later").expect_code(0);
+    fs::rename(&path, folder.join("theirs.jsonl")).expect("moved");
+    register(folder, "next").expect_code(0);
+    let said = forescale(folder, &["record", "--add", "theirs.jsonl"]).expect_code(0);
+    assert!(said.stderr.contains("1 lines of `theirs.jsonl` are new"), "{}", said.whole());
+    assert!(said.stdout.starts_with("2 forecasts registered"), "{}", said.whole());
 }
 
 #[test]

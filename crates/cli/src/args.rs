@@ -441,9 +441,12 @@ pub(crate) struct RecordArgs {
     /// The ledger
     #[arg(default_value = "reports/forecasts.jsonl")]
     pub(crate) ledger: PathBuf,
-    /// Enter what a registration file, a sweep or a baseline folder holds and the ledger does not
+    /// Enter what a registration file, a sweep, a baseline folder or another ledger holds and this one does not
     #[arg(long, value_name = "SOURCE")]
     pub(crate) add: Vec<PathBuf>,
+    /// Refuse a ledger without the line of this digest: the head that was printed before, kept elsewhere
+    #[arg(long, value_name = "SHA256")]
+    pub(crate) head: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -99,20 +99,26 @@ pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::
 
 /// Reads a JSON document of ours, whose version must be one that this program knows.
 pub(crate) fn read_document<T: serde::de::DeserializeOwned>(path: &Path, schema: &str) -> anyhow::Result<T> {
-    let value: serde_json::Value = read_json(path)?;
+    document(read_json(path)?, schema, &path.display().to_string())
+}
+
+/// A JSON document of ours from its place, whose version must be one that this program knows.
+pub(crate) fn document<T: serde::de::DeserializeOwned>(
+    value: serde_json::Value,
+    schema: &str,
+    place: &str,
+) -> anyhow::Result<T> {
     let found = value.get("schema").and_then(serde_json::Value::as_str).unwrap_or("no schema at all");
     let of = |name: &str| name.split_once('/').map(|(kind, version)| (kind.to_owned(), version.to_owned()));
     let major = |version: &str| version.split('.').next().and_then(|digits| digits.parse::<u32>().ok());
     match (of(found), of(schema)) {
         (Some((kind, version)), Some((wanted, ours))) if kind == wanted && major(&version) == major(&ours) => {}
         _ => bail!(
-            "`{}` is `{found}`; this program reads `{schema}`\n\n\
-             hint: use the Forescale that wrote it, or write it anew with this one",
-            path.display()
+            "`{place}` is `{found}`; this program reads `{schema}`\n\n\
+             hint: use the Forescale that wrote it, or write it anew with this one"
         ),
     }
     serde_json::from_value(value).map_err(|cause| {
-        let place = path.display();
         anyhow!("`{place}` says it is `{schema}`, but is not: {cause}\n\nhint: take the file back from version control")
     })
 }

@@ -1,12 +1,16 @@
 //! The track record of a project: every registration and every outcome, in the order they were entered.
 //!
-//! Each line names the digest of the line before, so that none can be changed, dropped or put in later without a trace.
+//! Each line names the digest of the line before: against a digest kept elsewhere, none above it can be changed, dropped or
+//! put in. A chain made anew as a whole holds by itself.
+//!
+//! A field added later to a line, a registration or a score must be left out of the JSON where it is absent: digests are of
+//! what is written again, and the lines of before must keep theirs.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::estimate::Estimate;
-use crate::outcome::{OrderProof, Registration, Score};
+use crate::outcome::{Registration, Score};
 use crate::quantity::LossUnit;
 
 /// Schema of one line of the ledger.
@@ -24,6 +28,9 @@ pub struct LedgerLine {
     pub number: u64,
     /// Digest of the line before; 64 zeros in the first.
     pub previous: String,
+    /// Whether a registration was entered before its target had an outcome; absent of one entered afterwards, and of scores.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub ahead: bool,
     /// What was entered.
     pub entry: LedgerEntry,
     /// SHA-256 of all of the above as canonical JSON.
@@ -39,6 +46,16 @@ pub enum LedgerEntry {
     Registration(Registration),
     /// The outcome of a registration further up.
     Score(Score),
+}
+
+/// Why a forecast is shown and not counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Uncounted {
+    /// It was entered when its outcome could be known: misses could have been left out.
+    EnteredAfterwards,
+    /// The same target was forecast on this line already, and the first forecast of a target is the one that counts.
+    Repeats(u64),
 }
 
 /// One registered forecast, and what came of it.
@@ -65,6 +82,8 @@ pub struct TrackedForecast {
     pub predicted: Option<f64>,
     /// The outcome; `None` while it is open.
     pub score: Option<Score>,
+    /// Why it is not counted; `None` where it is.
+    pub uncounted: Option<Uncounted>,
 }
 
 /// How often intervals of one level held.
@@ -95,7 +114,9 @@ pub struct TrackRecord {
     pub forecasts: Vec<TrackedForecast>,
     /// How many have an outcome.
     pub scored: u64,
-    /// How many are shown by digests to have come before their outcome.
+    /// How many of these count: entered before their outcome, and the first of their target. All below is of them.
+    pub counted: u64,
+    /// How many of the counted had their registration named by the target's log, as it was read when they were scored.
     pub proven: u64,
     /// Coverage, by the level that forecasts were judged at.
     pub coverage: Vec<TrackedCoverage>,
@@ -108,9 +129,9 @@ pub struct TrackRecord {
 }
 
 impl TrackedForecast {
-    /// Whether digests show that the forecast came before its outcome.
+    /// The outcome of a forecast that counts.
     #[must_use]
-    pub fn is_proven(&self) -> bool {
-        self.score.as_ref().is_some_and(|score| score.order != OrderProof::NotProven)
+    pub fn counted(&self) -> Option<&Score> {
+        self.score.as_ref().filter(|_| self.uncounted.is_none())
     }
 }

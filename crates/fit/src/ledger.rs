@@ -3,13 +3,16 @@
 //! # Chain
 //!
 //! The digest of a line is the SHA-256 of its canonical JSON with an empty `sha256` field; each line holds that of the line
-//! before. Whoever knows the last digest knows that no line above was changed, dropped or moved. What the chain cannot
-//! show is a tail that was cut off: the head printed by `record` is there to be kept elsewhere (a commit, a pull request).
+//! before. Whoever kept the last digest elsewhere (a commit, a pull request) can tell with [`Ledger::holds`] that no line up
+//! to it was changed, dropped or moved. By itself a chain shows slips and edits of single lines only: one that was made anew
+//! as a whole, or cut off at its end, is a chain as well.
 //!
 //! # What is counted
 //!
-//! Every registration stays, with its outcome or as open. An outcome is entered once; another one is refused. Scores are
-//! made again from their registration as the chain is read, so that a score cannot be kinder than its forecast.
+//! Every registration is shown, with its outcome or as open. Counted are those entered before their target had an outcome,
+//! and of several of one target the first: a deterministic run forecast twice is one trial. An outcome is entered once;
+//! another one is refused. Scores are made again from their registration as the chain is read, so that a score cannot be
+//! kinder than its forecast; whether the target's log named the registration is told as it was when it was scored.
 
 use std::collections::BTreeMap;
 
@@ -17,9 +20,10 @@ use forescale_core::digest::json_digest;
 use forescale_core::estimate::Estimate;
 use forescale_core::ledger::{
     LEDGER_SCHEMA, LedgerEntry, LedgerLine, TRACK_RECORD_SCHEMA, TrackRecord, TrackedCoverage, TrackedForecast,
+    Uncounted,
 };
 use forescale_core::math;
-use forescale_core::outcome::{Registration, Score};
+use forescale_core::outcome::{OrderProof, Registration, Score};
 use thiserror::Error;
 
 use crate::seal::{SealError, score, verify};
@@ -48,7 +52,7 @@ pub enum LedgerError {
     },
     /// A line does not follow the one before.
     #[error(
-        "line {line} follows `{named}`, and the line before is `{found}`: a line was dropped, moved or put in\n\nhint: take the file back from version control; after a merge, keep one side's lines and enter the other's registrations again with `forescale record --add`"
+        "line {line} follows `{named}`, and the line before is `{found}`: a line was dropped, moved or put in\n\nhint: take the file back from version control; after a merge, keep one side's file and enter the other with `forescale record --add OTHER.jsonl`"
     )]
     Unchained {
         /// Which line.
@@ -86,7 +90,7 @@ pub enum LedgerError {
     },
     /// A score without its forecast.
     #[error(
-        "the ledger holds no registration `{registration}`\n\nhint: enter it first: forescale record --add REGISTRATION; an outcome is only as good as the forecast before it"
+        "the ledger holds no registration `{registration}`\n\nhint: take the file back from version control; an outcome is only as good as the forecast before it"
     )]
     Unregistered {
         /// Digest of the registration.
@@ -106,6 +110,22 @@ pub enum LedgerError {
         /// Outcome now.
         now: f64,
     },
+}
+
+/// What became of an entry.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Entered {
+    /// It is new: the line to write.
+    Line(Box<LedgerLine>),
+    /// It is there already.
+    Known,
+    /// Its target has its outcome already: what is forecast now is known, and is not entered.
+    Late {
+        /// Line of the outcome.
+        line: u64,
+    },
+    /// An outcome whose registration was never entered: it is not, either.
+    Unregistered,
 }
 
 /// A verified chain.
@@ -146,40 +166,72 @@ impl Ledger {
         &self.lines
     }
 
-    /// Enters a registration; the line to write, or `None` where it is there already.
+    /// Whether a digest is that of one of its lines: whether it goes on from where a head was kept.
+    #[must_use]
+    pub fn holds(&self, head: &str) -> bool {
+        self.lines.iter().any(|line| line.sha256 == head)
+    }
+
+    /// Enters a registration, `ahead` where its target has no outcome yet.
     ///
     /// # Errors
     ///
     /// [`LedgerError::Seal`] where its seal is broken.
-    pub fn register(&mut self, registration: &Registration) -> Result<Option<LedgerLine>, LedgerError> {
+    pub fn register(&mut self, registration: &Registration, ahead: bool) -> Result<Entered, LedgerError> {
         let number = self.lines.len() as u64 + 1;
         verify(registration).map_err(|error| LedgerError::Seal { line: number, error })?;
         if self.registration(&registration.sha256).is_some() {
-            return Ok(None);
+            return Ok(Entered::Known);
         }
-        self.enter(LedgerEntry::Registration(registration.clone())).map(Some)
+        match self.outcome_of_target(registration) {
+            Some(line) => Ok(Entered::Late { line }),
+            None => self.enter(LedgerEntry::Registration(registration.clone()), ahead),
+        }
     }
 
-    /// Enters an outcome; the line to write, or `None` where the same is there already.
+    /// Enters the outcome of a registration.
     ///
     /// # Errors
     ///
-    /// [`LedgerError`] where its registration was never entered or has another outcome.
-    pub fn score(&mut self, score: &Score) -> Result<Option<LedgerLine>, LedgerError> {
+    /// [`LedgerError`] where the registration has another outcome, or the score is not its.
+    pub fn score(&mut self, registration: &Registration, score: &Score) -> Result<Entered, LedgerError> {
         match self.outcome(&score.registration_sha256) {
-            Some((_, known)) if known.actual.to_bits() == score.actual.to_bits() => Ok(None),
-            _ => self.enter(LedgerEntry::Score(score.clone())).map(Some),
+            Some((_, known)) if is_close(known.actual, score.actual) => Ok(Entered::Known),
+            None if self.registration(&score.registration_sha256).is_none() => {
+                Ok(self.outcome_of_target(registration).map_or(Entered::Unregistered, |line| Entered::Late { line }))
+            }
+            _ => self.enter(LedgerEntry::Score(score.clone()), false),
         }
     }
 
-    fn enter(&mut self, entry: LedgerEntry) -> Result<LedgerLine, LedgerError> {
+    /// Enters what another ledger holds and this one does not, in its order; the lines to write.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError`] where the two hold different outcomes of one registration.
+    pub fn merge(&mut self, other: &Self) -> Result<Vec<LedgerLine>, LedgerError> {
+        let first = self.lines.len();
+        for line in &other.lines {
+            match &line.entry {
+                LedgerEntry::Registration(registration) => drop(self.register(registration, line.ahead)?),
+                LedgerEntry::Score(score) => {
+                    if let Some(registration) = other.registration(&score.registration_sha256) {
+                        self.score(registration, score)?;
+                    }
+                }
+            }
+        }
+        Ok(self.lines[first..].to_vec())
+    }
+
+    fn enter(&mut self, entry: LedgerEntry, ahead: bool) -> Result<Entered, LedgerError> {
         let number = self.lines.len() as u64 + 1;
         self.judge(&entry, number)?;
         let schema = LEDGER_SCHEMA.to_owned();
-        let mut line = LedgerLine { schema, number, previous: self.tip(), entry, sha256: String::new() };
+        let mut line = LedgerLine { schema, number, previous: self.tip(), ahead, entry, sha256: String::new() };
         line.sha256 = digest(&line);
         self.lines.push(line.clone());
-        Ok(line)
+        Ok(Entered::Line(Box::new(line)))
     }
 
     /// Whether an entry holds by itself and after those above it.
@@ -204,15 +256,21 @@ impl Ledger {
         self.lines.last().map_or_else(|| "0".repeat(64), |line| line.sha256.clone())
     }
 
-    fn registrations(&self) -> impl Iterator<Item = (u64, &Registration)> {
+    fn registrations(&self) -> impl Iterator<Item = (&LedgerLine, &Registration)> {
         self.lines.iter().filter_map(|line| match &line.entry {
-            LedgerEntry::Registration(registration) => Some((line.number, registration)),
+            LedgerEntry::Registration(registration) => Some((line, registration)),
             LedgerEntry::Score(_) => None,
         })
     }
 
     fn registration(&self, sha256: &str) -> Option<&Registration> {
         self.registrations().map(|(_, registration)| registration).find(|known| known.sha256 == sha256)
+    }
+
+    /// The line with the outcome of the target that a registration forecasts, under whichever registration.
+    fn outcome_of_target(&self, registration: &Registration) -> Option<u64> {
+        let of_target = self.registrations().filter(|(_, known)| is_one_target(known, registration));
+        of_target.filter_map(|(_, known)| self.outcome(&known.sha256)).map(|(line, _)| line).min()
     }
 
     fn outcome(&self, registration: &str) -> Option<(u64, &Score)> {
@@ -226,7 +284,7 @@ impl Ledger {
     #[must_use]
     pub fn track_record(&self) -> TrackRecord {
         let forecasts: Vec<TrackedForecast> = self.registrations().map(|pair| self.tracked(pair)).collect();
-        let scores: Vec<&Score> = forecasts.iter().filter_map(|forecast| forecast.score.as_ref()).collect();
+        let scores: Vec<&Score> = forecasts.iter().filter_map(TrackedForecast::counted).collect();
         let errors: Vec<f64> = scores.iter().map(|score| score.relative_error.abs()).collect();
         let mut pit: Vec<f64> = scores.iter().map(|score| score.pit).collect();
         pit.sort_by(f64::total_cmp);
@@ -235,8 +293,9 @@ impl Ledger {
             schema: TRACK_RECORD_SCHEMA.to_owned(),
             lines: self.lines.len() as u64,
             head: self.lines.last().map(|line| line.sha256.clone()),
-            scored: scores.len() as u64,
-            proven: forecasts.iter().filter(|forecast| forecast.is_proven()).count() as u64,
+            scored: forecasts.iter().filter(|forecast| forecast.score.is_some()).count() as u64,
+            counted: scores.len() as u64,
+            proven: scores.iter().filter(|score| score.order != OrderProof::NotProven).count() as u64,
             coverage: coverage(&scores),
             median_abs_relative_error: math::median(&errors),
             mean_relative_crps: (!scores.is_empty()).then(|| crps / scores.len() as f64),
@@ -245,10 +304,12 @@ impl Ledger {
         }
     }
 
-    fn tracked(&self, (line, registration): (u64, &Registration)) -> TrackedForecast {
+    fn tracked(&self, (line, registration): (&LedgerLine, &Registration)) -> TrackedForecast {
         let forecast = &registration.forecast;
+        let first = self.registrations().find(|(_, known)| is_one_target(known, registration));
+        let repeats = first.map(|(first, _)| first.number).filter(|first| *first < line.number);
         TrackedForecast {
-            line,
+            line: line.number,
             registration_sha256: registration.sha256.clone(),
             sweep: registration.sweep.clone(),
             created_at: registration.created_at.clone(),
@@ -258,8 +319,18 @@ impl Ledger {
             unit: forecast.unit,
             predicted: forecast.median,
             score: self.outcome(&registration.sha256).map(|(_, score)| score.clone()),
+            uncounted: repeats.map(Uncounted::Repeats).or((!line.ahead).then_some(Uncounted::EnteredAfterwards)),
         }
     }
+}
+
+/// Whether two registrations forecast one number: the same run under the same metric.
+fn is_one_target(a: &Registration, b: &Registration) -> bool {
+    a.target_config_digest == b.target_config_digest && a.forecast.metric == b.forecast.metric
+}
+
+fn is_close(a: f64, b: f64) -> bool {
+    (a - b).abs() <= SAME * a.abs()
 }
 
 /// Whether two scores say the same, up to what another version's arithmetic may change.
@@ -268,8 +339,7 @@ fn is_same(a: &Score, b: &Score) -> bool {
         let Score { predicted, relative_error, interval, crps, pit, .. } = score;
         [*predicted, 1.0 + relative_error, interval.level, interval.lower, interval.upper, *crps, 1.0 + pit]
     };
-    let close = |(x, y): (f64, f64)| (x - y).abs() <= SAME * x.abs();
-    a.inside == b.inside && of(a).into_iter().zip(of(b)).all(close)
+    a.inside == b.inside && of(a).into_iter().zip(of(b)).all(|(x, y)| is_close(x, y))
 }
 
 fn digest(line: &LedgerLine) -> String {

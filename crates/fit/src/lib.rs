@@ -97,7 +97,7 @@ pub use forecast::{ForecastOptions, Target, forecast};
 pub use forescale_core::law::LawName;
 pub use hyperparameters::recommend;
 pub use interval_score::interval_score;
-pub use ledger::{Ledger, LedgerError};
+pub use ledger::{Entered, Ledger, LedgerError};
 pub use multi_power::{CurveScore, ScheduleFit, ScheduleOptions, fit_schedule};
 pub use optimum::{OptimumError, optimum};
 pub use options::{FitOptions, IntervalMethod, Objective, Starts};

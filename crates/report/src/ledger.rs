@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use forescale_core::ledger::{TrackRecord, TrackedCoverage, TrackedForecast};
+use forescale_core::ledger::{TrackRecord, TrackedCoverage, TrackedForecast, Uncounted};
 use forescale_core::outcome::OrderProof;
 
 use crate::format::{bounds, flops, interval, loss, percent, plain, signed_percent};
@@ -19,9 +19,10 @@ const LEAST_FOR_BARS: usize = 20;
 pub(crate) fn track_record(record: &TrackRecord) -> String {
     let open = record.forecasts.len() as u64 - record.scored;
     let mut text = format!(
-        "{} registered, {} with an outcome, {open} open\n\n{}",
+        "{} registered, {} with an outcome, {open} open; {} counted\n\n{}",
         plural(record.forecasts.len(), "forecast"),
         record.scored,
+        record.counted,
         forecasts(record).to_text()
     );
     for coverage in &record.coverage {
@@ -30,18 +31,18 @@ pub(crate) fn track_record(record: &TrackRecord) -> String {
     if let (Some(error), Some(crps)) = (record.median_abs_relative_error, record.mean_relative_crps) {
         let _ = write!(
             text,
-            "\nmedian error {}, mean CRPS {} of the loss, {} of {} shown by digest to have come before the outcome\n",
+            "\nmedian error {}, mean CRPS {} of the loss; the target's log named the registration of {} of {}\n",
             fine(error),
             fine(crps),
             record.proven,
-            record.scored
+            record.counted
         );
     }
     text += &pit(&record.pit);
     if let Some(head) = &record.head {
         let _ = write!(
             text,
-            "\nthe chain of {} is whole; its head is {}: kept elsewhere, it shows that no line was cut off\n",
+            "\nthe chain of {} holds; its head is {}: kept elsewhere, `forescale record --head` tells by it whether a line up to here was changed or left out\n",
             plural(usize::try_from(record.lines).unwrap_or(usize::MAX), "line"),
             plain(head)
         );
@@ -65,7 +66,8 @@ fn forecasts(record: &TrackRecord) -> Table {
         ("error", Right),
         ("inside", Left),
         ("PIT", Right),
-        ("before its outcome", Left),
+        ("log names it", Left),
+        ("counted", Left),
     ]);
     record.forecasts.iter().for_each(|forecast| table.push(row(forecast)));
     table
@@ -75,7 +77,7 @@ fn row(forecast: &TrackedForecast) -> Vec<String> {
     let none = || NONE.to_owned();
     let score = forecast.score.as_ref();
     let order = |order: OrderProof| match order {
-        OrderProof::Digest => "by digest",
+        OrderProof::Digest => "yes",
         OrderProof::Ancestry => "by commits",
         OrderProof::NotProven => "not proven",
     };
@@ -92,6 +94,11 @@ fn row(forecast: &TrackedForecast) -> Vec<String> {
         score.map_or_else(none, |score| inside(score.inside).to_owned()),
         score.map_or_else(none, |score| format!("{:.3}", score.pit)),
         score.map_or_else(none, |score| order(score.order).to_owned()),
+        match forecast.uncounted {
+            None => "yes".to_owned(),
+            Some(Uncounted::EnteredAfterwards) => "no: entered afterwards".to_owned(),
+            Some(Uncounted::Repeats(line)) => format!("no: repeats line {line}"),
+        },
     ]
 }
 
@@ -143,6 +150,7 @@ mod tests {
             unit: LossUnit::NatsPerToken,
             predicted: Some(1.1),
             score,
+            uncounted: None,
         };
         let share = Estimate { estimate: 0.0, standard_error: None, lower: Some(0.0), upper: Some(0.95), level: 0.9 };
         TrackRecord {
@@ -152,6 +160,7 @@ mod tests {
             pit: vec![score.pit],
             forecasts: vec![forecast("missed", Some(score)), forecast("waiting", None)],
             scored: 1,
+            counted: 1,
             proven: 1,
             coverage: vec![TrackedCoverage { level: 0.9, inside: 0, scored: 1, share }],
             median_abs_relative_error: Some(0.031),
@@ -162,7 +171,7 @@ mod tests {
     #[test]
     fn a_miss_is_as_plain_as_a_hit_and_what_is_open_is_counted() {
         let text = track_record(&record());
-        assert!(text.starts_with("2 forecasts registered, 1 with an outcome, 1 open\n"), "{text}");
+        assert!(text.starts_with("2 forecasts registered, 1 with an outcome, 1 open; 1 counted\n"), "{text}");
         let line = |name: &str| text.lines().find(|line| line.starts_with(name)).expect("a line").to_owned();
         assert!(line("missed").contains("NO") && line("waiting").contains("open"), "{text}");
         assert!(
@@ -171,7 +180,16 @@ mod tests {
             ),
             "{text}"
         );
-        assert!(text.contains("the chain of 3 lines is whole; its head is cdcd"), "{text}");
+        assert!(text.contains("the chain of 3 lines holds; its head is cdcd"), "{text}");
+    }
+
+    #[test]
+    fn what_is_not_counted_says_why() {
+        let mut record = record();
+        record.forecasts[0].uncounted = Some(Uncounted::Repeats(3));
+        record.forecasts[1].uncounted = Some(Uncounted::EnteredAfterwards);
+        let text = track_record(&record);
+        assert!(text.contains("no: repeats line 3") && text.contains("no: entered afterwards"), "{text}");
     }
 
     #[test]

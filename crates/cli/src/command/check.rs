@@ -34,7 +34,7 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<Answer> {
         verdict.held &= verdict.problems.is_empty();
     }
     if args.retrain.is_some() {
-        retrain(args, &mut verdict)?;
+        retrain(args, &material, &mut verdict)?;
     }
     if let Some(path) = &args.junit {
         forescale_sweep::write_atomically(path, junit(&verdict)?.as_bytes())?;
@@ -50,10 +50,11 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<Answer> {
 }
 
 /// Adds what the cheapest rung gives when it is trained again.
-fn retrain(args: &CheckArgs, verdict: &mut Verdict) -> anyhow::Result<()> {
-    let baseline = Material::open(&args.baseline, &TableArgs::default())?;
+fn retrain(args: &CheckArgs, current: &Material, verdict: &mut Verdict) -> anyhow::Result<()> {
+    let opened = args.against.as_ref().map(|_| Material::open(&args.baseline, &TableArgs::default())).transpose()?;
+    let baseline = opened.as_ref().unwrap_or(current);
     let sweep = args.against.clone().map_or_else(|| sweep_of(&args.baseline), Ok)?;
-    match super::retrain::smoke(&args.baseline, &baseline, &sweep)? {
+    match super::retrain::smoke(&args.baseline, baseline, &sweep)? {
         Retrained::Loss(item) => {
             verdict.held &= item.held;
             verdict.items.push(item);

@@ -55,11 +55,20 @@ fn ahead(
         return material.forecast(&targets, options);
     }
     let asked = single(&targets)?;
+    let asked = if args.caps.meant().is_some() { budget_alone(asked) } else { asked };
     let optimum = optimum(material, args, Aim::Flops(asked.flops), options)?;
     let capped = optimum.as_ref().and_then(under_caps);
     let mut forecast = material.forecast(&[capped.unwrap_or(asked)], options)?;
     forecast.answers = Some(answer(material, args, options, (&forecast, optimum), Some(asked.flops))?);
     Ok(forecast)
+}
+
+/// The sweep's own target under a cap: its budget, for which the cap asks the best size and data.
+fn budget_alone(target: Target) -> Target {
+    if target.params.is_some() || target.tokens.is_some() {
+        output::say("note: the cap is asked of the budget of the sweep's target; its own size and data are set aside");
+    }
+    Target::of_budget(target.flops)
 }
 
 /// The same targets with the distinct tokens that they have; refused where nothing could be made of the number.

@@ -7,7 +7,7 @@ use forescale_core::digest::json_digest;
 use forescale_core::observation::Observation;
 use forescale_core::outcome::{ForecastStatus, Registration};
 use forescale_core::run::NUMERICS_VERSION;
-use forescale_fit::{Evidence, RegistrationDraft, Target};
+use forescale_fit::{Entered, Evidence, RegistrationDraft, Target};
 use forescale_sweep::RunState;
 use serde::{Deserialize, Serialize};
 
@@ -38,7 +38,7 @@ pub(crate) fn run(args: &RegisterArgs) -> anyhow::Result<Answer> {
     let (registration, path, ledger) = match &args.target {
         Some(target) => {
             let (registration, path) = foreign(args, target)?;
-            let ledger = LedgerFile::beside(&path);
+            let ledger = LedgerFile::above(&path);
             (registration, path, ledger)
         }
         None if !args.source.is_dir() => bail!(
@@ -56,17 +56,28 @@ pub(crate) fn run(args: &RegisterArgs) -> anyhow::Result<Answer> {
         }
     };
     refuse_existing(&path)?;
-    keep(&registration, &path, &ledger)?;
-    output::say(&format!("registered {}, and entered in {}", registration.sha256, ledger.display()));
+    if let Entered::Late { line } = keep(&registration, &path, &ledger)? {
+        std::fs::remove_file(&path).with_context(|| format!("`{}` cannot be removed", path.display()))?;
+        bail!(
+            "`{}` has the outcome of this target on line {line}: a forecast made now would prove nothing\n\n\
+             hint: register a forecast of a run that is still to come",
+            ledger.name()
+        );
+    }
+    output::say(&format!("registered {}, and entered in {}", registration.sha256, ledger.name()));
     output::text(&path.display().to_string())?;
     Ok(Answer::Yes)
 }
 
-/// Writes a registration and enters it in the ledger, the ledger first: what was registered is never only in a file that can
-/// be thrown away.
-pub(crate) fn keep(registration: &Registration, path: &Path, ledger: &LedgerFile) -> anyhow::Result<()> {
-    ledger.register(registration)?;
-    workplace::write_json(path, registration)
+/// Writes a registration and enters it in the ledger: both or neither, for one that is entered without a file could never be
+/// scored.
+pub(crate) fn keep(registration: &Registration, path: &Path, ledger: &LedgerFile) -> anyhow::Result<Entered> {
+    workplace::write_json(path, registration)?;
+    let entered = ledger.register(registration, true);
+    if entered.is_err() {
+        std::fs::remove_file(path).with_context(|| format!("`{}` cannot be removed", path.display()))?;
+    }
+    entered
 }
 
 fn refuse_existing(path: &Path) -> anyhow::Result<()> {

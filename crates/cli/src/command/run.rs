@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::bail;
 use forescale_core::outcome::{ForecastStatus, Registration, Score};
 use forescale_core::run::PlannedRun;
-use forescale_fit::Evidence;
+use forescale_fit::{Entered, Evidence};
 use forescale_report::format;
 use forescale_sweep::RunState;
 use forescale_train::DeviceChoice;
@@ -29,6 +29,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Answer> {
     args.device.parse::<DeviceChoice>()?.resolve()?;
     let spec = workplace::load(&args.sweep)?;
     let _lock = workplace::take(&spec)?;
+    LedgerFile::of_sweep(spec.folder()).refuse_broken()?;
     output::text(&spec.folder().join("out").join("index.html").display().to_string())?;
     let workplace = Workplace::building(spec)?;
     for note in &workplace.plan.notes {
@@ -66,6 +67,7 @@ fn judge(workplace: &Workplace, args: &RunArgs) -> anyhow::Result<Answer> {
     if args.stop_after == Stage::Forecast {
         return Ok(Answer::Yes);
     }
+    let mut scored = Ok(());
     if let Some(target) = workplace.plan.target() {
         ensure_registered(workplace, &material, &evidence, target)?;
         if args.stop_after == Stage::Register {
@@ -80,13 +82,14 @@ fn judge(workplace: &Workplace, args: &RunArgs) -> anyhow::Result<Answer> {
         if args.stop_after == Stage::Target {
             return Ok(Answer::Yes);
         }
-        score(workplace, &material)?;
+        scored = score(workplace, &material);
         if args.stop_after == Stage::Score {
-            return Ok(Answer::Yes);
+            return scored.map(|()| Answer::Yes);
         }
     }
+    // An outcome that the ledger refuses keeps nobody from the page.
     evidence::write_page(&material, &evidence, &workplace.out())?;
-    Ok(Answer::Yes)
+    scored.map(|()| Answer::Yes)
 }
 
 fn say_forecast(evidence: &Evidence) {
@@ -131,7 +134,8 @@ fn ensure_registered(
         );
     }
     let (registration, path) = register::seal_own(workplace, material, evidence)?;
-    register::keep(&registration, &path, &LedgerFile::of_sweep(workplace.spec.folder()))?;
+    let ledger = LedgerFile::of_sweep(workplace.spec.folder());
+    say_late(&ledger, &register::keep(&registration, &path, &ledger)?);
     output::say(&format!("registered {} before the target starts", &registration.sha256[..12]));
     Ok(())
 }
@@ -139,7 +143,8 @@ fn ensure_registered(
 /// A registration is never replaced: one made from other runs has to be moved away by a person.
 fn keep(sealed: &Registration, workplace: &Workplace, evidence: &Evidence, target: &PlannedRun) -> anyhow::Result<()> {
     if sealed.inputs == evidence.forecast.inputs && sealed.target_config_digest == target.config.digest() {
-        LedgerFile::of_sweep(workplace.spec.folder()).register(sealed)?;
+        let ledger = LedgerFile::of_sweep(workplace.spec.folder());
+        say_late(&ledger, &ledger.register(sealed, true)?);
         output::say(&format!("registered already: {}", &sealed.sha256[..12]));
         return Ok(());
     }
@@ -155,15 +160,19 @@ fn score(workplace: &Workplace, material: &Material) -> anyhow::Result<()> {
     let Some(registration) = evidence::registration(sweep)? else { return Ok(()) };
     match evidence::score(sweep, &registration)? {
         Some(score) => {
-            let ledger = LedgerFile::of_sweep(workplace.spec.folder());
-            ledger.register(&registration)?;
-            ledger.score(&score)?;
             workplace::write_json(&workplace.out().join("score.json"), &score)?;
             say_score(&score);
+            LedgerFile::of_sweep(workplace.spec.folder()).score(&registration, &score)?;
         }
         None => output::say("the target has no loss to score"),
     }
     Ok(())
+}
+
+fn say_late(ledger: &LedgerFile, entered: &Entered) {
+    if let Entered::Late { line } = entered {
+        output::say(&ledger.late(*line));
+    }
 }
 
 fn say_score(score: &Score) {

@@ -9,9 +9,9 @@ use forescale_core::record::{RECORD_SCHEMA, RunRecord};
 use crate::args::{ScoreArgs, TableArgs};
 use crate::evidence;
 use crate::exit::Answer;
-use crate::ledger::{self, LedgerFile};
+use crate::ledger::LedgerFile;
 use crate::output;
-use crate::source::{Material, SweepMaterial};
+use crate::source::Material;
 use crate::workplace;
 
 pub(crate) fn run(args: &ScoreArgs) -> anyhow::Result<Answer> {
@@ -21,11 +21,10 @@ pub(crate) fn run(args: &ScoreArgs) -> anyhow::Result<Answer> {
     };
     // A number typed may be a question of what would be; a record is an outcome.
     let is_typed = args.observed.as_ref().is_some_and(|observed| observed.parse::<f64>().is_ok());
-    if args.enter || !is_typed {
-        ledger.register(&registration)?;
-        ledger.score(&score)?;
-    }
     output::either(args.json, &score, forescale_report::text::score)?;
+    if args.enter || !is_typed {
+        ledger.score(&registration, &score)?;
+    }
     Ok(Answer::from_held(score.inside))
 }
 
@@ -41,16 +40,7 @@ fn own_score(source: &Path) -> anyhow::Result<(Registration, Score, LedgerFile)>
     })?;
     let score = evidence::score(sweep, &registration)?
         .with_context(|| format!("the target is not trained yet\n\nhint: forescale run {}", source.display()))?;
-    Ok((registration, score, ledger_of(sweep)))
-}
-
-/// A sweep's ledger; that of a baseline is its project's.
-fn ledger_of(sweep: &SweepMaterial) -> LedgerFile {
-    let folder = sweep.spec.folder();
-    match folder.parent().and_then(Path::parent) {
-        Some(reports) if folder.ends_with("baseline") => LedgerFile::at(&reports.join(ledger::FILE)),
-        _ => LedgerFile::of_sweep(folder),
-    }
+    Ok((registration, score, LedgerFile::of_sweep(sweep.spec.folder())))
 }
 
 /// A registration file against a record or a bare number.
@@ -59,9 +49,9 @@ fn foreign_score(path: &Path, observed: &str) -> anyhow::Result<(Registration, S
         let material = Material::open(path, &TableArgs::default())?;
         let sweep = material.sweep.as_ref().context("a table has no registration")?;
         let registration = evidence::registration(sweep)?.context("this sweep has no registered forecast")?;
-        (registration, ledger_of(sweep))
+        (registration, LedgerFile::of_sweep(sweep.spec.folder()))
     } else {
-        (workplace::read_registration(path)?, LedgerFile::beside(path))
+        (workplace::read_registration(path)?, LedgerFile::above(path))
     };
     let score = match observed.parse::<f64>() {
         Ok(value) => score_value(&registration, value),

@@ -18,7 +18,7 @@ const ROUND: f64 = 1e3;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum DataDoubt {
     MixedEvaluation { sets: usize, tokenizers: usize },
-    Copies { pairs: Vec<String>, runs: usize },
+    Copies { copies: Vec<String>, runs: usize },
     LeftOut { reasons: Vec<(&'static str, usize)>, diverged: usize, runs: usize },
 }
 
@@ -40,10 +40,22 @@ fn copies(runs: &[&Observation]) -> Option<DataDoubt> {
     let is_fine = |o: &&Observation| (o.loss - (o.loss * ROUND).round() / ROUND).abs() > 1e-9;
     let mut sorted: Vec<&Observation> = runs.iter().copied().filter(is_fine).collect();
     sorted.sort_by_key(|o| numbers(o));
-    let is_copy = |a: &Observation, b: &Observation| numbers(a) == numbers(b) && a.training == b.training;
-    let pairs = sorted.windows(2).filter(|pair| is_copy(pair[0], pair[1]));
-    let pairs: Vec<String> = pairs.map(|pair| format!("`{}` and `{}`", pair[0].name, pair[1].name)).collect();
-    (!pairs.is_empty()).then_some(DataDoubt::Copies { pairs, runs: runs.len() })
+    let alike = sorted.chunk_by(|a, b| numbers(a) == numbers(b)).filter(|alike| alike.len() > 1);
+    let copies: Vec<String> = alike.flat_map(copies_among).collect();
+    (!copies.is_empty()).then_some(DataDoubt::Copies { copies, runs: runs.len() })
+}
+
+/// Of runs with the same N, D, C and loss those that agree in every other column with one named before them.
+fn copies_among(alike: &[&Observation]) -> Vec<String> {
+    // Columns are compared as they are printed: an absent number is as absent as another.
+    let columns = |o: &Observation| format!("{:?} {:?} {:?}", o.training, o.seed, o.unique_tokens);
+    let mut told: Vec<(String, &Observation)> = alike.iter().map(|o| (columns(o), *o)).collect();
+    told.sort_by(|a, b| a.0.cmp(&b.0));
+    let of = |one: &[(String, &Observation)]| {
+        let first = &one[0].1.name;
+        one[1..].iter().map(|(_, copy)| format!("`{}` as `{first}`", copy.name)).collect::<Vec<_>>()
+    };
+    told.chunk_by(|a, b| a.0 == b.0).flat_map(of).collect()
 }
 
 fn different<'a>(digests: impl Iterator<Item = &'a str>) -> usize {
@@ -109,11 +121,11 @@ impl fmt::Display for DataDoubt {
                     both.join(" under ")
                 )
             }
-            Self::Copies { pairs, runs } => write!(
+            Self::Copies { copies, runs } => write!(
                 f,
                 "{} of {runs} runs tell every number of another ({}): a run written twice counts double, and intervals come out too narrow",
-                pairs.len(),
-                named(pairs)
+                copies.len(),
+                named(copies)
             ),
             Self::LeftOut { reasons, diverged, runs } => {
                 let reasons: Vec<String> = reasons.iter().map(|(reason, count)| format!("{reason} {count}")).collect();

@@ -252,6 +252,16 @@ fn one_run_written_twice_is_said_and_two_that_round_to_one_loss_are_not() {
     };
     assert_said(&twice(|loss| loss), "copied_runs", Severity::Warning, "2 of 37 runs tell every number of another");
     assert_unsaid(&twice(|loss| (loss * 1e3).round() / 1e3), "copied_runs");
+    // Three times, with a run of another schedule and the same loss among them: two copies.
+    let mut among = clean(1);
+    let like = |run_id: &str, schedule: &str| {
+        let training = Training { schedule: Some(schedule.to_owned()), ..among[0].training.clone() };
+        Observation { run_id: run_id.to_owned(), name: run_id.to_owned(), training, ..among[0].clone() }
+    };
+    let more = [like("other", "linear"), like("second", "cosine"), like("third", "cosine")];
+    among.extend(more);
+    let said = of_fit(&among, &only(LawName::CHINCHILLA));
+    assert_said(&said, "copied_runs", Severity::Warning, "2 of 38 runs tell every number of another (`second` as");
     assert_unsaid(&of_fit(&clean(1), &only(LawName::CHINCHILLA)), "copied_runs");
 }
 
