@@ -14,3 +14,4 @@ mod ledger;
 mod plans;
 mod probe;
 mod published;
+mod track;

@@ -58,6 +58,8 @@ pub(crate) enum Command {
     Register(RegisterArgs),
     /// Hold a registered forecast against what happened
     Score(ScoreArgs),
+    /// Hold a run under way against its predicted loss curve
+    Track(TrackArgs),
     /// Say how the project's own forecasts came out: every one ever registered
     Record(RecordArgs),
     /// Ask whether the recipe of a sweep is predictable
@@ -431,6 +433,36 @@ pub(crate) struct ScoreArgs {
     /// Enter a bare number as the outcome in the project's ledger; records of runs always are
     #[arg(long, requires = "observed")]
     pub(crate) enter: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TrackArgs {
+    /// A registration, or the sweep or baseline folder that holds it
+    pub(crate) registration: PathBuf,
+    /// The run's log: log.jsonl or record.json of ours, or a table with `step` or `tokens`, `loss` and, if known, `lr`; the
+    /// sweep's own target when absent
+    #[arg(long, value_name = "FILE")]
+    pub(crate) log: Option<PathBuf>,
+    /// What the forecast was made from; the sweep around the registration when absent
+    #[arg(long, value_name = "SOURCE")]
+    pub(crate) ladder: Option<PathBuf>,
+    /// A table of the ladder's loss curves, read as the log is, with `run_id`; the records of a sweep when absent
+    #[arg(long, value_name = "TABLE")]
+    pub(crate) curves: Option<PathBuf>,
+    /// Steps of the whole run, for a log that tells steps
+    #[arg(long, value_name = "N", value_parser = whole::<u64>(1..=u64::MAX, "--steps 120000"), allow_negative_numbers = true)]
+    pub(crate) steps: Option<u64>,
+    /// Other names for columns of the log and the curves: step=_step,loss=val_loss
+    #[arg(long, value_name = "NAME=COLUMN,…", value_delimiter = ',')]
+    pub(crate) log_map: Vec<String>,
+    /// Keep only these rows of the log
+    #[arg(long, value_name = "EXPR")]
+    pub(crate) log_where: Option<String>,
+    #[command(flatten)]
+    pub(crate) table: TableArgs,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -26,3 +26,4 @@ pub mod record;
 pub mod reduction;
 pub mod run;
 pub mod schedule;
+pub mod track;

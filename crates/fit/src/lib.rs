@@ -81,6 +81,7 @@ mod solve;
 mod stacking;
 mod start;
 mod thin;
+mod track;
 mod vertex;
 
 pub use approach::{ApproachOptions, CurvePoint, TrainingCurve, approaches};
@@ -107,3 +108,4 @@ pub use retrained::retrained;
 pub use schedules::{ScheduleReportOptions, schedules};
 pub use seal::{RegistrationDraft, SealError, register, score, verify};
 pub use session::fit;
+pub use track::{LadderRun, TrackError, TrackInput, track};

@@ -22,6 +22,7 @@ mod sample;
 mod table;
 mod tables;
 pub mod text;
+mod track;
 mod validate;
 
 pub use html::{html, probe_html};

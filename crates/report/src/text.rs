@@ -9,6 +9,7 @@ use forescale_core::outcome::{
     BacktestReport, Diagnosis, FitReport, FittedLaw, Forecast, ForecastStatus, ForecastTarget, Score, Severity, Verdict,
 };
 use forescale_core::probe::ProbeReport;
+use forescale_core::track::TrackReport;
 
 use crate::answers;
 use crate::format::{count, interval, loss, percent, plain, scientific, signed_percent};
@@ -17,6 +18,7 @@ use crate::ledger;
 use crate::probe;
 use crate::table::Table;
 use crate::tables;
+use crate::track;
 
 /// A table, one line a row.
 #[must_use]
@@ -81,6 +83,12 @@ pub fn score(score: &Score) -> String {
 #[must_use]
 pub fn track_record(record: &TrackRecord) -> String {
     ledger::track_record(record)
+}
+
+/// `track`: where a run under way stands, its curve beside the predicted one, and doubts.
+#[must_use]
+pub fn track(report: &TrackReport) -> String {
+    track::track(report) + &diagnoses(&report.diagnoses)
 }
 
 /// `check`: did a prediction move.

@@ -30,7 +30,10 @@ pub mod template;
 
 pub use extend::{Addition, extended};
 pub use hardware::{DEFAULT_HARDWARE, HARDWARE_FILE, default_hardware, parse_hardware, read_hardware};
-pub use import::{CurveTable, Table, TableError, TableOptions, read_curves, read_table};
+pub use import::{
+    CurveTable, Length, Table, TableError, TableOptions, Underway, curve_of, read_curves, read_ladder_curves,
+    read_progress, read_table, underway,
+};
 pub use launch::{LaunchError, LaunchEvent, LaunchSummary, Launcher, LocalLauncher, Task};
 pub use observe::observe;
 pub use plan::{FamilyRun, Plan, PlanError, RECIPE, RateProbe, family, plan, plan_with, probe_rates};
@@ -38,5 +41,5 @@ pub use records::{collect, read_records, write_records};
 pub use seed_noise::{RungNoise, SeedNoise, seed_noise};
 pub use spec::{SpecError, SweepSpec};
 pub use spiked::{SpikedRun, spiked};
-pub use store::{RunFolder, RunState, Store, StoreError, write_atomically};
+pub use store::{RunFolder, RunState, Store, StoreError, read_log, write_atomically};
 pub use template::template;

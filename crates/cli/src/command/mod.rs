@@ -23,6 +23,7 @@ mod run;
 mod schema;
 mod score;
 mod status;
+mod track;
 
 use clap::CommandFactory as _;
 
@@ -48,6 +49,7 @@ pub(crate) fn dispatch(cli: Cli) -> anyhow::Result<Answer> {
         Command::Design(args) => design::run(&args),
         Command::Register(args) => register::run(&args),
         Command::Score(args) => score::run(&args),
+        Command::Track(args) => track::run(&args),
         Command::Record(args) => record::run(&args),
         Command::Probe(command) => probe::run(&command),
         Command::Report(args) => report::run(&args),

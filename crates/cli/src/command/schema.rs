@@ -16,6 +16,7 @@ use forescale_core::probe::ProbeReport;
 use forescale_core::record::RunRecord;
 use forescale_core::run::PlanReport;
 use forescale_core::schedule::ScheduleReport;
+use forescale_core::track::TrackReport;
 use schemars::{Schema, schema_for};
 
 use crate::args::SchemaArgs;
@@ -39,6 +40,7 @@ fn documents() -> Vec<(&'static str, Schema)> {
         ("registration", schema_for!(Registration)),
         ("score", schema_for!(Score)),
         ("ledger", schema_for!(LedgerLine)),
+        ("track", schema_for!(TrackReport)),
         ("track-record", schema_for!(TrackRecord)),
         ("check", schema_for!(Verdict)),
         ("plan", schema_for!(PlanReport)),

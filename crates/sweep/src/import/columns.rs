@@ -47,6 +47,9 @@ const KNOWN: [&str; 34] = [
 /// Our names for columns of curves.
 const KNOWN_OF_CURVES: [&str; 5] = ["run_id", "group", "step", "lr", "loss"];
 
+/// Our names for columns of a log.
+const KNOWN_OF_LOGS: [&str; 5] = ["run_id", "step", "tokens", "lr", "loss"];
+
 /// Where each column that is read lies, if it is there.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Columns {
@@ -150,6 +153,32 @@ impl CurveColumns {
             ));
         };
         Ok(Self { run_id, group: names.find("group")?, step, rate, loss })
+    }
+}
+
+/// Where the columns of a log lie.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ProgressColumns {
+    pub(super) run_id: Option<usize>,
+    /// Steps, or tokens where there are no steps.
+    pub(super) at: usize,
+    pub(super) is_step: bool,
+    pub(super) rate: Option<usize>,
+    pub(super) loss: usize,
+}
+
+impl ProgressColumns {
+    /// Finds the columns of a log.
+    pub(super) fn find(path: &Path, cells: &Cells, options: &TableOptions) -> Result<Self, TableError> {
+        let names = Names::parse(path, cells, options, &KNOWN_OF_LOGS)?;
+        let loss = names.metric(options)?.ok_or_else(|| no_column(path, "loss", cells, options))?;
+        let (step, tokens) = (names.find("step")?, names.find("tokens")?);
+        let Some(at) = step.or(tokens) else {
+            let problem = "the log has neither `step` nor `tokens`";
+            let hint = format!("--map step=COLUMN with one of {}", quoted_list(free_names(cells, options)));
+            return Err(TableError::new(path, problem, separated_otherwise(cells).unwrap_or(hint)));
+        };
+        Ok(Self { run_id: names.find("run_id")?, at, is_step: step.is_some(), rate: names.find("lr")?, loss })
     }
 }
 

@@ -1,14 +1,17 @@
 //! Results that were not made here, as observations.
 //!
-//! One file a format; [`table`] reads bare tables of runs, [`curves`] those of loss curves. Foreign numbers are taken as they are and checked for what cannot
-//! be (a loss of zero, two rows of one run), never corrected.
+//! One file a format; [`table`] reads bare tables of runs, [`curves`] those of loss curves, [`progress`] logs of runs under
+//! way. Foreign numbers are taken as they are and checked for what cannot be (a loss of zero, two rows of one run), never
+//! corrected.
 
 mod broken;
 mod cells;
 mod columns;
 pub mod curves;
 mod filter;
+pub mod progress;
 pub mod table;
 
 pub use curves::{CurveTable, read_curves};
+pub use progress::{Length, Underway, curve_of, read_ladder_curves, read_progress, underway};
 pub use table::{Table, TableError, TableOptions, read_table};

@@ -59,8 +59,12 @@ fn ends_mid_line(path: &Path) -> io::Result<bool> {
     Ok(last != *b"\n")
 }
 
-/// All whole lines; none when there is no log.
-pub(super) fn read(path: &Path) -> Result<Vec<LogLine>, StoreError> {
+/// All whole lines of a log; none when there is no such file.
+///
+/// # Errors
+///
+/// [`StoreError`] when it cannot be read, or a line in its middle is none of ours.
+pub fn read(path: &Path) -> Result<Vec<LogLine>, StoreError> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

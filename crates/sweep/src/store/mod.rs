@@ -31,6 +31,7 @@ use forescale_core::run::{PlannedRun, RunId};
 
 pub use atomic::write_atomically;
 pub use error::StoreError;
+pub use log::read as read_log;
 pub use run_folder::RunFolder;
 pub(crate) use run_folder::{STDERR, parse_record};
 pub(crate) use version::check_version;

@@ -1,0 +1,210 @@
+use forescale_core::run::Role;
+
+use super::*;
+use crate::{FitOptions, RegistrationDraft, fit, register};
+use forescale_core::outcome::Rules;
+
+/// A ladder whose curves and laws are known: L(C, x) = 1.7 + 2 (C / 1e18)^-0.12 x^-0.2 s(x), with s the fall of a cooldown
+/// over the last fifth.
+fn loss(flops: f64, share: f64) -> f64 {
+    let cooldown = 1.0 - 0.08 * ((share - 0.8) / 0.2).max(0.0);
+    1.7 + 2.0 * math::pow(flops / 1e18, -0.12) * math::pow(share, -0.2) * cooldown
+}
+
+fn rate(share: f64) -> f64 {
+    if share < 0.8 { 1.0 } else { 5.0 * (1.0 - share) }
+}
+
+/// Numbers that look drawn from a standard normal distribution, by a fixed rule.
+struct Noise(u64);
+
+impl Noise {
+    fn next(&mut self) -> f64 {
+        let mut uniform = || {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            ((self.0 >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
+        };
+        (0..12).map(|_| uniform()).sum::<f64>() - 6.0
+    }
+}
+
+/// A curve of eight points: 0.3% of noise that a run keeps, 0.3% that a point has.
+fn curve(flops: f64, noise: &mut Noise, bad: impl Fn(f64) -> f64) -> Vec<ProgressPoint> {
+    let run = 0.003 * noise.next();
+    (1..=8)
+        .map(|i| f64::from(i) / 8.0)
+        .map(|share| {
+            let wrong = run + 0.003 * noise.next();
+            ProgressPoint { share, loss: loss(flops, share) * bad(share) * math::exp(wrong), rate: Some(rate(share)) }
+        })
+        .collect()
+}
+
+const TARGET: f64 = 3e21;
+
+fn simulated(seed: u64, bad: impl Fn(f64) -> f64) -> TrackInput {
+    let mut noise = Noise(seed);
+    let ladder: Vec<LadderRun> = (0..12)
+        .map(|rung| {
+            let flops = 1e18 * math::pow(10.0, 0.225 * f64::from(rung));
+            let curve = curve(flops, &mut noise, |_| 1.0);
+            let (params, last) = ((flops / 120.0).sqrt(), curve[7].loss);
+            let observation = Observation {
+                role: Some(Role::Path),
+                ..Observation::bare(format!("rung{rung}"), params, 20.0 * params, flops, last)
+            };
+            LadderRun { observation, curve }
+        })
+        .collect();
+    let run = curve(TARGET, &mut noise, bad);
+    TrackInput { registration: registered(&ladder), ladder, run, diverged: false }
+}
+
+fn registered(ladder: &[LadderRun]) -> Registration {
+    let observations: Vec<Observation> = ladder.iter().map(|run| run.observation.clone()).collect();
+    let params = (TARGET / 120.0).sqrt();
+    let target = Target { params: Some(params), tokens: Some(20.0 * params), ..Target::of_budget(TARGET) };
+    let forecast = forecast(&observations, &[target], &ForecastOptions::default()).expect("a forecast");
+    register(RegistrationDraft {
+        sweep: "simulated".to_owned(),
+        created_at: String::new(),
+        version: String::new(),
+        numerics_version: 1,
+        target_run_id: None,
+        target_config_digest: String::new(),
+        eval_set_digest: None,
+        rule: Rules { params: "given".to_owned(), flops: "6nd".to_owned() },
+        fits: fit(&observations, &[], &FitOptions::default()).expect("fits").fits,
+        forecast: forecast.targets[0].clone(),
+        observation_run_ids: observations.iter().map(|run| run.run_id.clone()).collect(),
+        inputs: forecast.inputs.clone(),
+    })
+}
+
+fn tracked(input: &TrackInput) -> TrackReport {
+    track(input, &ForecastOptions::default()).expect("an answer")
+}
+
+/// How many of twenty runs raised an alarm anywhere, and how many by a share.
+fn alarms(bad: impl Fn(f64) -> f64 + Copy, by: f64) -> (usize, usize) {
+    let reports: Vec<TrackReport> = (0..20).map(|seed| tracked(&simulated(seed, bad))).collect();
+    let first: Vec<f64> = reports.iter().filter_map(|report| report.first_alarm).collect();
+    (first.len(), first.iter().filter(|share| **share <= by).count())
+}
+
+#[test]
+fn good_runs_raise_no_alarm() {
+    assert_eq!(alarms(|_| 1.0, 1.0).0, 0);
+}
+
+#[test]
+fn a_run_whose_loss_stops_falling_half_way_is_caught_before_its_end() {
+    // From half of the run on the loss stays where it is: 5% too high at the end, well inside the forecast's own width.
+    let stuck = |share: f64| if share <= 0.5 { 1.0 } else { loss(TARGET, 0.5) / loss(TARGET, share) };
+    let (all, early) = alarms(stuck, 0.9);
+    assert!(all == 20 && early >= 18, "{all} caught, {early} by 90%");
+}
+
+#[test]
+fn a_run_that_is_far_too_high_from_the_start_is_caught_at_its_first_point() {
+    assert_eq!(alarms(|_| 1.25, 0.13), (20, 20));
+}
+
+#[test]
+fn a_run_that_is_worse_by_less_than_the_forecast_is_wide_is_not() {
+    // Said in the module's words, and true.
+    assert_eq!(alarms(|_| 1.01, 1.0).0, 0);
+}
+
+#[test]
+fn the_curve_ahead_is_told_and_knows_the_cooldown() {
+    let mut input = simulated(1, |_| 1.0);
+    input.run.truncate(4);
+    let report = tracked(&input);
+    assert_eq!((report.course, report.progress), (Course::OnCourse, 0.5));
+    let ahead: Vec<&TrackPoint> = report.points.iter().filter(|point| point.place == Place::Ahead).collect();
+    assert_eq!(ahead.iter().map(|point| point.share).collect::<Vec<_>>(), [0.625, 0.75, 0.875, 1.0]);
+    for point in ahead {
+        let off = point.predicted.expect("a prediction") / loss(TARGET, point.share) - 1.0;
+        assert!(off.abs() < 0.02, "{}: {off}", point.share);
+    }
+}
+
+#[test]
+fn a_loss_that_is_no_number_and_a_log_that_says_so_are_a_divergence() {
+    let mut input = simulated(1, |_| 1.0);
+    input.diverged = true;
+    assert_eq!(tracked(&input).course, Course::Diverged);
+    input.diverged = false;
+    input.run[7].loss = f64::NAN;
+    assert_eq!(tracked(&input).course, Course::Diverged);
+}
+
+#[test]
+fn points_under_another_rate_are_not_judged_and_a_rate_in_other_units_is_the_same() {
+    let mut input = simulated(1, |_| 1.0);
+    input.run.iter_mut().for_each(|point| point.rate = point.rate.map(|rate| 3e-4 * rate));
+    assert!(tracked(&input).points.iter().all(|point| point.place == Place::Inside));
+    // The cooldown came early.
+    input.run[5].rate = Some(1.5e-4);
+    let report = tracked(&input);
+    assert_eq!(report.points[5].place, Place::OtherSchedule);
+    assert!(
+        report.points[5]
+            .reason
+            .as_ref()
+            .is_some_and(|reason| reason.contains("50% of the peak there, the ladder's 100%"))
+    );
+    assert!(report.diagnoses.iter().any(|doubt| doubt.code == "schedule_differs"));
+}
+
+#[test]
+fn dense_logs_are_averaged_against_the_noise_of_their_batches() {
+    let mut input = simulated(3, |_| 1.0);
+    let mut noise = Noise(7);
+    let point = |i: u32| {
+        let share = f64::from(i) / 4000.0;
+        let loss = loss(TARGET, share) * math::exp(0.08 * noise.next());
+        ProgressPoint { share, loss, rate: Some(rate(share)) }
+    };
+    input.run = (1..=2400).map(point).collect();
+    let report = tracked(&input);
+    assert_eq!(report.course, Course::OnCourse);
+    assert!(report.first_alarm.is_none());
+    let seen = report.points.iter().filter(|point| point.loss.is_some()).count();
+    assert!((10..=PIECES).contains(&seen), "{seen}");
+}
+
+#[test]
+fn what_cannot_be_tracked_is_refused() {
+    let good = simulated(1, |_| 1.0);
+    let refused = |change: &dyn Fn(&mut TrackInput)| {
+        let mut input = good.clone();
+        change(&mut input);
+        track(&input, &ForecastOptions::default()).expect_err("refused").to_string()
+    };
+    for (text, words) in [
+        (refused(&|input| input.registration.sweep = "other".to_owned()), "sha256"),
+        (refused(&|input| drop(input.ladder.remove(3))), "1 of the 12 runs that the forecast was made from"),
+        (refused(&|input| input.run.clear()), "no loss of the run yet"),
+        (refused(&|input| input.run[0].share = 1.2), "stands at 1.2 of its length"),
+        (
+            refused(&|input| input.ladder.iter_mut().for_each(|run| run.curve.truncate(1))),
+            "no run of the ladder has 2 losses",
+        ),
+    ] {
+        assert!(text.contains(words) && text.contains("hint: "), "{text}");
+    }
+}
+
+#[test]
+fn before_the_first_share_that_can_be_judged_there_is_no_answer() {
+    let mut input = simulated(1, |_| 1.0);
+    input.run.truncate(1);
+    input.run[0].share = 0.05;
+    let report = tracked(&input);
+    assert_eq!(
+        (report.course, report.points.iter().filter(|point| point.loss.is_some()).count()),
+        (Course::Unjudged, 0)
+    );
+}

@@ -1,0 +1,287 @@
+//! Losses of runs on their way, as `track` reads them: our own logs and records, and tables of other trainers.
+//!
+//! A table has a row a step: `step` or `tokens`, `loss` (or `--metric NAME`), and may have `lr`; `run_id` where it holds
+//! the curves of a ladder. Rows come in any order; one without a loss is passed over, and a loss that is no number is kept,
+//! for it says that the run is over. How far a run is follows from the steps or tokens of the whole: those given for the
+//! run under way, the last row's for a run of the ladder, whose curve is taken to be whole.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use forescale_core::record::{CurvePoint, LogLine, RunStatus};
+use forescale_core::track::ProgressPoint;
+
+use super::cells::{self, Cell, Cells, bad_cell};
+use super::columns::ProgressColumns;
+use super::filter::Filter;
+use super::table::{TableError, TableOptions};
+
+/// The length of a whole run, as far as it is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Length {
+    /// Optimiser steps.
+    pub steps: Option<f64>,
+    /// Training tokens.
+    pub tokens: Option<f64>,
+}
+
+/// A run under way, as its log tells.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Underway {
+    /// Its losses so far, by share of the run.
+    pub points: Vec<ProgressPoint>,
+    /// Whether the log says that it diverged.
+    pub diverged: bool,
+    /// Digest of the registration that the log names.
+    pub registration_sha256: Option<String>,
+}
+
+/// The curve of a run of ours: validation losses by share of its steps.
+#[must_use]
+pub fn curve_of(points: &[CurvePoint], steps: u64) -> Vec<ProgressPoint> {
+    let of = |point: &CurvePoint| ProgressPoint {
+        share: point.step as f64 / steps as f64,
+        loss: point.loss,
+        rate: Some(point.learning_rate_share),
+    };
+    points.iter().map(of).collect()
+}
+
+/// A run of ours from the lines of its log; `None` where no attempt has begun. Of a step that was evaluated in several
+/// attempts the last counts.
+#[must_use]
+pub fn underway(lines: &[LogLine]) -> Option<Underway> {
+    let (mut points, mut length, mut ended, mut named) = (BTreeMap::new(), None, None, None);
+    for line in lines {
+        match line {
+            LogLine::Start { steps, registration_sha256, .. } => {
+                length = Some(*steps);
+                named = registration_sha256.clone().or(named);
+                ended = None;
+            }
+            LogLine::Evaluation { point, .. } => {
+                points.insert(point.step, *point);
+            }
+            LogLine::End { status, .. } => ended = Some(*status),
+            LogLine::Step { .. } => {}
+        }
+    }
+    let curve: Vec<CurvePoint> = points.into_values().collect();
+    Some(Underway {
+        points: curve_of(&curve, length?),
+        diverged: ended == Some(RunStatus::Diverged),
+        registration_sha256: named,
+    })
+}
+
+/// Reads the log of one run from a table.
+///
+/// # Errors
+///
+/// [`TableError`] where the file cannot be read, has no rows or lacks a column, holds more than one run, a number cannot be,
+/// a step stands twice, or the length of the whole run is not known.
+pub fn read_progress(path: &Path, length: Length, options: &TableOptions) -> Result<Underway, TableError> {
+    let reader = Reader::open(path, options)?;
+    let mut runs = reader.runs()?;
+    if runs.len() > 1 {
+        let names: Vec<&str> = runs.keys().map(String::as_str).collect();
+        let problem = format!("the log holds {} runs: {}", runs.len(), names.join(", "));
+        return Err(TableError::new(path, problem, format!("--where 'run_id == \"{}\"'", names[0])));
+    }
+    let rows = runs.pop_first().map(|(_, rows)| rows).unwrap_or_default();
+    Ok(Underway { points: reader.shares(&rows, length)?, diverged: false, registration_sha256: None })
+}
+
+/// Reads the curves of a ladder from a table, by `run_id`.
+///
+/// # Errors
+///
+/// As [`read_progress`], and where there is no `run_id`.
+pub fn read_ladder_curves(
+    path: &Path,
+    options: &TableOptions,
+) -> Result<BTreeMap<String, Vec<ProgressPoint>>, TableError> {
+    let reader = Reader::open(path, options)?;
+    if reader.columns.run_id.is_none() {
+        let hint = "--map run_id=COLUMN: it says which run of the ladder a row is of";
+        return Err(TableError::new(path, "the table has no column `run_id`", hint));
+    }
+    let whole = |rows: &[Row]| {
+        let last = rows.iter().map(|row| row.at).fold(0.0, f64::max);
+        if reader.columns.is_step {
+            Length { steps: Some(last), tokens: None }
+        } else {
+            Length { steps: None, tokens: Some(last) }
+        }
+    };
+    reader.runs()?.into_iter().map(|(run, rows)| Ok((run, reader.shares(&rows, whole(&rows))?))).collect()
+}
+
+/// A row with a loss.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    /// Counted from 1, as errors name it.
+    number: usize,
+    /// Step, or tokens.
+    at: f64,
+    rate: Option<f64>,
+    loss: f64,
+}
+
+struct Reader<'a> {
+    path: &'a Path,
+    cells: Cells,
+    columns: ProgressColumns,
+    options: &'a TableOptions,
+}
+
+impl<'a> Reader<'a> {
+    fn open(path: &'a Path, options: &'a TableOptions) -> Result<Self, TableError> {
+        let cells = cells::read(path)?;
+        if cells.rows == 0 {
+            return Err(cells::empty(path));
+        }
+        let columns = ProgressColumns::find(path, &cells, options)?;
+        Ok(Self { path, cells, columns, options })
+    }
+
+    fn runs(&self) -> Result<BTreeMap<String, Vec<Row>>, TableError> {
+        let filter = self.options.filter.as_deref();
+        let filter = filter.map(|text| Filter::parse(self.path, text, &self.cells)).transpose()?;
+        let mut runs: BTreeMap<String, Vec<Row>> = BTreeMap::new();
+        for row in 0..self.cells.rows {
+            let admitted = filter.as_ref().is_none_or(|filter| filter.admits(&self.cells, row));
+            if !admitted || *self.cells.at(self.columns.loss, row) == Cell::Empty {
+                continue;
+            }
+            let run = self.columns.run_id.and_then(|column| self.cells.at(column, row).text()).unwrap_or_default();
+            runs.entry(run).or_default().push(self.row(row)?);
+        }
+        Ok(runs)
+    }
+
+    fn row(&self, row: usize) -> Result<Row, TableError> {
+        let at = self.number(self.columns.at, row, |at| at.is_finite() && at >= 0.0, "0 or more")?;
+        let rate = self.columns.rate.filter(|column| *self.cells.at(*column, row) != Cell::Empty);
+        let rate = rate.map(|column| self.number(column, row, |rate| rate.is_finite() && rate >= 0.0, "0 or more"));
+        let loss = self.number(self.columns.loss, row, |loss| loss.is_nan() || loss > 0.0, "a number above 0")?;
+        Ok(Row { number: row + 1, at, rate: rate.transpose()?, loss })
+    }
+
+    fn number(
+        &self,
+        column: usize,
+        row: usize,
+        allowed: impl Fn(f64) -> bool,
+        needed: &str,
+    ) -> Result<f64, TableError> {
+        let number = self.cells.at(column, row).number().filter(|number| allowed(*number));
+        number.ok_or_else(|| bad_cell(self.path, &self.cells, (column, row), needed))
+    }
+
+    /// Losses of one run by the share of it that is done; what stands at step 0 is left out.
+    fn shares(&self, rows: &[Row], length: Length) -> Result<Vec<ProgressPoint>, TableError> {
+        let mut rows = rows.to_vec();
+        rows.sort_by(|a, b| a.at.total_cmp(&b.at).then(a.number.cmp(&b.number)));
+        let name = &self.cells.names[self.columns.at];
+        if let Some(pair) = rows.windows(2).find(|pair| pair[0].at.to_bits() == pair[1].at.to_bits()) {
+            let problem = format!("row {} has the `{name}` of row {}, {}", pair[1].number, pair[0].number, pair[0].at);
+            let hint = "keep one row of each step by --where; --map run_id=COLUMN tells runs apart";
+            return Err(TableError::new(self.path, problem, hint));
+        }
+        let whole = if self.columns.is_step { length.steps } else { length.tokens };
+        let Some(whole) = whole else {
+            let problem = format!("the log tells `{name}`, and how many a whole run has is not known");
+            let hint = if self.columns.is_step { "--steps N" } else { "register the target with its tokens" };
+            return Err(TableError::new(self.path, problem, hint));
+        };
+        if let Some(late) = rows.last().filter(|row| row.at > whole * (1.0 + 1e-3)) {
+            let problem = format!("row {} is at `{name}` {}, and the whole run has {whole}", late.number, late.at);
+            return Err(TableError::new(self.path, problem, "give the steps of the whole run with --steps"));
+        }
+        let peak = rows.iter().filter_map(|row| row.rate).fold(0.0, f64::max);
+        let of = |row: &Row| ProgressPoint {
+            share: (row.at / whole).min(1.0),
+            loss: row.loss,
+            rate: row.rate.filter(|_| peak > 0.0).map(|rate| rate / peak),
+        };
+        Ok(rows.iter().filter(|row| row.at > 0.0).map(of).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn read(text: &str, length: Length) -> Result<Underway, String> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("log.csv");
+        fs::write(&path, text).expect("written");
+        read_progress(&path, length, &TableOptions::default()).map_err(|error| error.to_string())
+    }
+
+    const HUNDRED: Length = Length { steps: Some(100.0), tokens: None };
+
+    #[test]
+    fn rows_are_put_in_order_and_rates_told_as_shares_of_the_peak() {
+        let log = read("step,loss,lr\n50,2.5,0.005\n25,3.0,0.01\n0,9,0\n75,,0.002\n", HUNDRED).expect("a log");
+        let point = |share, loss, rate| ProgressPoint { share, loss, rate: Some(rate) };
+        assert_eq!(log.points, [point(0.25, 3.0, 1.0), point(0.5, 2.5, 0.5)]);
+    }
+
+    #[test]
+    fn a_loss_that_is_no_number_is_kept() {
+        let log = read("step,loss\n10,3.0\n20,NaN\n", HUNDRED).expect("a log");
+        assert!(log.points[1].loss.is_nan() && log.points.len() == 2);
+    }
+
+    #[test]
+    fn tokens_stand_in_for_steps() {
+        let log = read("tokens,loss\n2e9,3.0\n", Length { steps: None, tokens: Some(1e10) }).expect("a log");
+        assert_eq!(log.points[0].share, 0.2);
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_with_its_row() {
+        let refused = |text: &str, length| read(text, length).expect_err("no log");
+        for (text, length, words) in [
+            ("step,loss\n10,-3\n", HUNDRED, "row 1: `loss` is `-3`"),
+            ("step,loss\n10,3\n10,4\n", HUNDRED, "row 2 has the `step` of row 1, 10"),
+            ("step,loss\n10,3\n", Length::default(), "--steps N"),
+            ("step,loss\n101,3\n", HUNDRED, "row 1 is at `step` 101, and the whole run has 100"),
+            ("epoch,loss\n1,3\n", HUNDRED, "neither `step` nor `tokens`"),
+            ("step\n1\n", HUNDRED, "no column `loss`"),
+            ("run_id,step,loss\na,1,3\nb,1,3\n", HUNDRED, "the log holds 2 runs: a, b"),
+        ] {
+            let error = refused(text, length);
+            assert!(error.contains(words) && error.contains("hint: "), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_step_evaluated_again_counts_once_and_a_new_attempt_forgets_how_the_last_one_ended() {
+        let start = |attempt| LogLine::Start {
+            attempt,
+            step: 0,
+            steps: 10,
+            registration_sha256: Some("ab".to_owned()),
+            simd: String::new(),
+            device: String::new(),
+        };
+        let evaluated = |attempt, loss| LogLine::Evaluation {
+            attempt,
+            point: CurvePoint { step: 5, tokens: 50, learning_rate_share: 1.0, loss },
+        };
+        let end = |attempt| LogLine::End { attempt, step: 5, status: RunStatus::Diverged, wall_seconds: 1.0 };
+        assert_eq!(underway(&[]), None);
+        let first = [start(1), evaluated(1, 3.0), end(1)];
+        assert!(underway(&first).expect("a run").diverged);
+        let both = [&first[..], &[start(2), evaluated(2, 2.0)]].concat();
+        let run = underway(&both).expect("a run");
+        assert!(!run.diverged);
+        assert_eq!(run.points, [ProgressPoint { share: 0.5, loss: 2.0, rate: Some(1.0) }]);
+        assert_eq!(run.registration_sha256.as_deref(), Some("ab"));
+    }
+}
