@@ -45,7 +45,7 @@ fn the_targets_of_the_projects_own_sweeps_were_on_course_all_the_way() {
     }
 }
 
-/// The smoke target trained by this program at a twentieth and at 64 times its rates.
+/// The smoke target trained by this program at a twentieth, at 0.15 and at 64 times its rates.
 #[test]
 fn runs_trained_at_wrong_rates_are_caught_at_their_first_point() {
     let track = |log: &str| {
@@ -55,6 +55,9 @@ fn runs_trained_at_wrong_rates_are_caught_at_their_first_point() {
     // Ends 17% above what its ladder predicts.
     let slow = track("rates-twentieth.csv").expect_code(1).json();
     assert_eq!((slow["course"].as_str(), slow["points"][0]["place"].as_str()), (Some("above"), Some("above")));
+    // Ends 6% above: inside the band of a forecast 13 times beyond its ladder, and so not caught.
+    let little = track("rates-0.15-times.csv").expect_code(0).json();
+    assert_eq!((little["course"].as_str(), little["first_alarm"].as_f64()), (Some("on_course"), None));
     // Far off for half of the run; the decay of its rate brings it back, and the alarm stays on record.
     let fast = track("rates-64-times.csv").expect_code(0).json();
     assert_eq!(fast["first_alarm"], slow["points"][0]["share"]);

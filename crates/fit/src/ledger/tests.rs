@@ -191,3 +191,14 @@ fn a_share_has_the_exact_interval() {
     assert!((low - math::pow(0.05, 0.1)).abs() < 1e-12 && (high - 1.0).abs() < 1e-15, "{low} {high}");
     assert_eq!(ends(0, 10).0.to_bits(), 0.0_f64.to_bits());
 }
+
+/// Only the check of the number itself can see this: the digests are right.
+#[test]
+fn a_line_numbered_wrongly_and_sealed_again_is_named() {
+    let mut lines = three().lines().to_vec();
+    lines[3].number = 7;
+    lines[3].sha256 = digest(&lines[3]);
+    lines[4].previous = lines[3].sha256.clone();
+    lines[4].sha256 = digest(&lines[4]);
+    assert!(matches!(Ledger::verified(lines), Err(LedgerError::Misnumbered { line: 4, number: 7 })));
+}
