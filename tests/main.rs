@@ -14,4 +14,5 @@ mod ledger;
 mod plans;
 mod probe;
 mod published;
+mod report;
 mod track;

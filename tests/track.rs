@@ -68,7 +68,7 @@ fn runs_trained_at_wrong_rates_are_caught_at_their_first_point() {
 fn the_answer_names_the_loss_the_prediction_and_what_is_ahead() {
     let text = forescale(&repository(), &["track", "reports/quickstart/baseline"]).expect_code(0).stdout;
     assert!(text.starts_with("on course at 100% of the run: 1.1385, predicted 1."), "{text}");
-    assert!(text.contains("registered for its end: 1.1249 (1.0239 to 1.2347 at 90%)"), "{text}");
+    assert!(text.contains("registered for its end: 1.1249 (1.0239 to 1.2347 at 90%), of the whole"), "{text}");
 }
 
 /// A ladder of another trainer: finished runs in one table, their curves in another.
@@ -105,11 +105,11 @@ fn a_run_of_another_trainer_is_tracked_by_its_ladders_curves() {
         let text = said.expect_code(2).stderr;
         assert!(text.contains(words) && text.contains("hint:"), "{text}");
     };
-    let maps = ["--log-map", "step=_step,loss=val,run_id=run"];
+    let maps = ["--log-map", "step=_step,loss=val", "--curves-map", "step=_step,loss=val,run_id=run"];
     let ladder = ["--ladder", "runs.csv", "--curves", "curves.csv", "--unit", "nats"];
     refuses(track(&[]), "lies in no sweep");
     refuses(track(&ladder), "there is nothing to hold `next.registration.json` against");
-    let without = [&["--log", "log.csv", "--steps", "10000", "--ladder", "runs.csv"][..], &maps].concat();
+    let without = ["--log", "log.csv", "--steps", "10000", "--ladder", "runs.csv", "--log-map", "step=_step,loss=val"];
     refuses(track(&without), "says nothing of how they got there");
     refuses(track(&[&["--log", "log.csv"][..], &ladder].concat()), "--log-map");
     refuses(track(&[&["--log", "log.csv"][..], &ladder, &maps].concat()), "--steps N");

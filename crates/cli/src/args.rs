@@ -449,15 +449,18 @@ pub(crate) struct TrackArgs {
     /// What the forecast was made from; the sweep around the registration when absent
     #[arg(long, value_name = "SOURCE")]
     pub(crate) ladder: Option<PathBuf>,
-    /// A table of the ladder's loss curves, read as the log is, with `run_id`; the records of a sweep when absent
+    /// A table of the ladder's loss curves: columns as in the log, and `run_id`; the records of a sweep when absent
     #[arg(long, value_name = "TABLE")]
     pub(crate) curves: Option<PathBuf>,
     /// Steps of the whole run, for a log that tells steps
     #[arg(long, value_name = "N", value_parser = whole::<u64>(1..=u64::MAX, "--steps 120000"), allow_negative_numbers = true)]
     pub(crate) steps: Option<u64>,
-    /// Other names for columns of the log and the curves: step=_step,loss=val_loss
+    /// Other names for columns of the log: step=_step,loss=val_loss
     #[arg(long, value_name = "NAME=COLUMN,…", value_delimiter = ',')]
     pub(crate) log_map: Vec<String>,
+    /// Other names for columns of the curves
+    #[arg(long, value_name = "NAME=COLUMN,…", value_delimiter = ',', requires = "curves")]
+    pub(crate) curves_map: Vec<String>,
     /// Keep only these rows of the log
     #[arg(long, value_name = "EXPR")]
     pub(crate) log_where: Option<String>,
@@ -495,14 +498,21 @@ pub(crate) enum ReportFormat {
 
 #[derive(Debug, Args)]
 pub(crate) struct ReportArgs {
-    /// A sweep or a baseline folder
+    /// A sweep, a baseline folder, or a table (CSV, Parquet, JSONL)
     pub(crate) source: PathBuf,
-    /// Folder to write to [default: out/ of the sweep, or out/ beside the baseline]
+    /// What to forecast: flops=1e21[,params=…,tokens=…]; the sweep's own target when absent
+    #[arg(long, value_name = "flops=…")]
+    pub(crate) at: Option<String>,
+    /// Folder to write to [default: out/ of the sweep, out/ beside the baseline, or NAME-report/ beside the table]
     #[arg(long)]
     pub(crate) out: Option<PathBuf>,
     /// Form
     #[arg(long, value_enum, default_value = "html")]
     pub(crate) format: ReportFormat,
+    #[command(flatten)]
+    pub(crate) law: LawArgs,
+    #[command(flatten)]
+    pub(crate) table: TableArgs,
 }
 
 /// What is trained again.
@@ -561,7 +571,7 @@ pub(crate) struct DoctorArgs {
 #[derive(Debug, Args)]
 pub(crate) struct SchemaArgs {
     /// fit, checklist, approaches, schedule, forecast, optimum, recommendation, backtest, compare, design, record,
-    /// registration, score, check, plan, corpus, report, probe
+    /// registration, score, ledger, track, track-record, check, plan, corpus, report, probe
     #[arg(required_unless_present = "all")]
     pub(crate) kind: Option<String>,
     /// Write every schema into this folder

@@ -3,22 +3,33 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use forescale_core::observation::Observation;
 use forescale_core::outcome::{ForecastTarget, OrderProof, Registration, Score};
 use forescale_core::panel::{Fact, Provenance, ReportData, RunRow, TargetPanel};
 use forescale_core::record::RunRecord;
 use forescale_core::run::PlannedRun;
-use forescale_fit::{Evidence, PanelInput};
+use forescale_fit::{Evidence, PanelInput, Target};
 
+use crate::again;
 use crate::answers;
 use crate::args::LawArgs;
 use crate::source::{Material, SweepMaterial};
 use crate::workplace;
 
-/// Fits the material's laws and forecasts its own target, where it has one.
-pub(crate) fn judge(material: &Material, laws: &LawArgs) -> anyhow::Result<Evidence> {
-    let options = material.forecast_options(laws)?;
+/// What a report is asked.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Asked {
+    /// Laws, objective and level.
+    pub(crate) laws: LawArgs,
+    /// The run to forecast; the sweep's own target when absent.
+    pub(crate) target: Option<Target>,
+}
+
+/// Fits the material's laws and forecasts the target asked for, or its own, where it has one.
+pub(crate) fn judge(material: &Material, asked: &Asked) -> anyhow::Result<Evidence> {
+    let options = material.forecast_options(&asked.laws)?;
     let fits = material.fit(&options.fit)?;
-    let targets = Vec::from_iter(material.own_target());
+    let targets = Vec::from_iter(asked.target.or_else(|| material.own_target()));
     let forecast = material.forecast(&targets, &options)?;
     Ok(Evidence { fits, forecast })
 }
@@ -54,37 +65,40 @@ pub(crate) fn order_of(record: &RunRecord, registration: &Registration) -> (Orde
 }
 
 /// All that the report shows.
-pub(crate) fn report_data(
-    material: &Material,
-    evidence: &Evidence,
-    sweep: &SweepMaterial,
-) -> anyhow::Result<ReportData> {
-    let registration = registration(sweep)?;
-    let score = match &registration {
-        Some(registration) => score(sweep, registration)?,
-        None => None,
+pub(crate) fn report_data(material: &Material, evidence: &Evidence, asked: &Asked) -> anyhow::Result<ReportData> {
+    let sweep = material.sweep.as_ref();
+    // A target typed is another run than the one that was registered.
+    let own = sweep.filter(|_| asked.target.is_none());
+    let registration = own.map(registration).transpose()?.flatten();
+    let score = match (own, &registration) {
+        (Some(sweep), Some(registration)) => score(sweep, registration)?,
+        _ => None,
     };
     let mut forecast = evidence.forecast.clone();
     if let Some(registration) = &registration {
         // What is judged is what was sealed, not what today's code would say.
         forecast.targets = vec![registration.forecast.clone()];
     }
-    let target = sweep.target().map(|run| target_panel(material, sweep, run, registration.as_ref()));
+    let target = own.and_then(|sweep| Some((sweep, sweep.target()?)));
+    let records = sweep.map(|sweep| sweep.records.as_slice()).unwrap_or_default();
     Ok(forescale_fit::panels(&PanelInput {
-        sweep: sweep.spec.name().to_owned(),
-        corpus: sweep.corpus_words(),
+        sweep: material.name(),
+        corpus: material.corpus_words(),
         observations: material.observations.clone(),
         exclusions: material.exclusions.clone(),
         fits: evidence.fits.clone(),
         forecast: (!forecast.targets.is_empty()).then_some(forecast),
-        options: material.forecast_options(&LawArgs::default())?,
-        target,
+        options: material.forecast_options(&asked.laws)?,
+        target: target.map(|(sweep, run)| target_panel(material, sweep, run, registration.as_ref())),
         score,
-        runs: run_rows(material, sweep),
-        curves: sweep.records.iter().map(|record| (record.run_id.0.clone(), record.curve.clone())).collect(),
+        runs: run_rows(material),
+        curves: records.iter().map(|record| (record.run_id.0.clone(), record.curve.clone())).collect(),
         hardware: answers::hardware(material, None)?,
-        true_floor: sweep.manifest.entropy_rate,
-        provenance: provenance(material, sweep, registration.as_ref()),
+        true_floor: sweep.and_then(|sweep| sweep.manifest.entropy_rate),
+        provenance: match sweep {
+            Some(sweep) => provenance(material, sweep, registration.as_ref()),
+            None => provenance_of_table(material, evidence),
+        },
     }))
 }
 
@@ -109,8 +123,29 @@ fn target_panel(
     }
 }
 
-fn run_rows(material: &Material, sweep: &SweepMaterial) -> Vec<RunRow> {
-    sweep.records.iter().map(|record| run_row(material, record)).collect()
+fn run_rows(material: &Material) -> Vec<RunRow> {
+    match &material.sweep {
+        Some(sweep) => sweep.records.iter().map(|record| run_row(material, record)).collect(),
+        None => material.observations.iter().map(observed_row).collect(),
+    }
+}
+
+/// A row of a table; rows that the table's reader left out are named with their reasons among the exclusions.
+fn observed_row(run: &Observation) -> RunRow {
+    RunRow {
+        run_id: run.run_id.clone(),
+        name: run.name.clone(),
+        role: run.role,
+        params: run.params,
+        tokens: run.tokens,
+        flops: run.flops,
+        seed: run.seed,
+        status: None,
+        loss: Some(run.loss),
+        loss_se: run.loss_se,
+        wall_seconds: None,
+        excluded: None,
+    }
 }
 
 fn run_row(material: &Material, record: &RunRecord) -> RunRow {
@@ -159,6 +194,25 @@ fn provenance(material: &Material, sweep: &SweepMaterial, sealed: Option<&Regist
     Provenance { facts, commands }
 }
 
+fn provenance_of_table(material: &Material, evidence: &Evidence) -> Provenance {
+    let fact = |name: &str, value: String| Fact { name: name.to_owned(), value };
+    let rules = material.rules();
+    let facts = vec![
+        fact("Forescale", env!("CARGO_PKG_VERSION").to_owned()),
+        fact("table", material.table_name()),
+        fact("digest of the runs", evidence.fits.inputs.digest.clone()),
+        fact("metric", material.selection.metric.clone()),
+        fact("N counts", rules.params),
+        fact("C counts", rules.flops),
+        fact("runs fitted", material.observations.len().to_string()),
+        fact("rows left out", material.exclusions.len().to_string()),
+    ];
+    Provenance {
+        facts: facts.into_iter().chain(material.notes.iter().map(|note| fact("note", note.clone()))).collect(),
+        commands: vec![again::typed()],
+    }
+}
+
 fn machine_words(records: &[RunRecord]) -> String {
     let mut kinds: Vec<String> = records
         .iter()
@@ -177,11 +231,14 @@ pub(crate) fn own_target(evidence: &Evidence) -> Option<&ForecastTarget> {
     evidence.forecast.targets.first()
 }
 
-/// Writes the page of a sweep into a folder and says where.
-pub(crate) fn write_page(material: &Material, evidence: &Evidence, folder: &Path) -> anyhow::Result<PathBuf> {
-    let sweep = material.sweep.as_ref().context("a bare table has no report yet; a sweep or a baseline folder has")?;
-    let data = report_data(material, evidence, sweep)?;
-    let page = forescale_report::html(&data)?;
+/// Writes the page into a folder and says where.
+pub(crate) fn write_page(
+    material: &Material,
+    evidence: &Evidence,
+    asked: &Asked,
+    folder: &Path,
+) -> anyhow::Result<PathBuf> {
+    let page = forescale_report::html(&report_data(material, evidence, asked)?)?;
     std::fs::create_dir_all(folder).with_context(|| format!("`{}` cannot be made", folder.display()))?;
     let path = folder.join("index.html");
     forescale_sweep::write_atomically(&path, page.as_bytes())?;

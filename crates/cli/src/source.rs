@@ -59,6 +59,8 @@ pub(crate) struct Material {
     unreduced: Option<Vec<Observation>>,
     /// The sweep behind it; a bare table has none.
     pub(crate) sweep: Option<SweepMaterial>,
+    /// The sweep's folder or the table's file.
+    place: PathBuf,
 }
 
 /// What a sweep or a baseline folder has besides observations.
@@ -168,6 +170,7 @@ impl Material {
             reductions: Vec::new(),
             doubts: Vec::new(),
             unreduced: None,
+            place: sweep.spec.folder().to_owned(),
             sweep: Some(sweep),
         })
     }
@@ -183,7 +186,30 @@ impl Material {
             doubts: Vec::new(),
             unreduced: None,
             sweep: None,
+            place: path.to_owned(),
         })
+    }
+
+    /// Name of the sweep, or of the table without its ending.
+    pub(crate) fn name(&self) -> String {
+        let stem = || self.place.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+        self.sweep.as_ref().map_or_else(stem, |sweep| sweep.spec.name().to_owned())
+    }
+
+    /// File name of the table.
+    pub(crate) fn table_name(&self) -> String {
+        self.place.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+    }
+
+    /// Where the table lies.
+    pub(crate) fn place(&self) -> &Path {
+        &self.place
+    }
+
+    /// What the models are trained on, or where their runs come from, in words.
+    pub(crate) fn corpus_words(&self) -> String {
+        let of_table = || format!("{} runs of {}, trained elsewhere", self.observations.len(), self.table_name());
+        self.sweep.as_ref().map_or_else(of_table, SweepMaterial::corpus_words)
     }
 
     /// Tells the person how the source was read, where that may be doubted.

@@ -18,7 +18,7 @@ pub struct ProgressPoint {
     pub share: f64,
     /// Loss; not a number where it was logged as none.
     pub loss: f64,
-    /// Learning rate as a share of its peak, where it is known.
+    /// Learning rate where it is known, as a share of its peak.
     pub rate: Option<f64>,
 }
 
@@ -42,6 +42,14 @@ pub enum Place {
     Unjudged,
 }
 
+impl Place {
+    /// Whether a loss was held against the band.
+    #[must_use]
+    pub const fn is_judged(self) -> bool {
+        !matches!(self, Self::Ahead | Self::OtherSchedule | Self::Unjudged)
+    }
+}
+
 /// What is said of the run as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -58,9 +66,9 @@ pub enum Course {
     /// It went up, against where its own points before were going, further than curves of the ladder do; its level alone
     /// would still be possible.
     Turned,
-    /// The loss is no number any more, or the log says that the run diverged.
+    /// Its newest loss is no number, or the log says that the run diverged.
     Diverged,
-    /// No loss can be judged: too early, or under another schedule than the ladder's.
+    /// No loss can be judged: too early, or under another schedule than the ladder's at a good part of the points.
     Unjudged,
 }
 
@@ -100,6 +108,8 @@ pub struct TrackPoint {
     pub change: Option<f64>,
     /// The same as predicted from the ladder's curves, and how far from it a good run may lie.
     pub predicted_change: Option<Change>,
+    /// Whether the curve has turned up here or before, and half of that is not yet undone.
+    pub turned: bool,
     /// Runs of the ladder whose curves were read there.
     pub runs: u64,
     /// Where the loss lies.

@@ -15,7 +15,7 @@ pub(crate) fn track(report: &TrackReport) -> String {
         .registered_interval
         .map_or_else(String::new, |within| format!(" ({} at {})", interval(&within), percent(within.level)));
     format!(
-        "{}\nregistered for its end: {}{end}\n\n{}{MOVED}{}",
+        "{}\nregistered for its end: {}{end}, of the whole evaluation set; curves may be of a part of it\n\n{}{MOVED}{}",
         opening(report),
         loss(report.registered),
         points(report).to_text(),
@@ -26,7 +26,7 @@ pub(crate) fn track(report: &TrackReport) -> String {
 /// The answer in a sentence or two.
 fn opening(report: &TrackReport) -> String {
     let done = percent(rounded(report.progress));
-    let latest = report.points.iter().rfind(|point| is_judged(point));
+    let latest = report.points.iter().rfind(|point| point.place.is_judged());
     let words = match report.course {
         Course::OnCourse => "on course",
         Course::Doubtful => "doubtful",
@@ -34,12 +34,16 @@ fn opening(report: &TrackReport) -> String {
         Course::Below => "OFF COURSE, better than predicted,",
         Course::Turned => "OFF COURSE, turned up,",
         Course::Diverged => return format!("DIVERGED at {done} of the run: its loss is no number, or its log says so"),
-        Course::Unjudged => return format!("no answer at {done} of the run: no loss so far can be judged"),
+        Course::Unjudged => {
+            return format!(
+                "no answer at {done} of the run: no loss from a tenth of it on can be judged, or too few of them"
+            );
+        }
     };
-    let Some((point, [usual, alarm])) = latest.and_then(|point| Some((point, two(point)?))) else {
+    let whole = |point: &'_ TrackPoint| Some((two(point)?, point.loss?, point.predicted?));
+    let Some((point, ([usual, alarm], own, predicted))) = latest.and_then(|point| Some((point, whole(point)?))) else {
         return format!("{words} at {done} of the run");
     };
-    let (own, predicted) = (point.loss.unwrap_or_default(), point.predicted.unwrap_or_default());
     let against = if report.course == Course::OnCourse { usual } else { alarm };
     let mut text = format!(
         "{words} at {} of the run: {}, predicted {} ({} at {})",
@@ -57,7 +61,8 @@ fn opening(report: &TrackReport) -> String {
             signed_percent((told.predicted + told.limit).exp_m1())
         );
     }
-    if point.share + 0.005 < report.progress {
+    let came_later = |later: &TrackPoint| later.share > point.share && later.loss.is_some();
+    if report.points.iter().any(came_later) {
         text += &format!("; what came later, up to {done}, cannot be judged");
     }
     if let Some(first) = report.first_alarm.filter(|first| *first < point.share || !report.course.is_off()) {
@@ -69,10 +74,6 @@ fn opening(report: &TrackReport) -> String {
 /// A share to the whole per cent.
 fn rounded(share: f64) -> f64 {
     (100.0 * share).round() / 100.0
-}
-
-fn is_judged(point: &TrackPoint) -> bool {
-    !matches!(point.place, Place::Ahead | Place::OtherSchedule | Place::Unjudged)
 }
 
 fn two(point: &TrackPoint) -> Option<[forescale_core::estimate::Interval; 2]> {

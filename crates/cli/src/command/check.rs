@@ -8,8 +8,8 @@ use forescale_fit::Evidence;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::retrain::Retrained;
-use crate::args::{CheckArgs, LawArgs, TableArgs};
-use crate::evidence;
+use crate::args::{CheckArgs, TableArgs};
+use crate::evidence::{self, Asked};
 use crate::exit::Answer;
 use crate::output;
 use crate::source::{Material, SweepMaterial};
@@ -27,7 +27,7 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<Answer> {
     }
     let baseline = read_evidence(&args.baseline)?;
     let material = Material::open(args.against.as_ref().unwrap_or(&args.baseline), &TableArgs::default())?;
-    let current = evidence::judge(&material, &LawArgs::default())?;
+    let current = evidence::judge(&material, &Asked::default())?;
     let mut verdict = forescale_fit::check(&baseline, &current, &args.baseline.display().to_string());
     if args.against.is_none() {
         verdict.problems.extend(own_problems(&args.baseline, &material, (&baseline, &current))?);
@@ -98,7 +98,7 @@ fn update(args: &CheckArgs) -> anyhow::Result<Answer> {
     let source = args.against.clone().map_or_else(|| sweep_of(&args.baseline), Ok)?;
     let material = Material::open(&source, &TableArgs::default())?;
     let sweep = material.sweep.as_ref().context("a baseline is made from a sweep, not from a bare table")?;
-    let evidence = evidence::judge(&material, &LawArgs::default())?;
+    let evidence = evidence::judge(&material, &Asked::default())?;
     if args.baseline.join("forecast.json").is_file() {
         let change =
             forescale_fit::check(&read_evidence(&args.baseline)?, &evidence, &args.baseline.display().to_string());
@@ -147,7 +147,7 @@ fn write_baseline(
             workplace::write_json(&folder.join("score.json"), &score)?;
         }
     }
-    evidence::write_page(material, evidence, folder)?;
+    evidence::write_page(material, evidence, &Asked::default(), folder)?;
     Ok(())
 }
 

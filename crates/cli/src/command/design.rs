@@ -114,6 +114,6 @@ fn place(sweep: &SweepMaterial, typed: Option<&Path>) -> PathBuf {
     match typed {
         Some(file) if file.extension().is_some_and(|kind| kind == "toml") => file.to_owned(),
         Some(folder) => folder.join(FILE),
-        None => super::report::default_folder(sweep).join("design").join(FILE),
+        None => super::report::folder_of(sweep).join("design").join(FILE),
     }
 }

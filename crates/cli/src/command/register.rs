@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use forescale_core::digest::json_digest;
 use forescale_core::observation::Observation;
-use forescale_core::outcome::{ForecastStatus, Registration};
+use forescale_core::outcome::{Forecast, ForecastStatus, Registration, Severity};
 use forescale_core::run::NUMERICS_VERSION;
 use forescale_fit::{Entered, Evidence, RegistrationDraft, Target};
 use forescale_sweep::RunState;
 use serde::{Deserialize, Serialize};
 
 use crate::args::{LawArgs, RegisterArgs, TableArgs};
-use crate::evidence;
+use crate::evidence::{self, Asked};
 use crate::exit::Answer;
 use crate::ledger::LedgerFile;
 use crate::output;
@@ -48,7 +48,7 @@ pub(crate) fn run(args: &RegisterArgs) -> anyhow::Result<Answer> {
         None => {
             let workplace = Workplace::open_built(&args.source)?;
             let material = Material::from_workplace(&workplace)?;
-            let evidence = evidence::judge(&material, &LawArgs::default())?;
+            let evidence = evidence::judge(&material, &Asked::default())?;
             let (registration, path) = seal_own(&workplace, &material, &evidence)?;
             note_missing(&workplace, &material);
             let ledger = LedgerFile::of_sweep(workplace.spec.folder());
@@ -155,6 +155,7 @@ fn foreign(args: &RegisterArgs, target_file: &Path) -> anyhow::Result<(Registrat
     if first.status == ForecastStatus::Refused {
         bail!("there is no forecast to register: {}", first.reason.as_deref().unwrap_or("it was refused"));
     }
+    refuse_contradicted(&forecast)?;
     let registration = forescale_fit::register(RegistrationDraft {
         sweep: target.name.clone(),
         created_at: now(),
@@ -170,6 +171,26 @@ fn foreign(args: &RegisterArgs, target_file: &Path) -> anyhow::Result<(Registrat
         inputs: forecast.inputs.clone(),
     });
     Ok((registration, path))
+}
+
+/// What is sealed is said with its doubts; one that the runs contradict is not sealed.
+fn refuse_contradicted(forecast: &Forecast) -> anyhow::Result<()> {
+    let of = |severity: Severity| forecast.diagnoses.iter().filter(move |doubt| doubt.severity == severity);
+    if let Some(doubt) = of(Severity::Error).next() {
+        bail!("the forecast is not worth sealing: {}\n\nhint: {}", doubt.message, doubt.hint);
+    }
+    for target in &forecast.targets {
+        if let (Some(median), Some(within)) = (target.median, target.intervals.first()) {
+            output::say(&format!(
+                "forecast {median:.4} ({:.4} to {:.4} at {:.0}%)",
+                within.lower,
+                within.upper,
+                100.0 * within.level
+            ));
+        }
+    }
+    of(Severity::Warning).for_each(|doubt| output::say(&format!("warning: {} [{}]", doubt.message, doubt.code)));
+    Ok(())
 }
 
 /// A forecast of a run that the table holds already would be no forecast.

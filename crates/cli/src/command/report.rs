@@ -1,41 +1,57 @@
-//! `forescale report`: the page of a sweep or of a committed baseline.
+//! `forescale report`: the page of a sweep, of a committed baseline, or of a table of runs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use crate::args::{LawArgs, ReportArgs, ReportFormat, TableArgs};
-use crate::evidence;
+use super::forecast::parse_target;
+use crate::args::{ReportArgs, ReportFormat};
+use crate::evidence::{self, Asked};
 use crate::exit::Answer;
 use crate::output;
 use crate::source::{Material, SweepMaterial};
 
 pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<Answer> {
-    let material = Material::open(&args.source, &TableArgs::default())?;
-    let sweep = material.sweep.as_ref().context("a bare table has no report yet; a sweep or a baseline folder has")?;
-    let evidence = evidence::judge(&material, &LawArgs::default())?;
+    let target = args.at.as_deref().map(parse_target).transpose()?;
+    let material = Material::open_for(&args.source, &args.table, &args.law)?;
+    material.say_notes();
+    if material.sweep.is_none() && target.is_none() {
+        output::say("note: no target was named, so that the page holds fits and no forecast (--at flops=1e21)");
+    }
+    let asked = Asked { laws: args.law.clone(), target };
+    let evidence = evidence::judge(&material, &asked)?;
     match (args.format, &args.out) {
         (ReportFormat::Md, None) => {
-            output::text(&forescale_report::markdown(&evidence::report_data(&material, &evidence, sweep)?)?)?;
+            output::text(&forescale_report::markdown(&evidence::report_data(&material, &evidence, &asked)?)?)?;
         }
         (ReportFormat::Md, Some(folder)) => {
-            let text = forescale_report::markdown(&evidence::report_data(&material, &evidence, sweep)?)?;
+            let text = forescale_report::markdown(&evidence::report_data(&material, &evidence, &asked)?)?;
             std::fs::create_dir_all(folder).with_context(|| format!("`{}` cannot be made", folder.display()))?;
             forescale_sweep::write_atomically(&folder.join("report.md"), text.as_bytes())?;
             output::text(&folder.join("report.md").display().to_string())?;
         }
         (ReportFormat::Html, out) => {
-            let folder = out.clone().unwrap_or_else(|| default_folder(sweep));
-            output::text(&evidence::write_page(&material, &evidence, &folder)?.display().to_string())?;
+            let folder = out.clone().unwrap_or_else(|| default_folder(&material));
+            output::text(&evidence::write_page(&material, &evidence, &asked, &folder)?.display().to_string())?;
         }
     }
     Ok(Answer::Yes)
 }
 
+/// `out/` of a sweep or beside a baseline; beside a table a folder of its name.
+fn default_folder(material: &Material) -> PathBuf {
+    let of_table = || beside(material.place(), &format!("{}-report", material.name()));
+    material.sweep.as_ref().map_or_else(of_table, folder_of)
+}
+
 /// `out/` of a sweep; beside a baseline, which only `check --update` may write, a folder `out/` of its own.
-pub(super) fn default_folder(sweep: &SweepMaterial) -> PathBuf {
+pub(super) fn folder_of(sweep: &SweepMaterial) -> PathBuf {
     if sweep.evidence.join("records.parquet").is_file() && !sweep.evidence.ends_with("out") {
-        return sweep.evidence.parent().map_or_else(|| PathBuf::from("out"), |parent| parent.join("out"));
+        return beside(&sweep.evidence, "out");
     }
     sweep.evidence.clone()
+}
+
+fn beside(place: &Path, name: &str) -> PathBuf {
+    place.parent().map_or_else(|| PathBuf::from(name), |parent| parent.join(name))
 }

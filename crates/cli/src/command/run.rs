@@ -14,8 +14,8 @@ use forescale_sweep::RunState;
 use forescale_train::DeviceChoice;
 
 use super::register;
-use crate::args::{LawArgs, RunArgs, Stage};
-use crate::evidence;
+use crate::args::{RunArgs, Stage};
+use crate::evidence::{self, Asked};
 use crate::exit::Answer;
 use crate::ledger::LedgerFile;
 use crate::output;
@@ -60,7 +60,7 @@ fn judge(workplace: &Workplace, args: &RunArgs) -> anyhow::Result<Answer> {
     if args.stop_after == Stage::Ladder {
         return Ok(Answer::Yes);
     }
-    let evidence = evidence::judge(&material, &LawArgs::default())?;
+    let evidence = evidence::judge(&material, &Asked::default())?;
     workplace::write_json(&workplace.out().join("fit.json"), &evidence.fits)?;
     workplace::write_json(&workplace.out().join("forecast.json"), &evidence.forecast)?;
     say_forecast(&evidence);
@@ -88,7 +88,7 @@ fn judge(workplace: &Workplace, args: &RunArgs) -> anyhow::Result<Answer> {
         }
     }
     // An outcome that the ledger refuses keeps nobody from the page.
-    evidence::write_page(&material, &evidence, &workplace.out())?;
+    evidence::write_page(&material, &evidence, &Asked::default(), &workplace.out())?;
     scored.map(|()| Answer::Yes)
 }
 

@@ -57,7 +57,7 @@ fn simulated(seed: u64, bad: impl Fn(f64) -> f64) -> TrackInput {
         })
         .collect();
     let run = curve(TARGET, &mut noise, bad);
-    TrackInput { registration: registered(&ladder), ladder, run, diverged: false }
+    TrackInput { registration: registered(&ladder), ladder, run, peak_known: true, diverged: false }
 }
 
 fn registered(ladder: &[LadderRun]) -> Registration {
@@ -138,11 +138,96 @@ fn a_loss_that_is_no_number_and_a_log_that_says_so_are_a_divergence() {
     input.diverged = false;
     input.run[7].loss = f64::NAN;
     assert_eq!(tracked(&input).course, Course::Diverged);
+    // Written where nothing was evaluated, and followed by losses: no divergence.
+    let mut input = simulated(1, |_| 1.0);
+    input.run[3].loss = f64::NAN;
+    assert_eq!(tracked(&input).course, Course::OnCourse);
+}
+
+#[test]
+fn a_turn_stands_until_the_curve_is_back_where_it_was_going() {
+    // 4% up from three tenths on, for good: once an alarm, always one.
+    let report = tracked(&simulated(4, |share| if share < 0.3 { 1.0 } else { 1.04 }));
+    assert_eq!((report.course, report.first_alarm), (Course::Turned, Some(0.375)));
+    // Up at one point and back.
+    let report = tracked(&simulated(4, |share| if (0.3..0.4).contains(&share) { 1.04 } else { 1.0 }));
+    assert_eq!((report.course, report.first_alarm), (Course::OnCourse, Some(0.375)));
+}
+
+#[test]
+fn rates_whose_peak_is_known_are_held_as_they_are() {
+    // A tenth of the ladder's rate throughout: by one factor it would be the same schedule.
+    let mut input = simulated(1, |_| 1.0);
+    input.run.iter_mut().for_each(|point| point.rate = point.rate.map(|rate| 0.1 * rate));
+    let report = tracked(&input);
+    assert!(report.points[..7].iter().all(|point| point.place == Place::OtherSchedule), "{:?}", report.points);
+}
+
+/// A ladder and a run that logged every thousandth of theirs, with 3% of noise from batch to batch.
+fn dense(seed: u64) -> TrackInput {
+    let mut input = simulated(seed, |_| 1.0);
+    let mut noise = Noise(seed + 1000);
+    let mut curve = |flops: f64| -> Vec<ProgressPoint> {
+        (1..=1000)
+            .map(|i| f64::from(i) / 1000.0)
+            .map(|share| ProgressPoint {
+                share,
+                loss: loss(flops, share) * math::exp(0.03 * noise.next()),
+                rate: Some(rate(share)),
+            })
+            .collect()
+    };
+    input.ladder.iter_mut().for_each(|run| run.curve = curve(run.observation.flops));
+    input.run = curve(TARGET);
+    input
+}
+
+/// Pieces that had only begun, and single batches, raised alarms on good runs.
+#[test]
+fn a_dense_log_raises_no_alarm_however_far_it_has_come() {
+    for seed in 0..5 {
+        let whole = dense(seed);
+        for rows in [105, 108, 112, 118, 130, 250, 585, 1000] {
+            let mut input = whole.clone();
+            input.run.truncate(rows);
+            let report = tracked(&input);
+            assert!(!report.course.is_off() && report.first_alarm.is_none(), "{seed} {rows}: {report:?}");
+        }
+    }
+}
+
+#[test]
+fn a_sparse_run_is_held_against_a_dense_ladder_from_its_first_point_to_its_last() {
+    let mut input = dense(1);
+    input.run = simulated(1, |_| 1.0).run;
+    let report = tracked(&input);
+    assert!(report.points.iter().all(|point| point.place == Place::Inside && point.runs == 12), "{:?}", report.points);
+    input.run.truncate(3);
+    assert_eq!(tracked(&input).points.last().map(|point| point.share), Some(1.0));
+}
+
+#[test]
+fn curves_cut_short_are_named() {
+    let mut input = simulated(1, |_| 1.0);
+    let cut = |run: &mut LadderRun| {
+        run.curve.truncate(4);
+        run.curve.iter_mut().for_each(|point| point.share *= 2.0);
+    };
+    let named = |input: &TrackInput| {
+        let report = tracked(input);
+        report.diagnoses.iter().find(|doubt| doubt.code == "curves_end_above").map(|doubt| doubt.message.clone())
+    };
+    assert_eq!(named(&input), None);
+    input.ladder[..3].iter_mut().for_each(cut);
+    assert!(named(&input).is_some_and(|message| message.starts_with("3 of 12 curves")));
+    input.ladder[3..].iter_mut().for_each(cut);
+    assert!(named(&input).is_some_and(|message| message.starts_with("12 of 12 curves")));
 }
 
 #[test]
 fn points_under_another_rate_are_not_judged_and_a_rate_in_other_units_is_the_same() {
     let mut input = simulated(1, |_| 1.0);
+    input.peak_known = false;
     input.run.iter_mut().for_each(|point| point.rate = point.rate.map(|rate| 3e-4 * rate));
     assert!(tracked(&input).points.iter().all(|point| point.place == Place::Inside));
     // The cooldown came early.
@@ -153,7 +238,7 @@ fn points_under_another_rate_are_not_judged_and_a_rate_in_other_units_is_the_sam
         report.points[5]
             .reason
             .as_ref()
-            .is_some_and(|reason| reason.contains("50% of the peak there, the ladder's 100%"))
+            .is_some_and(|reason| reason.contains("50% of the peak there, as the ladder counts, and the ladder's 100%"))
     );
     assert!(report.diagnoses.iter().any(|doubt| doubt.code == "schedule_differs"));
 }
@@ -195,6 +280,24 @@ fn what_cannot_be_tracked_is_refused() {
     ] {
         assert!(text.contains(words) && text.contains("hint: "), "{text}");
     }
+}
+
+#[test]
+fn a_run_of_another_schedule_has_no_answer_where_it_agrees_by_chance() {
+    // A rate that falls from the beginning to the end, where the ladder's stays up for four fifths.
+    let mut input = simulated(1, |_| 1.0);
+    input.peak_known = false;
+    input.run.iter_mut().for_each(|point| point.rate = Some(1.0 - 0.9 * point.share));
+    let report = tracked(&input);
+    assert_eq!(report.course, Course::Unjudged, "{:?}", report.points);
+}
+
+#[test]
+fn runs_of_the_same_names_that_say_something_else_are_refused() {
+    let mut input = simulated(1, |_| 1.0);
+    input.ladder.iter_mut().for_each(|run| run.observation.loss *= 0.5);
+    let error = track(&input, &ForecastOptions::default()).expect_err("refused").to_string();
+    assert!(error.contains("was registered") && error.contains("hint: "), "{error}");
 }
 
 #[test]

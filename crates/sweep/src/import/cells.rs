@@ -1,7 +1,7 @@
 //! A table as cells, whatever file it came from.
 
 use std::fs::File;
-use std::io::Cursor;
+use std::io::{Cursor, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
 use polars::prelude::*;
@@ -41,6 +41,23 @@ impl Cell {
     pub(super) fn truth(&self) -> Option<bool> {
         truth_of(&self.text()?)
     }
+}
+
+/// Whether a file of comma-separated values ends within a line, as one does that another program is writing.
+pub(super) fn is_half_written(path: &Path) -> Result<bool, TableError> {
+    if path.extension().is_none_or(|found| !found.eq_ignore_ascii_case("csv")) {
+        return Ok(false);
+    }
+    let last = || -> std::io::Result<u8> {
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::End(-1))?;
+        let mut last = [0];
+        file.read_exact(&mut last)?;
+        Ok(last[0])
+    };
+    last()
+        .map(|last| last != b'\n')
+        .map_err(|cause| TableError::new(path, format!("the file cannot be read: {cause}"), "look at its permissions"))
 }
 
 /// The error of a cell, at a column and a row, that holds something else than what is needed.

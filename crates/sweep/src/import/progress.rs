@@ -2,8 +2,9 @@
 //!
 //! A table has a row a step: `step` or `tokens`, `loss` (or `--metric NAME`), and may have `lr`; `run_id` where it holds
 //! the curves of a ladder. Rows come in any order; one without a loss is passed over, and a loss that is no number is kept,
-//! for it says that the run is over. How far a run is follows from the steps or tokens of the whole: those given for the
-//! run under way, the last row's for a run of the ladder, whose curve is taken to be whole.
+//! for it may say that the run is over. A step that stands twice was trained again after a resume: the later row counts. How
+//! far a run is follows from the steps or tokens of the whole, and where a run of the ladder has neither told, from its last
+//! row, its curve being taken to be whole.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -34,6 +35,10 @@ pub struct Underway {
     pub diverged: bool,
     /// Digest of the registration that the log names.
     pub registration_sha256: Option<String>,
+    /// Whether rates are shares of a peak that is known; else of the highest that was logged.
+    pub peak_known: bool,
+    /// What was assumed, in sentences.
+    pub notes: Vec<String>,
 }
 
 /// The curve of a run of ours: validation losses by share of its steps.
@@ -47,14 +52,15 @@ pub fn curve_of(points: &[CurvePoint], steps: u64) -> Vec<ProgressPoint> {
     points.iter().map(of).collect()
 }
 
-/// A run of ours from the lines of its log; `None` where no attempt has begun. Of a step that was evaluated in several
-/// attempts the last counts.
+/// A run of ours from the lines of its log; `None` where no attempt has begun. What an attempt measured past the step that a
+/// later one began from is forgotten.
 #[must_use]
 pub fn underway(lines: &[LogLine]) -> Option<Underway> {
     let (mut points, mut length, mut ended, mut named) = (BTreeMap::new(), None, None, None);
     for line in lines {
         match line {
-            LogLine::Start { steps, registration_sha256, .. } => {
+            LogLine::Start { step, steps, registration_sha256, .. } => {
+                points.split_off(&(step + 1));
                 length = Some(*steps);
                 named = registration_sha256.clone().or(named);
                 ended = None;
@@ -71,6 +77,8 @@ pub fn underway(lines: &[LogLine]) -> Option<Underway> {
         points: curve_of(&curve, length?),
         diverged: ended == Some(RunStatus::Diverged),
         registration_sha256: named,
+        peak_known: true,
+        notes: Vec::new(),
     })
 }
 
@@ -89,10 +97,23 @@ pub fn read_progress(path: &Path, length: Length, options: &TableOptions) -> Res
         return Err(TableError::new(path, problem, format!("--where 'run_id == \"{}\"'", names[0])));
     }
     let rows = runs.pop_first().map(|(_, rows)| rows).unwrap_or_default();
-    Ok(Underway { points: reader.shares(&rows, length)?, diverged: false, registration_sha256: None })
+    let (half, rows) = if cells::is_half_written(path)? { (true, without_the_last(rows)) } else { (false, rows) };
+    let half = half.then(|| "the log's last line has no end, as if it were being written: it is left out".to_owned());
+    let (rows, repeated) = in_order(rows);
+    let notes = (repeated > 0).then(|| {
+        let name = &reader.cells.names[reader.columns.at];
+        format!("{repeated} of the log's rows have a `{name}` that a later row has again: the later one counts")
+    });
+    Ok(Underway {
+        points: reader.shares(&rows, length)?,
+        diverged: false,
+        registration_sha256: None,
+        peak_known: false,
+        notes: half.into_iter().chain(notes).collect(),
+    })
 }
 
-/// Reads the curves of a ladder from a table, by `run_id`.
+/// Reads the curves of a ladder from a table, by `run_id`; `length_of` tells how long a run is, as far as it is known.
 ///
 /// # Errors
 ///
@@ -100,21 +121,38 @@ pub fn read_progress(path: &Path, length: Length, options: &TableOptions) -> Res
 pub fn read_ladder_curves(
     path: &Path,
     options: &TableOptions,
+    length_of: impl Fn(&str) -> Length,
 ) -> Result<BTreeMap<String, Vec<ProgressPoint>>, TableError> {
     let reader = Reader::open(path, options)?;
     if reader.columns.run_id.is_none() {
         let hint = "--map run_id=COLUMN: it says which run of the ladder a row is of";
         return Err(TableError::new(path, "the table has no column `run_id`", hint));
     }
-    let whole = |rows: &[Row]| {
-        let last = rows.iter().map(|row| row.at).fold(0.0, f64::max);
-        if reader.columns.is_step {
-            Length { steps: Some(last), tokens: None }
-        } else {
-            Length { steps: None, tokens: Some(last) }
-        }
-    };
-    reader.runs()?.into_iter().map(|(run, rows)| Ok((run, reader.shares(&rows, whole(&rows))?))).collect()
+    let mut curves = BTreeMap::new();
+    for (run, rows) in reader.runs()? {
+        let (rows, _) = in_order(rows);
+        let (told, last) = (length_of(&run), rows.last().map(|row| row.at));
+        let length = Length { steps: told.steps.or(last), tokens: told.tokens.or(last) };
+        let points = reader.shares(&rows, length)?;
+        curves.insert(run, points);
+    }
+    Ok(curves)
+}
+
+/// The rows but the one furthest down in the file.
+fn without_the_last(mut rows: Vec<Row>) -> Vec<Row> {
+    let last = rows.iter().map(|row| row.number).max();
+    rows.retain(|row| Some(row.number) != last);
+    rows
+}
+
+/// Rows by step, each once, and how many were passed over for a later one.
+fn in_order(mut rows: Vec<Row>) -> (Vec<Row>, usize) {
+    let all = rows.len();
+    rows.sort_by(|a, b| a.at.total_cmp(&b.at).then(b.number.cmp(&a.number)));
+    rows.dedup_by(|next, kept| next.at.to_bits() == kept.at.to_bits());
+    let passed = all - rows.len();
+    (rows, passed)
 }
 
 /// A row with a loss.
@@ -181,14 +219,7 @@ impl<'a> Reader<'a> {
 
     /// Losses of one run by the share of it that is done; what stands at step 0 is left out.
     fn shares(&self, rows: &[Row], length: Length) -> Result<Vec<ProgressPoint>, TableError> {
-        let mut rows = rows.to_vec();
-        rows.sort_by(|a, b| a.at.total_cmp(&b.at).then(a.number.cmp(&b.number)));
         let name = &self.cells.names[self.columns.at];
-        if let Some(pair) = rows.windows(2).find(|pair| pair[0].at.to_bits() == pair[1].at.to_bits()) {
-            let problem = format!("row {} has the `{name}` of row {}, {}", pair[1].number, pair[0].number, pair[0].at);
-            let hint = "keep one row of each step by --where; --map run_id=COLUMN tells runs apart";
-            return Err(TableError::new(self.path, problem, hint));
-        }
         let whole = if self.columns.is_step { length.steps } else { length.tokens };
         let Some(whole) = whole else {
             let problem = format!("the log tells `{name}`, and how many a whole run has is not known");
@@ -197,7 +228,12 @@ impl<'a> Reader<'a> {
         };
         if let Some(late) = rows.last().filter(|row| row.at > whole * (1.0 + 1e-3)) {
             let problem = format!("row {} is at `{name}` {}, and the whole run has {whole}", late.number, late.at);
-            return Err(TableError::new(self.path, problem, "give the steps of the whole run with --steps"));
+            let hint = if self.columns.is_step {
+                "give the steps of the whole run with --steps"
+            } else {
+                "the run was registered with fewer tokens than it has seen: look at the unit of the column"
+            };
+            return Err(TableError::new(self.path, problem, hint));
         }
         let peak = rows.iter().filter_map(|row| row.rate).fold(0.0, f64::max);
         let of = |row: &Row| ProgressPoint {
@@ -238,6 +274,30 @@ mod tests {
     }
 
     #[test]
+    fn of_a_step_trained_again_the_later_row_counts_and_is_said() {
+        let log = read("step,loss\n10,3.0\n20,9.0\n20,2.5\n", HUNDRED).expect("a log");
+        assert_eq!(log.points.iter().map(|point| point.loss).collect::<Vec<_>>(), [3.0, 2.5]);
+        assert_eq!(log.notes, ["1 of the log's rows have a `step` that a later row has again: the later one counts"]);
+    }
+
+    #[test]
+    fn a_last_line_that_is_being_written_is_left_out() {
+        let log = read("step,loss\n10,3.0\n20,2.", HUNDRED).expect("a log");
+        assert_eq!((log.points.len(), log.notes.len()), (1, 1));
+    }
+
+    #[test]
+    fn a_curve_cut_short_is_placed_by_its_runs_own_length() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("curves.csv");
+        fs::write(&path, "run_id,tokens,loss\na,1e9,3.0\na,2e9,2.5\nb,1e9,3.1\n").expect("written");
+        let length = |run: &str| Length { steps: None, tokens: (run == "a").then_some(4e9) };
+        let curves = read_ladder_curves(&path, &TableOptions::default(), length).expect("curves");
+        let shares = |run: &str| curves[run].iter().map(|point| point.share).collect::<Vec<_>>();
+        assert_eq!((shares("a"), shares("b")), (vec![0.25, 0.5], vec![1.0]));
+    }
+
+    #[test]
     fn tokens_stand_in_for_steps() {
         let log = read("tokens,loss\n2e9,3.0\n", Length { steps: None, tokens: Some(1e10) }).expect("a log");
         assert!((log.points[0].share - 0.2).abs() < 1e-15);
@@ -248,7 +308,6 @@ mod tests {
         let refused = |text: &str, length| read(text, length).expect_err("no log");
         for (text, length, words) in [
             ("step,loss\n10,-3\n", HUNDRED, "row 1: `loss` is `-3`"),
-            ("step,loss\n10,3\n10,4\n", HUNDRED, "row 2 has the `step` of row 1, 10"),
             ("step,loss\n10,3\n", Length::default(), "--steps N"),
             ("step,loss\n101,3\n", HUNDRED, "row 1 is at `step` 101, and the whole run has 100"),
             ("epoch,loss\n1,3\n", HUNDRED, "neither `step` nor `tokens`"),
@@ -283,5 +342,8 @@ mod tests {
         assert!(!run.diverged);
         assert_eq!(run.points, [ProgressPoint { share: 0.5, loss: 2.0, rate: Some(1.0) }]);
         assert_eq!(run.registration_sha256.as_deref(), Some("ab"));
+        // A new attempt from the start knows nothing of what the one before measured further on.
+        let again = underway(&[&first[..], &[start(2)]].concat()).expect("a run");
+        assert!(again.points.is_empty() && !again.diverged);
     }
 }
