@@ -39,6 +39,11 @@ bench-skill *ARGS:
     cargo build --release -p forescale-fit --example backtest_tables
     python3 benches/skill.py --form target/release/examples/backtest_tables --out benches/forecast-skill.md {{ ARGS }}
 
+# the pages of the baselines and of a table of 500 runs, opened in headless Chromium; screenshots into a folder, if named
+browser SHOTS="":
+    cargo build -p forescale
+    bash tests/browser/run.sh target/debug/forescale {{ SHOTS }}
+
 # clean builds of the dependency set, timed
 bench-build:
     bash benches/build.sh

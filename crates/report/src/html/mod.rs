@@ -80,6 +80,8 @@ struct Law<'a> {
     fitted: &'a FittedLaw,
     formula: Vec<Piece>,
     parameters: Table,
+    /// Name of the table for who hears the page.
+    label: String,
     objective: String,
 }
 
@@ -180,6 +182,10 @@ impl<'a> Law<'a> {
                 .parse::<LawName>()
                 .map_or_else(|_| Vec::new(), |name| typeset::formula(name.form().formula())),
             parameters: tables::parameters(fitted, typeset::symbol),
+            label: match &fitted.group {
+                Some(group) => format!("Parameters of {}, {group}", fitted.law),
+                None => format!("Parameters of {}", fitted.law),
+            },
             objective: tables::objective(fitted),
         }
     }

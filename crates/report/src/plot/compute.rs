@@ -39,7 +39,7 @@ struct Drawing<'a> {
 }
 
 fn axis_name(data: &ReportData) -> &'static str {
-    if data.target.is_some() { "compute (target = 1)" } else { "compute (largest run = 1)" }
+    if data.target.is_some() || data.forecast.is_some() { "compute (target = 1)" } else { "compute (largest run = 1)" }
 }
 
 fn caption(data: &ReportData) -> String {
@@ -217,7 +217,9 @@ impl Drawing<'_> {
         };
         let mut keys = Vec::new();
         if has(|p| p.used && p.role != Some(Role::OffPath)) {
-            keys.push(key(&Element::mark("mark path", Marker::Circle, (0.0, 0.0)), "run on the path, fitted"));
+            // Of runs of a table nobody says what they were for.
+            let named = if has(|p| p.role == Some(Role::Path)) { "run on the path, fitted" } else { "run, fitted" };
+            keys.push(key(&Element::mark("mark path", Marker::Circle, (0.0, 0.0)), named));
         }
         if has(|p| p.role == Some(Role::OffPath)) {
             keys.push(key(&Element::mark("mark off", Marker::Square, (0.0, 0.0)), "run off the path, not in this fit"));
