@@ -1,11 +1,11 @@
-//! Reports of tables that were trained elsewhere.
+//! Reports of tables that were trained elsewhere, and the index over several.
 
 use std::fs;
 use std::path::Path;
 
 use tempfile::TempDir;
 
-use crate::binary::forescale;
+use crate::binary::{forescale, repository};
 
 fn table(folder: &Path) {
     let mut text = String::from("run_id,params,tokens,loss\n");
@@ -51,4 +51,26 @@ fn a_table_without_a_target_has_fits_and_says_what_is_missing() {
     let said = forescale(folder.path(), &["report", "my runs.csv", "--out", "page"]).expect_code(0);
     assert!(said.stderr.contains("no target was named") && said.stderr.contains("--at"), "{}", said.stderr);
     assert!(fs::read_to_string(folder.path().join("page/index.html")).expect("a page").contains("chinchilla"));
+}
+
+#[test]
+fn several_sources_have_an_index_over_their_pages() {
+    let folder = TempDir::new().expect("a folder");
+    let out = folder.path().join("all");
+    let out = out.to_str().expect("a path");
+    let baselines = ["reports/smoke/baseline", "reports/zipf/baseline"];
+    let said = forescale(&repository(), &["report", baselines[0], baselines[1], "--out", out]).expect_code(0);
+    assert!(said.stdout.trim().ends_with("all/index.html"), "{}", said.stdout);
+    let page = fs::read_to_string(folder.path().join("all/index.html")).expect("a page");
+    for words in ["<h1>2 reports</h1>", "href=\"smoke/index.html\"", "href=\"zipf/index.html\"", "0.9339"] {
+        assert!(page.contains(words), "{words}");
+    }
+    assert!(folder.path().join("all/zipf/index.html").is_file());
+    for (arguments, words) in [
+        (&["report", baselines[0], baselines[1]][..], "--out DIR"),
+        (&["report", baselines[0], baselines[0], "--out", out], "named `smoke`"),
+    ] {
+        let text = forescale(&repository(), arguments).expect_code(2).stderr;
+        assert!(text.contains(words) && text.contains("hint:"), "{text}");
+    }
 }

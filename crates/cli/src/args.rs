@@ -498,8 +498,9 @@ pub(crate) enum ReportFormat {
 
 #[derive(Debug, Args)]
 pub(crate) struct ReportArgs {
-    /// A sweep, a baseline folder, or a table (CSV, Parquet, JSONL)
-    pub(crate) source: PathBuf,
+    /// A sweep, a baseline folder, or a table (CSV, Parquet, JSONL); of several sweeps an index over their pages, with --out
+    #[arg(required = true)]
+    pub(crate) sources: Vec<PathBuf>,
     /// What to forecast: flops=1e21[,params=…,tokens=…]; the sweep's own target when absent
     #[arg(long, value_name = "flops=…")]
     pub(crate) at: Option<String>,

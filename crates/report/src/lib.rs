@@ -25,7 +25,7 @@ pub mod text;
 mod track;
 mod validate;
 
-pub use html::{html, probe_html};
+pub use html::{html, index_html, probe_html};
 pub use markdown::{markdown, verdict_markdown};
 pub use probe::probe_markdown;
 pub use table::{Alignment, Table};

@@ -1,8 +1,9 @@
 //! `forescale report`: the page of a sweep, of a committed baseline, or of a table of runs.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 
 use super::forecast::parse_target;
 use crate::args::{ReportArgs, ReportFormat};
@@ -13,29 +14,66 @@ use crate::source::{Material, SweepMaterial};
 
 pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<Answer> {
     let target = args.at.as_deref().map(parse_target).transpose()?;
-    let material = Material::open_for(&args.source, &args.table, &args.law)?;
-    material.say_notes();
-    if material.sweep.is_none() && target.is_none() {
-        output::say("note: no target was named, so that the page holds fits and no forecast (--at flops=1e21)");
-    }
     let asked = Asked { laws: args.law.clone(), target };
-    let evidence = evidence::judge(&material, &asked)?;
+    match args.sources.as_slice() {
+        [source] => one(args, source, &asked)?,
+        sources => several(args, sources, &asked)?,
+    }
+    Ok(Answer::Yes)
+}
+
+fn one(args: &ReportArgs, source: &Path, asked: &Asked) -> anyhow::Result<()> {
+    let material = open(args, source, asked)?;
+    let evidence = evidence::judge(&material, asked)?;
     match (args.format, &args.out) {
         (ReportFormat::Md, None) => {
-            output::text(&forescale_report::markdown(&evidence::report_data(&material, &evidence, &asked)?)?)?;
+            output::text(&forescale_report::markdown(&evidence::report_data(&material, &evidence, asked)?)?)
         }
         (ReportFormat::Md, Some(folder)) => {
-            let text = forescale_report::markdown(&evidence::report_data(&material, &evidence, &asked)?)?;
+            let text = forescale_report::markdown(&evidence::report_data(&material, &evidence, asked)?)?;
             std::fs::create_dir_all(folder).with_context(|| format!("`{}` cannot be made", folder.display()))?;
             forescale_sweep::write_atomically(&folder.join("report.md"), text.as_bytes())?;
-            output::text(&folder.join("report.md").display().to_string())?;
+            output::text(&folder.join("report.md").display().to_string())
         }
         (ReportFormat::Html, out) => {
             let folder = out.clone().unwrap_or_else(|| default_folder(&material));
-            output::text(&evidence::write_page(&material, &evidence, &asked, &folder)?.display().to_string())?;
+            output::text(&evidence::write_page(&material, &evidence, asked, &folder)?.display().to_string())
         }
     }
-    Ok(Answer::Yes)
+}
+
+/// A page each, in a folder of its name, and an index over them.
+fn several(args: &ReportArgs, sources: &[PathBuf], asked: &Asked) -> anyhow::Result<()> {
+    let Some(folder) = args.out.as_ref().filter(|_| args.format == ReportFormat::Html) else {
+        bail!(
+            "{} sources were given: an index over their pages needs a folder\n\nhint: --out DIR, without --format md",
+            sources.len()
+        );
+    };
+    let materials = sources.iter().map(|source| open(args, source, asked)).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut names = BTreeSet::new();
+    if let Some(twice) = materials.iter().map(Material::name).find(|name| !names.insert(name.clone())) {
+        bail!("two of the sources are named `{twice}`, and their pages would be one\n\nhint: report them apart");
+    }
+    let mut reports = Vec::new();
+    for material in &materials {
+        let evidence = evidence::judge(material, asked)?;
+        evidence::write_page(material, &evidence, asked, &folder.join(material.name()))?;
+        let data = evidence::report_data(material, &evidence, asked)?;
+        reports.push((format!("{}/index.html", material.name()), data));
+    }
+    let path = folder.join("index.html");
+    forescale_sweep::write_atomically(&path, forescale_report::index_html(&reports)?.as_bytes())?;
+    output::text(&path.display().to_string())
+}
+
+fn open(args: &ReportArgs, source: &Path, asked: &Asked) -> anyhow::Result<Material> {
+    let material = Material::open_for(source, &args.table, &args.law)?;
+    material.say_notes();
+    if material.sweep.is_none() && asked.target.is_none() {
+        output::say("note: no target was named, so that the page holds fits and no forecast (--at flops=1e21)");
+    }
+    Ok(material)
 }
 
 /// `out/` of a sweep or beside a baseline; beside a table a folder of its name.

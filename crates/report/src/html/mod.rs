@@ -8,6 +8,7 @@
 mod base64;
 mod checklist;
 mod download;
+mod index;
 mod policy;
 mod probe;
 mod runs;
@@ -24,6 +25,7 @@ use crate::plot::{self, Plot};
 use crate::table::Table;
 use crate::{ReportError, tables, validate};
 use download::Download;
+pub use index::index_html;
 pub use probe::probe_html;
 use runs::RunTable;
 use typeset::{Piece, Setting};
