@@ -39,6 +39,10 @@ bench-skill *ARGS:
     cargo build --release -p forescale-fit --example backtest_tables
     python3 benches/skill.py --form target/release/examples/backtest_tables --out benches/forecast-skill.md {{ ARGS }}
 
+# pages of 20, 500 and 10,000 runs, drawn and timed
+bench-report:
+    cargo run --release -p forescale-report --example page_time
+
 # the pages of the baselines and of a table of 500 runs, opened in headless Chromium; screenshots into a folder, if named
 browser SHOTS="":
     cargo build -p forescale

@@ -159,3 +159,18 @@ fn a_run_that_the_table_holds_is_not_forecast() {
     refuses(register(folder.path(), "rung3"), &["as run `rung3`"]);
     assert!(!folder.path().join("reports/forecasts.jsonl").exists());
 }
+
+#[test]
+fn what_is_sealed_is_said_and_what_the_runs_contradict_is_not_sealed() {
+    let folder = project();
+    let folder = folder.path();
+    let said = register(folder, "next").expect_code(0).stderr;
+    assert!(said.contains("forecast ") && said.contains(" at 90%)"), "{said}");
+    let rising: String = (0..9)
+        .map(|i| format!("run{i},{},{},{}\n", 1e7 * 2_f64.powi(i), 2e8 * 2_f64.powi(i), 2.0 + 0.1 * f64::from(i)))
+        .collect();
+    fs::write(folder.join("runs.csv"), format!("run_id,params,tokens,loss\n{rising}")).expect("written");
+    describe(folder, "other", 5e10);
+    refuses(register(folder, "other"), &["not worth sealing"]);
+    assert!(!folder.join("other.registration.json").exists());
+}

@@ -54,10 +54,17 @@ fn runs_trained_at_wrong_rates_are_caught_at_their_first_point() {
     };
     // Ends 17% above what its ladder predicts.
     let slow = track("rates-twentieth.csv").expect_code(1).json();
+    let above = |run: &Value| {
+        let end = run["points"].as_array().and_then(|points| points.last()).expect("an end");
+        end["loss"].as_f64().expect("a loss") / end["predicted"].as_f64().expect("a prediction") - 1.0
+    };
+    // The README's figures.
+    assert!((above(&slow) - 0.17).abs() < 0.005, "{}", above(&slow));
     assert_eq!((slow["course"].as_str(), slow["points"][0]["place"].as_str()), (Some("above"), Some("above")));
     // Ends 6% above: inside the band of a forecast 13 times beyond its ladder, and so not caught.
     let little = track("rates-0.15-times.csv").expect_code(0).json();
     assert_eq!((little["course"].as_str(), little["first_alarm"].as_f64()), (Some("on_course"), None));
+    assert!((above(&little) - 0.06).abs() < 0.005, "{}", above(&little));
     // Far off for half of the run; the decay of its rate brings it back, and the alarm stays on record.
     let fast = track("rates-64-times.csv").expect_code(0).json();
     assert_eq!(fast["first_alarm"], slow["points"][0]["share"]);

@@ -167,8 +167,11 @@ fn run_row(material: &Material, record: &RunRecord) -> RunRow {
     }
 }
 
+fn fact(name: &str, value: String) -> Fact {
+    Fact { name: name.to_owned(), value }
+}
+
 fn provenance(material: &Material, sweep: &SweepMaterial, sealed: Option<&Registration>) -> Provenance {
-    let fact = |name: &str, value: String| Fact { name: name.to_owned(), value };
     let rules = material.rules();
     let seconds: f64 = sweep.records.iter().map(|record| record.environment.wall_seconds).sum();
     let mut facts = vec![
@@ -195,9 +198,8 @@ fn provenance(material: &Material, sweep: &SweepMaterial, sealed: Option<&Regist
 }
 
 fn provenance_of_table(material: &Material, evidence: &Evidence) -> Provenance {
-    let fact = |name: &str, value: String| Fact { name: name.to_owned(), value };
     let rules = material.rules();
-    let facts = vec![
+    let mut facts = vec![
         fact("Forescale", env!("CARGO_PKG_VERSION").to_owned()),
         fact("table", material.table_name()),
         fact("digest of the runs", evidence.fits.inputs.digest.clone()),
@@ -207,10 +209,8 @@ fn provenance_of_table(material: &Material, evidence: &Evidence) -> Provenance {
         fact("runs fitted", material.observations.len().to_string()),
         fact("rows left out", material.exclusions.len().to_string()),
     ];
-    Provenance {
-        facts: facts.into_iter().chain(material.notes.iter().map(|note| fact("note", note.clone()))).collect(),
-        commands: vec![again::typed()],
-    }
+    facts.extend(material.notes.iter().map(|note| fact("note", note.clone())));
+    Provenance { facts, commands: vec![again::typed()] }
 }
 
 fn machine_words(records: &[RunRecord]) -> String {
@@ -232,13 +232,8 @@ pub(crate) fn own_target(evidence: &Evidence) -> Option<&ForecastTarget> {
 }
 
 /// Writes the page into a folder and says where.
-pub(crate) fn write_page(
-    material: &Material,
-    evidence: &Evidence,
-    asked: &Asked,
-    folder: &Path,
-) -> anyhow::Result<PathBuf> {
-    let page = forescale_report::html(&report_data(material, evidence, asked)?)?;
+pub(crate) fn write_page(data: &ReportData, folder: &Path) -> anyhow::Result<PathBuf> {
+    let page = forescale_report::html(data)?;
     std::fs::create_dir_all(folder).with_context(|| format!("`{}` cannot be made", folder.display()))?;
     let path = folder.join("index.html");
     forescale_sweep::write_atomically(&path, page.as_bytes())?;

@@ -13,7 +13,7 @@ use forescale_fit::{FitOptions, ForecastOptions, IntervalMethod, LawName, Object
 use forescale_sweep::{Plan, SweepSpec, TableOptions};
 
 use crate::again;
-use crate::args::{IntervalName, LawArgs, ObjectiveName, StartsName, TableArgs};
+use crate::args::{IntervalName, LawArgs, ObjectiveName, StartsName, TableArgs, first_typed};
 use crate::output;
 use crate::workplace::{self, Workplace};
 
@@ -417,8 +417,8 @@ fn refuse_table_flags(source: &Path, args: &TableArgs) -> anyhow::Result<()> {
         ("--rule", args.rule.is_some()),
         ("--pool", args.pool),
     ];
-    match typed.iter().find(|(_, is_typed)| *is_typed) {
-        Some((flag, _)) => bail!(
+    match first_typed(&typed) {
+        Some(flag) => bail!(
             "`{flag}` is for tables, and `{}` is a sweep, which says in sweep.toml how it is counted\n\n\
              hint: leave `{flag}` out",
             source.display()

@@ -190,3 +190,8 @@ fn parse_rule(text: &str) -> Result<FlopsRule, String> {
         .find(|rule| rule.name() == text)
         .ok_or_else(|| format!("`{text}` is not a rule; 6nd, kaplan, exact and column are"))
 }
+
+/// The first of some flags that was typed.
+pub(crate) fn first_typed<'a>(flags: &[(&'a str, bool)]) -> Option<&'a str> {
+    flags.iter().find(|(_, is_typed)| *is_typed).map(|(flag, _)| *flag)
+}

@@ -147,7 +147,7 @@ fn write_baseline(
             workplace::write_json(&folder.join("score.json"), &score)?;
         }
     }
-    evidence::write_page(material, evidence, &Asked::default(), folder)?;
+    evidence::write_page(&evidence::report_data(material, evidence, &Asked::default())?, folder)?;
     Ok(())
 }
 

@@ -49,7 +49,9 @@ pub(crate) fn run(args: &RegisterArgs) -> anyhow::Result<Answer> {
             let workplace = Workplace::open_built(&args.source)?;
             let material = Material::from_workplace(&workplace)?;
             let evidence = evidence::judge(&material, &Asked::default())?;
+            refuse_contradicted(&evidence.forecast)?;
             let (registration, path) = seal_own(&workplace, &material, &evidence)?;
+            say_forecast(&evidence.forecast);
             note_missing(&workplace, &material);
             let ledger = LedgerFile::of_sweep(workplace.spec.folder());
             (registration, args.out.clone().unwrap_or(path), ledger)
@@ -156,6 +158,7 @@ fn foreign(args: &RegisterArgs, target_file: &Path) -> anyhow::Result<(Registrat
         bail!("there is no forecast to register: {}", first.reason.as_deref().unwrap_or("it was refused"));
     }
     refuse_contradicted(&forecast)?;
+    say_forecast(&forecast);
     let registration = forescale_fit::register(RegistrationDraft {
         sweep: target.name.clone(),
         created_at: now(),
@@ -173,24 +176,25 @@ fn foreign(args: &RegisterArgs, target_file: &Path) -> anyhow::Result<(Registrat
     Ok((registration, path))
 }
 
-/// What is sealed is said with its doubts; one that the runs contradict is not sealed.
+/// A forecast that its own runs contradict is not worth sealing.
 fn refuse_contradicted(forecast: &Forecast) -> anyhow::Result<()> {
-    let of = |severity: Severity| forecast.diagnoses.iter().filter(move |doubt| doubt.severity == severity);
-    if let Some(doubt) = of(Severity::Error).next() {
-        bail!("the forecast is not worth sealing: {}\n\nhint: {}", doubt.message, doubt.hint);
+    match forecast.diagnoses.iter().find(|doubt| doubt.severity == Severity::Error) {
+        Some(doubt) => bail!("the forecast is not worth sealing: {}\n\nhint: {}", doubt.message, doubt.hint),
+        None => Ok(()),
     }
+}
+
+/// What is sealed, and what warns of it.
+fn say_forecast(forecast: &Forecast) {
     for target in &forecast.targets {
         if let (Some(median), Some(within)) = (target.median, target.intervals.first()) {
-            output::say(&format!(
-                "forecast {median:.4} ({:.4} to {:.4} at {:.0}%)",
-                within.lower,
-                within.upper,
-                100.0 * within.level
-            ));
+            let interval = forescale_report::format::interval(within);
+            let level = forescale_report::format::percent(within.level);
+            output::say(&format!("forecast {} ({interval} at {level})", forescale_report::format::loss(median)));
         }
     }
-    of(Severity::Warning).for_each(|doubt| output::say(&format!("warning: {} [{}]", doubt.message, doubt.code)));
-    Ok(())
+    let warnings = forecast.diagnoses.iter().filter(|doubt| doubt.severity == Severity::Warning);
+    warnings.for_each(|doubt| output::say(&format!("warning: {} [{}]", doubt.message, doubt.code)));
 }
 
 /// A forecast of a run that the table holds already would be no forecast.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use forescale_core::panel::ReportData;
 
 use super::forecast::parse_target;
 use crate::args::{ReportArgs, ReportFormat};
@@ -24,22 +25,21 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<Answer> {
 
 fn one(args: &ReportArgs, source: &Path, asked: &Asked) -> anyhow::Result<()> {
     let material = open(args, source, asked)?;
-    let evidence = evidence::judge(&material, asked)?;
-    match (args.format, &args.out) {
-        (ReportFormat::Md, None) => {
-            output::text(&forescale_report::markdown(&evidence::report_data(&material, &evidence, asked)?)?)
-        }
+    let data = data(&material, asked)?;
+    let path = match (args.format, &args.out) {
+        (ReportFormat::Md, None) => return output::text(&forescale_report::markdown(&data)?),
         (ReportFormat::Md, Some(folder)) => {
-            let text = forescale_report::markdown(&evidence::report_data(&material, &evidence, asked)?)?;
+            let text = forescale_report::markdown(&data)?;
             std::fs::create_dir_all(folder).with_context(|| format!("`{}` cannot be made", folder.display()))?;
             forescale_sweep::write_atomically(&folder.join("report.md"), text.as_bytes())?;
-            output::text(&folder.join("report.md").display().to_string())
+            folder.join("report.md")
         }
         (ReportFormat::Html, out) => {
             let folder = out.clone().unwrap_or_else(|| default_folder(&material));
-            output::text(&evidence::write_page(&material, &evidence, asked, &folder)?.display().to_string())
+            evidence::write_page(&data, &folder)?
         }
-    }
+    };
+    output::text(&path.display().to_string())
 }
 
 /// A page each, in a folder of its name, and an index over them.
@@ -57,14 +57,18 @@ fn several(args: &ReportArgs, sources: &[PathBuf], asked: &Asked) -> anyhow::Res
     }
     let mut reports = Vec::new();
     for material in &materials {
-        let evidence = evidence::judge(material, asked)?;
-        evidence::write_page(material, &evidence, asked, &folder.join(material.name()))?;
-        let data = evidence::report_data(material, &evidence, asked)?;
+        let data = data(material, asked)?;
+        evidence::write_page(&data, &folder.join(material.name()))?;
         reports.push((format!("{}/index.html", material.name()), data));
     }
     let path = folder.join("index.html");
     forescale_sweep::write_atomically(&path, forescale_report::index_html(&reports)?.as_bytes())?;
     output::text(&path.display().to_string())
+}
+
+fn data(material: &Material, asked: &Asked) -> anyhow::Result<ReportData> {
+    let evidence = evidence::judge(material, asked)?;
+    evidence::report_data(material, &evidence, asked)
 }
 
 fn open(args: &ReportArgs, source: &Path, asked: &Asked) -> anyhow::Result<Material> {

@@ -88,7 +88,7 @@ fn judge(workplace: &Workplace, args: &RunArgs) -> anyhow::Result<Answer> {
         }
     }
     // An outcome that the ledger refuses keeps nobody from the page.
-    evidence::write_page(&material, &evidence, &Asked::default(), &workplace.out())?;
+    evidence::write_page(&evidence::report_data(&material, &evidence, &Asked::default())?, &workplace.out())?;
     scored.map(|()| Answer::Yes)
 }
 

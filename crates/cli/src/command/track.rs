@@ -12,9 +12,9 @@ use forescale_core::record::{RECORD_SCHEMA, RunRecord, RunStatus};
 use forescale_core::run::PlannedRun;
 use forescale_core::track::{Course, ProgressPoint};
 use forescale_fit::{LadderRun, TrackInput};
-use forescale_sweep::{Length, TableError, TableOptions, Underway};
+use forescale_sweep::{Length, LogOptions, Underway};
 
-use crate::args::{LawArgs, TableArgs, TrackArgs};
+use crate::args::{LawArgs, TableArgs, TrackArgs, first_typed};
 use crate::evidence;
 use crate::exit::Answer;
 use crate::output;
@@ -113,7 +113,7 @@ fn typed_curves(
         let run = runs.get(id);
         Length { steps: run.and_then(|run| run.training.steps), tokens: run.map(|run| run.tokens) }
     };
-    let curves = forescale_sweep::read_ladder_curves(table, &curve_options(args), length_of).map_err(of_the_curves)?;
+    let curves = forescale_sweep::read_ladder_curves(table, &curve_options(args), length_of)?;
     let (known, first) = (curves.keys().filter(|id| runs.contains_key(id.as_str())).count(), curves.keys().next());
     match (known, first) {
         (0, Some(first)) => bail!(
@@ -196,7 +196,7 @@ fn read_log(args: &TrackArgs, path: &Path, registration: &Registration) -> anyho
         return Ok(sealed(&record));
     }
     let length = Length { steps: args.steps.map(|steps| steps as f64), tokens: registration.forecast.tokens };
-    forescale_sweep::read_progress(path, length, &log_options(args)).map_err(of_the_log)
+    Ok(forescale_sweep::read_progress(path, length, &log_options(args))?)
 }
 
 /// A log of ours says itself how it is to be read.
@@ -206,10 +206,8 @@ fn refuse_log_flags(args: &TrackArgs, name: &str) -> anyhow::Result<()> {
         ("--log-map", !args.log_map.is_empty()),
         ("--log-where", args.log_where.is_some()),
     ];
-    match typed.iter().find(|(_, is_typed)| *is_typed) {
-        Some((flag, _)) => {
-            bail!("`{flag}` is for tables, and `{name}` is a log of ours\n\nhint: leave `{flag}` out")
-        }
+    match first_typed(&typed) {
+        Some(flag) => bail!("`{flag}` is for tables, and `{name}` is a log of ours\n\nhint: leave `{flag}` out"),
         None => Ok(()),
     }
 }
@@ -219,29 +217,13 @@ fn has_extension(path: &Path, wanted: &[&str]) -> bool {
 }
 
 /// How the run's own log is read.
-fn log_options(args: &TrackArgs) -> TableOptions {
-    TableOptions { map: args.log_map.clone(), filter: args.log_where.clone(), ..TableOptions::default() }
+fn log_options(args: &TrackArgs) -> LogOptions {
+    let (map, filter) = (args.log_map.clone(), args.log_where.clone());
+    LogOptions { map, filter, map_flag: "--log-map", filter_flag: "--log-where" }
 }
 
 /// How the ladder's curves are read; those of other runs are passed over.
-fn curve_options(args: &TrackArgs) -> TableOptions {
-    TableOptions { map: args.curves_map.clone(), ..TableOptions::default() }
-}
-
-/// An error of the log names the flags that a log is read with.
-fn of_the_log(error: TableError) -> anyhow::Error {
-    naming(error, "--log-map", "--log-where")
-}
-
-/// An error of the curves names the one flag that they are read with.
-fn of_the_curves(error: TableError) -> anyhow::Error {
-    naming(error, "--curves-map", "a filter of your own")
-}
-
-fn naming(error: TableError, map: &str, filter: &str) -> anyhow::Error {
-    let named = |text: &str| {
-        let text = text.split_once(", or --metric").map_or(text, |(before, _)| before);
-        text.replace("--map", map).replace("--where", filter)
-    };
-    TableError { problem: named(&error.problem), hint: named(&error.hint), ..error }.into()
+fn curve_options(args: &TrackArgs) -> LogOptions {
+    let (map, filter) = (args.curves_map.clone(), args.curves_where.clone());
+    LogOptions { map, filter, map_flag: "--curves-map", filter_flag: "--curves-where" }
 }

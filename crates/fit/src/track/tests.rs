@@ -1,8 +1,11 @@
+use forescale_core::outcome::Rules;
 use forescale_core::run::Role;
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha8Rng;
 
 use super::*;
+use crate::published::normal;
 use crate::{FitOptions, RegistrationDraft, fit, register};
-use forescale_core::outcome::Rules;
 
 /// A ladder whose curves and laws are known: L(C, x) = 1.7 + 2 (C / 1e18)^-0.12 x^-0.2 s(x), with s the fall of a cooldown
 /// over the last fifth.
@@ -15,26 +18,13 @@ fn rate(share: f64) -> f64 {
     if share < 0.8 { 1.0 } else { 5.0 * (1.0 - share) }
 }
 
-/// Numbers that look drawn from a standard normal distribution, by a fixed rule.
-struct Noise(u64);
-
-impl Noise {
-    fn next(&mut self) -> f64 {
-        let mut uniform = || {
-            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            ((self.0 >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
-        };
-        (0..12).map(|_| uniform()).sum::<f64>() - 6.0
-    }
-}
-
-/// A curve of eight points: 0.3% of noise that a run keeps, 0.3% that a point has.
-fn curve(flops: f64, noise: &mut Noise, bad: impl Fn(f64) -> f64) -> Vec<ProgressPoint> {
-    let run = 0.003 * noise.next();
+/// A curve of eight points, with noise that a run keeps and as much that each point has.
+fn curve(flops: f64, size: f64, noise: &mut ChaCha8Rng, bad: impl Fn(f64) -> f64) -> Vec<ProgressPoint> {
+    let run = size * normal(noise);
     (1..=8)
         .map(|i| f64::from(i) / 8.0)
         .map(|share| {
-            let wrong = run + 0.003 * noise.next();
+            let wrong = run + size * normal(noise);
             ProgressPoint { share, loss: loss(flops, share) * bad(share) * math::exp(wrong), rate: Some(rate(share)) }
         })
         .collect()
@@ -43,11 +33,15 @@ fn curve(flops: f64, noise: &mut Noise, bad: impl Fn(f64) -> f64) -> Vec<Progres
 const TARGET: f64 = 3e21;
 
 fn simulated(seed: u64, bad: impl Fn(f64) -> f64) -> TrackInput {
-    let mut noise = Noise(seed);
+    with_noise(0.003, seed, bad)
+}
+
+fn with_noise(size: f64, seed: u64, bad: impl Fn(f64) -> f64) -> TrackInput {
+    let mut noise = ChaCha8Rng::seed_from_u64(seed);
     let ladder: Vec<LadderRun> = (0..12)
         .map(|rung| {
             let flops = 1e18 * math::pow(10.0, 0.225 * f64::from(rung));
-            let curve = curve(flops, &mut noise, |_| 1.0);
+            let curve = curve(flops, size, &mut noise, |_| 1.0);
             let (params, last) = ((flops / 120.0).sqrt(), curve[7].loss);
             let observation = Observation {
                 role: Some(Role::Path),
@@ -56,7 +50,7 @@ fn simulated(seed: u64, bad: impl Fn(f64) -> f64) -> TrackInput {
             LadderRun { observation, curve }
         })
         .collect();
-    let run = curve(TARGET, &mut noise, bad);
+    let run = curve(TARGET, size, &mut noise, bad);
     TrackInput { registration: registered(&ladder), ladder, run, peak_known: true, diverged: false }
 }
 
@@ -118,7 +112,8 @@ fn a_run_that_is_worse_by_less_than_the_forecast_is_wide_is_not() {
 
 #[test]
 fn the_curve_ahead_is_told_and_knows_the_cooldown() {
-    let mut input = simulated(1, |_| 1.0);
+    // Without noise, so that what is left is the error of the method.
+    let mut input = with_noise(0.0, 1, |_| 1.0);
     input.run.truncate(4);
     let report = tracked(&input);
     assert_eq!((report.course, report.progress), (Course::OnCourse, 0.5));
@@ -126,7 +121,7 @@ fn the_curve_ahead_is_told_and_knows_the_cooldown() {
     assert_eq!(ahead.iter().map(|point| point.share).collect::<Vec<_>>(), [0.625, 0.75, 0.875, 1.0]);
     for point in ahead {
         let off = point.predicted.expect("a prediction") / loss(TARGET, point.share) - 1.0;
-        assert!(off.abs() < 0.02, "{}: {off}", point.share);
+        assert!(off.abs() < 0.005, "{}: {off}", point.share);
     }
 }
 
@@ -166,13 +161,13 @@ fn rates_whose_peak_is_known_are_held_as_they_are() {
 /// A ladder and a run that logged every thousandth of theirs, with 3% of noise from batch to batch.
 fn dense(seed: u64) -> TrackInput {
     let mut input = simulated(seed, |_| 1.0);
-    let mut noise = Noise(seed + 1000);
+    let mut noise = ChaCha8Rng::seed_from_u64(seed + 1000);
     let mut curve = |flops: f64| -> Vec<ProgressPoint> {
         (1..=1000)
             .map(|i| f64::from(i) / 1000.0)
             .map(|share| ProgressPoint {
                 share,
-                loss: loss(flops, share) * math::exp(0.03 * noise.next()),
+                loss: loss(flops, share) * math::exp(0.03 * normal(&mut noise)),
                 rate: Some(rate(share)),
             })
             .collect()
@@ -246,10 +241,10 @@ fn points_under_another_rate_are_not_judged_and_a_rate_in_other_units_is_the_sam
 #[test]
 fn dense_logs_are_averaged_against_the_noise_of_their_batches() {
     let mut input = simulated(3, |_| 1.0);
-    let mut noise = Noise(7);
+    let mut noise = ChaCha8Rng::seed_from_u64(7);
     let point = |i: u32| {
         let share = f64::from(i) / 4000.0;
-        let loss = loss(TARGET, share) * math::exp(0.08 * noise.next());
+        let loss = loss(TARGET, share) * math::exp(0.08 * normal(&mut noise));
         ProgressPoint { share, loss, rate: Some(rate(share)) }
     };
     input.run = (1..=2400).map(point).collect();
@@ -257,7 +252,7 @@ fn dense_logs_are_averaged_against_the_noise_of_their_batches() {
     assert_eq!(report.course, Course::OnCourse);
     assert!(report.first_alarm.is_none());
     let seen = report.points.iter().filter(|point| point.loss.is_some()).count();
-    assert!((10..=PIECES).contains(&seen), "{seen}");
+    assert!((10..=24).contains(&seen), "{seen}");
 }
 
 #[test]

@@ -17,17 +17,18 @@ const MIN_RUNS: usize = 5;
 /// One-sided level beyond which a curve has turned: one point in 2000 of good runs if the errors were normal.
 const LEVEL: f64 = 0.9995;
 
-/// T of a curve, given ln L at its points so far; `None` for the first.
-pub(super) fn change(logs: &[f64]) -> Option<f64> {
-    let (last, before) = logs.split_last()?;
-    (!before.is_empty()).then(|| last - before.iter().sum::<f64>() / before.len() as f64)
+/// T at the last of some points, given ln L at each; `None` for the first.
+pub(super) fn change<P>(points: &[P], log: impl Fn(&P) -> f64) -> Option<f64> {
+    let (last, before) = points.split_last()?;
+    (!before.is_empty()).then(|| log(last) - before.iter().map(&log).sum::<f64>() / before.len() as f64)
 }
 
-/// Variance of [`change`] by the standard errors of the points' own means.
-pub(super) fn own_variance(errors: &[f64]) -> f64 {
-    let Some((last, before)) = errors.split_last() else { return 0.0 };
+/// Variance of [`change`] by the standard errors of the points; 0 where there are none.
+pub(super) fn variance<P>(points: &[P], error: impl Fn(&P) -> f64) -> f64 {
+    let Some((last, before)) = points.split_last() else { return 0.0 };
+    let square = |point: &P| error(point) * error(point);
     let count = before.len().max(1) as f64;
-    last * last + before.iter().map(|error| error * error).sum::<f64>() / (count * count)
+    square(last) + before.iter().map(square).sum::<f64>() / (count * count)
 }
 
 /// The prediction for the target: `runs` are ln C and T of the ladder's runs, `told` is T of the forecasts' medians, `own` the
@@ -81,8 +82,8 @@ mod tests {
         let runs = [(1.0, 1.0), (2.0, 3.0), (3.0, 2.0), (4.0, 5.0)];
         assert_eq!(turn(&runs, 1.0, 7.0, 0.0), None);
         assert_eq!(turn(&[(1.0, 0.0), (2.0, 0.0), (3.0, 0.0), (4.0, 0.0), (5.0, 0.0)], 1.0, 7.0, 0.0), None);
-        assert!((own_variance(&[0.1, 0.2, 0.3]) - (0.09 + (0.01 + 0.04) / 4.0)).abs() < 1e-15);
-        assert_eq!(change(&[1.0]), None);
-        assert_eq!(change(&[1.0, 3.0, 1.0]), Some(-1.0));
+        assert!((variance(&[0.1, 0.2, 0.3], |error| *error) - (0.09 + (0.01 + 0.04) / 4.0)).abs() < 1e-15);
+        assert_eq!(change(&[1.0], |log| *log), None);
+        assert_eq!(change(&[1.0, 3.0, 1.0], |log| *log), Some(-1.0));
     }
 }

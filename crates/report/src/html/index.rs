@@ -5,7 +5,7 @@ use forescale_core::panel::ReportData;
 
 use super::policy;
 use super::typeset::{self, Piece, Setting};
-use crate::format::{interval, loss, scientific, signed_percent, times};
+use crate::format::{interval, loss, scientific, signed_percent};
 use crate::headline::{Headline, plural, shown_interval};
 use crate::table::Alignment::{Left, Right};
 use crate::table::Table;
@@ -85,7 +85,7 @@ fn table(reports: &[(String, ReportData)]) -> Table {
         ("report", Left),
         ("runs", Right),
         ("target, FLOPs", Right),
-        ("beyond the data", Right),
+        ("decades beyond", Right),
         ("forecast", Right),
         ("interval", Right),
         ("outcome", Right),
@@ -104,7 +104,7 @@ fn row(data: &ReportData) -> Vec<String> {
         data.sweep.clone(),
         data.runs.len().to_string(),
         forecast.map_or_else(none, |target| scientific(target.flops)),
-        forecast.map_or_else(none, |target| times(10_f64.powf(target.decades_beyond_data))),
+        forecast.map_or_else(none, |target| format!("{:.2}", target.decades_beyond_data)),
         forecast.and_then(|target| target.median).map_or_else(none, loss),
         shown_interval(data).map_or_else(none, |within| interval(&within)),
         score.map_or_else(|| "open".to_owned(), |score| loss(score.actual)),

@@ -43,6 +43,24 @@ impl Cell {
     }
 }
 
+/// A table that has rows.
+pub(super) fn read_rows(path: &Path) -> Result<Cells, TableError> {
+    let cells = read(path)?;
+    if cells.rows == 0 { Err(empty(path)) } else { Ok(cells) }
+}
+
+/// A cell, at a column and a row, as a number that is allowed.
+pub(super) fn number(
+    path: &Path,
+    cells: &Cells,
+    (column, row): (usize, usize),
+    allowed: impl Fn(f64) -> bool,
+    needed: &str,
+) -> Result<f64, TableError> {
+    let number = cells.at(column, row).number().filter(|number| allowed(*number));
+    number.ok_or_else(|| bad_cell(path, cells, (column, row), needed))
+}
+
 /// Whether a file of comma-separated values ends within a line, as one does that another program is writing.
 pub(super) fn is_half_written(path: &Path) -> Result<bool, TableError> {
     if path.extension().is_none_or(|found| !found.eq_ignore_ascii_case("csv")) {
@@ -136,7 +154,7 @@ impl Cells {
 }
 
 /// Reads a table by its file name's extension.
-pub(super) fn read(path: &Path) -> Result<Cells, TableError> {
+fn read(path: &Path) -> Result<Cells, TableError> {
     if matches!(path.try_exists(), Ok(false)) {
         let hint = "check the spelling; a relative path is taken from the folder that you are in";
         return Err(TableError::new(path, "there is no such file or folder", hint));
@@ -177,7 +195,7 @@ fn parquet(path: &Path) -> Result<DataFrame, TableError> {
 }
 
 /// The error of a table without rows.
-pub(super) fn empty(path: &Path) -> TableError {
+fn empty(path: &Path) -> TableError {
     TableError::new(path, "the table has no rows; at least one is needed", "a header line alone is not a table")
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::cells::Cells;
+use super::progress::LogOptions;
 use super::table::{TableError, TableOptions};
 use crate::nearest::{nearest, quoted_list};
 
@@ -169,15 +170,17 @@ pub(super) struct ProgressColumns {
 
 impl ProgressColumns {
     /// Finds the columns of a log.
-    pub(super) fn find(path: &Path, cells: &Cells, options: &TableOptions) -> Result<Self, TableError> {
-        let names = Names::parse(path, cells, options, &KNOWN_OF_LOGS)?;
-        let loss = names.metric(options)?.ok_or_else(|| no_column(path, "loss", cells, options))?;
-        let (step, tokens) = (names.find("step")?, names.find("tokens")?);
-        let Some(at) = step.or(tokens) else {
-            let problem = "the log has neither `step` nor `tokens`";
-            let hint = format!("--map step=COLUMN with one of {}", quoted_list(free_names(cells, options)));
-            return Err(TableError::new(path, problem, separated_otherwise(cells).unwrap_or(hint)));
+    pub(super) fn find(path: &Path, cells: &Cells, options: &LogOptions) -> Result<Self, TableError> {
+        let options = TableOptions { map: options.map.clone(), ..TableOptions::default() };
+        let names = Names::parse(path, cells, &options, &KNOWN_OF_LOGS)?;
+        let absent = |problem: &str, name: &str| {
+            let hint =
+                format!("--map {name}=COLUMN with one of {}", quoted_list(free_names(cells, &options, &KNOWN_OF_LOGS)));
+            TableError::new(path, problem, separated_otherwise(cells).unwrap_or(hint))
         };
+        let loss = names.find("loss")?.ok_or_else(|| absent("the log has no column `loss`", "loss"))?;
+        let (step, tokens) = (names.find("step")?, names.find("tokens")?);
+        let at = step.or(tokens).ok_or_else(|| absent("the log has neither `step` nor `tokens`", "step"))?;
         Ok(Self { run_id: names.find("run_id")?, at, is_step: step.is_some(), rate: names.find("lr")?, loss })
     }
 }
@@ -279,7 +282,7 @@ pub(super) fn no_column(path: &Path, name: &str, cells: &Cells, options: &TableO
     if let Some(hint) = separated_otherwise(cells) {
         return TableError::new(path, problem, hint);
     }
-    let free = free_names(cells, options);
+    let free = free_names(cells, options, &KNOWN);
     let hint = match (nearest(name, free.iter().copied()), name) {
         _ if free.is_empty() => format!("add a column `{name}`: all others of the table are in use"),
         (Some(near), "loss") => format!("--map loss={near}, or --metric {near}"),
@@ -290,13 +293,13 @@ pub(super) fn no_column(path: &Path, name: &str, cells: &Cells, options: &TableO
 }
 
 /// Columns that are neither mapped, nor the metric, nor ours by their own name.
-fn free_names<'a>(cells: &'a Cells, options: &TableOptions) -> Vec<&'a str> {
+fn free_names<'a>(cells: &'a Cells, options: &TableOptions, known: &[&str]) -> Vec<&'a str> {
     let entries = options.map.iter().flat_map(|entry| entry.split(','));
     let mut used: Vec<&str> =
         entries.filter_map(|entry| entry.split_once('=')).map(|(_, theirs)| theirs.trim()).collect();
     used.extend(options.metric.as_deref());
     let names = cells.names.iter().map(String::as_str);
-    names.filter(|name| !KNOWN.contains(name) && !used.contains(name)).collect()
+    names.filter(|name| !known.contains(name) && !used.contains(name)).collect()
 }
 
 /// What to do about a header that is one cell because another sign than the comma separates it.

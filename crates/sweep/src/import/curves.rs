@@ -57,10 +57,7 @@ pub fn read_curves(path: &Path, options: &TableOptions, warmup: Option<f64>) -> 
         let problem = format!("`--rule` counts compute, and `{NAME}` knows none");
         return Err(TableError::new(path, problem, "leave `--rule` out"));
     }
-    let cells = cells::read(path)?;
-    if cells.rows == 0 {
-        return Err(cells::empty(path));
-    }
+    let cells = cells::read_rows(path)?;
     let columns = CurveColumns::find(path, &cells, options)?;
     let filter = options.filter.as_deref().map(|text| Filter::parse(path, text, &cells)).transpose()?;
     Reader { path, cells: &cells, columns, options, warmup }.read(filter.as_ref())
@@ -132,23 +129,14 @@ impl Reader<'_> {
         let Some(run_id) = self.cells.at(columns.run_id, row).text() else {
             return Err(bad_cell(self.path, self.cells, (columns.run_id, row), "the name of a run"));
         };
+        let number = |column, allowed: fn(f64) -> bool, needed| {
+            cells::number(self.path, self.cells, (column, row), |number| number.is_finite() && allowed(number), needed)
+        };
         let has_loss = *self.cells.at(columns.loss, row) != Cell::Empty;
-        let loss =
-            has_loss.then(|| self.number(columns.loss, row, |loss| loss > 0.0, "a number above 0")).transpose()?;
-        let step = self.number(columns.step, row, |step| step >= 0.0, "0 or more")?;
-        let rate = self.number(columns.rate, row, |rate| rate >= 0.0, "0 or more")?;
+        let loss = has_loss.then(|| number(columns.loss, |loss| loss > 0.0, "a number above 0")).transpose()?;
+        let step = number(columns.step, |step| step >= 0.0, "0 or more")?;
+        let rate = number(columns.rate, |rate| rate >= 0.0, "0 or more")?;
         Ok(((group, run_id), Row { number: row + 1, step, rate, loss }))
-    }
-
-    fn number(
-        &self,
-        column: usize,
-        row: usize,
-        allowed: impl Fn(f64) -> bool,
-        needed: &str,
-    ) -> Result<f64, TableError> {
-        let number = self.cells.at(column, row).number().filter(|number| number.is_finite() && allowed(*number));
-        number.ok_or_else(|| bad_cell(self.path, self.cells, (column, row), needed))
     }
 
     fn curve(&self, run_id: String, mut rows: Vec<Row>, counts: &mut Counts) -> Result<LossCurve, TableError> {

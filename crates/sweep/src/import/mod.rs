@@ -13,5 +13,5 @@ pub mod progress;
 pub mod table;
 
 pub use curves::{CurveTable, read_curves};
-pub use progress::{Length, Underway, curve_of, read_ladder_curves, read_progress, underway};
+pub use progress::{Length, LogOptions, Underway, curve_of, read_ladder_curves, read_progress, underway};
 pub use table::{Table, TableError, TableOptions, read_table};

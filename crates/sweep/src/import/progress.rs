@@ -1,7 +1,6 @@
 //! Losses of runs on their way, as `track` reads them: our own logs and records, and tables of other trainers.
 //!
-//! A table has a row a step: `step` or `tokens`, `loss` (or `--metric NAME`), and may have `lr`; `run_id` where it holds
-//! the curves of a ladder. Rows come in any order; one without a loss is passed over, and a loss that is no number is kept,
+//! A table has a row a step: `step` or `tokens`, `loss`, and may have `lr`; `run_id` where it holds the curves of a ladder. Rows come in any order; one without a loss is passed over, and a loss that is no number is kept,
 //! for it may say that the run is over. A step that stands twice was trained again after a resume: the later row counts. How
 //! far a run is follows from the steps or tokens of the whole, and where a run of the ladder has neither told, from its last
 //! row, its curve being taken to be whole.
@@ -12,10 +11,10 @@ use std::path::Path;
 use forescale_core::record::{CurvePoint, LogLine, RunStatus};
 use forescale_core::track::ProgressPoint;
 
-use super::cells::{self, Cell, Cells, bad_cell};
+use super::cells::{self, Cell, Cells};
 use super::columns::ProgressColumns;
 use super::filter::Filter;
-use super::table::{TableError, TableOptions};
+use super::table::TableError;
 
 /// The length of a whole run, as far as it is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -24,6 +23,19 @@ pub struct Length {
     pub steps: Option<f64>,
     /// Training tokens.
     pub tokens: Option<f64>,
+}
+
+/// How a log is to be read, as asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogOptions {
+    /// Entries `ours=theirs`, each with one or more separated by commas.
+    pub map: Vec<String>,
+    /// Condition on rows.
+    pub filter: Option<String>,
+    /// The flag that `map` was typed with, as errors name it.
+    pub map_flag: &'static str,
+    /// The flag that `filter` was typed with.
+    pub filter_flag: &'static str,
 }
 
 /// A run under way, as its log tells.
@@ -82,35 +94,38 @@ pub fn underway(lines: &[LogLine]) -> Option<Underway> {
     })
 }
 
-/// Reads the log of one run from a table.
+/// Reads the log of one run from a table. A last line without an end is being written by somebody, and is left out.
 ///
 /// # Errors
 ///
 /// [`TableError`] where the file cannot be read, has no rows or lacks a column, holds more than one run, a number cannot be,
-/// a step stands twice, or the length of the whole run is not known.
-pub fn read_progress(path: &Path, length: Length, options: &TableOptions) -> Result<Underway, TableError> {
-    let reader = Reader::open(path, options)?;
-    let mut runs = reader.runs()?;
-    if runs.len() > 1 {
-        let names: Vec<&str> = runs.keys().map(String::as_str).collect();
-        let problem = format!("the log holds {} runs: {}", runs.len(), names.join(", "));
-        return Err(TableError::new(path, problem, format!("--where 'run_id == \"{}\"'", names[0])));
-    }
-    let rows = runs.pop_first().map(|(_, rows)| rows).unwrap_or_default();
-    let (half, rows) = if cells::is_half_written(path)? { (true, without_the_last(rows)) } else { (false, rows) };
-    let half = half.then(|| "the log's last line has no end, as if it were being written: it is left out".to_owned());
-    let (rows, repeated) = in_order(rows);
-    let notes = (repeated > 0).then(|| {
-        let name = &reader.cells.names[reader.columns.at];
-        format!("{repeated} of the log's rows have a `{name}` that a later row has again: the later one counts")
-    });
-    Ok(Underway {
-        points: reader.shares(&rows, length)?,
-        diverged: false,
-        registration_sha256: None,
-        peak_known: false,
-        notes: half.into_iter().chain(notes).collect(),
-    })
+/// or the length of the whole run is not known or passed.
+pub fn read_progress(path: &Path, length: Length, options: &LogOptions) -> Result<Underway, TableError> {
+    let read = || {
+        let half = cells::is_half_written(path)?;
+        let reader = Reader::open(path, options, half)?;
+        let mut runs = reader.runs()?;
+        if runs.len() > 1 {
+            let names: Vec<&str> = runs.keys().map(String::as_str).collect();
+            let problem = format!("the log holds {} runs: {}", runs.len(), names.join(", "));
+            return Err(TableError::new(path, problem, format!("--where 'run_id == \"{}\"'", names[0])));
+        }
+        let (rows, repeated) = in_order(runs.pop_first().map(|(_, rows)| rows).unwrap_or_default());
+        let half =
+            half.then(|| "the log's last line has no end, as if it were being written: it is left out".to_owned());
+        let again = (repeated > 0).then(|| {
+            let name = &reader.cells.names[reader.columns.at];
+            format!("{repeated} of the log's rows have a `{name}` that a later row has again: the later one counts")
+        });
+        Ok(Underway {
+            points: reader.shares(&rows, length)?,
+            diverged: false,
+            registration_sha256: None,
+            peak_known: false,
+            notes: half.into_iter().chain(again).collect(),
+        })
+    };
+    read().map_err(|error| error.of_flags(options.map_flag, options.filter_flag))
 }
 
 /// Reads the curves of a ladder from a table, by `run_id`; `length_of` tells how long a run is, as far as it is known.
@@ -120,30 +135,25 @@ pub fn read_progress(path: &Path, length: Length, options: &TableOptions) -> Res
 /// As [`read_progress`], and where there is no `run_id`.
 pub fn read_ladder_curves(
     path: &Path,
-    options: &TableOptions,
+    options: &LogOptions,
     length_of: impl Fn(&str) -> Length,
 ) -> Result<BTreeMap<String, Vec<ProgressPoint>>, TableError> {
-    let reader = Reader::open(path, options)?;
-    if reader.columns.run_id.is_none() {
-        let hint = "--map run_id=COLUMN: it says which run of the ladder a row is of";
-        return Err(TableError::new(path, "the table has no column `run_id`", hint));
-    }
-    let mut curves = BTreeMap::new();
-    for (run, rows) in reader.runs()? {
-        let (rows, _) = in_order(rows);
-        let (told, last) = (length_of(&run), rows.last().map(|row| row.at));
-        let length = Length { steps: told.steps.or(last), tokens: told.tokens.or(last) };
-        let points = reader.shares(&rows, length)?;
-        curves.insert(run, points);
-    }
-    Ok(curves)
-}
-
-/// The rows but the one furthest down in the file.
-fn without_the_last(mut rows: Vec<Row>) -> Vec<Row> {
-    let last = rows.iter().map(|row| row.number).max();
-    rows.retain(|row| Some(row.number) != last);
-    rows
+    let read = || {
+        let reader = Reader::open(path, options, false)?;
+        if reader.columns.run_id.is_none() {
+            let hint = "--map run_id=COLUMN: it says which run of the ladder a row is of";
+            return Err(TableError::new(path, "the table has no column `run_id`", hint));
+        }
+        let of_run = |(run, rows): (String, Vec<Row>)| {
+            let (rows, _) = in_order(rows);
+            let (told, last) = (length_of(&run), rows.last().map(|row| row.at));
+            let length = Length { steps: told.steps.or(last), tokens: told.tokens.or(last) };
+            let points = reader.shares(&rows, length)?;
+            Ok((run, points))
+        };
+        reader.runs()?.into_iter().map(of_run).collect()
+    };
+    read().map_err(|error| error.of_flags(options.map_flag, options.filter_flag))
 }
 
 /// Rows by step, each once, and how many were passed over for a later one.
@@ -170,25 +180,24 @@ struct Reader<'a> {
     path: &'a Path,
     cells: Cells,
     columns: ProgressColumns,
-    options: &'a TableOptions,
+    filter: Option<Filter>,
+    /// Rows that are whole.
+    rows: usize,
 }
 
 impl<'a> Reader<'a> {
-    fn open(path: &'a Path, options: &'a TableOptions) -> Result<Self, TableError> {
-        let cells = cells::read(path)?;
-        if cells.rows == 0 {
-            return Err(cells::empty(path));
-        }
+    fn open(path: &'a Path, options: &LogOptions, half_written: bool) -> Result<Self, TableError> {
+        let cells = cells::read_rows(path)?;
         let columns = ProgressColumns::find(path, &cells, options)?;
-        Ok(Self { path, cells, columns, options })
+        let filter = options.filter.as_deref().map(|text| Filter::parse(path, text, &cells)).transpose()?;
+        let rows = cells.rows - usize::from(half_written);
+        Ok(Self { path, cells, columns, filter, rows })
     }
 
     fn runs(&self) -> Result<BTreeMap<String, Vec<Row>>, TableError> {
-        let filter = self.options.filter.as_deref();
-        let filter = filter.map(|text| Filter::parse(self.path, text, &self.cells)).transpose()?;
         let mut runs: BTreeMap<String, Vec<Row>> = BTreeMap::new();
-        for row in 0..self.cells.rows {
-            let admitted = filter.as_ref().is_none_or(|filter| filter.admits(&self.cells, row));
+        for row in 0..self.rows {
+            let admitted = self.filter.as_ref().is_none_or(|filter| filter.admits(&self.cells, row));
             if !admitted || *self.cells.at(self.columns.loss, row) == Cell::Empty {
                 continue;
             }
@@ -199,22 +208,15 @@ impl<'a> Reader<'a> {
     }
 
     fn row(&self, row: usize) -> Result<Row, TableError> {
-        let at = self.number(self.columns.at, row, |at| at.is_finite() && at >= 0.0, "0 or more")?;
+        let number = |column, allowed: fn(f64) -> bool, needed| {
+            cells::number(self.path, &self.cells, (column, row), allowed, needed)
+        };
+        let at = number(self.columns.at, |at| at.is_finite() && at >= 0.0, "0 or more")?;
         let rate = self.columns.rate.filter(|column| *self.cells.at(*column, row) != Cell::Empty);
-        let rate = rate.map(|column| self.number(column, row, |rate| rate.is_finite() && rate >= 0.0, "0 or more"));
-        let loss = self.number(self.columns.loss, row, |loss| loss.is_nan() || loss > 0.0, "a number above 0")?;
-        Ok(Row { number: row + 1, at, rate: rate.transpose()?, loss })
-    }
-
-    fn number(
-        &self,
-        column: usize,
-        row: usize,
-        allowed: impl Fn(f64) -> bool,
-        needed: &str,
-    ) -> Result<f64, TableError> {
-        let number = self.cells.at(column, row).number().filter(|number| allowed(*number));
-        number.ok_or_else(|| bad_cell(self.path, &self.cells, (column, row), needed))
+        let rate =
+            rate.map(|column| number(column, |rate| rate.is_finite() && rate >= 0.0, "0 or more")).transpose()?;
+        let loss = number(self.columns.loss, |loss| loss.is_nan() || loss > 0.0, "a number above 0")?;
+        Ok(Row { number: row + 1, at, rate, loss })
     }
 
     /// Losses of one run by the share of it that is done; what stands at step 0 is left out.
@@ -255,9 +257,11 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("log.csv");
         fs::write(&path, text).expect("written");
-        read_progress(&path, length, &TableOptions::default()).map_err(|error| error.to_string())
+        read_progress(&path, length, &OPTIONS).map_err(|error| error.to_string())
     }
 
+    const OPTIONS: LogOptions =
+        LogOptions { map: Vec::new(), filter: None, map_flag: "--log-map", filter_flag: "--log-where" };
     const HUNDRED: Length = Length { steps: Some(100.0), tokens: None };
 
     #[test]
@@ -282,8 +286,10 @@ mod tests {
 
     #[test]
     fn a_last_line_that_is_being_written_is_left_out() {
-        let log = read("step,loss\n10,3.0\n20,2.", HUNDRED).expect("a log");
-        assert_eq!((log.points.len(), log.notes.len()), (1, 1));
+        for last in ["20,2.", "20,-", "2"] {
+            let log = read(&format!("step,loss\n10,3.0\n{last}"), HUNDRED).expect("a log");
+            assert_eq!((log.points.len(), log.notes.len()), (1, 1), "{last}");
+        }
     }
 
     #[test]
@@ -292,7 +298,7 @@ mod tests {
         let path = folder.path().join("curves.csv");
         fs::write(&path, "run_id,tokens,loss\na,1e9,3.0\na,2e9,2.5\nb,1e9,3.1\n").expect("written");
         let length = |run: &str| Length { steps: None, tokens: (run == "a").then_some(4e9) };
-        let curves = read_ladder_curves(&path, &TableOptions::default(), length).expect("curves");
+        let curves = read_ladder_curves(&path, &OPTIONS, length).expect("curves");
         let shares = |run: &str| curves[run].iter().map(|point| point.share).collect::<Vec<_>>();
         assert_eq!((shares("a"), shares("b")), (vec![0.25, 0.5], vec![1.0]));
     }
@@ -310,9 +316,13 @@ mod tests {
             ("step,loss\n10,-3\n", HUNDRED, "row 1: `loss` is `-3`"),
             ("step,loss\n10,3\n", Length::default(), "--steps N"),
             ("step,loss\n101,3\n", HUNDRED, "row 1 is at `step` 101, and the whole run has 100"),
-            ("epoch,loss\n1,3\n", HUNDRED, "neither `step` nor `tokens`"),
-            ("step\n1\n", HUNDRED, "no column `loss`"),
-            ("run_id,step,loss\na,1,3\nb,1,3\n", HUNDRED, "the log holds 2 runs: a, b"),
+            (
+                "epoch,loss\n1,3\n",
+                HUNDRED,
+                "neither `step` nor `tokens`\n\nhint: --log-map step=COLUMN with one of `epoch`",
+            ),
+            ("step,val\n1,3\n", HUNDRED, "no column `loss`\n\nhint: --log-map loss=COLUMN with one of `val`"),
+            ("run_id,step,loss\na,1,3\nb,1,3\n", HUNDRED, "the log holds 2 runs: a, b\n\nhint: --log-where"),
         ] {
             let error = refused(text, length);
             assert!(error.contains(words) && error.contains("hint: "), "{error}");

@@ -75,6 +75,12 @@ impl TableError {
     pub(super) fn new(place: &Path, problem: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { place: place.to_owned(), problem: problem.into(), hint: hint.into(), leave_out: None }
     }
+
+    /// The same error of a table that is read with other flags than `--map` and `--where`.
+    pub(super) fn of_flags(self, map: &str, filter: &str) -> Self {
+        let named = |text: &str| text.replace("--map", map).replace("--where", filter);
+        Self { problem: named(&self.problem), hint: named(&self.hint), ..self }
+    }
 }
 
 /// Reads a bare table.
@@ -84,10 +90,7 @@ impl TableError {
 /// [`TableError`] when the file cannot be read, has no rows or lacks a column, an option names what is not there, a
 /// number cannot be understood, a loss is not above zero, or two rows are one run.
 pub fn read_table(path: &Path, options: &TableOptions) -> Result<Table, TableError> {
-    let cells = cells::read(path)?;
-    if cells.rows == 0 {
-        return Err(cells::empty(path));
-    }
+    let cells = cells::read_rows(path)?;
     let columns = Columns::find(path, &cells, options)?;
     let filter = options.filter.as_deref().map(|text| Filter::parse(path, text, &cells)).transpose()?;
     let reader = Reader { path, cells: &cells, columns, options };
