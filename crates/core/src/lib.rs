@@ -13,6 +13,7 @@ pub mod count;
 pub mod design;
 pub mod digest;
 pub mod estimate;
+pub mod items;
 pub mod law;
 pub mod ledger;
 pub mod math;
