@@ -22,6 +22,7 @@ pub mod outcome;
 pub mod panel;
 pub mod predictive;
 pub mod probe;
+pub mod problem;
 pub mod quantity;
 pub mod record;
 pub mod reduction;
