@@ -180,7 +180,7 @@ fn what_a_cap_costs_has_a_lower_end_of_one() {
 }
 
 #[test]
-fn a_forecast_of_losses_that_rise_opens_with_the_error() {
+fn a_forecast_of_losses_that_rise_is_refused_and_opens_with_the_error() {
     let mut table = String::from("params,tokens,loss\n");
     for rung in 0..8 {
         let params = 1e6 * 2_f64.powi(rung);
@@ -188,11 +188,15 @@ fn a_forecast_of_losses_that_rise_opens_with_the_error() {
     }
     let folder = TempDir::new().expect("a folder");
     fs::write(folder.path().join("grid.csv"), table).expect("written");
-    // The fit is not refused: exit 0, with the error beside the forecast.
-    let said = forescale(folder.path(), &["forecast", "grid.csv", "--at", "flops=1e19"]).expect_code(0);
+    // No answer: exit 2, so that a script does not take the number of a law that the runs contradict.
+    let said = forescale(folder.path(), &["forecast", "grid.csv", "--at", "flops=1e19"]).expect_code(2);
     let first = said.stdout.lines().next().unwrap_or_default();
     assert!(first.starts_with("error: ") && first.ends_with("[loss_does_not_fall]"), "{}", said.whole());
-    assert!(said.stdout.contains("\nloss at 1.0 × 10¹⁹ FLOPs\n"), "{}", said.whole());
+    assert!(said.stdout.contains("\nloss at 1.0 × 10¹⁹ FLOPs\nrefused: "), "{}", said.whole());
+    let told =
+        forescale(folder.path(), &["forecast", "grid.csv", "--at", "flops=1e19", "--json"]).expect_code(2).json();
+    assert_eq!(told["targets"][0]["status"], "refused");
+    assert_eq!(told["targets"][0]["median"], serde_json::Value::Null);
 }
 
 #[test]

@@ -171,6 +171,6 @@ fn what_is_sealed_is_said_and_what_the_runs_contradict_is_not_sealed() {
         .collect();
     fs::write(folder.join("runs.csv"), format!("run_id,params,tokens,loss\n{rising}")).expect("written");
     describe(folder, "other", 5e10);
-    refuses(register(folder, "other"), &["not worth sealing"]);
+    refuses(register(folder, "other"), &["there is no forecast to register", "loss does not fall", "hint: "]);
     assert!(!folder.join("other.registration.json").exists());
 }

@@ -52,6 +52,11 @@ impl LedgerFile {
         Self { path: place.join(FILE) }
     }
 
+    /// The ledger that a registration written into the working folder is entered in.
+    pub(crate) fn here() -> Self {
+        Self::above(Path::new(FILE))
+    }
+
     /// As a name for messages: from the working folder on where it lies below.
     pub(crate) fn name(&self) -> String {
         let here = std::env::current_dir().unwrap_or_default();

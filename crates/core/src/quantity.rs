@@ -78,6 +78,16 @@ impl LossUnit {
             Self::BitsPerByte => "bits per byte",
         }
     }
+
+    /// As `--unit` spells it.
+    #[must_use]
+    pub fn flag(self) -> &'static str {
+        match self {
+            Self::NatsPerToken => "nats",
+            Self::BitsPerToken => "bits",
+            Self::BitsPerByte => "bpb",
+        }
+    }
 }
 
 #[cfg(test)]

@@ -17,6 +17,18 @@ pub enum Knob {
 }
 
 impl Knob {
+    /// Every knob.
+    pub const ALL: [Self; 2] = [Self::LearningRate, Self::BatchTokens];
+
+    /// As `--best-of` spells it.
+    #[must_use]
+    pub fn flag(self) -> &'static str {
+        match self {
+            Self::LearningRate => "lr",
+            Self::BatchTokens => "batch",
+        }
+    }
+
     /// The words for a sentence.
     #[must_use]
     pub fn label(self) -> &'static str {

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 
 use forescale_core::observation::Observation;
 use forescale_core::outcome::{
-    BacktestReport, Diagnosis, FORECAST_SCHEMA, Forecast, ForecastStatus, ForecastTarget, Optimum,
+    BacktestReport, Diagnosis, FORECAST_SCHEMA, Forecast, ForecastStatus, ForecastTarget, Optimum, Severity,
 };
 use forescale_core::quantity::LossUnit;
 
@@ -78,7 +78,8 @@ impl Default for ForecastOptions {
 
 /// Forecasts each target from the runs of one group.
 ///
-/// Where no law can be fitted the target's status is `refused`, with the reason.
+/// Where no law can be fitted, or the runs contradict any forecast made from them (a doubt that is an error: losses that do
+/// not fall, undecayed runs among decayed ones), the target's status is `refused`, with the reason.
 ///
 /// # Errors
 ///
@@ -103,6 +104,9 @@ pub(crate) fn assemble(
     (prepared, backtest): (Prepared, Option<BacktestReport>),
 ) -> Forecast {
     let (entries, diagnoses) = match prepared {
+        Ok((_, ref diagnoses)) if let Some(doubt) = contradiction(diagnoses) => {
+            (targets.iter().map(|target| refused(target, &doubt.message, options)).collect(), diagnoses.clone())
+        }
         Ok((forecaster, mut diagnoses)) => {
             let outlooks = targets.iter().map(|target| forecast_one(&forecaster, target, options));
             let (entries, doubts): (Vec<_>, Vec<_>) = outlooks.unzip();
@@ -166,7 +170,7 @@ pub(crate) fn prepare(observations: &[Observation], options: &ForecastOptions) -
     refusals.extend(doubts_of_runs(runs, &options.fit).iter().map(Doubt::diagnosis));
     forecaster.fit_bare(runs, &options.fit);
     forecaster.evaluation_sigma = target_sigma(runs, options.eval_set_digest.as_deref());
-    refusals.extend(forecaster.laws().filter_map(does_not_fall).map(|doubt| doubt.diagnosis()));
+    refusals.extend(falling(&forecaster));
     let bends = |law: &Fitted| not_asymptotic(law, &seen_by(law.law, runs, &options.fit));
     refusals.extend(forecaster.laws().filter_map(bends).map(|doubt| doubt.diagnosis()));
     if !options.backtest {
@@ -182,6 +186,19 @@ pub(crate) fn prepare(observations: &[Observation], options: &ForecastOptions) -
     refusals.extend(rolling.is_part.then(|| Doubt::from(part).diagnosis()));
     let report = (!rolling.cases.is_empty()).then(|| report(rolling.cases));
     (Ok((forecaster, refusals)), report)
+}
+
+/// The laws whose runs do not fall with compute: an error where that is all of them, a warning beside a law that sees a fall.
+fn falling(forecaster: &Forecaster) -> Vec<Diagnosis> {
+    let doubts: Vec<Diagnosis> = forecaster.laws().filter_map(does_not_fall).map(|doubt| doubt.diagnosis()).collect();
+    let is_all = doubts.len() == forecaster.laws().count();
+    let severity = if is_all { Severity::Error } else { Severity::Warning };
+    doubts.into_iter().map(|doubt| Diagnosis { severity, ..doubt }).collect()
+}
+
+/// The doubt by which the runs contradict any forecast made from them.
+pub(crate) fn contradiction(diagnoses: &[Diagnosis]) -> Option<&Diagnosis> {
+    diagnoses.iter().find(|doubt| doubt.severity == Severity::Error)
 }
 
 /// Why there is no forecast where every law leaves the numbers, and what to do.

@@ -74,9 +74,8 @@ pub(crate) struct TrackArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct RecordArgs {
-    /// The ledger
-    #[arg(default_value = "reports/forecasts.jsonl")]
-    pub(crate) ledger: PathBuf,
+    /// The ledger; that of the project around this folder when absent
+    pub(crate) ledger: Option<PathBuf>,
     /// Enter what a registration file, a sweep, a baseline folder or another ledger holds and this one does not
     #[arg(long, value_name = "SOURCE")]
     pub(crate) add: Vec<PathBuf>,

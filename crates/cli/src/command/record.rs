@@ -15,7 +15,7 @@ use crate::source::Material;
 use crate::workplace;
 
 pub(crate) fn run(args: &RecordArgs) -> anyhow::Result<Answer> {
-    let ledger = LedgerFile::at(&args.ledger);
+    let ledger = args.ledger.as_deref().map_or_else(LedgerFile::here, LedgerFile::at);
     for source in &args.add {
         add(&ledger, source)?;
     }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use forescale_core::digest::json_digest;
 use forescale_core::observation::Observation;
 use forescale_core::outcome::{Forecast, ForecastStatus, Registration, Severity};
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &RegisterArgs) -> anyhow::Result<Answer> {
             let workplace = Workplace::open_built(&args.source)?;
             let material = Material::from_workplace(&workplace)?;
             let evidence = evidence::judge(&material, &Asked::default())?;
-            refuse_contradicted(&evidence.forecast)?;
+            refuse_refused(&evidence.forecast)?;
             let (registration, path) = seal_own(&workplace, &material, &evidence)?;
             say_forecast(&evidence.forecast);
             note_missing(&workplace, &material);
@@ -117,9 +117,6 @@ pub(crate) fn seal_own(
         );
     }
     let forecast = evidence::own_target(evidence).context("no forecast was made for the target")?;
-    if forecast.status == ForecastStatus::Refused {
-        bail!("there is no forecast to register: {}", forecast.reason.as_deref().unwrap_or("it was refused"));
-    }
     let registration = forescale_fit::register(RegistrationDraft {
         sweep: workplace.spec.name().to_owned(),
         created_at: now(),
@@ -137,12 +134,28 @@ pub(crate) fn seal_own(
     Ok((registration, workplace.registration_path(run)))
 }
 
-fn foreign(args: &RegisterArgs, target_file: &Path) -> anyhow::Result<(Registration, PathBuf)> {
-    let target: ForeignTarget = workplace::read_json(target_file)?;
+/// What is to be forecast, as a file describes it.
+fn read_target(path: &Path) -> anyhow::Result<ForeignTarget> {
+    let place = path.display();
+    let text = std::fs::read_to_string(path).with_context(|| format!("`{place}` cannot be read"))?;
+    let target: ForeignTarget = serde_json::from_str(&text).map_err(|cause| {
+        anyhow!("`{place}` describes no target: {cause}\n\nhint: {{\"name\": \"next\", \"flops\": 1e21, \"params\": 7e9, \"tokens\": 1.4e11}}; all but name and flops may be left out")
+    })?;
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if target.name.is_empty() || !target.name.chars().all(plain) {
-        bail!("`{}`: `name` is `{}`; letters, digits, `-` and `_` are allowed", target_file.display(), target.name);
+        bail!("`{place}`: `name` is `{}`; letters, digits, `-` and `_` are allowed", target.name);
     }
+    let numbers = [("flops", Some(target.flops)), ("params", target.params), ("tokens", target.tokens)];
+    for (key, value) in numbers.into_iter().filter_map(|(key, value)| Some((key, value?))) {
+        if !(value.is_finite() && value > 0.0) {
+            bail!("`{place}`: `{key}` is {value}; a number above 0 is needed\n\nhint: \"{key}\": 1e9");
+        }
+    }
+    Ok(target)
+}
+
+fn foreign(args: &RegisterArgs, target_file: &Path) -> anyhow::Result<(Registration, PathBuf)> {
+    let target = read_target(target_file)?;
     let path = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}.registration.json", target.name)));
     refuse_existing(&path)?;
     let table = TableArgs { ..args.table.clone() };
@@ -154,10 +167,7 @@ fn foreign(args: &RegisterArgs, target_file: &Path) -> anyhow::Result<(Registrat
     let asked = Target { params: target.params, tokens: target.tokens, ..Target::of_budget(target.flops) };
     let forecast = material.forecast(&[asked], &options)?;
     let first = forecast.targets.first().context("no forecast was made")?;
-    if first.status == ForecastStatus::Refused {
-        bail!("there is no forecast to register: {}", first.reason.as_deref().unwrap_or("it was refused"));
-    }
-    refuse_contradicted(&forecast)?;
+    refuse_refused(&forecast)?;
     say_forecast(&forecast);
     let registration = forescale_fit::register(RegistrationDraft {
         sweep: target.name.clone(),
@@ -176,11 +186,15 @@ fn foreign(args: &RegisterArgs, target_file: &Path) -> anyhow::Result<(Registrat
     Ok((registration, path))
 }
 
-/// A forecast that its own runs contradict is not worth sealing.
-fn refuse_contradicted(forecast: &Forecast) -> anyhow::Result<()> {
-    match forecast.diagnoses.iter().find(|doubt| doubt.severity == Severity::Error) {
-        Some(doubt) => bail!("the forecast is not worth sealing: {}\n\nhint: {}", doubt.message, doubt.hint),
-        None => Ok(()),
+/// Without a number there is nothing to seal.
+fn refuse_refused(forecast: &Forecast) -> anyhow::Result<()> {
+    let Some(target) = forecast.targets.iter().find(|target| target.status == ForecastStatus::Refused) else {
+        return Ok(());
+    };
+    let reason = target.reason.as_deref().unwrap_or("it was refused");
+    match forecast.diagnoses.iter().find(|doubt| doubt.severity == Severity::Error && !doubt.hint.is_empty()) {
+        Some(doubt) => bail!("there is no forecast to register: {reason}\n\nhint: {}", doubt.hint),
+        None => bail!("there is no forecast to register: {reason}"),
     }
 }
 

@@ -52,6 +52,15 @@ pub(crate) fn run(args: &TrackArgs) -> anyhow::Result<Answer> {
     }
     let ladder = ladder(args, &material)?;
     let options = material.forecast_options(&LawArgs::default())?;
+    let (sealed, read) = (registration.forecast.unit, options.unit);
+    if sealed != read {
+        bail!(
+            "the registration is in {}, and the ladder is read in {}\n\nhint: --unit {}",
+            sealed.label(),
+            read.label(),
+            sealed.flag()
+        );
+    }
     let (run, peak_known, diverged) = (underway.points, underway.peak_known, underway.diverged);
     let report = forescale_fit::track(&TrackInput { registration, ladder, run, peak_known, diverged }, &options)?;
     output::either(args.json, &report, forescale_report::text::track)?;

@@ -69,7 +69,7 @@ pub(super) struct Cell<'a> {
 
 /// All runs that tell the knob, by cell, in the order in which cells first appear.
 pub(super) fn cells<'a>(runs: &'a [Observation], knob: Knob, done: &[Knob]) -> Vec<Cell<'a>> {
-    let others = [Knob::LearningRate, Knob::BatchTokens].into_iter().filter(|t| *t != knob && !done.contains(t));
+    let others = Knob::ALL.into_iter().filter(|t| *t != knob && !done.contains(t));
     let others: Vec<Knob> = others.collect();
     let mut members: Vec<Vec<&Observation>> = Vec::new();
     for run in runs.iter().filter(|run| setting(run, knob).is_some()) {
@@ -106,6 +106,11 @@ impl<'a> Cell<'a> {
             }
         }
         Self { knob, settings }
+    }
+
+    /// Distinct settings.
+    pub(super) fn settings(&self) -> usize {
+        self.settings.len()
     }
 
     /// All runs, settings rising.

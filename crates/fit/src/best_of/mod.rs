@@ -62,6 +62,8 @@ pub fn best_of(observations: &[Observation], knobs: &[Knob]) -> Result<Reduced, 
     for (index, &knob) in knobs.iter().enumerate() {
         reduce(&mut reduced, knob, &knobs[..index])?;
     }
+    let others = Knob::ALL.into_iter().filter(|knob| !knobs.contains(knob));
+    reduced.diagnoses.extend(others.filter_map(|other| left_mixed(&reduced.observations, other)).collect::<Vec<_>>());
     Ok(reduced)
 }
 
@@ -87,6 +89,22 @@ fn reduce(reduced: &mut Reduced, knob: Knob, done: &[Knob]) -> Result<(), BestOf
     reduced.observations.extend(runs.iter().filter(|run| cell::setting(run, knob).is_none()).cloned());
     reduced.diagnoses.extend(doubts(&reduced.reductions[first..], knob, cells.len()));
     Ok(())
+}
+
+/// Sizes and data that keep several settings of a knob that was not asked for: the law then goes through tuned and untuned
+/// ones of it alike.
+fn left_mixed(runs: &[Observation], knob: Knob) -> Option<Diagnosis> {
+    let others: Vec<Knob> = Knob::ALL.into_iter().filter(|other| *other != knob).collect();
+    let mixed = cells(runs, knob, &others).iter().filter(|cell| cell.settings() > 1).count();
+    let what = knob.label();
+    (mixed > 0).then(|| Diagnosis {
+        code: "tuning_other_knob".to_owned(),
+        severity: Severity::Warning,
+        message: format!(
+            "at {mixed} of the sizes and data runs still differ in {what}, and each stands for itself: the untuned ones lie too high"
+        ),
+        hint: format!("reduce that too: --best-of {}", Knob::ALL.map(Knob::flag).join(",")),
+    })
 }
 
 /// What can be doubted about the reductions of one knob in `cells` cells.
@@ -118,6 +136,16 @@ fn doubts(reductions: &[Reduction], knob: Knob, cells: usize) -> Vec<Diagnosis> 
             "at {few} of {cells} sizes and data only two settings of the {what} were tried: the lower one stands, which noise biases downwards"
         );
         doubt("tuning_too_few", Severity::Note, message, "try a third setting on the far side of the better one");
+    }
+    if reductions.is_empty() {
+        let message =
+            format!("no two runs of one size and data differ in {what} alone, so that nothing was reduced by it");
+        doubt(
+            "tuning_without_effect",
+            Severity::Warning,
+            message,
+            "reduce first what they differ in beside it, or leave it out of `--best-of`",
+        );
     }
     if untuned > 0 && !reductions.is_empty() {
         let message = format!(

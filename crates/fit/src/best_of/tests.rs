@@ -139,7 +139,28 @@ fn of_two_settings_the_lower_stands_with_a_note_and_of_one_nothing_is_reduced() 
     );
     let single = reduced(&[(1e-3, 3.2)]);
     assert_eq!((single.observations.len(), single.reductions.len(), single.exclusions.len()), (1, 0, 0));
-    assert!(single.diagnoses.is_empty());
+    assert_eq!(codes(&single), ["tuning_without_effect"]);
+}
+
+fn codes(found: &Reduced) -> Vec<&str> {
+    found.diagnoses.iter().map(|doubt| doubt.code.as_str()).collect()
+}
+
+#[test]
+fn runs_that_still_differ_in_a_knob_that_was_not_asked_for_are_doubted() {
+    let of = |index: usize, rate: f64, batch: f64| {
+        let mut run = tuned(index, rate, curve(rate));
+        run.training.batch_tokens = Some(batch);
+        run
+    };
+    let both = |batches: [f64; 2]| {
+        let grid = rates(3).into_iter().flat_map(|rate| batches.map(|batch| (rate, batch)));
+        let runs: Vec<Observation> = grid.enumerate().map(|(i, (rate, batch))| of(i, rate, batch)).collect();
+        best_of(&runs, &[Knob::LearningRate]).expect("reduces")
+    };
+    let found = both([1e4, 4e4]);
+    assert_eq!((found.observations.len(), codes(&found).contains(&"tuning_other_knob")), (2, true), "{found:?}");
+    assert!(!codes(&both([1e4, 1e4])).contains(&"tuning_other_knob"));
 }
 
 #[test]

@@ -14,17 +14,40 @@ const MANY_DIVERGED: f64 = 0.1;
 /// Losses that are whole multiples of 1/1000 are as likely alike as copied.
 const ROUND: f64 = 1e3;
 
+/// Fewer tokens per parameter than this in half of the runs are nobody's ladder: the smallest published is 1.7 (GPT-3 175B),
+/// and isoFLOP sweeps centre on 20. Chosen here, a factor below.
+const TOKENS_PER_PARAM: f64 = 0.3;
+/// A model of fewer parameters is none: more likely they are counted in millions or billions.
+const FEWEST_PARAMS: f64 = 1e3;
+
 /// A doubt about the table.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum DataDoubt {
     MixedEvaluation { sets: usize, tokenizers: usize },
     Copies { copies: Vec<String>, runs: usize },
     LeftOut { reasons: Vec<(&'static str, usize)>, diverged: usize, runs: usize },
+    Swapped { ratio: f64 },
+    Scaled { params: f64 },
 }
 
 /// Doubts that the columns of a group's runs give reason for.
 pub(super) fn doubts(runs: &[&Observation]) -> Vec<DataDoubt> {
-    mixed_evaluation(runs).into_iter().chain(copies(runs)).collect()
+    mixed_evaluation(runs).into_iter().chain(copies(runs)).chain(implausible(runs)).collect()
+}
+
+/// Sizes and data that nobody trains: columns that changed places, or another unit.
+fn implausible(runs: &[&Observation]) -> Option<DataDoubt> {
+    let median = |number: fn(&Observation) -> f64| {
+        let mut all: Vec<f64> = runs.iter().map(|run| number(run)).collect();
+        all.sort_by(f64::total_cmp);
+        all.get(all.len() / 2).copied()
+    };
+    let (params, ratio) = (median(|run| run.params)?, median(|run| run.tokens / run.params)?);
+    match (params < FEWEST_PARAMS, ratio < TOKENS_PER_PARAM) {
+        (true, _) => Some(DataDoubt::Scaled { params }),
+        (false, true) => Some(DataDoubt::Swapped { ratio }),
+        (false, false) => None,
+    }
 }
 
 fn mixed_evaluation(runs: &[&Observation]) -> Option<DataDoubt> {
@@ -81,6 +104,8 @@ impl Voiced for DataDoubt {
             Self::MixedEvaluation { .. } => "mixed_evaluation",
             Self::Copies { .. } => "copied_runs",
             Self::LeftOut { .. } => "runs_left_out",
+            Self::Swapped { .. } => "tokens_below_params",
+            Self::Scaled { .. } => "params_unit",
         }
     }
 
@@ -100,6 +125,8 @@ impl Voiced for DataDoubt {
             }
             Self::MixedEvaluation { .. } => "compare in bits per byte, or fit the tokenisers apart",
             Self::Copies { .. } => "keep one row of each, or tell seeds apart by their losses in full",
+            Self::Swapped { .. } => "look whether `params` and `tokens` changed places, and give both as plain counts",
+            Self::Scaled { .. } => "give parameters, tokens and FLOPs as plain counts: 7e9, not 7",
             Self::LeftOut { diverged: 0, .. } => "look at the list of runs left out",
             Self::LeftOut { .. } => {
                 "look at the list of runs left out; where many diverged, lower the rate and train them again"
@@ -126,6 +153,14 @@ impl fmt::Display for DataDoubt {
                 "{} of {runs} runs tell every number of another ({}): a run written twice counts double, and intervals come out too narrow",
                 copies.len(),
                 named(copies)
+            ),
+            Self::Swapped { ratio } => write!(
+                f,
+                "half of the runs saw {ratio:.2} tokens per parameter or fewer, which nobody trains: the optimum and any law of size and data mean nothing if the columns are not what they are called"
+            ),
+            Self::Scaled { params } => write!(
+                f,
+                "half of the runs have {params} parameters or fewer, too few for a model: in another unit than the tokens they give wrong FLOPs and a wrong optimum"
             ),
             Self::LeftOut { reasons, diverged, runs } => {
                 let reasons: Vec<String> = reasons.iter().map(|(reason, count)| format!("{reason} {count}")).collect();

@@ -32,6 +32,7 @@
 //! | 22 | asymmetric noise | `asymmetric_noise` | fit |
 //! | 23 | registration | – | `score`, which holds the digests; a table has no order in time |
 //! | – | one run written twice | `copied_runs` | fit, forecast |
+//! | – | sizes or data that nobody trains: columns swapped, another unit | `tokens_below_params`, `params_unit` | fit, forecast |
 //! | – | not asymptotic yet | `not_asymptotic` | fit, forecast |
 //! | – | wrong model form | `model_form` | fit, forecast |
 //!

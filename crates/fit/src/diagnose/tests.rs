@@ -266,6 +266,23 @@ fn one_run_written_twice_is_said_and_two_that_round_to_one_loss_are_not() {
 }
 
 #[test]
+fn sizes_and_data_that_changed_places_or_units_are_said() {
+    let as_typed = |change: fn(&mut Observation)| of_fit(&with(|_, run| change(run)), &only(LawName::CHINCHILLA));
+    let swapped = as_typed(|run| core::mem::swap(&mut run.params, &mut run.tokens));
+    assert_said(
+        &swapped,
+        "tokens_below_params",
+        Severity::Warning,
+        "tokens per parameter or fewer, which nobody trains",
+    );
+    let millions = as_typed(|run| run.params /= 1e6);
+    assert_said(&millions, "params_unit", Severity::Warning, "too few for a model");
+    for code in ["tokens_below_params", "params_unit"] {
+        assert_unsaid(&of_fit(&clean(1), &only(LawName::CHINCHILLA)), code);
+    }
+}
+
+#[test]
 fn a_rate_off_by_two_that_costs_more_than_seed_noise_is_said() {
     // Seed noise is 0.3%: a doubling that costs 1% is above it, one of 0.1% below.
     let sharp = tuned_at([5e-4, 2e-3, 4e-3], 1e-3, 0.01);

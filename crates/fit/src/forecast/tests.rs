@@ -199,11 +199,36 @@ fn a_refusal_keeps_its_hint_out_of_the_reason() {
 }
 
 #[test]
-fn loss_that_does_not_fall_is_an_error_beside_its_forecast() {
+fn loss_that_does_not_fall_is_refused_and_one_law_that_sees_a_fall_lets_it_stand() {
     let mut runs = ladder(0.0, &mut ChaCha8Rng::seed_from_u64(1));
     runs.iter_mut().enumerate().for_each(|(i, run)| run.loss = 2.0 + 0.1 * i as f64);
     let answer = forecast(&runs, &[at(1e22)], &quick(LawName::POWER_LAW, Objective::default())).expect("fits");
-    assert!(answer.diagnoses.iter().any(|d| d.code == "loss_does_not_fall"), "{:?}", answer.diagnoses);
+    let doubt = answer.diagnoses.iter().find(|d| d.code == "loss_does_not_fall").expect("the doubt");
+    assert_eq!((answer.targets[0].status, answer.targets[0].median), (ForecastStatus::Refused, None));
+    assert_eq!(answer.targets[0].reason.as_deref(), Some(doubt.message.as_str()));
+    // Off the path at the same budgets losses fall, and a law of size and data sees them.
+    let off_path = |run: &Observation, share: f64| {
+        let run_id = format!("{share}-{}", run.run_id);
+        let (params, tokens, loss) = (run.params * share, run.tokens / share, 4.0 / run.loss);
+        Observation {
+            run_id: run_id.clone(),
+            name: run_id,
+            params,
+            tokens,
+            loss,
+            role: Some(Role::OffPath),
+            ..run.clone()
+        }
+    };
+    runs.iter_mut().for_each(|run| run.role = Some(Role::Path));
+    let off = runs.iter().flat_map(|run| [off_path(run, 0.5), off_path(run, 2.0)]);
+    let both: Vec<Observation> = off.chain(runs.iter().cloned()).collect();
+    let laws = vec![LawName::POWER_LAW, LawName::CHINCHILLA];
+    let fit = FitOptions { laws, ..quick(LawName::POWER_LAW, Objective::default()).fit };
+    let answer = forecast(&both, &[at(1e22)], &ForecastOptions { fit, ..ForecastOptions::default() }).expect("fits");
+    let weights: Vec<Severity> =
+        answer.diagnoses.iter().filter(|d| d.code == "loss_does_not_fall").map(|d| d.severity).collect();
+    assert_eq!((weights, answer.targets[0].status), (vec![Severity::Warning], ForecastStatus::Forecast));
 }
 
 #[test]

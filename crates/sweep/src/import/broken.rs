@@ -7,7 +7,8 @@ use super::TableError;
 /// The error of a CSV that does not read.
 pub(super) fn csv(path: &Path, bytes: &[u8]) -> TableError {
     let Ok(text) = std::str::from_utf8(bytes) else {
-        return TableError::new(path, "is not UTF-8 text", "write the table again as UTF-8");
+        let problem = if is_utf16(bytes) { "is UTF-16 text, and UTF-8 is needed" } else { "is not UTF-8 text" };
+        return TableError::new(path, problem, "write the table again as UTF-8 (in a spreadsheet: CSV UTF-8)");
     };
     let rows = match widths(text) {
         Ok(rows) => rows,
@@ -24,6 +25,23 @@ pub(super) fn csv(path: &Path, bytes: &[u8]) -> TableError {
         }
         None => TableError::new(path, "cannot be read as CSV", "write it with one header line and commas, as UTF-8"),
     }
+}
+
+/// Whether a file begins with UTF-16's mark.
+fn is_utf16(bytes: &[u8]) -> bool {
+    bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff])
+}
+
+/// The error of two columns of one name, of which only one could be read. Polars calls the later one `NAME_duplicated_0`.
+pub(super) fn twins(path: &Path, names: &[String]) -> Option<TableError> {
+    let again = |name: &String| {
+        let first = name.rsplit_once("_duplicated_").map_or(name.as_str(), |(first, _)| first).trim();
+        (first != name || names.iter().filter(|other| *other == name).count() > 1).then(|| first.to_owned())
+    };
+    let is_there = |first: &String| names.contains(first);
+    let twin = names.iter().filter_map(again).find(is_there)?;
+    let problem = format!("the header names `{twin}` twice");
+    Some(TableError::new(path, problem, "keep one of the two columns, or give the other another name"))
 }
 
 fn place(row: usize) -> String {
@@ -62,6 +80,24 @@ mod tests {
     fn cells_are_counted_outside_of_quotes_and_over_line_ends_inside_of_them() {
         assert_eq!(widths("a,b\n1,\"2,\n3\"\n\n1,2,3\n"), Ok(vec![2, 2, 3]));
         assert_eq!(widths("a,b\n1,2\n1,\"2\n1,2\n"), Err(2));
+    }
+
+    #[test]
+    fn a_name_that_comes_twice_is_refused_and_one_that_only_looks_like_it_is_not() {
+        let twins = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            super::twins(Path::new("runs.csv"), &names).map(|error| error.problem)
+        };
+        let problem = Some("the header names `loss` twice".to_owned());
+        assert_eq!(twins(&["params", "loss", "loss_duplicated_0"]), problem);
+        assert_eq!(twins(&["params", "loss", "loss"]), problem);
+        assert_eq!(twins(&["params", "loss", "rows_duplicated_0"]), None);
+    }
+
+    #[test]
+    fn a_file_of_utf_16_is_told_so() {
+        let error = csv(Path::new("runs.csv"), &[0xff, 0xfe, b'a', 0]).to_string();
+        assert!(error.starts_with("`runs.csv`: is UTF-16 text, and UTF-8 is needed\n\nhint: "), "{error}");
     }
 
     #[test]

@@ -196,6 +196,13 @@ fn parquet(path: &Path) -> Result<DataFrame, TableError> {
 
 /// The error of a table without rows.
 fn empty(path: &Path) -> TableError {
+    if path.metadata().is_ok_and(|file| file.len() == 0) {
+        return TableError::new(
+            path,
+            "the file is empty",
+            "a table is a header line and one line a run; was it written whole?",
+        );
+    }
     TableError::new(path, "the table has no rows; at least one is needed", "a header line alone is not a table")
 }
 
@@ -206,6 +213,9 @@ fn from_frame(path: &Path, frame: &DataFrame) -> Result<Cells, TableError> {
         let values: PolarsResult<Vec<Cell>> = (0..rows).map(|row| column.get(row).map(cell)).collect();
         cells.names.push(column.name().trim().to_owned());
         cells.columns.push(values.map_err(|error| unreadable(path, "a table", &error))?);
+    }
+    if let Some(error) = broken::twins(path, &cells.names) {
+        return Err(error);
     }
     Ok(cells)
 }
