@@ -200,6 +200,32 @@ fn a_forecast_of_losses_that_rise_is_refused_and_opens_with_the_error() {
 }
 
 #[test]
+fn tables_come_with_a_small_plot_where_it_is_asked_for_and_never_into_a_pipe_of_itself() {
+    let folder = grid();
+    let at = ["--at", "flops=1e23"];
+    for (command, more, marks) in [
+        ("fit", &["--law", "chinchilla"][..], ". chinchilla   o runs"),
+        ("forecast", &at, "o runs   | interval   x forecast"),
+    ] {
+        let plain = forescale(folder.path(), &[&[command, "grid.csv"], more].concat()).expect_code(0);
+        let drawn =
+            forescale(folder.path(), &[&[command, "grid.csv", "--plot", "always"], more].concat()).expect_code(0);
+        assert!(drawn.stdout.starts_with(plain.stdout.trim_end()), "{}", drawn.whole());
+        assert!(
+            !plain.stdout.contains("compute, FLOPs") && drawn.stdout.contains("compute, FLOPs"),
+            "{}",
+            drawn.whole()
+        );
+        assert_eq!(drawn.stdout.lines().last(), Some(marks), "{}", drawn.whole());
+    }
+    let both = forescale(folder.path(), &["compare", "grid.csv", "grid.csv", "--plot", "always"]);
+    let last = both.stdout.lines().last().unwrap_or_default();
+    assert!(last.starts_with("a runs of A   b runs of B   A A's law"), "{}", both.whole());
+    let clash = forescale(folder.path(), &["fit", "grid.csv", "--plot", "always", "--json"]);
+    assert_eq!(clash.code, 2, "{}", clash.whole());
+}
+
+#[test]
 fn a_chance_that_rounds_to_nothing_is_said_to_be_less_than_the_least_that_is_printed() {
     let mut table = String::from("params,tokens,loss\n");
     for rung in 0..24_u32 {

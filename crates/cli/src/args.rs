@@ -11,7 +11,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-pub(crate) use flags::{CapArgs, IntervalName, LawArgs, ObjectiveName, PriceArgs, StartsName, TableArgs, first_typed};
+pub(crate) use flags::{
+    CapArgs, IntervalName, LawArgs, ObjectiveName, PlotArgs, PriceArgs, StartsName, TableArgs, first_typed,
+};
 pub(crate) use probe::{
     CollapseArgs, CoordArgs, ParametrizationName, ProbeArgs, ProbeCommand, ProbeTraining, RateArgs,
 };
@@ -223,6 +225,8 @@ pub(crate) struct StatusArgs {
     /// Show again every two seconds until all runs are done
     #[arg(long)]
     pub(crate) watch: bool,
+    #[command(flatten)]
+    pub(crate) plot: PlotArgs,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -303,6 +307,8 @@ pub(crate) struct FitArgs {
     pub(crate) curves: CurveArgs,
     #[command(flatten)]
     pub(crate) table: TableArgs,
+    #[command(flatten)]
+    pub(crate) plot: PlotArgs,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -332,6 +338,8 @@ pub(crate) struct ForecastArgs {
     pub(crate) law: LawArgs,
     #[command(flatten)]
     pub(crate) table: TableArgs,
+    #[command(flatten)]
+    pub(crate) plot: PlotArgs,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -378,6 +386,8 @@ pub(crate) struct CompareArgs {
     pub(crate) law: LawArgs,
     #[command(flatten)]
     pub(crate) table: TableArgs,
+    #[command(flatten)]
+    pub(crate) plot: PlotArgs,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -1,5 +1,6 @@
 //! What a report shows, computed: the report room draws this and works nothing out.
 
+mod capability;
 mod course;
 mod decision;
 mod evidence;
@@ -8,6 +9,7 @@ mod shape;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use capability::{CapabilityCourse, CapabilityPanel};
 pub use course::{CoursePoint, LossCurve, LossCurves, SeedRun, SeedRung};
 pub use decision::Decision;
 pub use evidence::{CalibrationCase, CalibrationPanel, Correlation, ParameterPanel, ParameterProfile, ProfilePoint};
@@ -67,6 +69,9 @@ pub struct ReportData {
     /// Rungs of several seeds.
     #[serde(default)]
     pub seeds: Vec<SeedRung>,
+    /// Capabilities, where the runs were asked the problems of tasks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capability: Option<CapabilityPanel>,
     /// What a reader of the fit should ask, answered.
     #[serde(default)]
     pub checklist: Option<Checklist>,

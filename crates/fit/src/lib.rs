@@ -12,6 +12,7 @@
 mod ahead;
 mod allocation;
 mod approach;
+mod at_runs;
 mod backtest;
 #[cfg(feature = "bench")]
 pub mod bench;
@@ -85,6 +86,7 @@ mod track;
 mod vertex;
 
 pub use approach::{ApproachOptions, CurvePoint, TrainingCurve, approaches};
+pub use at_runs::at_runs;
 pub use backtest::{BacktestMode, BacktestOptions, backtest};
 pub use best_of::{BestOfError, Reduced, best_of};
 pub use check::{Evidence, check};

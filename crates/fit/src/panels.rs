@@ -90,6 +90,7 @@ pub fn panels(input: &PanelInput) -> ReportData {
         runs: rows(input),
         curves: course::curves(input),
         seeds: course::seeds(&input.observations),
+        capability: None,
         checklist: Some(filled_checklist(input)),
         diagnoses: doubts,
         calibration: backtests(input).and_then(|report| calibration::calibration(report, &input.runs, level)),

@@ -3,7 +3,10 @@
 //!
 //! Page and pull request open with the same words; only their dress differs.
 
+mod capability;
 mod decision;
+
+pub(crate) use capability::capabilities;
 
 use forescale_core::estimate::Interval;
 use forescale_core::outcome::{Diagnosis, ForecastStatus, ForecastTarget, OrderProof, Score};

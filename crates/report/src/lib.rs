@@ -21,6 +21,7 @@ mod probe;
 mod sample;
 mod table;
 mod tables;
+pub mod terminal;
 pub mod text;
 mod track;
 mod validate;

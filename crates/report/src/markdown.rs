@@ -29,6 +29,9 @@ pub fn markdown(data: &ReportData) -> Result<String, ReportError> {
         .map(|words| format!("- {}\n", escape(words)))
         .collect::<String>();
     text.push('\n');
+    if let Some(panel) = &data.capability {
+        text += &section("Capabilities", &[tables::capabilities(panel)]);
+    }
     text += &data.laws.iter().map(law).collect::<String>();
     text += &doubts(data);
     if let Some(backtest) = &data.backtest {

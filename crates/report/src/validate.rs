@@ -3,8 +3,8 @@
 use forescale_core::estimate::Estimate;
 use forescale_core::outcome::{BacktestCase, ForecastTarget};
 use forescale_core::panel::{
-    CalibrationPanel, ComputePanel, FrontierPoint, LossCurve, ParameterPanel, ReportData, SeedRung, ShapePanel,
-    TargetPanel,
+    CalibrationPanel, CapabilityPanel, ComputePanel, FrontierPoint, LossCurve, ParameterPanel, ReportData, SeedRung,
+    ShapePanel, TargetPanel,
 };
 use forescale_core::probe::{Finding, PlaceScale, ProbeReport, RateCell};
 
@@ -36,8 +36,28 @@ pub(crate) fn check(data: &ReportData) -> Result<(), ReportError> {
     data.parameters.iter().try_for_each(parameters)?;
     data.calibration.iter().try_for_each(calibration)?;
     data.curves.curves.iter().try_for_each(curve)?;
+    data.capability.iter().try_for_each(capability)?;
     data.seeds.iter().try_for_each(seeds)?;
     data.true_floor.iter().try_for_each(|floor| finite("true floor", &data.sweep, *floor))
+}
+
+fn capability(panel: &CapabilityPanel) -> Result<(), ReportError> {
+    positive("compute", "target", panel.target_flops)?;
+    positive("compute", "largest run seen", panel.seen_flops)?;
+    panel.courses.iter().try_for_each(|course| {
+        let name = &course.forecast.task;
+        for rung in &course.forecast.rungs {
+            positive("compute", name, rung.flops)?;
+            finite("value", name, rung.value)?;
+        }
+        for point in &course.curve {
+            positive("compute", name, point.flops)?;
+            [point.median, point.lower, point.upper]
+                .into_iter()
+                .try_for_each(|value| finite("forecast", name, value))?;
+        }
+        course.reached.iter().try_for_each(|reached| finite("outcome", name, *reached))
+    })
 }
 
 /// Refuses a probe with a number that no axis has a place for.

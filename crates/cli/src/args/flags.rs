@@ -1,5 +1,6 @@
 //! Flags that several commands share: how a table is read, what is fitted and how, caps and prices.
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -33,6 +34,39 @@ pub(crate) struct TableArgs {
     /// Fold runs that differ in this alone into the vertex of a parabola through them, never the lowest run
     #[arg(long, value_parser = parse_knob, value_name = "lr|batch,…", value_delimiter = ',')]
     pub(crate) best_of: Vec<Knob>,
+}
+
+/// Whether a small plot stands under the tables.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PlotWhen {
+    /// Where the output is a terminal
+    #[default]
+    Auto,
+    /// Into a pipe or a file as well
+    Always,
+    /// Tables alone
+    Never,
+}
+
+/// The plot for a terminal.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(crate) struct PlotArgs {
+    /// Draw a small plot under the tables
+    #[arg(long, value_enum, default_value_t, conflicts_with = "json")]
+    plot: PlotWhen,
+}
+
+impl PlotArgs {
+    /// Whether it is wanted here.
+    pub(crate) fn is_wanted(self) -> bool {
+        match self.plot {
+            PlotWhen::Always => true,
+            PlotWhen::Never => false,
+            PlotWhen::Auto => {
+                std::io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+            }
+        }
+    }
 }
 
 /// What is minimised.

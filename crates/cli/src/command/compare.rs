@@ -20,7 +20,11 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<Answer> {
     let [name_a, name_b] = [&args.a, &args.b].map(|source| source.display().to_string());
     let mut answer = forescale_fit::compare(&recipe(&name_a, &a), &recipe(&name_b, &b), &budgets, &options)?;
     answer.diagnoses.extend(a.doubts().chain(b.doubts()).chain(rules_differ(&a, &b)));
-    output::either(args.json, &answer, forescale_report::plans::comparison)?;
+    output::either(args.json, &answer, |answer| {
+        let (of_a, of_b) = (&a.observations, &b.observations);
+        let plot = || format!("\n{}", forescale_report::terminal::comparison(answer, of_a, of_b));
+        forescale_report::plans::comparison(answer) + &args.plot.is_wanted().then(plot).unwrap_or_default()
+    })?;
     Ok(Answer::Yes)
 }
 

@@ -30,8 +30,19 @@ pub(crate) fn run(args: &FitArgs) -> anyhow::Result<Answer> {
     if args.checklist {
         return checklist(&material, args, &report);
     }
-    output::either(args.json, &report, forescale_report::text::fits)?;
+    output::either(args.json, &report, |report| {
+        let drawn = if args.plot.is_wanted() { drawn(report, &material) } else { String::new() };
+        forescale_report::text::fits(report) + &drawn
+    })?;
     Ok(Answer::Yes)
+}
+
+/// The runs and the first law; the runs alone where several groups were fitted apart.
+fn drawn(report: &FitReport, material: &Material) -> String {
+    let groups = report.fits.iter().filter(|fit| fit.group != report.fits[0].group).count();
+    let first = report.fits.first().filter(|_| groups == 0);
+    let at_runs = first.map_or_else(Vec::new, |law| forescale_fit::at_runs(law, &material.observations));
+    format!("\n{}", forescale_report::terminal::fits(report, &material.observations, &at_runs))
 }
 
 /// The questions that a reader should ask, answered from the runs, their fits and the forecast of the sweep's own target.

@@ -21,7 +21,10 @@ pub(crate) fn run(args: &ForecastArgs) -> anyhow::Result<Answer> {
         Some(text) => reach(&material, args, parse_reach(text)?, &options)?,
         None => ahead(&material, args, targets, &options)?,
     };
-    output::either(args.json, &forecast, forescale_report::text::forecast)?;
+    output::either(args.json, &forecast, |forecast| {
+        let plot = || format!("\n{}", forescale_report::terminal::forecast(forecast, &material.observations));
+        forescale_report::text::forecast(forecast) + &args.plot.is_wanted().then(plot).unwrap_or_default()
+    })?;
     let refused = |target: &ForecastTarget| target.status == ForecastStatus::Refused;
     Ok(if forecast.targets.iter().all(refused) { Answer::None } else { Answer::Yes })
 }

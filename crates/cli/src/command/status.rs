@@ -36,7 +36,7 @@ pub(crate) fn run(args: &StatusArgs) -> anyhow::Result<Answer> {
         if args.watch && io::stdout().is_terminal() {
             output::text("\x1b[2J\x1b[H")?;
         }
-        output::either(args.json, &rows, |rows| words(rows))?;
+        output::either(args.json, &rows, |rows| words(rows, args.plot.is_wanted()))?;
         if !args.watch || rows.iter().all(|row| row.seconds_left.is_none()) {
             return Ok(Answer::Yes);
         }
@@ -70,12 +70,15 @@ fn row(workplace: &Workplace, run: &PlannedRun) -> anyhow::Result<Row> {
     Ok(Row { run_id, name, role, state, step, steps, loss, spikes, seconds_left })
 }
 
-fn words(rows: &[Row]) -> String {
-    let headers = ["run", "role", "state", "step", "of", "loss", "left"];
+fn words(rows: &[Row], with_bars: bool) -> String {
+    let bar = with_bars.then_some("progress");
+    let headers: Vec<&str> = ["run", "role", "state"].into_iter().chain(bar).collect();
+    let left = headers.len();
+    let headers = headers.into_iter().chain(["step", "of", "loss", "left"]).map(str::to_owned).collect::<Vec<_>>();
     let table = Table {
-        headers: headers.iter().map(|name| (*name).to_owned()).collect(),
-        rows: rows.iter().map(cells).collect(),
-        alignments: (0..headers.len()).map(|i| if i < 3 { Alignment::Left } else { Alignment::Right }).collect(),
+        alignments: (0..headers.len()).map(|i| if i < left { Alignment::Left } else { Alignment::Right }).collect(),
+        headers,
+        rows: rows.iter().map(|row| cells(row, with_bars)).collect(),
     };
     let done = rows.iter().filter(|row| row.seconds_left.is_none()).count();
     let left: f64 = rows.iter().filter_map(|row| row.seconds_left).sum();
@@ -86,14 +89,14 @@ fn words(rows: &[Row]) -> String {
     format!("{}\n{footer}{}", forescale_report::text::table(&table).trim_end(), spikes.collect::<String>())
 }
 
-fn cells(row: &Row) -> Vec<String> {
-    vec![
-        row.name.clone(),
-        role_words(row.role).to_owned(),
-        row.state.to_owned(),
+fn cells(row: &Row, with_bar: bool) -> Vec<String> {
+    let bar = with_bar.then(|| forescale_report::terminal::progress(row.step, row.steps));
+    let words = [row.name.clone(), role_words(row.role).to_owned(), row.state.to_owned()];
+    let numbers = [
         row.step.to_string(),
         row.steps.to_string(),
         row.loss.map_or("–".to_owned(), |loss| format!("{loss:.4}")),
         row.seconds_left.map_or("–".to_owned(), |seconds| clock(Duration::from_secs_f64(seconds))),
-    ]
+    ];
+    words.into_iter().chain(bar).chain(numbers).collect()
 }

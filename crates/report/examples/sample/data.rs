@@ -1,5 +1,7 @@
 //! Made-up data in the likeness of a small ladder on source code; the example draws it and the tests read it back.
 
+#[path = "capability.rs"]
+mod capability;
 #[path = "panels.rs"]
 mod panels;
 
@@ -54,6 +56,7 @@ pub(crate) fn inside() -> ReportData {
         shape: Some(panels::shape(&runs)),
         curves: panels::curves(&runs),
         seeds: panels::seeds(&runs),
+        capability: Some(capability::capability()),
         checklist: Some(panels::checklist()),
         runs,
         diagnoses,
@@ -95,6 +98,7 @@ fn bare(data: &mut ReportData) {
     data.target = None;
     data.score = None;
     data.backtest = None;
+    data.capability = None;
     data.calibration = None;
     data.decision = Decision::default();
     data.compute.unit_flops = 3.6e12;

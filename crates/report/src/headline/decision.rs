@@ -10,7 +10,10 @@ use crate::format::{bounds, count, device_time, money, percent, scientific, time
 /// The second and third sentence of the decision; none where no number was given.
 pub(super) fn grounds(data: &ReportData) -> Vec<String> {
     match data.forecast.as_ref().filter(|forecast| forecast.status == ForecastStatus::Forecast) {
-        Some(forecast) => split(data, forecast).into_iter().chain([against(data)]).collect(),
+        Some(forecast) => {
+            let capable = data.capability.as_ref().map(super::capabilities);
+            split(data, forecast).into_iter().chain(capable).chain([against(data)]).collect()
+        }
         None => Vec::new(),
     }
 }

@@ -20,7 +20,7 @@ use forescale_core::law::LawName;
 use forescale_core::outcome::{Diagnosis, FittedLaw, Severity};
 use forescale_core::panel::{Provenance, ReportData};
 
-use crate::headline::{Headline, Standing};
+use crate::headline::{self, Headline, Standing};
 use crate::plot::{self, Plot};
 use crate::table::Table;
 use crate::{ReportError, tables, validate};
@@ -57,6 +57,8 @@ struct Page<'a> {
     plots: &'a [Plot],
     laws: Vec<Law<'a>>,
     true_floor: Option<String>,
+    capabilities: Option<Table>,
+    capability_words: String,
     predictions: Option<Table>,
     intervals: Option<Table>,
     optimum: Option<Table>,
@@ -113,6 +115,8 @@ impl<'a> Page<'a> {
             plots,
             laws: data.laws.iter().map(Law::of).collect(),
             true_floor: data.true_floor.map(crate::format::loss),
+            capabilities: filled(data.capability.as_ref().map(tables::capabilities)),
+            capability_words: data.capability.as_ref().map(headline::capabilities).unwrap_or_default(),
             predictions: filled(forecast.map(|f| tables::predictions(&f.laws))),
             intervals: filled(forecast.map(tables::intervals)),
             optimum: forecast.and_then(|f| f.optimum.as_ref()).map(tables::optimum),
@@ -150,6 +154,7 @@ impl<'a> Page<'a> {
     /// The sections there are, in their order.
     fn contents(&self) -> Vec<Entry> {
         let all = [
+            (self.capabilities.is_some(), "capabilities", "Capabilities"),
             (!self.doubts.is_empty() || !self.notes.is_empty(), "doubts", "Doubts"),
             (self.predictions.is_some(), "target", "Law by law"),
             (self.has_split(), "split", "Size, data, cost"),

@@ -282,7 +282,7 @@ fn drawings_are_legible_at_420_px_and_hold_no_undefined_number() {
 fn every_drawing_has_an_alternative_in_words_and_points_have_titles() {
     let page = of_kind("inside");
     let plots = page.matches("<svg class=\"plot\"").count();
-    assert_eq!(plots, 13);
+    assert_eq!(plots, 15);
     assert_eq!(page.matches("role=\"img\" aria-label=\"").count(), plots);
     assert!(page.contains("<title>d64-40x-s1: loss 1.3300, 3.6 × 10¹² FLOPs, ladder</title>"));
     assert!(

@@ -5,6 +5,7 @@
 mod axis;
 mod backtest;
 mod calibration;
+mod capability;
 mod compute;
 mod correlation;
 mod course;
@@ -42,8 +43,9 @@ pub(crate) struct Plot {
 type MakeSketches = fn(&ReportData) -> Vec<Sketch>;
 
 /// Every kind of plot, by the name the page asks for.
-const PLOTS: [(&str, MakeSketches); 13] = [
+const PLOTS: [(&str, MakeSketches); 14] = [
     ("compute", |data| one(compute::sketch(data))),
+    ("capability", capability::sketches),
     ("laws", |data| one(laws::sketch(data))),
     ("residuals", |data| one(residual::sketch(data))),
     ("profiles", profile::sketches),

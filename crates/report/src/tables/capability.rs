@@ -1,0 +1,63 @@
+//! Capabilities at the target: what was forecast, why not, and what came of it.
+
+use forescale_core::capability::{Bend, TaskForecast};
+use forescale_core::panel::{CapabilityCourse, CapabilityPanel};
+
+use super::NONE;
+use crate::format::{interval, loss, percent};
+use crate::table::Alignment::{Left, Right};
+use crate::table::Table;
+
+/// What a task's bucket is called; the task's own name where it has none.
+pub(crate) fn bucket_name(forecast: &TaskForecast) -> String {
+    forecast.bucket_name.clone().unwrap_or_else(|| forecast.task.clone())
+}
+
+/// One line a bucket.
+pub(crate) fn capabilities(panel: &CapabilityPanel) -> Table {
+    let mut table = Table::new(&[
+        ("task", Left),
+        ("bucket", Left),
+        ("problems", Right),
+        ("largest seen", Right),
+        ("forecast", Right),
+        ("interval", Right),
+        ("level", Right),
+        ("reached", Right),
+        ("outcome", Left),
+    ]);
+    for course in &panel.courses {
+        table.push(line(course, panel.level));
+    }
+    table
+}
+
+fn line(course: &CapabilityCourse, level: f64) -> [String; 9] {
+    let forecast = &course.forecast;
+    let none = || NONE.to_owned();
+    let within = forecast.intervals.iter().find(|one| (one.level - level).abs() < 1e-9);
+    [
+        forecast.task.clone(),
+        forecast.bucket_name.clone().unwrap_or_else(none),
+        forecast.problems.map_or_else(none, |count| count.to_string()),
+        forecast.last.map_or_else(none, loss),
+        forecast.median.map_or_else(none, loss),
+        within.map_or_else(none, interval),
+        within.map_or_else(none, |within| percent(within.level)),
+        course.reached.map_or_else(none, loss),
+        outcome(course),
+    ]
+}
+
+/// What came of it, or why there is no number.
+fn outcome(course: &CapabilityCourse) -> String {
+    let turned = course.forecast.turn.as_ref().and_then(|turn| match turn.bend {
+        Bend::Rising => None,
+        Bend::Inverse => Some("gets worse with compute within range; a turn beyond the runs cannot be seen"),
+        Bend::UShape => Some("worse first, then better"),
+        Bend::InvertedU => Some("better first, then worse: a further turn cannot be seen"),
+    });
+    let judged = course.score.as_ref().map(|score| if score.is_inside { "inside" } else { "OUTSIDE" });
+    let words = judged.map(str::to_owned).or_else(|| course.forecast.reason.clone());
+    [words, turned.map(str::to_owned)].into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
