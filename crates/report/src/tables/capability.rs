@@ -15,14 +15,13 @@ pub(crate) fn bucket_name(forecast: &TaskForecast) -> String {
 
 /// One line a bucket.
 pub(crate) fn capabilities(panel: &CapabilityPanel) -> Table {
+    let within = format!("{} interval", percent(panel.level));
     let mut table = Table::new(&[
         ("task", Left),
         ("bucket", Left),
-        ("problems", Right),
         ("largest seen", Right),
         ("forecast", Right),
-        ("interval", Right),
-        ("level", Right),
+        (&within, Right),
         ("reached", Right),
         ("outcome", Left),
     ]);
@@ -32,18 +31,16 @@ pub(crate) fn capabilities(panel: &CapabilityPanel) -> Table {
     table
 }
 
-fn line(course: &CapabilityCourse, level: f64) -> [String; 9] {
+fn line(course: &CapabilityCourse, level: f64) -> [String; 7] {
     let forecast = &course.forecast;
     let none = || NONE.to_owned();
     let within = forecast.intervals.iter().find(|one| (one.level - level).abs() < 1e-9);
     [
         forecast.task.clone(),
         forecast.bucket_name.clone().unwrap_or_else(none),
-        forecast.problems.map_or_else(none, |count| count.to_string()),
         forecast.last.map_or_else(none, loss),
         forecast.median.map_or_else(none, loss),
         within.map_or_else(none, interval),
-        within.map_or_else(none, |within| percent(within.level)),
         course.reached.map_or_else(none, loss),
         outcome(course),
     ]
