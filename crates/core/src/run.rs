@@ -93,6 +93,19 @@ pub struct EvaluationConfig {
     pub curve_tokens: u64,
     /// Evaluations per run before the final one, at equal steps; 0 for the final one alone.
     pub curve_points: u32,
+    /// How the held-out problems of the corpus are judged after the last step; without it they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tasks: Option<TaskEvaluation>,
+}
+
+/// How problems are judged whose answers have to be drawn from the model: until enough are right, or the budget is spent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TaskEvaluation {
+    /// Right answers that are waited for, at least 1: the standard deviation of log p is at most √ψ′ of it.
+    pub successes: u32,
+    /// Most answers drawn for one problem.
+    pub budget: u32,
 }
 
 /// One run, as trained.
@@ -267,7 +280,7 @@ impl RunConfig {
         let mut trunk = self.clone();
         trunk.steps = 0;
         trunk.optimizer.decay_steps = 0;
-        trunk.evaluation = EvaluationConfig { tokens: 0, curve_tokens: 0, curve_points: 0 };
+        trunk.evaluation = EvaluationConfig { tokens: 0, curve_tokens: 0, curve_points: 0, tasks: None };
         Some(json_digest(&("trunk", NUMERICS_VERSION, trunk))[..16].to_owned())
     }
 

@@ -48,7 +48,7 @@ fn report(workplace: &Workplace) -> PlanReport {
 /// Estimated seconds on one thread of the steps that a run does not take over from a shorter branch of its trunk.
 pub(crate) fn own_seconds(plan: &Plan, run: &PlannedRun) -> f64 {
     let shared = RunConfig { steps: plan.shared_steps(run), ..run.config.clone() };
-    let training_alone = EvaluationConfig { tokens: 0, curve_tokens: 0, curve_points: 0 };
+    let training_alone = EvaluationConfig { tokens: 0, curve_tokens: 0, curve_points: 0, tasks: None };
     let saved = RunConfig { evaluation: training_alone, ..shared };
     forescale_train::estimated_seconds(&run.config, 1) - forescale_train::estimated_seconds(&saved, 1)
 }
