@@ -237,7 +237,10 @@ impl TrainedModel {
         let logits = self.model.family.logits(&Tape::forward_only(), &Inputs { tokens: tokens.into(), context })?;
         let of_sequence = |(index, length): (usize, usize)| -> Result<Vec<f64>> {
             let row = logits.narrow(0, index * context + length - 1, 1)?;
-            (0..row.dim(1)? as u32).map(|token| Ok(-window_losses(&row, &[token], 1)?[0])).collect()
+            let held = view(&row);
+            let values = held.values()?;
+            let log_sum = window_losses(&row, &[0], 1)?[0] + f64::from(values[0]);
+            Ok(values.iter().map(|logit| f64::from(*logit) - log_sum).collect())
         };
         Ok(lengths.into_iter().enumerate().map(of_sequence).collect::<Result<Vec<_>>>()?)
     }
