@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use anyhow::Context as _;
+use forescale_core::problem::Problem;
 use forescale_core::run::{PlannedRun, RunId};
 use forescale_sweep::{LaunchEvent, Launcher as _, LocalLauncher, Plan, RunState, Store, Task};
 
@@ -49,19 +50,20 @@ impl Training<'_> {
         let work: f64 = missing.iter().map(|run| own_flops(plan, run, 1.0)).sum();
         let mut progress = Progress::new(label, missing.len(), work);
         let mut ledger = Ledger { store, plan, done: BTreeMap::new() };
-        let tasks = missing.iter().map(|run| self.task(run)).collect();
+        let problems = self.workplace.problems()?;
+        let tasks = missing.iter().map(|run| self.task(run, &problems)).collect();
         let summary = launcher.launch(store, tasks, &mut |event| ledger.note(event, &mut progress))?;
         Ok(summary.failed.len())
     }
 
-    fn task(&self, run: &PlannedRun) -> Task {
+    fn task(&self, run: &PlannedRun, problems: &[Problem]) -> Task {
         let words = [OsString::from("exec"), self.workplace.spec.folder().into(), run.id.0.clone().into()];
         let device = [OsString::from("--device"), self.device.into()];
         let probe = self.probe.map(|list| [OsString::from("--probe"), list.into()]);
         Task {
             run: run.clone(),
             arguments: words.into_iter().chain(device).chain(probe.into_iter().flatten()).collect(),
-            estimated_seconds: forescale_train::estimated_seconds(&run.config, 1),
+            estimated_seconds: forescale_train::estimated_seconds(&run.config, problems, 1),
         }
     }
 }

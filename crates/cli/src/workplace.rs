@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
 use forescale_core::outcome::{REGISTRATION_SCHEMA, Registration};
+use forescale_core::problem::Problem;
 use forescale_core::run::PlannedRun;
 use forescale_corpus::{BuildRequest, BuiltCorpus};
 use forescale_fit::LawName;
@@ -52,6 +53,14 @@ impl Workplace {
     /// The corpus of a workplace opened with [`Self::open_built`] or [`Self::building`].
     pub(crate) fn built(&self) -> &BuiltCorpus {
         self.corpus.as_ref().expect("opened with its corpus")
+    }
+
+    /// The problems that runs of this sweep are judged on; none before the corpus is built.
+    pub(crate) fn problems(&self) -> anyhow::Result<Vec<Problem>> {
+        match &self.corpus {
+            Some(built) if self.spec.evaluation().tasks.is_some() => Ok(forescale_train::read_problems(&built.dir)?),
+            _ => Ok(Vec::new()),
+        }
     }
 
     /// The folder that results are written to.

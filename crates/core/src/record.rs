@@ -42,7 +42,7 @@ pub struct Metric {
     pub value: f64,
     /// Its standard error over clusters (documents or crates); common to all runs on one evaluation set.
     pub se: Option<f64>,
-    /// Tokens it is a mean over.
+    /// Tokens, or problems, it is a mean over.
     pub n: u64,
 }
 
@@ -131,6 +131,9 @@ pub struct RunRecord {
     /// How often the training loss stood far above its running mean and came back; 0 in a quiet run.
     #[serde(default)]
     pub spikes: u64,
+    /// Digest of the results per problem that lie beside the record, where the run was asked any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub items_digest: Option<String>,
     /// Digest of the registration that this run was held out under, if any.
     pub registration_sha256: Option<String>,
     /// Digest over everything above that training decides: two results are equal when these are.
@@ -140,9 +143,11 @@ pub struct RunRecord {
 }
 
 impl RunRecord {
-    /// The digest over config, status, metrics, curve and spikes; time, host and attempts are outside it.
+    /// The digest over config, status, metrics, curve, spikes and results per problem; time, host and attempts are outside
+    /// it.
     ///
-    /// Spikes enter only where there are any, so that records sealed before they were counted keep their digest.
+    /// Spikes and results per problem enter only where there are any, so that records sealed before these were counted keep
+    /// their digest.
     #[must_use]
     pub fn compute_result_digest(&self) -> String {
         let quiet = (
@@ -155,7 +160,11 @@ impl RunRecord {
             &self.metrics,
             &self.curve,
         );
-        if self.spikes == 0 { json_digest(&quiet) } else { json_digest(&(quiet, self.spikes)) }
+        match (&self.items_digest, self.spikes) {
+            (None, 0) => json_digest(&quiet),
+            (None, spikes) => json_digest(&(quiet, spikes)),
+            (Some(items), spikes) => json_digest(&(quiet, spikes, items)),
+        }
     }
 
     /// A metric by name.

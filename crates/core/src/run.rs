@@ -93,6 +93,19 @@ pub struct EvaluationConfig {
     pub curve_tokens: u64,
     /// Evaluations per run before the final one, at equal steps; 0 for the final one alone.
     pub curve_points: u32,
+    /// How the held-out problems of the corpus are judged after the last step; without it they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tasks: Option<TaskEvaluation>,
+}
+
+/// How problems are judged whose answers have to be drawn from the model: until enough are right, or the budget is spent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TaskEvaluation {
+    /// Right answers that are waited for, at least 1: the standard deviation of log p is at most √ψ′ of it.
+    pub successes: u32,
+    /// Most answers drawn for one problem.
+    pub budget: u32,
 }
 
 /// One run, as trained.
@@ -267,7 +280,7 @@ impl RunConfig {
         let mut trunk = self.clone();
         trunk.steps = 0;
         trunk.optimizer.decay_steps = 0;
-        trunk.evaluation = EvaluationConfig { tokens: 0, curve_tokens: 0, curve_points: 0 };
+        trunk.evaluation = EvaluationConfig { tokens: 0, curve_tokens: 0, curve_points: 0, tasks: None };
         Some(json_digest(&("trunk", NUMERICS_VERSION, trunk))[..16].to_owned())
     }
 
@@ -281,5 +294,43 @@ impl RunConfig {
     #[must_use]
     pub fn digest(&self) -> String {
         json_digest(&(NUMERICS_VERSION, self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The config of the first run of `reports/smoke/baseline`, as it was sealed before problems could be judged.
+    const SEALED: &str = r#"{"family":"qwen3","shape":{"vocabulary":64,"width":8,"layers":2,"heads":2,"head_size":4,
+        "mlp":"swiglu","mlp_hidden":24,"context":32,"input_order":1},
+        "corpus_digest":"37ceab75ce47e5112090926ac836a2b4a8e831f61eb545f2afcced518264c0f5","sequences":9,"steps":310,
+        "optimizer":{"learning_rate":0.014,"embedding_learning_rate":0.028,"base_width":32,"base_layers":2,
+        "parametrization":"mup","beta1":0.9,"beta2":0.99,"epsilon":1e-10,"weight_decay":0.0,"clip_norm":1.0,
+        "schedule":"linear","warmup_steps":31,"decay_steps":0},
+        "evaluation":{"tokens":32768,"curve_tokens":4096,"curve_points":4},
+        "seed":0,"allow_repeats":false,"branch":false}"#;
+
+    fn sealed() -> RunConfig {
+        serde_json::from_str(SEALED).expect("a config")
+    }
+
+    #[test]
+    fn a_config_that_asks_for_no_problems_keeps_the_identity_it_was_sealed_under() {
+        assert_eq!(sealed().evaluation.tasks, None);
+        assert_eq!(sealed().digest(), "babb7d4aabfc85f508cdfba8387712d5ee50f5bcba9ff893579be53431549618");
+        assert_eq!(sealed().id().0, "babb7d4aabfc85f5");
+    }
+
+    #[test]
+    fn how_problems_are_judged_is_part_of_a_run_and_not_of_its_trunk() {
+        let judged = |successes, budget| {
+            let mut config = RunConfig { branch: true, ..sealed() };
+            config.evaluation.tasks = Some(TaskEvaluation { successes, budget });
+            config
+        };
+        assert_ne!(judged(4, 256).id(), judged(4, 128).id());
+        assert_ne!(judged(4, 256).id(), RunConfig { branch: true, ..sealed() }.id());
+        assert_eq!(judged(4, 256).trunk_id(), RunConfig { branch: true, ..sealed() }.trunk_id());
     }
 }

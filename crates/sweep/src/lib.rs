@@ -6,7 +6,7 @@
 //! - [`plan()`]: the runs a spec comes to, worked out without touching a disk;
 //! - [`Store`]: the folder `runs/<run id>/` of each run and `out/`, with atomic writes and locks;
 //! - [`LocalLauncher`]: runs as child processes over the cores of this machine, branches of a trunk in turn;
-//! - [`collect`], [`read_records`]: all records of a sweep in one Parquet file;
+//! - [`collect`], [`read_records`], [`read_items`]: all records of a sweep, and its results per problem, in a Parquet file each;
 //! - [`seed_noise()`], [`spiked()`]: what the records say of their own noise;
 //! - [`observe()`] and [`read_table`]: records and foreign tables as observations, with a reason for each row left out.
 //!
@@ -17,6 +17,7 @@
 mod extend;
 pub mod hardware;
 pub mod import;
+mod items;
 pub mod launch;
 mod nearest;
 pub mod observe;
@@ -34,6 +35,7 @@ pub use import::{
     CurveTable, Length, LogOptions, Table, TableError, TableOptions, Underway, curve_of, read_curves,
     read_ladder_curves, read_progress, read_table, underway,
 };
+pub use items::{read_items, write_items};
 pub use launch::{LaunchError, LaunchEvent, LaunchSummary, Launcher, LocalLauncher, Task};
 pub use observe::observe;
 pub use plan::{FamilyRun, Plan, PlanError, RECIPE, RateProbe, family, plan, plan_with, probe_rates};

@@ -11,6 +11,7 @@ use forescale_core::record::{RECORD_SCHEMA, RunRecord, RunStatus};
 use forescale_core::run::{Role, ScheduleKind};
 use polars::prelude::*;
 
+use crate::items;
 use crate::observe::admissible;
 use crate::plan::Plan;
 use crate::seed_noise::seed_noise;
@@ -19,16 +20,18 @@ use crate::store::{Store, StoreError, parse_record, write_atomically};
 /// File name of a sweep's records in `out/`.
 pub(crate) const FILE: &str = "records.parquet";
 
-/// Gathers the sealed records of a plan, in its order, into `out/records.parquet`.
+/// Gathers the sealed records of a plan, in its order, into `out/records.parquet`, and their results per problem into
+/// `out/items.parquet`.
 ///
 /// # Errors
 ///
-/// [`StoreError`] when a record is damaged or the file cannot be written.
+/// [`StoreError`] when a record or its results are damaged or a file cannot be written.
 pub fn collect(store: &Store, plan: &Plan) -> Result<Vec<RunRecord>, StoreError> {
     let mut records = Vec::new();
     for run in &plan.runs {
         records.extend(store.planned_record(run)?);
     }
+    items::collect(store, &records)?;
     write_records(&store.out_dir().join(FILE), &records)?;
     Ok(records)
 }

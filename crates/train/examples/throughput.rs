@@ -219,7 +219,7 @@ fn config(shape: ModelShape, steps: u64, manifest: &CorpusManifest) -> Result<Ru
             warmup_steps: (steps / 10).min(1000),
             decay_steps: 0,
         },
-        evaluation: EvaluationConfig { tokens: EVALUATION_TOKENS, curve_tokens: 0, curve_points: 0 },
+        evaluation: EvaluationConfig { tokens: EVALUATION_TOKENS, curve_tokens: 0, curve_points: 0, tasks: None },
         seed: 0,
         allow_repeats: true,
         branch: false,

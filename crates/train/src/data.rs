@@ -5,7 +5,7 @@
 //! to read next follows from the step alone, so that a resumed run reads on where it stopped.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use forescale_core::corpus::{CorpusManifest, TokenWidth};
 use forescale_core::run::RunConfig;
@@ -15,11 +15,14 @@ use rand_chacha::rand_core::Rng as _;
 
 use crate::error::TrainError;
 use crate::init::stream;
+use crate::problems::{self, ProblemSet};
 
 /// A memory-mapped `tokens.bin` with its manifest.
 pub struct TokenFile {
     map: Mmap,
     manifest: CorpusManifest,
+    /// Where the corpus's problems lie, if it has any.
+    problems: PathBuf,
 }
 
 impl TokenFile {
@@ -39,7 +42,12 @@ impl TokenFile {
         }
         // SAFETY: a corpus is written once, under another name, and moved into place; nothing writes to it afterwards.
         let map = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
-        Ok(Self { map, manifest: manifest.clone() })
+        Ok(Self { map, manifest: manifest.clone(), problems: tokens_bin.with_file_name(problems::FILE) })
+    }
+
+    /// The corpus's problems, which lie beside its tokens; `None` where there are none.
+    pub(crate) fn problems(&self) -> Result<Option<ProblemSet>, TrainError> {
+        ProblemSet::read(&self.problems)
     }
 
     /// The manifest it was opened with.

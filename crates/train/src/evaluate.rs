@@ -159,7 +159,7 @@ mod tests {
     use crate::fixture::{config, manifest};
 
     fn of_tokens(tokens: u64) -> RunConfig {
-        RunConfig { evaluation: EvaluationConfig { tokens, curve_tokens: 0, curve_points: 0 }, ..config() }
+        RunConfig { evaluation: EvaluationConfig { tokens, curve_tokens: 0, curve_points: 0, tasks: None }, ..config() }
     }
 
     #[test]

@@ -128,7 +128,7 @@ mod tests {
     use crate::kernels::tensor;
 
     fn measured(tokens: u64, curve_tokens: u64) -> RunConfig {
-        RunConfig { evaluation: EvaluationConfig { tokens, curve_tokens, curve_points: 3 }, ..config() }
+        RunConfig { evaluation: EvaluationConfig { tokens, curve_tokens, curve_points: 3, tasks: None }, ..config() }
     }
 
     /// A model with losses that differ from window to window.

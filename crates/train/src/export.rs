@@ -71,8 +71,8 @@ impl From<candle_core::Error> for ExportError {
 
 /// The weights of a run after its last step.
 pub struct TrainedModel {
-    config: RunConfig,
-    model: Model,
+    pub(crate) config: RunConfig,
+    pub(crate) model: Model,
 }
 
 impl TrainedModel {

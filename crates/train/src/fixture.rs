@@ -4,6 +4,7 @@ use forescale_core::corpus::{
     CORPUS_SCHEMA, Cluster, CorpusManifest, CorpusSpec, FilesSpec, TokenWidth, TokenizerSpec,
 };
 use forescale_core::count::ModelShape;
+use forescale_core::problem::{Judge, Problem};
 use forescale_core::run::{EvaluationConfig, Family, OptimizerConfig, Parametrization, RunConfig, ScheduleKind};
 
 use crate::data::TokenFile;
@@ -59,6 +60,16 @@ pub(crate) fn token_file(manifest: &CorpusManifest) -> TokenFile {
     TokenFile::open(file.path(), manifest).expect("as the manifest says")
 }
 
+/// A corpus that also has problems, in a folder that is there as long as it is held.
+pub(crate) fn corpus_with(problems: &[Problem]) -> (tempfile::TempDir, TokenFile) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let lines: Vec<String> = problems.iter().map(|problem| serde_json::to_string(problem).expect("JSON")).collect();
+    std::fs::write(folder.path().join("problems.jsonl"), lines.join("\n") + "\n").expect("written");
+    std::fs::write(folder.path().join("tokens.bin"), bytes()).expect("written");
+    let tokens = TokenFile::open(&folder.path().join("tokens.bin"), &manifest()).expect("as the manifest says");
+    (folder, tokens)
+}
+
 /// Sixteen steps of nine short sequences.
 pub(crate) fn config() -> RunConfig {
     RunConfig {
@@ -92,9 +103,24 @@ pub(crate) fn config() -> RunConfig {
             warmup_steps: 3,
             decay_steps: 0,
         },
-        evaluation: EvaluationConfig { tokens: 400, curve_tokens: 0, curve_points: 3 },
+        evaluation: EvaluationConfig { tokens: 400, curve_tokens: 0, curve_points: 3, tasks: None },
         seed: 5,
         allow_repeats: false,
         branch: false,
+    }
+}
+
+/// A problem with one right answer.
+pub(crate) fn problem(item: &str, prompt: &[u32], answer: &[u32]) -> Problem {
+    Problem {
+        task: "copy".to_owned(),
+        item: item.to_owned(),
+        bucket: answer.len() as u32,
+        bucket_name: format!("{} tokens", answer.len()),
+        chance: 1.0 / 16.0,
+        ceiling_log_p: 0.0,
+        prompt: prompt.to_vec(),
+        answer: answer.to_vec(),
+        judge: Judge::Exact {},
     }
 }

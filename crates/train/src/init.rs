@@ -32,7 +32,7 @@ pub(crate) fn normal(seed: u64, name: &str, count: usize, standard_deviation: f6
 }
 
 /// Uniform on \[0, 1), 53 bits.
-fn unit(rng: &mut ChaCha8Rng) -> f64 {
+pub(crate) fn unit(rng: &mut ChaCha8Rng) -> f64 {
     (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
 }
 

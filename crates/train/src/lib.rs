@@ -20,14 +20,17 @@ mod exam;
 mod export;
 #[cfg(test)]
 mod fixture;
+mod generate;
 mod init;
 mod kernels;
 mod model;
 mod optim;
 mod parametrization;
+mod problems;
 mod schedule;
 mod shard;
 mod step;
+mod task;
 mod train;
 mod watch;
 
@@ -38,4 +41,6 @@ pub use error::TrainError;
 pub use estimate::estimated_seconds;
 pub use evaluate::eval_set_digest;
 pub use export::{ExportError, TrainedModel, check_hf};
+pub use generate::AnswerOptions;
+pub use problems::read_problems;
 pub use train::{TrainOptions, TrainOutcome, train};

@@ -1,4 +1,4 @@
-//! The loop: set up, resume, { evaluate, save, stop?, one step, log }, final.
+//! The loop: set up, resume, { evaluate, judge, save, stop?, one step, log }, final.
 //!
 //! What decides the numbers (weights, moments, order of data, watch over the loss) depends on the config alone; what
 //! depends on the clock (when to save, when to log) never touches them. So a run that was interrupted anywhere and
@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use forescale_core::count::ParameterCounts;
+use forescale_core::items::ItemResult;
 use forescale_core::record::{CurvePoint, Environment, LogLine, Metric, RunSink, RunStatus};
 use forescale_core::run::RunConfig;
 
@@ -24,6 +25,7 @@ use crate::optim::Optimizer;
 use crate::schedule::Schedule;
 use crate::shard::Workers;
 use crate::step::{fetch_ahead, forward_backward, read_batch};
+use crate::task::{Tasks, not_a_number};
 
 /// Wall time between two step lines of the log.
 const LOG_EVERY: Duration = Duration::from_secs(1);
@@ -57,6 +59,8 @@ pub struct TrainOutcome {
     pub unique_tokens: u64,
     /// What was measured at the end; empty unless the run finished.
     pub metrics: Vec<Metric>,
+    /// How the problems of the corpus were answered at the end; empty unless the run finished and its config asks for it.
+    pub items: Vec<ItemResult>,
     /// What was measured on the way and at the end, each point on the same part of the evaluation set.
     pub curve: Vec<CurvePoint>,
     /// How often the training loss spiked: two steps in a row far above its running mean.
@@ -86,6 +90,7 @@ pub fn train(
     let (digest, trunk) = (config.digest(), config.trunk_id());
     let mut order = BlockOrder::of(config, tokens.manifest())?;
     let exam = Exam::new(config, tokens)?;
+    let tasks = Tasks::of(config, tokens)?;
     let workers = Workers::start(options.threads)?;
     let model = Model::initialise(config)?;
     let mut optimizer = Optimizer::new(&config.optimizer, &model.weights);
@@ -113,6 +118,7 @@ pub fn train(
     let mut since_log = SinceLog::start();
 
     // ------------------------------------------------------------------------------------------------------ loop
+    let mut items = Vec::new();
     let (status, reason, measured) = loop {
         let step = progress.step;
         let mut measured = None;
@@ -144,7 +150,14 @@ pub fn train(
             progress.curve.push(point);
             measured = loss.all;
         }
+
+        // Judge the problems, at the end alone.
         if step == config.steps {
+            let judged = tasks.as_ref().map_or(Ok(Vec::new()), |tasks| tasks.judge(config, &model, &workers))?;
+            if let Some(reason) = not_a_number(&judged) {
+                break (RunStatus::Diverged, Some(format!("{reason} (step {step})")), None);
+            }
+            items = judged;
             break (RunStatus::Finished, None, measured);
         }
 
@@ -190,10 +203,11 @@ pub fn train(
     let wall_seconds = started.elapsed().as_secs_f64();
     sink.log(&LogLine::End { attempt, step: progress.step, status, wall_seconds })?;
     let windows_read = progress.step * u64::from(config.sequences);
-    let metrics = match measured {
+    let mut metrics = match measured {
         Some(loss) if status == RunStatus::Finished => evaluate::metrics(loss, exam.digest(), tokens.manifest()),
         _ => Vec::new(),
     };
+    metrics.extend(tasks.iter().flat_map(|tasks| tasks.metrics(&items, tokens.manifest())));
     Ok(TrainOutcome {
         status,
         reason,
@@ -201,6 +215,7 @@ pub fn train(
         steps: progress.step,
         unique_tokens: order.unique_tokens(windows_read, tokens.manifest()),
         metrics,
+        items,
         spikes: progress.watch.spikes,
         environment: Environment {
             device: device.to_owned(),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use forescale_core::count::FlopsCounts;
+use forescale_core::digest::json_list_digest;
 use forescale_core::record::{LogLine, RECORD_SCHEMA, RunRecord};
 use forescale_core::run::PlannedRun;
 use forescale_train::{DeviceChoice, TokenFile, TrainOptions, TrainOutcome};
@@ -43,6 +44,7 @@ pub(crate) fn run(args: &ExecArgs) -> anyhow::Result<Answer> {
     };
     let outcome = forescale_train::train(&run.config, &tokens, &mut folder, &options)
         .with_context(|| format!("run `{}`", run.name))?;
+    folder.keep_items(&outcome.items)?;
     let record = record_of(run, &workplace, registration_sha256, outcome);
     folder.seal(&record)?;
     Ok(Answer::Yes)
@@ -110,6 +112,7 @@ fn record_of(
         metrics: outcome.metrics,
         curve: outcome.curve,
         spikes: outcome.spikes,
+        items_digest: (!outcome.items.is_empty()).then(|| json_list_digest(&outcome.items)),
         registration_sha256: registration,
         result_digest: String::new(),
         environment: outcome.environment,

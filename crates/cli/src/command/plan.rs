@@ -3,6 +3,7 @@
 mod recipe;
 
 use forescale_core::count::CountingRule;
+use forescale_core::problem::Problem;
 use forescale_core::run::{EvaluationConfig, PLAN_SCHEMA, PlanReport, PlanRow, PlannedRun, Role, RunConfig};
 use forescale_report::format;
 use forescale_report::{Alignment, Table};
@@ -19,12 +20,13 @@ pub(crate) fn run(args: &PlanArgs) -> anyhow::Result<Answer> {
     for note in &workplace.plan.notes {
         output::say(&format!("note: {note}"));
     }
-    output::either(args.json, &report(&workplace), if args.recipe { recipe::words } else { words })?;
+    output::either(args.json, &report(&workplace)?, if args.recipe { recipe::words } else { words })?;
     Ok(Answer::Yes)
 }
 
-fn report(workplace: &Workplace) -> PlanReport {
+fn report(workplace: &Workplace) -> anyhow::Result<PlanReport> {
     let plan = &workplace.plan;
+    let problems = workplace.problems()?;
     let row = |run: &PlannedRun| PlanRow {
         id: workplace.corpus.is_some().then(|| run.id.clone()),
         name: run.name.clone(),
@@ -34,23 +36,23 @@ fn report(workplace: &Workplace) -> PlanReport {
         flops: run.config.flops(),
         trunk: run.config.trunk_id(),
         saved_flops: plan.saved_flops(run),
-        estimated_seconds: own_seconds(plan, run),
+        estimated_seconds: own_seconds(plan, run, &problems),
         config: run.config.clone(),
     };
-    PlanReport {
+    Ok(PlanReport {
         schema: PLAN_SCHEMA.to_owned(),
         runs: plan.runs.iter().map(row).collect(),
         notes: plan.notes.clone(),
         recipe: recipe::rows(),
-    }
+    })
 }
 
 /// Estimated seconds on one thread of the steps that a run does not take over from a shorter branch of its trunk.
-pub(crate) fn own_seconds(plan: &Plan, run: &PlannedRun) -> f64 {
+pub(crate) fn own_seconds(plan: &Plan, run: &PlannedRun, problems: &[Problem]) -> f64 {
     let shared = RunConfig { steps: plan.shared_steps(run), ..run.config.clone() };
-    let training_alone = EvaluationConfig { tokens: 0, curve_tokens: 0, curve_points: 0 };
+    let training_alone = EvaluationConfig { tokens: 0, curve_tokens: 0, curve_points: 0, tasks: None };
     let saved = RunConfig { evaluation: training_alone, ..shared };
-    forescale_train::estimated_seconds(&run.config, 1) - forescale_train::estimated_seconds(&saved, 1)
+    forescale_train::estimated_seconds(&run.config, problems, 1) - forescale_train::estimated_seconds(&saved, &[], 1)
 }
 
 fn words(report: &PlanReport) -> String {

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
+use forescale_core::problem::Problem;
 use forescale_core::run::{PlannedRun, Role};
 use forescale_report::{Alignment, Table};
 use forescale_sweep::{RunState, SpikedRun};
@@ -32,7 +33,9 @@ struct Row {
 pub(crate) fn run(args: &StatusArgs) -> anyhow::Result<Answer> {
     loop {
         let workplace = Workplace::open_built(&args.sweep)?;
-        let rows = workplace.plan.runs.iter().map(|run| row(&workplace, run)).collect::<anyhow::Result<Vec<_>>>()?;
+        let problems = workplace.problems()?;
+        let row = |run| row(&workplace, run, &problems);
+        let rows = workplace.plan.runs.iter().map(row).collect::<anyhow::Result<Vec<_>>>()?;
         if args.watch && io::stdout().is_terminal() {
             output::text("\x1b[2J\x1b[H")?;
         }
@@ -44,9 +47,9 @@ pub(crate) fn run(args: &StatusArgs) -> anyhow::Result<Answer> {
     }
 }
 
-fn row(workplace: &Workplace, run: &PlannedRun) -> anyhow::Result<Row> {
+fn row(workplace: &Workplace, run: &PlannedRun, problems: &[Problem]) -> anyhow::Result<Row> {
     let steps = run.config.steps;
-    let estimate = own_seconds(&workplace.plan, run);
+    let estimate = own_seconds(&workplace.plan, run, problems);
     let mut spikes = 0;
     let (state, step, loss, seconds_left) = match workplace.store.state(&run.id)? {
         RunState::Missing => ("waiting", 0, None, Some(estimate)),

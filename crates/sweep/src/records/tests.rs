@@ -37,6 +37,7 @@ pub(crate) fn record(id: &str, loss: f64) -> RunRecord {
         metrics: vec![metric(loss)],
         curve: Vec::new(),
         spikes: 0,
+        items_digest: None,
         registration_sha256: None,
         result_digest: String::new(),
         environment: environment(),

@@ -2,7 +2,7 @@
 
 use forescale_core::corpus::{CorpusSpec, ShardsSpec, TokenizerSpec, ZipfFactsSpec};
 use forescale_core::count::FlopsRule;
-use forescale_core::run::EvaluationConfig;
+use forescale_core::run::{EvaluationConfig, TaskEvaluation};
 
 use super::source::Source;
 use super::written::{
@@ -179,7 +179,20 @@ impl Checker<'_> {
             );
             return self.refuse(key, &problem, "0 takes all of `tokens` in each evaluation");
         }
-        Ok(EvaluationConfig { tokens: written.tokens, curve_tokens, curve_points: written.curve_points })
+        let tasks = written.tasks();
+        self.tasks(tasks)?;
+        Ok(EvaluationConfig { tokens: written.tokens, curve_tokens, curve_points: written.curve_points, tasks })
+    }
+
+    fn tasks(&self, tasks: Option<TaskEvaluation>) -> Result<(), SpecError> {
+        let Some(TaskEvaluation { successes, budget }) = tasks else { return Ok(()) };
+        let key = |name| Key { section: "evaluation", name };
+        self.at_least_one(key("task_samples"), budget)?;
+        if (1..=budget).contains(&successes) {
+            return Ok(());
+        }
+        let problem = format!("is {successes}; 1 to `task_samples` = {budget} is needed");
+        self.refuse(key("task_successes"), &problem, "4 is usual")
     }
 
     fn ladder(&self, written: &WrittenLadder) -> Result<Vec<Rung>, SpecError> {

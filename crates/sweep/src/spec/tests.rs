@@ -90,6 +90,20 @@ fn the_usual_evaluation_is_cheap_and_its_curve_long_enough() {
 }
 
 #[test]
+fn problems_are_judged_where_the_spec_says_how() {
+    use forescale_core::run::TaskEvaluation;
+    let tasks = |lines: &str| {
+        let text = LADDER.replacen("curve_points = 5", &format!("curve_points = 5\n{lines}"), 1);
+        parse(&text).expect("a good spec").evaluation().tasks
+    };
+    assert_eq!(tasks(""), None);
+    assert_eq!(tasks("task_samples = 100"), Some(TaskEvaluation { successes: 4, budget: 100 }));
+    assert_eq!(tasks("task_samples = 2"), Some(TaskEvaluation { successes: 2, budget: 2 }));
+    assert_eq!(tasks("task_successes = 1"), Some(TaskEvaluation { successes: 1, budget: 256 }));
+    assert_eq!(tasks("task_successes = 8\ntask_samples = 500"), Some(TaskEvaluation { successes: 8, budget: 500 }));
+}
+
+#[test]
 fn the_usual_curve_is_a_window_at_least_and_the_evaluation_at_most() {
     let of = |from: &str, to: &str| {
         let text = LADDER.replacen("curve_tokens = 2048\n", "", 1).replacen(from, to, 1);
@@ -162,6 +176,13 @@ fn values_that_cannot_be_are_refused_with_the_ones_that_can() {
         ("seeds = [3, 3, 2, 2, 1]", "seeds = [3, 3]", "`ladder.seeds` has 2 numbers for 5 widths"),
         ("seeds = [3, 3, 2, 2, 1]", "seeds = 0", "`ladder.seeds` has 0; a whole number from 1"),
         ("seeds = [3, 3, 2, 2, 1]", "seeds = 2.5", "`ladder.seeds` has 2.5; a whole number from 1"),
+        ("curve_points = 5", "task_samples = 0", "`evaluation.task_samples` is 0; at least 1"),
+        ("curve_points = 5", "task_successes = 0", "`evaluation.task_successes` is 0; 1 to `task_samples` = 256"),
+        (
+            "curve_points = 5",
+            "task_samples = 3\ntask_successes = 4",
+            "`evaluation.task_successes` is 4; 1 to `task_samples` = 3",
+        ),
         ("[24, 32, 40, 48, 56]", "[24, 32, 40, 48, 50]", "`ladder.widths` has 50; a multiple of `head_size` = 8"),
         ("[24, 32, 40, 48, 56]", "[24, 32, 40, 48, 24]", "`ladder.widths` names 24 twice"),
         ("at_compute_of = 40", "at_compute_of = 44", "`off_path.at_compute_of` is 44, which is no rung"),

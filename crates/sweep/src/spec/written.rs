@@ -2,7 +2,7 @@
 
 use forescale_core::corpus::CorpusSpec;
 use forescale_core::count::{CountingRule, FlopsRule, Mlp};
-use forescale_core::run::{Family, Parametrization, ScheduleKind};
+use forescale_core::run::{Family, Parametrization, ScheduleKind, TaskEvaluation};
 use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 
@@ -122,6 +122,10 @@ pub(super) struct WrittenEvaluation {
     pub(super) tokens: u64,
     pub(super) curve_tokens: Option<u64>,
     pub(super) curve_points: u32,
+    /// Most answers drawn for one problem of the corpus.
+    pub(super) task_samples: Option<u32>,
+    /// Right answers that are waited for.
+    pub(super) task_successes: Option<u32>,
 }
 
 /// Tokens of an evaluation on the way where the spec says nothing.
@@ -130,11 +134,26 @@ const CURVE_TOKENS: u64 = 2048;
 impl Default for WrittenEvaluation {
     /// Under 3% of the training of a model of width 24 at 40 tokens per parameter; `probe collapse` needs 4 points.
     fn default() -> Self {
-        Self { tokens: 40_960, curve_tokens: None, curve_points: 5 }
+        Self { tokens: 40_960, curve_tokens: None, curve_points: 5, task_samples: None, task_successes: None }
     }
 }
 
+/// Answers drawn at most for one problem where the spec names only the other number: with four waited for, a p of 0.016
+/// is still told without bias.
+const TASK_SAMPLES: u32 = 256;
+/// Right answers waited for where the spec names only the other number: a standard deviation of log p of at most 0.53.
+const TASK_SUCCESSES: u32 = 4;
+
 impl WrittenEvaluation {
+    /// How the problems of the corpus are judged; not at all where the spec says nothing of it.
+    pub(super) fn tasks(&self) -> Option<TaskEvaluation> {
+        if self.task_samples.is_none() && self.task_successes.is_none() {
+            return None;
+        }
+        let budget = self.task_samples.unwrap_or(TASK_SAMPLES);
+        Some(TaskEvaluation { successes: self.task_successes.unwrap_or(TASK_SUCCESSES.min(budget)), budget })
+    }
+
     /// Tokens of an evaluation on the way; what is usual is at least a window and at most `tokens`.
     pub(super) fn curve_tokens(&self, context: u32) -> u64 {
         self.curve_tokens.unwrap_or_else(|| CURVE_TOKENS.max(u64::from(context)).min(self.tokens))

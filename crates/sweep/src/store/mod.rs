@@ -5,6 +5,7 @@
 //! <sweep>/runs/<run id>/config.json     the planned run, written once
 //!                       log.jsonl       one line an event, appended
 //!                       checkpoint.bin  newest state, replaced in one step
+//!                       items.jsonl     results per problem, where the run was asked any; written before the record
 //!                       record.json     sealed once, when the run is over
 //!                       stderr.log      what the process said
 //!                       lock            held while a process works on the run
@@ -18,6 +19,7 @@
 mod atomic;
 mod checkpoint;
 mod error;
+mod items;
 mod log;
 mod run_folder;
 mod trunk;
@@ -26,6 +28,7 @@ mod version;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use forescale_core::items::ItemResult;
 use forescale_core::record::{LogLine, RunRecord};
 use forescale_core::run::{PlannedRun, RunId};
 
@@ -143,6 +146,15 @@ impl Store {
     pub fn planned_record(&self, run: &PlannedRun) -> Result<Option<RunRecord>, StoreError> {
         let record = self.record(&run.id)?;
         Ok(record.map(|record| RunRecord { role: run.role, name: run.name.clone(), ..record }))
+    }
+
+    /// How the run of a record answered the problems of its corpus; none where it was asked none.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the results cannot be read, or are not those that the record names by their digest.
+    pub fn items(&self, record: &RunRecord) -> Result<Vec<ItemResult>, StoreError> {
+        items::read(&self.run_dir(&record.run_id), record)
     }
 
     /// All whole lines of a run's log; none when there is no log.

@@ -5,10 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use forescale_core::digest::json_digest;
+use forescale_core::items::ItemResult;
 use forescale_core::record::{Checkpoint, LogLine, RECORD_SCHEMA, RunRecord, RunSink, SinkError};
 use forescale_core::run::{PlannedRun, RunId};
 
-use super::{Progress, StoreError, check_version, checkpoint, log, trunk, write_atomically};
+use super::{Progress, StoreError, check_version, checkpoint, items, log, trunk, write_atomically};
 
 const CONFIG: &str = "config.json";
 const RECORD: &str = "record.json";
@@ -63,18 +64,29 @@ impl RunFolder {
         read_record(&self.path, None)
     }
 
+    /// Keeps how the run answered the problems of its corpus, whole; its record must name their digest. A run that was
+    /// asked none keeps nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when they cannot be written.
+    pub fn keep_items(&mut self, items: &[ItemResult]) -> Result<(), StoreError> {
+        if items.is_empty() { Ok(()) } else { items::save(&self.path, items) }
+    }
+
     /// Seals the run: writes its record once, whole. Sealing the same result again changes nothing.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when the record's digest is not that of its content, another result is sealed already, or it
-    /// cannot be written.
+    /// [`StoreError`] when the record's digest is not that of its content, the results per problem that it names are not
+    /// kept, another result is sealed already, or it cannot be written.
     pub fn seal(&mut self, record: &RunRecord) -> Result<(), StoreError> {
         let path = self.path.join(RECORD);
         check_digest(&path, record)?;
         if let Some(sealed) = self.record()? {
             return same_result(&path, &sealed, record);
         }
+        items::read(&self.path, record)?;
         let json = serde_json::to_vec_pretty(record).expect("a record has a JSON form");
         write_atomically(&path, &json)
     }

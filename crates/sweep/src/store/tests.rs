@@ -3,6 +3,7 @@ use std::fs;
 use forescale_core::record::{Checkpoint, RunSink as _, RunStatus};
 
 use super::*;
+use crate::items::tests::results;
 use crate::records::tests::{planned, record};
 
 struct Sweep {
@@ -267,4 +268,76 @@ fn collect_gathers_sealed_records_in_the_order_of_the_plan() {
     let ids: Vec<_> = records.iter().map(|record| &record.run_id).collect();
     assert_eq!(ids, plan.ladder().map(|run| &run.id).collect::<Vec<_>>());
     assert_eq!(crate::read_records(&sweep.store.out_dir().join("records.parquet")).expect("read"), records);
+}
+
+/// A sealed record that names the digest of these results.
+fn record_with(id: &str, items: &[ItemResult]) -> RunRecord {
+    let items_digest = Some(forescale_core::digest::json_list_digest(items));
+    let mut record = RunRecord { items_digest, ..record(id, 2.5) };
+    record.result_digest = record.compute_result_digest();
+    record
+}
+
+#[test]
+fn results_per_problem_are_kept_before_the_record_and_collected() {
+    let sweep = sweep();
+    let text = crate::template("smoke", Path::new("smoke")).expect("a template");
+    let spec = crate::SweepSpec::parse(Path::new("smoke/sweep.toml"), &text).expect("a good spec");
+    let plan = crate::plan(&spec, None).expect("a good plan");
+    let collected = sweep.store.out_dir().join("items.parquet");
+    let mut all = Vec::new();
+    for run in &plan.runs[..2] {
+        let items = results(&run.id.0);
+        let mut folder = sweep.store.begin(run).expect("begun");
+        folder.keep_items(&items).expect("kept");
+        folder.seal(&record_with(&run.id.0, &items)).expect("sealed");
+        all.extend(items);
+    }
+    let mut asked_nothing = sweep.store.begin(&plan.runs[2]).expect("begun");
+    asked_nothing.keep_items(&[]).expect("nothing to keep");
+    asked_nothing.seal(&record(&plan.runs[2].id.0, 2.5)).expect("sealed");
+    assert!(!sweep.store.run_dir(&plan.runs[2].id).join("items.jsonl").exists());
+    crate::collect(&sweep.store, &plan).expect("collected");
+    assert_eq!(crate::read_items(&collected).expect("read"), all);
+
+    // Another plan's results do not stay behind.
+    let none = crate::Plan { runs: vec![plan.runs[2].clone()], ..plan };
+    crate::collect(&sweep.store, &none).expect("collected");
+    assert!(!collected.exists());
+    crate::collect(&sweep.store, &none).expect("nothing to remove");
+}
+
+#[test]
+fn a_record_is_not_sealed_without_the_results_it_names() {
+    let sweep = sweep();
+    let items = results(&sweep.run.id.0);
+    let record = record_with(&sweep.run.id.0, &items);
+    let mut folder = sweep.store.begin(&sweep.run).expect("begun");
+    let error = folder.seal(&record).expect_err("no results").to_string();
+    assert!(error.contains("items.jsonl`: cannot be read"), "{error}");
+    folder.keep_items(&items[1..]).expect("kept");
+    let error = folder.seal(&record).expect_err("other results").to_string();
+    assert!(error.contains("its results have the digest"), "{error}");
+    assert!(!sweep.file("record.json").exists());
+    folder.keep_items(&items).expect("kept");
+    folder.seal(&record).expect("sealed");
+    assert_eq!(sweep.store.items(&record).expect("read"), items);
+}
+
+#[test]
+fn results_changed_after_the_record_was_sealed_are_found_out() {
+    let sweep = sweep();
+    let items = results(&sweep.run.id.0);
+    let record = record_with(&sweep.run.id.0, &items);
+    let mut folder = sweep.store.begin(&sweep.run).expect("begun");
+    folder.keep_items(&items).expect("kept");
+    folder.seal(&record).expect("sealed");
+    let text = fs::read_to_string(sweep.file("items.jsonl")).expect("read");
+    let refused = |text: &str| {
+        fs::write(sweep.file("items.jsonl"), text).expect("written");
+        sweep.store.items(&record).expect_err("refused").to_string()
+    };
+    assert!(refused(&text.replacen("\"successes\":1", "\"successes\":2", 1)).contains("the record of the run says"));
+    assert!(refused(text.split_once('\n').expect("lines").1).contains("the record of the run says"));
+    assert!(refused(&text[..text.len() - 20]).contains("line 4 is no result"));
 }

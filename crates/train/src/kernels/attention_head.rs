@@ -52,6 +52,13 @@ impl RotaryTable {
         };
         Self { cosines: table(libm::cos), sines: table(libm::sin) }
     }
+
+    /// Cosine and sine of one pair of channels at one position.
+    #[inline(always)]
+    pub(crate) fn at(&self, pair: usize, padded: usize, position: usize) -> (f32, f32) {
+        let at = pair * padded + position;
+        (self.cosines[at], self.sines[at])
+    }
 }
 
 /// Queries or keys of one head, transposed: as they came, and normalised and rotated.

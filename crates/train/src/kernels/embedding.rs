@@ -28,6 +28,38 @@ pub(crate) fn embedding(tape: &Tape, tables: &Tensor, lookup: Lookup) -> Result<
     tape.one(tables, EmbeddingOp { lookup })
 }
 
+/// Rows of `tables` for the tokens of each sequence from a position on, summed over orders; no backward pass.
+pub(crate) fn continued<'a>(
+    tables: &Tensor,
+    vocabulary: usize,
+    sequences: impl Iterator<Item = (&'a [u32], usize)>,
+) -> Result<Tensor> {
+    let (rows, width) = tables.dims2()?;
+    let held = view(tables);
+    let tables = held.values()?;
+    let mut out = Vec::new();
+    for (tokens, first) in sequences {
+        check(tokens, vocabulary)?;
+        for row in first..tokens.len() {
+            let start = out.len();
+            out.resize(start + width, 0.0);
+            for order in 0..(rows / vocabulary).min(row + 1) {
+                let from = order * vocabulary + tokens[row - order] as usize;
+                add(&tables[from * width..][..width], &mut out[start..]);
+            }
+        }
+    }
+    let rows = out.len() / width;
+    tensor(out, (rows, width))
+}
+
+fn check(tokens: &[u32], vocabulary: usize) -> Result<()> {
+    match tokens.iter().find(|token| **token as usize >= vocabulary) {
+        Some(token) => bail!("embedding: token {token} outside a vocabulary of {vocabulary}"),
+        None => Ok(()),
+    }
+}
+
 struct EmbeddingOp {
     lookup: Lookup,
 }
@@ -49,9 +81,7 @@ impl CustomOp1 for EmbeddingOp {
 
     fn cpu_fwd(&self, tables: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (rows, width) = layout.shape().dims2()?;
-        if let Some(token) = self.lookup.tokens.iter().find(|token| **token as usize >= self.lookup.vocabulary) {
-            bail!("embedding: token {token} outside a vocabulary of {}", self.lookup.vocabulary);
-        }
+        check(&self.lookup.tokens, self.lookup.vocabulary)?;
         let tables = operand(tables, layout)?;
         let tokens = self.lookup.tokens.len();
         let mut out = pool::zeros(tokens * width);

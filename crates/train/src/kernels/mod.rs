@@ -8,6 +8,7 @@
 pub(crate) mod adamw;
 pub(crate) mod attention;
 pub(crate) mod attention_head;
+pub(crate) mod continuation;
 pub(crate) mod cross_entropy;
 pub(crate) mod embedding;
 #[cfg(test)]

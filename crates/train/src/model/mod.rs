@@ -4,8 +4,10 @@
 //! counting, saving) reads the list of weights and knows no family. A new family is one file and one line in each
 //! `match` below.
 
+mod memory;
 mod qwen3;
 
+pub(crate) use memory::{Memory, New};
 pub(crate) use qwen3::ROTARY_BASE;
 
 use std::sync::Arc;
@@ -73,6 +75,14 @@ pub(crate) trait LanguageModel: Send + Sync {
 
     /// The same, showing what is computed on the way: rows of model width, of the logits rows of the vocabulary.
     fn logits_observed(&self, tape: &Tape, inputs: &Inputs, see: &mut dyn FnMut(Place, &Tensor)) -> Result<Tensor>;
+
+    /// A memory of nothing, with room for so many tokens.
+    fn memory(&self, tokens: usize) -> Memory;
+
+    /// Logits after new tokens of several sequences, each of which goes on where its memory ends and is remembered: the
+    /// rows that are asked for, sequence by sequence. The same as [`Self::logits`] of the whole sequences, for the work of
+    /// the new tokens alone.
+    fn advance(&self, sequences: &mut [New<'_>]) -> Result<Tensor>;
 }
 
 /// A place in the forward pass. Blocks are counted from 0.

@@ -8,10 +8,12 @@
 use candle_core::{Result, Tensor};
 use forescale_core::count::{Mlp, ModelShape};
 
-use super::{Group, Inputs, LanguageModel, Place, WeightSpec};
+use super::memory::asked_rows;
+use super::{Group, Inputs, LanguageModel, Memory, New, Place, WeightSpec};
 use crate::kernels::attention::Attention;
 use crate::kernels::attention_head::HeadShape;
-use crate::kernels::embedding::{Lookup, embedding};
+use crate::kernels::continuation::Continued;
+use crate::kernels::embedding::{self, Lookup, embedding};
 use crate::kernels::linear::{linear, linear_onto};
 use crate::kernels::relu_squared::relu_squared;
 use crate::kernels::rms_norm::rms_norm;
@@ -114,7 +116,7 @@ impl LanguageModel for Qwen3 {
         let mut x = embedding(tape, &self.embedding, lookup)?;
         see(Place::Embedding, &x);
         for (index, block) in self.blocks.iter().enumerate() {
-            x = block.attend(tape, &x, &self.attention)?;
+            x = block.attend(tape, &x, |packed| self.attention.apply(tape, packed, block.gains()))?;
             see(Place::AfterAttention(index), &x);
             x = block.transform(tape, &x)?;
             see(Place::AfterMlp(index), &x);
@@ -125,14 +127,37 @@ impl LanguageModel for Qwen3 {
         see(Place::Logits, &logits);
         Ok(logits)
     }
+
+    fn memory(&self, tokens: usize) -> Memory {
+        Memory::new(&self.attention.shape, self.blocks.len(), tokens)
+    }
+
+    fn advance(&self, sequences: &mut [New<'_>]) -> Result<Tensor> {
+        let tape = &Tape::forward_only();
+        sequences.iter_mut().try_for_each(New::take_in)?;
+        let mut x = embedding::continued(&self.embedding, self.vocabulary, sequences.iter().map(New::whole))?;
+        for (index, block) in self.blocks.iter().enumerate() {
+            let continued = sequences
+                .iter_mut()
+                .map(|new| Continued { held: &mut new.memory.blocks[index], rows: new.tokens.len() });
+            x = block.attend(tape, &x, |packed| self.attention.continued(packed, block.gains(), continued))?;
+            x = block.transform(tape, &x)?;
+        }
+        let normed = rms_norm(tape, &asked_rows(&x, sequences)?, &self.norm)?;
+        linear(tape, &normed, &self.head)
+    }
 }
 
 impl Block {
-    /// The residual stream with the attention's output added.
-    fn attend(&self, tape: &Tape, x: &Tensor, attention: &Attention) -> Result<Tensor> {
+    /// Gains of queries and keys.
+    fn gains(&self) -> [&Tensor; 2] {
+        [&self.query_norm, &self.key_norm]
+    }
+
+    /// The residual stream with the attention's output added; `mix` is the attention over packed rows.
+    fn attend(&self, tape: &Tape, x: &Tensor, mix: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
         let packed = linear(tape, &rms_norm(tape, x, &self.attention_norm)?, &self.query_key_value)?;
-        let mixed = attention.apply(tape, &packed, [&self.query_norm, &self.key_norm])?;
-        linear_onto(tape, x, &mixed, &self.attention_output)
+        linear_onto(tape, x, &mix(&packed)?, &self.attention_output)
     }
 
     /// The residual stream with the MLP's output added.

@@ -1,0 +1,221 @@
+//! Measures what remembered keys and values are worth: tokens per second of answers at length 256 with them, against
+//! computing the whole prefix anew for each token, by the plain forward pass and by a pass that has logits of the last
+//! position alone.
+//!
+//!     cargo run --release -p forescale-train --example generation -- --rounds 7 --threads 1
+//!
+//! All three are measured in turn in each round; a number is the median over rounds, a ratio the median of the rounds'
+//! ratios. `--width` takes one width instead of a ladder of them, `--batch` other numbers of sequences than 32 and 1.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use forescale_core::corpus::{
+    CORPUS_SCHEMA, Cluster, CorpusManifest, CorpusSpec, FilesSpec, TokenWidth, TokenizerSpec,
+};
+use forescale_core::count::{Mlp, ModelShape};
+use forescale_core::record::{Checkpoint, LogLine, RunSink, SinkError};
+use forescale_core::run::{EvaluationConfig, Family, OptimizerConfig, Parametrization, RunConfig, ScheduleKind};
+use forescale_train::{AnswerOptions, DeviceChoice, TokenFile, TrainError, TrainOptions, TrainedModel, train};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const CONTEXT: usize = 256;
+/// Tokens drawn after the first one; the lengths they are drawn at end at the context.
+const DRAWN: usize = 16;
+const PROMPT: usize = CONTEXT - DRAWN;
+/// The mean of those lengths.
+const PREFIX: usize = CONTEXT - DRAWN / 2;
+const CORPUS_TOKENS: u64 = 40_000;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let (rounds, threads) = (argument("--rounds", 7)? as usize, argument("--threads", 1)? as usize);
+    show("width  layers  batch  cached tok/s  plain tok/s  last-row tok/s  cached/plain  cached/last-row");
+    let widths = match argument("--width", 0)? {
+        0 => vec![16, 32, 64, 128],
+        width => vec![width],
+    };
+    let batches = match argument("--batch", 0)? {
+        0 => vec![32, 1],
+        batch => vec![batch as usize],
+    };
+    for width in widths {
+        let layers = if width < 64 { 2 } else { 4 };
+        let model = model(shape(width, layers))?;
+        for batch in &batches {
+            let timed = (0..rounds).map(|_| Round::of(&model, *batch, threads)).collect::<Result<Vec<_>, _>>()?;
+            let [cached, plain, last_row] = [|r: &Round| r.cached, |r: &Round| r.plain, |r: &Round| r.last_row]
+                .map(|of: fn(&Round) -> f64| median(timed.iter().map(of).collect()));
+            let [over_plain, over_last_row] = [|r: &Round| r.cached / r.plain, |r: &Round| r.cached / r.last_row]
+                .map(|of: fn(&Round) -> f64| median(timed.iter().map(of).collect()));
+            show(&format!(
+                "{width:>5} {layers:>7} {batch:>6} {cached:>13.0} {plain:>12.0} {last_row:>15.0} {over_plain:>13.1} {over_last_row:>16.1}"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Tokens per second in one round.
+struct Round {
+    cached: f64,
+    plain: f64,
+    last_row: f64,
+}
+
+impl Round {
+    fn of(model: &TrainedModel, batch: usize, threads: usize) -> Result<Self, TrainError> {
+        let prompts = |length: usize| -> Vec<Vec<u32>> {
+            let token = |sequence: usize, position: usize| ((sequence * 31 + position * position * 7) % 256) as u32;
+            (0..batch).map(|sequence| (0..length).map(|position| token(sequence, position)).collect()).collect()
+        };
+        let answer = |prompts: &[Vec<u32>], tokens: usize| {
+            let options = AnswerOptions { tokens, end: None, seed: Some(1), threads };
+            seconds(|| model.answers(prompts, &options).map(drop))
+        };
+        let (before, prefix) = (prompts(PROMPT), prompts(PREFIX));
+        let drawn = answer(&before, 1 + DRAWN)? - answer(&before, 1)?;
+        let plain = seconds(|| model.next_log_probabilities(&prefix).map(drop))?;
+        let last_row = answer(&prefix, 1)?;
+        let batch = batch as f64;
+        Ok(Self { cached: batch * DRAWN as f64 / drawn, plain: batch / plain, last_row: batch / last_row })
+    }
+}
+
+/// Seconds of one call: the mean over as many as fill a twentieth of a second.
+fn seconds(call: impl Fn() -> Result<(), TrainError>) -> Result<f64, TrainError> {
+    let started = Instant::now();
+    let mut calls = 0;
+    while calls == 0 || started.elapsed() < Duration::from_millis(50) {
+        call()?;
+        calls += 1;
+    }
+    Ok(started.elapsed().as_secs_f64() / f64::from(calls))
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+#[expect(clippy::print_stdout, reason = "an example prints its result")]
+fn show(line: &str) {
+    println!("{line}");
+}
+
+fn argument(name: &str, default: u32) -> Result<u32, std::num::ParseIntError> {
+    let mut arguments = std::env::args().skip_while(|argument| argument != name).skip(1);
+    arguments.next().map_or(Ok(default), |value| value.parse())
+}
+
+fn shape(width: u32, layers: u32) -> ModelShape {
+    let head_size = if width < 32 { 8 } else { 16 };
+    ModelShape {
+        vocabulary: 256,
+        width,
+        layers,
+        heads: width / head_size,
+        head_size,
+        mlp: Mlp::Swiglu,
+        mlp_hidden: (width * 8 / 3).next_multiple_of(8),
+        context: CONTEXT as u32,
+        input_order: 1,
+    }
+}
+
+/// Keeps the last checkpoint.
+struct Kept(Option<Checkpoint>);
+
+impl RunSink for Kept {
+    fn log(&mut self, _: &LogLine) -> Result<(), SinkError> {
+        Ok(())
+    }
+    fn attempts(&mut self) -> Result<u32, SinkError> {
+        Ok(0)
+    }
+    fn save(&mut self, checkpoint: &Checkpoint) -> Result<(), SinkError> {
+        self.0 = Some(checkpoint.clone());
+        Ok(())
+    }
+    fn restore(&mut self) -> Result<Option<Checkpoint>, SinkError> {
+        Ok(None)
+    }
+}
+
+/// A model after four steps: speed does not depend on what it knows.
+fn model(shape: ModelShape) -> Result<TrainedModel, Box<dyn std::error::Error>> {
+    let folder = tempfile::tempdir()?;
+    let manifest = write_tokens(&folder.path().join("tokens.bin"))?;
+    let tokens = TokenFile::open(&folder.path().join("tokens.bin"), &manifest)?;
+    let config = config(shape, &manifest);
+    let mut sink = Kept(None);
+    let options = TrainOptions {
+        device: DeviceChoice::Cpu,
+        threads: 1,
+        registration_sha256: None,
+        checkpoint_every: Duration::MAX,
+        stop: None,
+    };
+    train(&config, &tokens, &mut sink, &options)?;
+    Ok(TrainedModel::load(&config, &sink.0.ok_or("the run kept no weights")?)?)
+}
+
+fn config(shape: ModelShape, manifest: &CorpusManifest) -> RunConfig {
+    RunConfig {
+        family: Family::Qwen3,
+        sequences: 4,
+        shape,
+        corpus_digest: manifest.digest.clone(),
+        steps: 4,
+        optimizer: OptimizerConfig {
+            learning_rate: 0.014,
+            embedding_learning_rate: 0.028,
+            base_width: 32,
+            base_layers: 2,
+            parametrization: Parametrization::Mup,
+            beta1: 0.9,
+            beta2: 0.99,
+            epsilon: 1e-10,
+            weight_decay: 0.0,
+            clip_norm: 1.0,
+            schedule: ScheduleKind::Linear,
+            warmup_steps: 1,
+            decay_steps: 0,
+        },
+        evaluation: EvaluationConfig { tokens: CONTEXT as u64, curve_tokens: 0, curve_points: 0, tasks: None },
+        seed: 0,
+        allow_repeats: true,
+        branch: false,
+    }
+}
+
+/// Bytes of a fixed rule.
+fn write_tokens(path: &Path) -> std::io::Result<CorpusManifest> {
+    let bytes: Vec<u8> = (0..CORPUS_TOKENS).map(|position| ((position * position * 7) >> 3) as u8).collect();
+    std::fs::write(path, bytes)?;
+    let validation_tokens = 2 * CONTEXT as u64;
+    Ok(CorpusManifest {
+        schema: CORPUS_SCHEMA.to_owned(),
+        spec: CorpusSpec::Files(FilesSpec {
+            paths: Vec::new(),
+            validation_share: 0.02,
+            tokenizer: TokenizerSpec::default(),
+        }),
+        digest: "generation".to_owned(),
+        tokens_sha256: "generation".to_owned(),
+        tokenizer_digest: "bytes-256".to_owned(),
+        vocabulary: 256,
+        token_width: TokenWidth::U8,
+        train_tokens: CORPUS_TOKENS - validation_tokens,
+        validation_tokens,
+        unique_tokens: CORPUS_TOKENS - validation_tokens,
+        window_alignment: 1,
+        clusters: vec![Cluster { name: "all".to_owned(), start: 0, end: validation_tokens }],
+        train_documents: 1,
+        left_out: Vec::new(),
+        bytes_per_token: Some(1.0),
+        unigram_entropy: 5.5,
+        entropy_rate: None,
+    })
+}
