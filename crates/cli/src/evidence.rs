@@ -13,6 +13,7 @@ use forescale_fit::{Evidence, PanelInput, Target};
 use crate::again;
 use crate::answers;
 use crate::args::LawArgs;
+use crate::capability;
 use crate::source::{Material, SweepMaterial};
 use crate::workplace;
 
@@ -31,7 +32,8 @@ pub(crate) fn judge(material: &Material, asked: &Asked) -> anyhow::Result<Eviden
     let fits = material.fit(&options.fit)?;
     let targets = Vec::from_iter(asked.target.or_else(|| material.own_target()));
     let forecast = material.forecast(&targets, &options)?;
-    Ok(Evidence { fits, forecast })
+    let capability = capability::forecast(material, targets.first())?;
+    Ok(Evidence { fits, forecast, capability })
 }
 
 /// The registration of the sweep's target, if one lies beside the records.
@@ -46,7 +48,8 @@ pub(crate) fn score(sweep: &SweepMaterial, registration: &Registration) -> anyho
     let Some(record) = sweep.target_record() else { return Ok(None) };
     let Some(metric) = record.metric("loss") else { return Ok(None) };
     let (order, detail) = order_of(record, registration);
-    Ok(Some(forescale_fit::score(registration, metric.value, order, detail)?))
+    let score = forescale_fit::score(registration, metric.value, order, detail)?;
+    Ok(Some(forescale_fit::score_capabilities(score, registration, &capability::reached(sweep))))
 }
 
 /// How it is known that the forecast came before the run: the run's log names the registration.
@@ -90,6 +93,7 @@ pub(crate) fn report_data(material: &Material, evidence: &Evidence, asked: &Aske
         forecast: (!forecast.targets.is_empty()).then_some(forecast),
         options: material.forecast_options(&asked.laws)?,
         target: target.map(|(sweep, run)| target_panel(material, sweep, run, registration.as_ref())),
+        capability: capability::panel_input(material, evidence.capability.as_ref(), registration.as_ref()),
         score,
         runs: run_rows(material),
         curves: records.iter().map(|record| (record.run_id.0.clone(), record.curve.clone())).collect(),

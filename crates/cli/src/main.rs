@@ -3,6 +3,7 @@
 mod again;
 mod answers;
 mod args;
+mod capability;
 mod command;
 mod evidence;
 mod exit;

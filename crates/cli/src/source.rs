@@ -14,6 +14,7 @@ use forescale_sweep::{Plan, SweepSpec, TableOptions};
 
 use crate::again;
 use crate::args::{IntervalName, LawArgs, ObjectiveName, StartsName, TableArgs, first_typed};
+use crate::capability::Answered;
 use crate::output;
 use crate::workplace::{self, Workplace};
 
@@ -69,6 +70,8 @@ pub(crate) struct SweepMaterial {
     pub(crate) manifest: CorpusManifest,
     pub(crate) plan: Plan,
     pub(crate) records: Vec<RunRecord>,
+    /// What the runs answered to the problems of their corpus.
+    pub(crate) answered: Answered,
     /// `out/` of a sweep, or the baseline folder itself: where registrations and scores lie.
     pub(crate) evidence: PathBuf,
 }
@@ -134,7 +137,9 @@ impl Material {
         for run in &workplace.plan.runs {
             records.extend(workplace.store.planned_record(run)?);
         }
+        let answered = Answered::of_workplace(workplace, &records)?;
         let sweep = SweepMaterial {
+            answered,
             spec: workplace.spec.clone(),
             manifest: workplace.built().manifest.clone(),
             plan: workplace.plan.clone(),
@@ -150,7 +155,8 @@ impl Material {
         let manifest: CorpusManifest = workplace::read_json(&folder.join("manifest.json"))?;
         let plan = forescale_sweep::plan(&spec, Some(&manifest))?;
         let records = forescale_sweep::read_records(&folder.join("records.parquet"))?;
-        Self::from_sweep(SweepMaterial { spec, manifest, plan, records, evidence: folder.to_owned() })
+        let answered = Answered::of_baseline(folder)?;
+        Self::from_sweep(SweepMaterial { spec, manifest, plan, records, answered, evidence: folder.to_owned() })
     }
 
     fn from_sweep(sweep: SweepMaterial) -> anyhow::Result<Self> {

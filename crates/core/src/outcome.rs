@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::answer::{Answers, Reach};
+use crate::capability::{CapabilityForecast, CapabilityScore};
 use crate::estimate::{Estimate, Interval};
 use crate::observation::Exclusion;
 use crate::predictive::Predictive;
@@ -20,8 +21,12 @@ pub const FORECAST_SCHEMA: &str = "forescale.forecast/1.0";
 pub const BACKTEST_SCHEMA: &str = "forescale.backtest/1.0";
 /// Form of a sealed registration.
 pub const REGISTRATION_SCHEMA: &str = "forescale.registration/1.0";
+/// Form of one that holds capabilities.
+pub const REGISTRATION_OF_CAPABILITIES: &str = "forescale.registration/1.1";
 /// Form of `score --json`.
 pub const SCORE_SCHEMA: &str = "forescale.score/1.0";
+/// Form of one that judges capabilities.
+pub const SCORE_OF_CAPABILITIES: &str = "forescale.score/1.1";
 /// Form of `check --json`.
 pub const CHECK_SCHEMA: &str = "forescale.check/1.0";
 
@@ -366,7 +371,7 @@ pub struct Forecast {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Registration {
-    /// [`REGISTRATION_SCHEMA`].
+    /// [`REGISTRATION_SCHEMA`], or [`REGISTRATION_OF_CAPABILITIES`].
     pub schema: String,
     /// Name of the sweep.
     pub sweep: String,
@@ -388,6 +393,9 @@ pub struct Registration {
     pub fits: Vec<FittedLaw>,
     /// The forecast.
     pub forecast: ForecastTarget,
+    /// What the target will be able to do, bucket by bucket, where its corpus has problems.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capability: Option<CapabilityForecast>,
     /// Runs the forecast was made from.
     pub observation_run_ids: Vec<String>,
     /// Digest of the observations.
@@ -414,7 +422,7 @@ pub enum OrderProof {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Score {
-    /// [`SCORE_SCHEMA`].
+    /// [`SCORE_SCHEMA`], or [`SCORE_OF_CAPABILITIES`].
     pub schema: String,
     /// Digest of the registration.
     pub registration_sha256: String,
@@ -436,6 +444,9 @@ pub struct Score {
     pub order: OrderProof,
     /// The words for `order`.
     pub order_detail: String,
+    /// How the sealed forecasts of capabilities came out; a bucket without a forecast is not among them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capability: Vec<CapabilityScore>,
 }
 
 /// One number held against its baseline.

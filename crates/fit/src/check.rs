@@ -6,6 +6,7 @@
 //! parameter by the half-width of its own interval. Backtests may do better and not worse: a mean error no more than
 //! twice what it was, a share inside that chance explains. A doubt that is new or weighs more, from a warning on, fails.
 
+use forescale_core::capability::{CapabilityForecast, TaskForecast};
 use forescale_core::estimate::Estimate;
 use forescale_core::outcome::{
     BacktestSummary, CHECK_SCHEMA, CheckItem, Diagnosis, FitReport, FittedLaw, Forecast, ForecastStatus,
@@ -27,6 +28,8 @@ pub struct Evidence {
     pub fits: FitReport,
     /// Forecast.
     pub forecast: Forecast,
+    /// What the target will be able to do, where its corpus has problems.
+    pub capability: Option<CapabilityForecast>,
 }
 
 /// Holds current evidence against a baseline's, number by number.
@@ -42,6 +45,7 @@ pub fn check(baseline: &Evidence, current: &Evidence, name: &str) -> Verdict {
     }
     ledger.backtests(summaries(baseline), summaries(current));
     ledger.worsened(&baseline.forecast.diagnoses, &current.forecast.diagnoses);
+    ledger.capabilities(baseline.capability.as_ref(), current.capability.as_ref());
     let held = ledger.problems.is_empty() && ledger.items.iter().all(|item| item.held);
     let schema = CHECK_SCHEMA.to_owned();
     Verdict { schema, baseline: name.to_owned(), held, items: ledger.items, problems: ledger.problems }
@@ -125,6 +129,38 @@ impl Ledger {
         }
     }
 
+    /// Bucket by bucket: the gate stands where it stood, and the median has moved no further than half the interval.
+    fn capabilities(&mut self, before: Option<&CapabilityForecast>, now: Option<&CapabilityForecast>) {
+        let Some(before) = before else { return };
+        for old in &before.tasks {
+            let name = match &old.bucket_name {
+                Some(bucket) => format!("{}/{bucket}", old.task),
+                None => old.task.clone(),
+            };
+            let is_it = |new: &&TaskForecast| new.task == old.task && new.bucket == old.bucket;
+            let Some(new) = now.and_then(|now| now.tasks.iter().find(is_it)) else {
+                self.problems.push(format!("`{name}` is in the baseline and is not forecast any more"));
+                continue;
+            };
+            match (old.median, new.median) {
+                (Some(was), Some(is)) => {
+                    let widest = old.intervals.iter().map(|i| 0.5 * (i.upper - i.lower)).fold(0.0, f64::max);
+                    let words = "new observations: within half the half-width of the baseline's predictive interval";
+                    self.number(format!("{name}.median"), (was, is), 0.5 * widest, words);
+                }
+                (None, None) => {}
+                (was, _) => {
+                    let word = |given: bool| if given { "a number" } else { "not predictable yet" };
+                    self.problems.push(format!(
+                        "`{name}` was {} and is now {}",
+                        word(was.is_some()),
+                        word(was.is_none())
+                    ));
+                }
+            }
+        }
+    }
+
     fn number(&mut self, name: String, pair: (f64, f64), room: f64, words: &str) {
         self.item(name, pair, room, (words, |away, tolerance| away.abs() <= tolerance));
     }
@@ -205,7 +241,7 @@ mod tests {
         let options = ForecastOptions { backtest: false, ..ForecastOptions::default() };
         let target = Target::of_budget(1e23);
         let forecast = forecast(runs, &[target], &options).expect("fits");
-        Evidence { fits: fit(runs, &[], &options.fit).expect("fits"), forecast }
+        Evidence { fits: fit(runs, &[], &options.fit).expect("fits"), forecast, capability: None }
     }
 
     fn runs(seed: u64) -> Vec<Observation> {

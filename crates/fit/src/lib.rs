@@ -19,6 +19,7 @@ pub mod bench;
 mod best_of;
 mod bootstrap;
 mod bootstrap_interval;
+mod capability;
 mod certificate;
 mod check;
 mod checklist;
@@ -89,6 +90,10 @@ pub use approach::{ApproachOptions, CurvePoint, TrainingCurve, approaches};
 pub use at_runs::at_runs;
 pub use backtest::{BacktestMode, BacktestOptions, backtest};
 pub use best_of::{BestOfError, Reduced, best_of};
+pub use capability::{
+    BucketRun, CapabilityError, CapabilityOptions, TaskBacktestOptions, TaskScore, backtest_tasks, bucket_means,
+    ceilings, forecast_buckets, forecast_tasks, score_task,
+};
 pub use check::{Evidence, check};
 pub use checklist::checklist;
 pub use compare::{CompareError, Recipe, compare};
@@ -104,10 +109,10 @@ pub use ledger::{Entered, Ledger, LedgerError};
 pub use multi_power::{CurveScore, ScheduleFit, ScheduleOptions, fit_schedule};
 pub use optimum::{OptimumError, optimum};
 pub use options::{FitOptions, IntervalMethod, Objective, Starts};
-pub use panels::{PanelInput, panels};
+pub use panels::{CapabilityInput, PanelInput, panels};
 pub use reach::reach;
 pub use retrained::retrained;
 pub use schedules::{ScheduleReportOptions, schedules};
-pub use seal::{RegistrationDraft, SealError, register, score, verify};
+pub use seal::{RegistrationDraft, SealError, register, score, score_capabilities, verify};
 pub use session::fit;
 pub use track::{LadderRun, TrackError, TrackInput, track};

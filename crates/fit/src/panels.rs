@@ -1,6 +1,7 @@
 //! What a report shows, worked out: the report room only draws it.
 
 mod calibration;
+mod capability;
 mod course;
 mod decision;
 mod parameters;
@@ -19,6 +20,8 @@ use forescale_core::panel::{
 };
 use forescale_core::record::CurvePoint;
 use forescale_core::run::Role;
+
+pub use capability::CapabilityInput;
 
 use crate::ForecastOptions;
 use crate::approach::{ApproachOptions, approaches};
@@ -53,6 +56,8 @@ pub struct PanelInput {
     pub target: Option<TargetPanel>,
     /// How the forecast was judged.
     pub score: Option<Score>,
+    /// Capabilities, where runs were asked the problems of tasks.
+    pub capability: Option<CapabilityInput>,
     /// Every run; `excluded` is filled in here.
     pub runs: Vec<RunRow>,
     /// What was measured on the way, by run.
@@ -90,7 +95,7 @@ pub fn panels(input: &PanelInput) -> ReportData {
         runs: rows(input),
         curves: course::curves(input),
         seeds: course::seeds(&input.observations),
-        capability: None,
+        capability: input.capability.as_ref().map(|tasks| capability::capability(tasks, input.score.as_ref())),
         checklist: Some(filled_checklist(input)),
         diagnoses: doubts,
         calibration: backtests(input).and_then(|report| calibration::calibration(report, &input.runs, level)),

@@ -3,14 +3,17 @@
 //! The seal is the SHA-256 of the registration's canonical JSON with an empty `sha256` field. Times are written down but
 //! prove nothing: that the forecast came first is shown by the target's log naming the seal.
 
+use forescale_core::capability::{CapabilityForecast, CapabilityScore, TaskForecast};
 use forescale_core::digest::json_digest;
 use forescale_core::estimate::Interval;
 use forescale_core::outcome::{
-    FittedLaw, ForecastTarget, Inputs, OrderProof, REGISTRATION_SCHEMA, Registration, Rules, SCORE_SCHEMA, Score,
+    FittedLaw, ForecastTarget, Inputs, OrderProof, REGISTRATION_OF_CAPABILITIES, REGISTRATION_SCHEMA, Registration,
+    Rules, SCORE_OF_CAPABILITIES, SCORE_SCHEMA, Score,
 };
 use forescale_core::predictive::Predictive;
 use thiserror::Error;
 
+use crate::capability::score_task;
 use crate::crps::crps;
 
 /// A registration before it is sealed; its fields are those of [`Registration`].
@@ -36,6 +39,8 @@ pub struct RegistrationDraft {
     pub fits: Vec<FittedLaw>,
     /// The forecast.
     pub forecast: ForecastTarget,
+    /// What the target will be able to do, where its corpus has problems.
+    pub capability: Option<CapabilityForecast>,
     /// Runs the forecast was made from.
     pub observation_run_ids: Vec<String>,
     /// Digest of the observations.
@@ -78,8 +83,10 @@ pub enum SealError {
 /// Seals a draft.
 #[must_use]
 pub fn register(draft: RegistrationDraft) -> Registration {
+    // A registration says the lowest version that reads it.
+    let schema = if draft.capability.is_some() { REGISTRATION_OF_CAPABILITIES } else { REGISTRATION_SCHEMA };
     let mut registration = Registration {
-        schema: REGISTRATION_SCHEMA.to_owned(),
+        schema: schema.to_owned(),
         sweep: draft.sweep,
         created_at: draft.created_at,
         version: draft.version,
@@ -90,6 +97,7 @@ pub fn register(draft: RegistrationDraft) -> Registration {
         rule: draft.rule,
         fits: draft.fits,
         forecast: draft.forecast,
+        capability: draft.capability,
         observation_run_ids: draft.observation_run_ids,
         inputs: draft.inputs,
         used_partial_results: false,
@@ -130,7 +138,7 @@ fn suspect(registration: &Registration) -> Option<&'static str> {
     let predictive = forecast.predictive.as_ref();
     [
         ("sha256", !is_digest(&registration.sha256)),
-        ("schema", registration.schema != REGISTRATION_SCHEMA),
+        ("schema", ![REGISTRATION_SCHEMA, REGISTRATION_OF_CAPABILITIES].contains(&registration.schema.as_str())),
         ("used_partial_results", registration.used_partial_results),
         ("inputs.digest", !is_digest(&registration.inputs.digest)),
         ("forecast.median", predictive.is_some_and(median_moved)),
@@ -173,7 +181,23 @@ pub fn score(
         pit: predictive.probability(actual),
         order,
         order_detail,
+        capability: Vec::new(),
     })
+}
+
+/// The same score with the sealed forecasts of capabilities held against what the target reached: task, bucket, and mean
+/// −log p in nats. A bucket that was refused a forecast, or that the target was not asked, is not scored.
+#[must_use]
+pub fn score_capabilities(score: Score, registration: &Registration, reached: &[(String, u32, f64)]) -> Score {
+    let Some(sealed) = &registration.capability else { return score };
+    let of = |one: &TaskForecast| {
+        let (.., observed) =
+            reached.iter().find(|(task, bucket, _)| *task == one.task && Some(*bucket) == one.bucket)?;
+        score_task(one, *observed, sealed.level)
+    };
+    let capability: Vec<CapabilityScore> = sealed.tasks.iter().filter_map(of).collect();
+    let schema = if capability.is_empty() { score.schema } else { SCORE_OF_CAPABILITIES.to_owned() };
+    Score { schema, capability, ..score }
 }
 
 /// A forecast is judged by the widest interval it gave.
@@ -203,6 +227,7 @@ pub(crate) mod tests {
             rule: options.fit.rules,
             fits: fits.fits,
             forecast: forecast.targets[0].clone(),
+            capability: None,
             observation_run_ids: runs.iter().map(|run| run.run_id.clone()).collect(),
             inputs: forecast.inputs,
         })

@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use forescale_core::capability::{CAPABILITY_SCHEMA, CapabilityForecast};
 use forescale_core::outcome::{FIT_SCHEMA, FORECAST_SCHEMA, SCORE_SCHEMA, Score, Verdict};
 use forescale_fit::Evidence;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::retrain::Retrained;
 use crate::args::{CheckArgs, TableArgs};
+use crate::capability;
 use crate::evidence::{self, Asked};
 use crate::exit::Answer;
 use crate::output;
@@ -75,6 +77,9 @@ fn own_problems(folder: &Path, material: &Material, pair: (&Evidence, &Evidence)
         problems.push("`records.parquet` gives other observations than `forecast.json` was made from".to_owned());
     }
     let Some(sweep) = &material.sweep else { return Ok(problems) };
+    problems.extend(sweep.records.iter().filter(|record| !sweep.answered.is_of(record)).map(|record| {
+        format!("`{}` is not what run `{}` answered: its record names another digest", capability::ITEMS, record.name)
+    }));
     let path = folder.join("score.json");
     let committed = if path.is_file() { Some(workplace::read_document::<Score>(&path, SCORE_SCHEMA)?) } else { None };
     let now = match evidence::registration(sweep)? {
@@ -91,7 +96,24 @@ fn read_evidence(folder: &Path) -> anyhow::Result<Evidence> {
     Ok(Evidence {
         fits: workplace::read_document(&folder.join("fit.json"), FIT_SCHEMA)?,
         forecast: workplace::read_document(&folder.join("forecast.json"), FORECAST_SCHEMA)?,
+        capability: capability_of(folder)?,
     })
+}
+
+/// The baseline's forecast of capabilities; none where its runs were asked nothing.
+fn capability_of(folder: &Path) -> anyhow::Result<Option<CapabilityForecast>> {
+    let path = folder.join(capability::FORECAST);
+    path.is_file().then(|| workplace::read_document(&path, CAPABILITY_SCHEMA)).transpose()
+}
+
+/// Problems, answers and the forecast of capabilities, where runs were asked anything.
+fn write_capability(folder: &Path, sweep: &SweepMaterial, evidence: &Evidence) -> anyhow::Result<()> {
+    let Some(forecast) = &evidence.capability else { return Ok(()) };
+    let problems: Vec<String> = sweep.answered.problems.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
+    let lines = problems.join("\n") + "\n";
+    forescale_sweep::write_atomically(&folder.join(capability::PROBLEMS), lines.as_bytes())?;
+    forescale_sweep::write_items(&folder.join(capability::ITEMS), &sweep.answered.items)?;
+    workplace::write_json(&folder.join(capability::FORECAST), forecast)
 }
 
 fn update(args: &CheckArgs) -> anyhow::Result<Answer> {
@@ -140,6 +162,7 @@ fn write_baseline(
     forescale_sweep::write_records(&folder.join("records.parquet"), &sweep.records)?;
     workplace::write_json(&folder.join("fit.json"), &evidence.fits)?;
     workplace::write_json(&folder.join("forecast.json"), &evidence.forecast)?;
+    write_capability(folder, sweep, evidence)?;
     if let (Some(registration), Some(target)) = (evidence::registration(sweep)?, sweep.target()) {
         let path = folder.join("registrations").join(format!("{}.json", target.id));
         workplace::write_json(&path, &registration)?;

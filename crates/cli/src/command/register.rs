@@ -128,6 +128,7 @@ pub(crate) fn seal_own(
         rule: material.rules(),
         fits: evidence.fits.fits.clone(),
         forecast: forecast.clone(),
+        capability: evidence.capability.clone(),
         observation_run_ids: material.observations.iter().map(|run| run.run_id.clone()).collect(),
         inputs: evidence.forecast.inputs.clone(),
     });
@@ -180,6 +181,7 @@ fn foreign(args: &RegisterArgs, target_file: &Path) -> anyhow::Result<(Registrat
         rule: material.rules(),
         fits: fits.fits,
         forecast: first.clone(),
+        capability: None,
         observation_run_ids: material.observations.iter().map(|run| run.run_id.clone()).collect(),
         inputs: forecast.inputs.clone(),
     });

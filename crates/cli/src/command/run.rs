@@ -15,6 +15,7 @@ use forescale_train::DeviceChoice;
 
 use super::register;
 use crate::args::{RunArgs, Stage};
+use crate::capability;
 use crate::evidence::{self, Asked};
 use crate::exit::Answer;
 use crate::ledger::LedgerFile;
@@ -63,6 +64,9 @@ fn judge(workplace: &Workplace, args: &RunArgs) -> anyhow::Result<Answer> {
     let evidence = evidence::judge(&material, &Asked::default())?;
     workplace::write_json(&workplace.out().join("fit.json"), &evidence.fits)?;
     workplace::write_json(&workplace.out().join("forecast.json"), &evidence.forecast)?;
+    if let Some(forecast) = &evidence.capability {
+        workplace::write_json(&workplace.out().join(capability::FORECAST), forecast)?;
+    }
     say_forecast(&evidence);
     if args.stop_after == Stage::Forecast {
         return Ok(Answer::Yes);
@@ -106,6 +110,13 @@ fn say_forecast(evidence: &Evidence) {
             )),
             _ => output::say(&format!("no forecast: {}", target.reason.as_deref().unwrap_or("refused"))),
         }
+    }
+    if let Some(forecast) = &evidence.capability {
+        let given = forecast.tasks.iter().filter(|task| task.median.is_some()).count();
+        output::say(&format!(
+            "{given} of {} buckets of problems are forecast; the others are not predictable yet",
+            forecast.tasks.len()
+        ));
     }
 }
 
@@ -182,4 +193,8 @@ fn say_score(score: &Score) {
         if score.inside { "inside" } else { "OUTSIDE" },
         100.0 * score.relative_error,
     ));
+    if !score.capability.is_empty() {
+        let held = score.capability.iter().filter(|one| one.is_inside).count();
+        output::say(&format!("{held} of {} forecasts of capabilities held", score.capability.len()));
+    }
 }

@@ -36,6 +36,7 @@ fn input() -> PanelInput {
         exclusions,
         options,
         target: None,
+        capability: None,
         score: None,
         curves: Vec::new(),
         hardware: Vec::new(),

@@ -70,6 +70,7 @@ fn registered(ladder: &[LadderRun]) -> Registration {
         rule: Rules { params: "given".to_owned(), flops: "6nd".to_owned() },
         fits: fit(&observations, &[], &FitOptions::default()).expect("fits").fits,
         forecast: forecast.targets[0].clone(),
+        capability: None,
         observation_run_ids: observations.iter().map(|run| run.run_id.clone()).collect(),
         inputs: forecast.inputs.clone(),
     })

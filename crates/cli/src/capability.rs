@@ -1,0 +1,111 @@
+//! What runs of a sweep answered, forecast for its target: capabilities, bucket by bucket.
+
+use std::path::Path;
+
+use forescale_core::capability::CapabilityForecast;
+use forescale_core::digest::json_list_digest;
+use forescale_core::items::ItemResult;
+use forescale_core::outcome::Registration;
+use forescale_core::problem::Problem;
+use forescale_core::record::RunRecord;
+use forescale_fit::{BucketRun, CapabilityInput, CapabilityOptions, Target};
+
+use crate::source::{Material, SweepMaterial};
+use crate::workplace::Workplace;
+
+/// File names of results per problem and of the problems, beside a baseline's records.
+pub(crate) const ITEMS: &str = "items.parquet";
+pub(crate) const PROBLEMS: &str = "problems.jsonl";
+/// The forecast of capabilities, in `out/` and in a baseline.
+pub(crate) const FORECAST: &str = "capability.json";
+
+/// Problems, and how each run answered them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Answered {
+    pub(crate) problems: Vec<Problem>,
+    pub(crate) items: Vec<ItemResult>,
+}
+
+impl Answered {
+    /// Of a sweep's runs.
+    pub(crate) fn of_workplace(workplace: &Workplace, records: &[RunRecord]) -> anyhow::Result<Self> {
+        let mut items = Vec::new();
+        for record in records {
+            items.extend(workplace.store.items(record)?);
+        }
+        Ok(Self { problems: workplace.problems()?, items })
+    }
+
+    /// Whether the answers of a run are those that its record names by their digest.
+    pub(crate) fn is_of(&self, record: &RunRecord) -> bool {
+        let own: Vec<&ItemResult> = self.items.iter().filter(|item| item.run_id == record.run_id.0).collect();
+        match &record.items_digest {
+            Some(digest) => json_list_digest(&own) == *digest,
+            None => own.is_empty(),
+        }
+    }
+
+    /// Of a baseline folder; nothing where its runs were asked nothing.
+    pub(crate) fn of_baseline(folder: &Path) -> anyhow::Result<Self> {
+        let path = folder.join(ITEMS);
+        if !path.is_file() {
+            return Ok(Self::default());
+        }
+        Ok(Self { problems: forescale_train::read_problems(folder)?, items: forescale_sweep::read_items(&path)? })
+    }
+}
+
+/// How a sweep's capabilities are forecast.
+fn options(sweep: &SweepMaterial) -> CapabilityOptions {
+    CapabilityOptions {
+        level: sweep.spec.forecast().level,
+        ceilings: forescale_fit::ceilings(&sweep.answered.problems),
+        ..CapabilityOptions::default()
+    }
+}
+
+/// The sweep's runs with their compute, as its forecast counts it.
+fn runs(material: &Material, sweep: &SweepMaterial) -> Vec<BucketRun> {
+    let rule = material.selection.flops_rule;
+    let run = |record: &RunRecord| BucketRun {
+        run_id: record.run_id.0.clone(),
+        flops: record.flops.under(rule).unwrap_or(record.flops.exact),
+        role: Some(record.role),
+    };
+    sweep.records.iter().map(run).collect()
+}
+
+/// What a target will be able to do; nothing where no run was asked a problem.
+pub(crate) fn forecast(material: &Material, target: Option<&Target>) -> anyhow::Result<Option<CapabilityForecast>> {
+    let (Some(sweep), Some(target)) = (&material.sweep, target) else { return Ok(None) };
+    if sweep.answered.items.is_empty() {
+        return Ok(None);
+    }
+    let runs = runs(material, sweep);
+    Ok(Some(forescale_fit::forecast_buckets(&runs, &sweep.answered.items, target, &options(sweep))?))
+}
+
+/// What the sweep's own target reached: task, bucket, mean −log p; empty before it is trained.
+pub(crate) fn reached(sweep: &SweepMaterial) -> Vec<(String, u32, f64)> {
+    let target = sweep.target_record().map(|record| record.run_id.0.as_str());
+    let own = sweep.answered.items.iter().filter(|item| Some(item.run_id.as_str()) == target);
+    forescale_fit::bucket_means(&own.cloned().collect::<Vec<_>>())
+}
+
+/// What a report's panel is worked out from: the sealed forecast, where there is one, else today's.
+pub(crate) fn panel_input(
+    material: &Material,
+    today: Option<&CapabilityForecast>,
+    sealed: Option<&Registration>,
+) -> Option<CapabilityInput> {
+    let sweep = material.sweep.as_ref()?;
+    let of_seal = sealed.and_then(|registration| registration.capability.as_ref());
+    Some(CapabilityInput {
+        forecast: of_seal.or(today)?.clone(),
+        runs: runs(material, sweep),
+        items: sweep.answered.items.clone(),
+        options: options(sweep),
+        reached: reached(sweep),
+        registration_sha256: of_seal.and(sealed).map(|registration| registration.sha256.clone()),
+    })
+}
