@@ -28,4 +28,5 @@ pub mod record;
 pub mod reduction;
 pub mod run;
 pub mod schedule;
+pub mod stack_machine;
 pub mod track;
