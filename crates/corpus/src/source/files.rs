@@ -53,7 +53,7 @@ impl Source for Files<'_> {
 
 impl Files<'_> {
     /// The documents of both splits, before they are cut into tokens.
-    pub(super) fn text(&self, request: &BuildRequest, progress: &mut dyn FnMut(Progress)) -> Result<Text, CorpusError> {
+    pub(crate) fn text(&self, request: &BuildRequest, progress: &mut dyn FnMut(Progress)) -> Result<Text, CorpusError> {
         self.check()?;
         let files = gather::files(&self.0.paths, request.spec_dir)?;
         let documents = read_documents(&files, progress)?;

@@ -11,23 +11,22 @@
 //! holds such a text is left out and counted: `held_out_problem` in the manifest. Where a mixture has several texts, a
 //! training document that is a validation document of another is left out as `held_out_text`.
 
+mod check;
 mod interleave;
 mod part;
+mod text;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
-use forescale_core::corpus::{
-    FilesSpec, LeftOut, MixtureSpec, PartSpec, RustCodeSpec, TaskPart, TaskSpec, TokenizerSpec,
-};
+use forescale_core::corpus::{LeftOut, MixtureSpec, PartSpec, TaskPart, TaskSpec};
 use forescale_core::digest::json_digest;
 use forescale_core::problem::Problem;
-use sha2::{Digest as _, Sha256};
 
 use self::part::{Part, Supply};
-use super::files::Files;
-use super::rust_code::RustCode;
-use super::{Source, left_out::Tally};
+use self::text::TextSource;
+use super::Source;
+use super::left_out::Tally;
 use crate::build::{BuildRequest, Progress};
 use crate::content::{Content, Piece, Text, TrainDocuments};
 use crate::error::CorpusError;
@@ -36,9 +35,6 @@ use crate::task::{Ask, Setup, Task};
 
 /// Raised whenever the same spec and input would give other tokens or problems.
 const MIXER_VERSION: u32 = 1;
-
-/// Shares are written with few digits.
-const SHARES_TOLERANCE: f64 = 1e-6;
 
 /// The source, with its spec.
 pub(crate) struct Mixture<'a> {
@@ -74,10 +70,10 @@ impl Source for Mixture<'_> {
         self.check()?;
         let mut texts = Vec::new();
         for part in &self.spec.part {
-            texts.push(read_text(part, request, progress)?);
+            texts.push(TextSource::of(part).map(|source| source.read(request, progress)).transpose()?);
         }
         let mut tally = Tally::default();
-        keep_splits_apart(&mut texts, &mut tally);
+        text::keep_splits_apart(&mut texts, &mut tally);
         let tasks = self.tasks(request)?;
         let asked = ask(&tasks, &texts)?;
         let guard = Guard::forbidding(asked.forbidden.iter().map(Vec::as_slice));
@@ -100,65 +96,15 @@ impl Source for Mixture<'_> {
 type NamedTask<'a> = (&'a TaskPart, Box<dyn Task>);
 
 impl Mixture<'_> {
-    fn check(&self) -> Result<(), CorpusError> {
-        let shares: Vec<f64> = self.spec.part.iter().map(PartSpec::share).collect();
-        if let Some(bad) = shares.iter().find(|share| !(0.0..=1.0).contains(*share)) {
-            return Err(bad_value("share", bad, "0 to 1 is allowed", "share = 0.1 is a tenth of the training tokens"));
-        }
-        let sum: f64 = shares.iter().sum();
-        if (sum - 1.0).abs() > SHARES_TOLERANCE {
-            let value = format!("{sum} over all parts");
-            return Err(bad_value("share", &value, "1 in all is needed", "shares are parts of the training tokens"));
-        }
-        let names = self.names();
-        if let Some(twice) = names.iter().enumerate().find_map(|(at, name)| names[..at].contains(name).then_some(name))
-        {
-            return Err(bad_value(
-                "name",
-                &format!("`{twice}` twice"),
-                "each task needs its own",
-                "name = \"addition-5\"",
-            ));
-        }
-        let needed = |tokens: Option<u64>| tokens.is_none() && self.spec.part.iter().all(is_task);
-        for (field, tokens) in
-            [("train_tokens", self.spec.train_tokens), ("validation_tokens", self.spec.validation_tokens)]
-        {
-            if tokens == Some(0) || needed(tokens) {
-                let allowed = "a number of tokens is needed, because tasks have no end of their own";
-                return Err(bad_value(
-                    field,
-                    &tokens.map_or("absent".to_owned(), |n| n.to_string()),
-                    allowed,
-                    "train_tokens = 4000000, validation_tokens = 200000",
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    /// Names of the parts, each its own where the spec is right.
-    fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = Vec::new();
-        for part in &self.spec.part {
-            let plain = match part {
-                PartSpec::Task(task) => task.name(),
-                PartSpec::Files(_) => "files",
-                PartSpec::RustCode(_) => "rust-code",
-            };
-            let numbered = |number: usize| if number == 1 { plain.to_owned() } else { format!("{plain}-{number}") };
-            let free = || (1..).map(numbered).find(|name| !names.contains(name)).expect("numbers do not end");
-            names.push(if is_task(part) { plain.to_owned() } else { free() });
-        }
-        names
-    }
-
     fn tasks(&self, request: &BuildRequest) -> Result<Vec<Option<NamedTask<'_>>>, CorpusError> {
-        let task = |part| match part {
-            &PartSpec::Task(ref part) => Ok(Some((part, checked_task(part, request)?))),
-            PartSpec::Files(_) | PartSpec::RustCode(_) => Ok(None),
-        };
-        self.spec.part.iter().map(task).collect()
+        let mut tasks = Vec::new();
+        for part in &self.spec.part {
+            tasks.push(match part {
+                PartSpec::Task(part) => Some((part, checked_task(part, request)?)),
+                PartSpec::Files(_) | PartSpec::RustCode(_) => None,
+            });
+        }
+        Ok(tasks)
     }
 
     fn parts(
@@ -195,54 +141,13 @@ impl Mixture<'_> {
     }
 }
 
-fn is_task(part: &PartSpec) -> bool {
-    matches!(part, PartSpec::Task(_))
-}
-
-/// A text part as a source of its own.
-enum TextSource {
-    Files(FilesSpec),
-    RustCode(RustCodeSpec),
-}
-
-impl TextSource {
-    fn of(part: &PartSpec) -> Option<Self> {
-        let tokenizer = TokenizerSpec::default();
-        match part.clone() {
-            PartSpec::Files(part) => {
-                let (paths, validation_share) = (part.paths, part.validation_share);
-                Some(Self::Files(FilesSpec { paths, validation_share, tokenizer }))
-            }
-            PartSpec::RustCode(part) => {
-                let (lock, max_train_bytes) = (part.lock, part.max_train_bytes);
-                Some(Self::RustCode(RustCodeSpec { lock, max_train_bytes, tokenizer }))
-            }
-            PartSpec::Task(_) => None,
-        }
-    }
-}
-
 /// What decides the content of a part, beside what the spec says.
 fn input_key(part: &PartSpec, request: &BuildRequest) -> Result<String, CorpusError> {
     match (TextSource::of(part), part) {
-        (Some(TextSource::Files(spec)), _) => Files(&spec).key(request),
-        (Some(TextSource::RustCode(spec)), _) => RustCode(&spec).key(request),
+        (Some(source), _) => source.key(request),
         (None, PartSpec::Task(part)) => Ok(checked_task(part, request)?.input_digest()),
         (None, PartSpec::Files(_) | PartSpec::RustCode(_)) => unreachable!("text has a source"),
     }
-}
-
-fn read_text(
-    part: &PartSpec,
-    request: &BuildRequest,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<Option<Text>, CorpusError> {
-    TextSource::of(part)
-        .map(|source| match source {
-            TextSource::Files(spec) => Files(&spec).text(request, progress),
-            TextSource::RustCode(spec) => RustCode(&spec).text(request, progress),
-        })
-        .transpose()
 }
 
 fn checked_task(part: &TaskPart, request: &BuildRequest) -> Result<Box<dyn Task>, CorpusError> {
@@ -283,26 +188,6 @@ fn ask(tasks: &[Option<NamedTask<'_>>], texts: &[Option<Text>]) -> Result<Asked,
         asked.problems.extend(questions.into_iter().map(|question| question.into_problem(part.name())));
     }
     Ok(asked)
-}
-
-/// Drops training documents that are validation documents of another text.
-fn keep_splits_apart(texts: &mut [Option<Text>], tally: &mut Tally) {
-    if texts.iter().flatten().count() < 2 {
-        return;
-    }
-    let digest = |document: &[u8]| -> [u8; 32] { Sha256::digest(document).into() };
-    let pieces = texts.iter().flatten().flat_map(|text| &text.validation);
-    let documents = pieces.flat_map(|piece| piece.bytes.split_inclusive(|byte| *byte == 0));
-    let held_out: HashSet<[u8; 32]> = documents.map(digest).collect();
-    for text in texts.iter_mut().flatten() {
-        text.train.retain(|document| {
-            let free = !held_out.contains(&digest(document));
-            if !free {
-                tally.add("held_out_text", document.len() as u64 - 1);
-            }
-            free
-        });
-    }
 }
 
 /// Tokens in all that the shares allow.

@@ -63,7 +63,7 @@ impl RustCode<'_> {
     }
 
     /// The files of both splits, before they are cut into tokens.
-    pub(super) fn text(&self, request: &BuildRequest, progress: &mut dyn FnMut(Progress)) -> Result<Text, CorpusError> {
+    pub(crate) fn text(&self, request: &BuildRequest, progress: &mut dyn FnMut(Progress)) -> Result<Text, CorpusError> {
         self.text_from(&CargoHome::from_environment(), request, progress)
     }
 

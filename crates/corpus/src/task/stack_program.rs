@@ -198,7 +198,7 @@ mod tests {
         assert!(held.len() > 50);
         for text in example.trained(3_000) {
             let end = text.find(':').expect("a colon") + 1;
-            assert!(!held.contains(text[..end].as_bytes()), "{text}");
+            assert!(!held.contains(&text.as_bytes()[..end]), "{text}");
         }
     }
 

@@ -30,7 +30,7 @@ pub(super) enum Supply {
     /// Text that ends.
     Text { train: IntoIter<Vec<u8>>, train_bytes: u64, validation: Vec<Piece> },
     /// A task, without end; `seed` draws its validation text.
-    Task { task: Box<dyn Task>, rng: ChaCha8Rng, seed: u64 },
+    Task { task: Box<dyn Task>, rng: Box<ChaCha8Rng>, seed: u64 },
 }
 
 impl Supply {
@@ -43,7 +43,7 @@ impl Supply {
     }
 
     pub(super) fn task(task: Box<dyn Task>, seed: u64) -> Self {
-        Self::Task { task, rng: stream(seed, TRAIN_STREAM), seed }
+        Self::Task { task, rng: Box::new(stream(seed, TRAIN_STREAM)), seed }
     }
 
     /// Bytes of training text, where it ends.

@@ -142,7 +142,7 @@ fn no_held_out_problem_occurs_in_any_training_text() {
     let text: String = bytes.iter().map(|token| char::from(*token as u8)).collect();
     // The same sum in a source file: that file is not trained.
     (0..20).for_each(|number| {
-        place.write(&format!("code/leak{number}.rs"), &format!("{}// {text}\n", code(100 + number)))
+        place.write(&format!("code/leak{number}.rs"), &format!("{}// {text}\n", code(100 + number)));
     });
     let built = place.build(MIXED);
     let left_out = built.manifest.left_out.iter().find(|each| each.reason == "held_out_problem").expect("left out");
@@ -191,7 +191,7 @@ fn the_same_seed_gives_the_same_bytes_and_another_gives_others() {
     assert_eq!(first.problems, second.problems);
     let other = two.build(&MIXED.replace("\"seed\": 3", "\"seed\": 5")).manifest;
     assert_ne!(first.tokens_sha256, other.tokens_sha256);
-    assert_eq!(one.with_request(MIXED, |request| locate(request)).expect("reads").expect("found").manifest, first);
+    assert_eq!(one.with_request(MIXED, locate).expect("reads").expect("found").manifest, first);
 }
 
 #[test]
@@ -286,7 +286,7 @@ fn a_file_of_prompts_and_answers_is_read_again_when_it_changes() {
     let asked = problems(&built).expect("reads");
     assert_eq!((asked.len(), asked[0].prompt.clone(), asked[0].answer.clone()), (1, vec![0, 113], vec![98, 0]));
     place.write("rows.jsonl", &rows.replace("\"a\"", "\"c\""));
-    assert_eq!(place.with_request(spec, |request| locate(request)).expect("reads"), None);
+    assert_eq!(place.with_request(spec, locate).expect("reads"), None);
     let missing = place.refusal(&spec.replace("rows.jsonl", "no.jsonl"));
     assert!(missing.contains("no.jsonl`: ") && missing.contains("\n\nhint: check the path"), "{missing}");
 }
