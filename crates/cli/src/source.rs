@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use forescale_core::corpus::{CorpusManifest, CorpusSpec};
+use forescale_core::corpus::{CorpusManifest, CorpusSpec, PartSummary};
 use forescale_core::observation::{Exclusion, Observation, Selection};
 use forescale_core::outcome::{Diagnosis, FitReport, Forecast, Rules};
 use forescale_core::record::RunRecord;
@@ -390,6 +390,12 @@ impl SweepMaterial {
                 self.manifest.clusters.len()
             ),
             CorpusSpec::Shards(shards) => format!("{amount} from {}", shards.train.join(", ")),
+            CorpusSpec::Mixture(_) => {
+                let part = |part: &PartSummary| format!("{:.0}% {}", 100.0 * part.share, part.name);
+                let taught = self.manifest.parts.iter().filter(|part| part.share > 0.0).map(part);
+                format!("{amount}: {}", taught.collect::<Vec<_>>().join(", "))
+            }
+            CorpusSpec::Task(task) => format!("{amount} of the task {}", task.task),
             CorpusSpec::ZipfFacts(facts) => {
                 format!(
                     "{million:.1} M tokens about {} Zipf-distributed facts (synthetic, exact entropy known)",

@@ -2,16 +2,25 @@
 //!
 //! `tokens.bin` has no header: all tokens of the training split, then all of the validation split, each token one
 //! byte or two bytes little endian. The manifest says where each split lies, and how validation text is clustered.
-//! Text that is not cut into bytes has its `tokenizer.json` there too.
+//! Text that is not cut into bytes has its `tokenizer.json` there too, and a corpus with tasks its `problems.jsonl`.
 
+mod mixture;
+
+pub use mixture::{
+    BucketCount, FilesPart, MixtureSpec, PartSpec, PartSummary, ProblemSet, RustCodePart, TaskPart, TaskSpec,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Version of the manifest's form. 1.1 adds tokenizers and the source `shards`; what says 1.0 still reads.
-pub const CORPUS_SCHEMA: &str = "forescale.corpus/1.1";
+/// Version of the manifest's form. 1.1 adds tokenizers and the source `shards`, 1.2 mixtures, tasks and problems; what
+/// says 1.0 or 1.1 still reads.
+pub const CORPUS_SCHEMA: &str = "forescale.corpus/1.2";
 
 /// Forms of the manifest that this version reads.
-pub const READABLE_CORPUS_SCHEMAS: [&str; 2] = ["forescale.corpus/1.0", CORPUS_SCHEMA];
+pub const READABLE_CORPUS_SCHEMAS: [&str; 3] = ["forescale.corpus/1.0", "forescale.corpus/1.1", CORPUS_SCHEMA];
+
+/// How the text of a mixture is cut.
+static BYTES: TokenizerSpec = TokenizerSpec::Bytes {};
 
 /// Where text comes from, as a spec says it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -25,6 +34,10 @@ pub enum CorpusSpec {
     ZipfFacts(ZipfFactsSpec),
     /// Tokens that were made elsewhere, in the files of nanoGPT or llm.c.
     Shards(ShardsSpec),
+    /// Text of several sources and tasks, in fixed shares.
+    Mixture(MixtureSpec),
+    /// One task.
+    Task(TaskSpec),
 }
 
 impl CorpusSpec {
@@ -32,7 +45,9 @@ impl CorpusSpec {
     #[must_use]
     pub fn vocabulary(&self) -> Option<u32> {
         match self {
-            Self::Files(_) | Self::RustCode(_) => self.tokenizer().and_then(TokenizerSpec::vocabulary),
+            Self::Files(_) | Self::RustCode(_) | Self::Mixture(_) | Self::Task(_) => {
+                self.tokenizer().and_then(TokenizerSpec::vocabulary)
+            }
             Self::ZipfFacts(spec) => Some(spec.vocabulary),
             Self::Shards(spec) => Some(spec.vocabulary),
         }
@@ -44,6 +59,7 @@ impl CorpusSpec {
         match self {
             Self::Files(spec) => Some(&spec.tokenizer),
             Self::RustCode(spec) => Some(&spec.tokenizer),
+            Self::Mixture(_) | Self::Task(_) => Some(&BYTES),
             Self::ZipfFacts(_) | Self::Shards(_) => None,
         }
     }
@@ -189,6 +205,9 @@ pub struct ZipfFactsSpec {
     pub validation_tokens: u64,
     /// Seed of the facts and of the sentences.
     pub seed: u64,
+    /// Facts to ask for in each half decade of ranks; no problems when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problems: Option<u32>,
 }
 
 fn default_validation_share() -> f64 {
@@ -240,7 +259,7 @@ pub struct CorpusManifest {
     pub schema: String,
     /// The spec it was built from.
     pub spec: CorpusSpec,
-    /// SHA-256 over spec-independent content: `tokens.bin`, splits, clusters and tokenizer.
+    /// SHA-256 over spec-independent content: `tokens.bin`, splits, clusters, tokenizer, and problems where there are any.
     pub digest: String,
     /// SHA-256 of `tokens.bin` alone.
     pub tokens_sha256: String,
@@ -273,6 +292,12 @@ pub struct CorpusManifest {
     pub unigram_entropy: f64,
     /// Exact entropy rate in nats per token, where the source has one: the true irreducible loss.
     pub entropy_rate: Option<f64>,
+    /// What each part of a mixture came to; empty for other sources.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<PartSummary>,
+    /// The held-out problems, where there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problems: Option<ProblemSet>,
 }
 
 /// Documents left out of a corpus for one reason.

@@ -1,7 +1,8 @@
 //! Held-out problems of a corpus: what a trained model is asked, and how its answer is judged.
 //!
 //! `problems.jsonl` lies beside `tokens.bin`, one problem a line, in the corpus's own tokens. No problem's prompt with its
-//! answer occurs in the training split: whoever writes the file sees to it.
+//! answer occurs in the training split: whoever writes the file sees to it. Problems of recall are the exception: they
+//! ask for a fact that training stated.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

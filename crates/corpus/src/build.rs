@@ -10,6 +10,7 @@ use forescale_core::digest::Hasher;
 use crate::cache;
 use crate::content;
 use crate::error::CorpusError;
+use crate::problems;
 use crate::source;
 
 /// A corpus that is wanted.
@@ -78,8 +79,8 @@ pub fn build(request: &BuildRequest, progress: &mut dyn FnMut(Progress)) -> Resu
     Ok(BuiltCorpus { dir, manifest })
 }
 
-/// Reads the whole of `tokens.bin`, and `tokenizer.json` where there is one, and holds their SHA-256 against the
-/// manifest.
+/// Reads the whole of `tokens.bin`, and `tokenizer.json` and `problems.jsonl` where there are such, and holds their
+/// SHA-256 against the manifest.
 ///
 /// # Errors
 ///
@@ -88,6 +89,9 @@ pub fn verify(corpus: &BuiltCorpus) -> Result<(), CorpusError> {
     let manifest = &corpus.manifest;
     check_length(&corpus.dir, manifest)?;
     check_file(corpus, "tokens.bin", &manifest.tokens_sha256)?;
+    if let Some(problems) = &manifest.problems {
+        check_file(corpus, problems::FILE, &problems.sha256)?;
+    }
     match manifest.spec.tokenizer() {
         Some(tokenizer) if !tokenizer.is_bytes() => check_file(corpus, "tokenizer.json", &manifest.tokenizer_digest),
         _ => Ok(()),

@@ -1,4 +1,5 @@
-//! A corpus as its source hands it over, and how it is written: `tokens.bin`, `manifest.json`, `tokenizer.json`.
+//! A corpus as its source hands it over, and how it is written: `tokens.bin`, `manifest.json`, and where there are such
+//! `tokenizer.json` and `problems.jsonl`.
 //!
 //! Nothing here knows which source it was. Text passes through memory once, so that it should be smaller than half of
 //! it; the training split of shards is copied block by block and may be larger.
@@ -7,12 +8,14 @@ use std::fs;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
-use forescale_core::corpus::{CORPUS_SCHEMA, Cluster, CorpusManifest, CorpusSpec, LeftOut, TokenWidth};
+use forescale_core::corpus::{CORPUS_SCHEMA, Cluster, CorpusManifest, CorpusSpec, LeftOut, PartSummary, TokenWidth};
 use forescale_core::digest::{Hasher, json_digest};
 use forescale_core::math;
+use forescale_core::problem::Problem;
 
 use crate::build::Progress;
 use crate::error::CorpusError;
+use crate::problems;
 
 /// What a source hands over.
 pub(crate) struct Content {
@@ -34,6 +37,10 @@ pub(crate) struct Content {
     pub(crate) bytes_per_token: Option<f64>,
     /// The true entropy rate, nats per token.
     pub(crate) entropy_rate: Option<f64>,
+    /// What each part of a mixture came to.
+    pub(crate) parts: Vec<PartSummary>,
+    /// Held-out problems.
+    pub(crate) problems: Vec<Problem>,
 }
 
 /// What a tokenizer is known by.
@@ -122,6 +129,8 @@ impl Text {
             left_out: self.left_out,
             bytes_per_token,
             entropy_rate: None,
+            parts: Vec::new(),
+            problems: Vec::new(),
         }
     }
 }
@@ -143,7 +152,9 @@ pub(crate) fn write(
         let path = dir.join("tokenizer.json");
         fs::write(&path, json).map_err(CorpusError::io("write", &path))?;
     }
-    let manifest = describe(content, spec, written);
+    let problems = problems::write(&content.problems, dir)?;
+    let manifest = CorpusManifest { problems, ..describe(content, spec, written) };
+    let manifest = CorpusManifest { digest: content_digest(&manifest), ..manifest };
     write_manifest(&manifest, &dir.join("manifest.json"))?;
     Ok(manifest)
 }
@@ -193,7 +204,7 @@ fn write_manifest(manifest: &CorpusManifest, path: &Path) -> Result<(), CorpusEr
 fn describe(content: Content, spec: &CorpusSpec, written: Written) -> CorpusManifest {
     let width = width_of(content.vocabulary);
     let clusters = clusters(&content.validation, width);
-    let mut manifest = CorpusManifest {
+    CorpusManifest {
         schema: CORPUS_SCHEMA.into(),
         spec: spec.clone(),
         digest: String::new(),
@@ -214,14 +225,14 @@ fn describe(content: Content, spec: &CorpusSpec, written: Written) -> CorpusMani
         bytes_per_token: content.bytes_per_token,
         unigram_entropy: written.train.entropy(),
         entropy_rate: content.entropy_rate,
-    };
-    manifest.digest = content_digest(&manifest);
-    manifest
+        parts: content.parts,
+        problems: None,
+    }
 }
 
 /// What two corpora must share to be the same, wherever their specs lie.
 fn content_digest(manifest: &CorpusManifest) -> String {
-    json_digest(&serde_json::json!({
+    let mut identity = serde_json::json!({
         "tokens_sha256": manifest.tokens_sha256,
         "tokenizer_digest": manifest.tokenizer_digest,
         "vocabulary": manifest.vocabulary,
@@ -230,7 +241,11 @@ fn content_digest(manifest: &CorpusManifest) -> String {
         "validation_tokens": manifest.validation_tokens,
         "window_alignment": manifest.window_alignment,
         "clusters": manifest.clusters,
-    }))
+    });
+    if let Some(problems) = &manifest.problems {
+        identity["problems_sha256"] = problems.sha256.clone().into();
+    }
+    json_digest(&identity)
 }
 
 /// Joins neighbouring pieces of one name.

@@ -74,6 +74,16 @@ pub enum CorpusError {
         /// What to do.
         hint: String,
     },
+    /// A task's parameters cannot be read.
+    #[error(
+        "`parameters` of the task `{task}`: {reason}\n\nhint: numbers are written without quotes, as in `parameters = {{ digits = 3 }}`; without the key a task has its usual ones"
+    )]
+    BadParameters {
+        /// The task.
+        task: String,
+        /// What is wrong with them.
+        reason: String,
+    },
     /// A tokenizer cannot be read, or cannot be used.
     #[error("`{}` {reason}\n\nhint: a `tokenizer.json` is what the `tokenizers` library saves; `tokenizer = {{ kind = \"bpe\", vocabulary = 4096 }}` learns one from the corpus", path.display())]
     BadTokenizer {

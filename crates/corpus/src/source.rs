@@ -3,6 +3,7 @@
 pub(crate) mod files;
 mod gather;
 mod left_out;
+pub(crate) mod mixture;
 pub(crate) mod rust_code;
 pub(crate) mod shards;
 pub(crate) mod zipf_facts;
@@ -32,5 +33,7 @@ pub(crate) fn of(spec: &CorpusSpec) -> Box<dyn Source + '_> {
         CorpusSpec::RustCode(spec) => Box::new(rust_code::RustCode(spec)),
         CorpusSpec::ZipfFacts(spec) => Box::new(zipf_facts::ZipfFacts(spec)),
         CorpusSpec::Shards(spec) => Box::new(shards::Shards(spec)),
+        CorpusSpec::Mixture(spec) => Box::new(mixture::Mixture::of(spec)),
+        CorpusSpec::Task(spec) => Box::new(mixture::Mixture::alone(spec)),
     }
 }

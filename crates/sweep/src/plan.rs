@@ -163,14 +163,22 @@ impl CorpusFacts {
                 validation_tokens: Some(zipf.validation_tokens),
                 window_alignment: zipf.key_digits + 1,
             },
-            (None, CorpusSpec::Files(_) | CorpusSpec::RustCode(_) | CorpusSpec::Shards(_)) => Self {
-                digest: String::new(),
-                vocabulary: spec.vocabulary().unwrap_or(UNKNOWN_VOCABULARY),
-                train_tokens: None,
-                validation_tokens: None,
-                window_alignment: 1,
-            },
+            (None, CorpusSpec::Task(task)) => {
+                Self::of_text(spec, Some(task.train_tokens), Some(task.validation_tokens))
+            }
+            (None, CorpusSpec::Mixture(mixture)) => {
+                Self::of_text(spec, mixture.train_tokens, mixture.validation_tokens)
+            }
+            (None, CorpusSpec::Files(_) | CorpusSpec::RustCode(_) | CorpusSpec::Shards(_)) => {
+                Self::of_text(spec, None, None)
+            }
         }
+    }
+
+    /// Of text that is not read yet.
+    fn of_text(spec: &CorpusSpec, train_tokens: Option<u64>, validation_tokens: Option<u64>) -> Self {
+        let vocabulary = spec.vocabulary().unwrap_or(UNKNOWN_VOCABULARY);
+        Self { digest: String::new(), vocabulary, train_tokens, validation_tokens, window_alignment: 1 }
     }
 }
 

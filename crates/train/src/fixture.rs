@@ -38,6 +38,8 @@ pub(crate) fn manifest() -> CorpusManifest {
         bytes_per_token: Some(2.0),
         unigram_entropy: 2.7,
         entropy_rate: None,
+        parts: Vec::new(),
+        problems: None,
     }
 }
 

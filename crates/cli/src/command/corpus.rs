@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use forescale_core::corpus::{CorpusManifest, TokenizerSpec};
+use forescale_core::corpus::{CorpusManifest, PartSummary, ProblemSet, TokenizerSpec};
 use forescale_corpus::LockRequest;
 use forescale_sweep::SweepSpec;
 
@@ -26,7 +26,10 @@ pub(crate) fn run(command: &CorpusCommand) -> anyhow::Result<Answer> {
 fn build(sweep: &Path) -> anyhow::Result<Answer> {
     let built = workplace::build_corpus(&SweepSpec::load(sweep)?)?;
     let (train, validation) = (built.manifest.train_tokens, built.manifest.validation_tokens);
-    output::say(&format!("{train} training tokens, {validation} validation tokens; `forescale corpus show` says more"));
+    let asked = built.manifest.problems.as_ref().map(|set| format!(", {} problems", set.problems)).unwrap_or_default();
+    output::say(&format!(
+        "{train} training tokens, {validation} validation tokens{asked}; `forescale corpus show` says more"
+    ));
     output::text(&built.dir.display().to_string())?;
     Ok(Answer::Yes)
 }
@@ -35,7 +38,10 @@ fn show(sweep: &Path, verify: bool, json: bool) -> anyhow::Result<Answer> {
     let built = &workplace::find_corpus(&SweepSpec::load(sweep)?)?;
     if verify {
         forescale_corpus::verify(built)?;
-        output::say("tokens.bin agrees with its digest");
+        output::say(match built.manifest.problems {
+            Some(_) => "tokens.bin and problems.jsonl agree with their digests",
+            None => "tokens.bin agrees with its digest",
+        });
     }
     output::either(json, &built.manifest, |manifest| words(manifest, &built.dir))?;
     Ok(Answer::Yes)
@@ -55,6 +61,8 @@ fn words(manifest: &CorpusManifest, dir: &Path) -> String {
     if let Some(rate) = manifest.entropy_rate {
         lines.push(format!("exact entropy rate  {rate:.6} nats per token"));
     }
+    lines.extend(manifest.parts.iter().map(part));
+    lines.extend(manifest.problems.iter().flat_map(problems));
     for left_out in &manifest.left_out {
         lines.push(format!(
             "left out            {} documents, {} bytes: {}",
@@ -62,6 +70,25 @@ fn words(manifest: &CorpusManifest, dir: &Path) -> String {
         ));
     }
     lines.join("\n")
+}
+
+fn part(part: &PartSummary) -> String {
+    let PartSummary { name, share, train_tokens, train_documents, validation_tokens } = part;
+    let tokens =
+        format!("{train_tokens} training tokens in {train_documents} documents, {validation_tokens} validation");
+    format!("part                {name}: share {share}, {tokens}")
+}
+
+/// A line for all problems, and one for each task with its buckets.
+fn problems(set: &ProblemSet) -> Vec<String> {
+    let longest = set.longest_tokens;
+    let mut lines =
+        vec![format!("problems            {}, the longest of {longest} tokens with its answer", set.problems)];
+    for buckets in set.buckets.chunk_by(|one, other| one.task == other.task) {
+        let counts: Vec<String> = buckets.iter().map(|each| format!("{} {}", each.problems, each.bucket)).collect();
+        lines.push(format!("  {:<18}{}", buckets[0].task, counts.join(", ")));
+    }
+    lines
 }
 
 fn tokenizer(manifest: &CorpusManifest) -> String {

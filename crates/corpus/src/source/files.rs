@@ -47,17 +47,22 @@ impl Source for Files<'_> {
     }
 
     fn read(&self, request: &BuildRequest, progress: &mut dyn FnMut(Progress)) -> Result<Content, CorpusError> {
+        tokenizer::tokenise(self.text(request, progress)?, &self.0.tokenizer, request.spec_dir, progress)
+    }
+}
+
+impl Files<'_> {
+    /// The documents of both splits, before they are cut into tokens.
+    pub(crate) fn text(&self, request: &BuildRequest, progress: &mut dyn FnMut(Progress)) -> Result<Text, CorpusError> {
         self.check()?;
         let files = gather::files(&self.0.paths, request.spec_dir)?;
         let documents = read_documents(&files, progress)?;
         let mut tally = Tally::default();
         let kept = screen(documents, &mut tally);
         let held_out = choose_validation(&kept, self.0.validation_share, &tally)?;
-        tokenizer::tokenise(split(kept, &held_out, tally), &self.0.tokenizer, request.spec_dir, progress)
+        Ok(split(kept, &held_out, tally))
     }
-}
 
-impl Files<'_> {
     fn check(&self) -> Result<(), CorpusError> {
         let share = self.0.validation_share;
         if share > 0.0 && share < 1.0 {

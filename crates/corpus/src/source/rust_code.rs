@@ -52,7 +52,8 @@ impl Source for RustCode<'_> {
     }
 
     fn read(&self, request: &BuildRequest, progress: &mut dyn FnMut(Progress)) -> Result<Content, CorpusError> {
-        self.read_from(&CargoHome::from_environment(), request, progress)
+        let text = self.text(request, progress)?;
+        tokenizer::tokenise(text, &self.0.tokenizer, request.spec_dir, progress)
     }
 }
 
@@ -61,17 +62,21 @@ impl RustCode<'_> {
         CrateLock::read(&request.spec_dir.join(&self.0.lock))
     }
 
-    fn read_from(
+    /// The files of both splits, before they are cut into tokens.
+    pub(crate) fn text(&self, request: &BuildRequest, progress: &mut dyn FnMut(Progress)) -> Result<Text, CorpusError> {
+        self.text_from(&CargoHome::from_environment(), request, progress)
+    }
+
+    fn text_from(
         &self,
         home: &CargoHome,
         request: &BuildRequest,
         progress: &mut dyn FnMut(Progress),
-    ) -> Result<Content, CorpusError> {
+    ) -> Result<Text, CorpusError> {
         let lock = self.lock(request)?;
         home.fetch(&lock, request.cache, progress)?;
         let crates = read_crates(&lock, home, progress)?;
-        let text = assemble(crates, self.0.max_train_bytes.unwrap_or(u64::MAX));
-        tokenizer::tokenise(text, &self.0.tokenizer, request.spec_dir, progress)
+        Ok(assemble(crates, self.0.max_train_bytes.unwrap_or(u64::MAX)))
     }
 }
 

@@ -66,6 +66,8 @@ impl Source for Shards<'_> {
             left_out: Vec::new(),
             bytes_per_token: self.0.bytes_per_token,
             entropy_rate: None,
+            parts: Vec::new(),
+            problems: Vec::new(),
         })
     }
 }

@@ -13,9 +13,13 @@
 //! ```
 //!
 //! Windows start at a sentence boundary; an unknown phase would raise the attainable floor above H.
+//!
+//! With `problems`, values of facts are asked for by the half decade of their rank.
 
 mod generate;
-mod law;
+pub(crate) mod law;
+mod problems;
+pub(crate) mod ranks;
 
 use forescale_core::corpus::ZipfFactsSpec;
 use forescale_core::digest::json_digest;
@@ -72,7 +76,16 @@ fn generate_content(spec: &ZipfFactsSpec, progress: &mut dyn FnMut(Progress)) ->
         left_out: Vec::new(),
         bytes_per_token: None,
         entropy_rate: Some(law.entropy_rate()),
+        parts: Vec::new(),
+        problems: spec.problems.map(|per_bucket| problems::problems(spec, &law, per_bucket)).unwrap_or_default(),
     }
+}
+
+/// The base-V digits of an id, highest first.
+fn digits(spec: &ZipfFactsSpec, id: u32) -> Vec<u32> {
+    let base = u64::from(spec.vocabulary);
+    let digit = |place: u32| u64::from(id).checked_div(base.saturating_pow(place)).unwrap_or(0) % base;
+    (0..spec.key_digits).rev().map(|place| digit(place) as u32).collect()
 }
 
 fn sentence_tokens(spec: &ZipfFactsSpec) -> u64 {

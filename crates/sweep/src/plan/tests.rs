@@ -41,6 +41,8 @@ fn manifest(unique_tokens: u64) -> CorpusManifest {
         bytes_per_token: Some(1.0),
         unigram_entropy: 3.38,
         entropy_rate: None,
+        parts: Vec::new(),
+        problems: None,
     }
 }
 

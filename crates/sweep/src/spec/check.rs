@@ -1,6 +1,5 @@
 //! From what was typed to what is meant: each value is held against what is allowed, once.
 
-use forescale_core::corpus::{CorpusSpec, ShardsSpec, TokenizerSpec, ZipfFactsSpec};
 use forescale_core::count::FlopsRule;
 use forescale_core::run::{EvaluationConfig, TaskEvaluation};
 
@@ -10,6 +9,7 @@ use super::written::{
 };
 use super::{ForecastSpec, Horizon, OffPath, Rung, SpecError, SweepSpec, Target};
 
+mod corpus;
 mod training;
 mod trunk;
 
@@ -99,69 +99,6 @@ impl Checker<'_> {
             &format!("is `{name}`; letters, digits, `-` and `_` are allowed"),
             "use the name of the sweep's folder",
         )
-    }
-
-    fn corpus(&self, corpus: &CorpusSpec) -> Result<(), SpecError> {
-        match corpus {
-            CorpusSpec::Files(files) if files.paths.is_empty() => {
-                let key = Key { section: "corpus", name: "paths" };
-                self.refuse(key, "is empty; at least one folder or glob is needed", "paths = [\"text/**/*.txt\"]")
-            }
-            CorpusSpec::Files(files) => {
-                self.share(Key { section: "corpus", name: "validation_share" }, files.validation_share)?;
-                self.tokenizer(&files.tokenizer)
-            }
-            CorpusSpec::RustCode(code) => self.tokenizer(&code.tokenizer),
-            CorpusSpec::ZipfFacts(zipf) => self.zipf(zipf),
-            CorpusSpec::Shards(shards) => self.shards(shards),
-        }
-    }
-
-    fn tokenizer(&self, tokenizer: &TokenizerSpec) -> Result<(), SpecError> {
-        let key = Key { section: "corpus", name: "tokenizer" };
-        match tokenizer {
-            TokenizerSpec::Bpe(bpe) if !(257..=65_536).contains(&bpe.vocabulary) => {
-                let problem = format!("has a vocabulary of {}; 257 to 65536 is needed", bpe.vocabulary);
-                self.refuse(key, &problem, "tokenizer = { kind = \"bpe\", vocabulary = 4096 }")
-            }
-            TokenizerSpec::Bytes {} | TokenizerSpec::Bpe(_) | TokenizerSpec::File(_) => Ok(()),
-        }
-    }
-
-    fn shards(&self, shards: &ShardsSpec) -> Result<(), SpecError> {
-        let key = |name| Key { section: "corpus", name };
-        for (name, paths) in [("train", &shards.train), ("validation", &shards.validation)] {
-            if paths.is_empty() {
-                let problem = "is empty; at least one file, folder or glob is needed";
-                return self.refuse(key(name), problem, "train = [\"data/*_train_*.bin\"]");
-            }
-        }
-        if (2..=65_536).contains(&shards.vocabulary) {
-            return Ok(());
-        }
-        let problem = format!("is {}; 2 to 65536 is needed", shards.vocabulary);
-        self.refuse(key("vocabulary"), &problem, "50257 is GPT-2's")
-    }
-
-    fn zipf(&self, zipf: &ZipfFactsSpec) -> Result<(), SpecError> {
-        let key = |name| Key { section: "corpus", name };
-        if !(2..=65_536).contains(&zipf.vocabulary) {
-            return self.refuse(
-                key("vocabulary"),
-                &format!("is {}; 2 to 65536 is needed", zipf.vocabulary),
-                "64 is usual",
-            );
-        }
-        self.at_least_one(key("key_digits"), zipf.key_digits)?;
-        let most = u64::from(zipf.vocabulary).checked_pow(zipf.key_digits).unwrap_or(u64::MAX);
-        if !(1..=most).contains(&zipf.facts) {
-            let problem = format!("is {}; `vocabulary`^`key_digits` allows 1 to {most}", zipf.facts);
-            return self.refuse(key("facts"), &problem, "raise `key_digits`, or lower `facts`");
-        }
-        if !(zipf.exponent.is_finite() && zipf.exponent > 1.0) {
-            return self.refuse(key("exponent"), &format!("is {}; above 1 is needed", zipf.exponent), "1.5 is usual");
-        }
-        self.share(key("noise"), zipf.noise).map(|_| ())
     }
 
     fn evaluation(&self, written: &WrittenEvaluation, context: u32) -> Result<EvaluationConfig, SpecError> {

@@ -1,4 +1,5 @@
-use forescale_core::corpus::ShardFormat;
+use forescale_core::corpus::{PartSpec, ShardFormat};
+use forescale_core::run::PlannedRun;
 
 use super::*;
 
@@ -286,4 +287,37 @@ fn a_missing_spec_is_told_how_to_make_one() {
         error.contains("sweep.toml`: the spec cannot be read") && error.contains("hint: `forescale init "),
         "{error}"
     );
+}
+
+const CAPABILITY: &str = include_str!("../../../../sweeps/capability/sweep.toml");
+
+#[test]
+fn a_mixture_of_text_and_tasks_is_read_part_by_part() {
+    let spec = parse(CAPABILITY).expect("a good spec");
+    let CorpusSpec::Mixture(mixture) = spec.corpus() else { panic!("{:?}", spec.corpus()) };
+    assert_eq!(spec.corpus().vocabulary(), Some(256));
+    let tasks = mixture.part.iter().filter_map(|part| match part {
+        PartSpec::Task(task) => Some((task.name(), task.problems, task.parameters.len())),
+        PartSpec::Files(_) | PartSpec::RustCode(_) => None,
+    });
+    assert_eq!(tasks.collect::<Vec<_>>(), [("zipf_recall", 100, 3), ("addition", 100, 2), ("distractor", 100, 3)]);
+    let plan = crate::plan(&spec, None).expect("a good plan");
+    let (target, others) = plan.runs.split_last().expect("runs");
+    let cost = |run: &PlannedRun| run.config.flops().exact;
+    assert!(others.iter().all(|run| 100.0 * cost(run) <= cost(target)), "the fit sees a hundredth of the target");
+}
+
+#[test]
+fn what_a_mixture_may_not_say_is_named_with_its_line() {
+    let refusal = |from: &str, to: &str| parse(&CAPABILITY.replacen(from, to, 1)).expect_err("refused").to_string();
+    let line = line_of(CAPABILITY, "share = 0.7");
+    let shares = refusal("share = 0.7", "share = 0.8");
+    assert!(shares.starts_with(&format!("`sweeps/q/sweep.toml` line {line}: `corpus.part.share` is 1.1")), "{shares}");
+    assert!(refusal("share = 0.7", "share = -0.7").contains("`corpus.part.share` is -0.7; 0 to 1 is needed"));
+    assert!(refusal("train_tokens = 22000000", "train_tokens = 0").contains("`corpus.train_tokens` is 0"));
+    assert!(refusal("problems = 100", "problem = 100").contains("did you mean `problems`?"));
+    assert!(refusal("source = \"task\"", "source = \"tasks\"").contains("did you mean `task`?"));
+    let few = parse(&CAPABILITY.replacen("train_tokens = 22000000", "train_tokens = 2000000", 1)).expect("a good spec");
+    let error = crate::plan(&few, None).expect_err("too few tokens").to_string();
+    assert!(error.contains("needs ") && error.contains("the corpus has 1999936 unique ones"), "{error}");
 }

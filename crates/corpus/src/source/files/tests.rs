@@ -239,10 +239,10 @@ fn a_manifest_of_the_form_before_this_one_still_reads_and_a_later_one_does_not()
     let path = built.dir.join("manifest.json");
     let text = fs::read_to_string(&path).expect("manifest");
     assert!(!text.contains("tokenizer\":"), "bytes are written as 1.0 wrote them");
-    fs::write(&path, text.replace("forescale.corpus/1.1", "forescale.corpus/1.0")).expect("written");
+    fs::write(&path, text.replace("forescale.corpus/1.2", "forescale.corpus/1.0")).expect("written");
     let old = place.with_request(&["."], locate).expect("reads").expect("found");
     assert_eq!(old.manifest.digest, built.manifest.digest);
-    fs::write(&path, text.replace("forescale.corpus/1.1", "forescale.corpus/2.0")).expect("written");
+    fs::write(&path, text.replace("forescale.corpus/1.2", "forescale.corpus/2.0")).expect("written");
     let message = place.with_request(&["."], locate).expect_err("too new").to_string();
     assert!(message.contains("its schema is `forescale.corpus/2.0`"), "{message}");
 }

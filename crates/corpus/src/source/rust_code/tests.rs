@@ -41,7 +41,7 @@ impl Fixture {
         let whole = forescale_core::corpus::CorpusSpec::RustCode(spec.clone());
         let cache = self.folder.path().join("cache");
         let request = BuildRequest { spec: &whole, spec_dir: self.folder.path(), cache: &cache };
-        RustCode(&spec).read_from(&self.home, &request, &mut |_| {})
+        RustCode(&spec).text_from(&self.home, &request, &mut |_| {}).map(Text::into_bytes)
     }
 }
 

@@ -4,8 +4,9 @@ use forescale_core::corpus::ZipfFactsSpec;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::law::{Law, stream};
+use super::law::Law;
 use crate::build::Progress;
+use crate::draw::stream;
 
 const CHUNK_SENTENCES: u64 = 1 << 16;
 
@@ -56,10 +57,8 @@ impl Sentences<'_> {
     /// One sentence: the digits of the id, highest first, and the value.
     fn speak(&self, rng: &mut ChaCha8Rng, bytes: &mut Vec<u8>) {
         let rank = self.law.draw_rank(rng);
-        let (id, base) = (u64::from(self.law.ids[rank]), u64::from(self.spec.vocabulary));
-        for place in (0..self.spec.key_digits).rev() {
-            let digit = id.checked_div(base.saturating_pow(place)).unwrap_or(0) % base;
-            self.push(digit as u32, bytes);
+        for digit in super::digits(self.spec, self.law.ids[rank]) {
+            self.push(digit, bytes);
         }
         self.push(self.law.draw_value(rank, rng), bytes);
     }

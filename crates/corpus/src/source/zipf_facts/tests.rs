@@ -14,6 +14,7 @@ fn spec() -> ZipfFactsSpec {
         train_tokens: 600_000,
         validation_tokens: 60_000,
         seed: 7,
+        problems: None,
     }
 }
 
@@ -142,4 +143,36 @@ fn is_built_once_and_found_again() {
     assert_eq!(crate::locate(&request).expect("found"), Some(built.clone()));
     assert_eq!((built.manifest.window_alignment, built.manifest.unique_tokens), (3, 3_000));
     crate::verify(&built).expect("whole");
+}
+
+#[test]
+fn problems_ask_for_the_values_that_sentences_state_and_ranks_are_their_buckets() {
+    let asking = ZipfFactsSpec { problems: Some(20), noise: 0.0, ..spec() };
+    let content = content(&asking);
+    let counts = |name: &str| content.problems.iter().filter(|problem| problem.bucket_name == name).count();
+    // 200 facts: 10, 21, 69 and 100 ranks, of which at most 20 are asked.
+    assert_eq!(["1–10", "11–31", "32–100", "101–200"].map(|ranks| counts(&format!("ranks {ranks}"))), [10, 20, 20, 20]);
+    let train = content.train.concat();
+    let stated: std::collections::HashSet<&[u8]> = train.chunks_exact(3).collect();
+    for problem in content.problems.iter().filter(|problem| problem.bucket < 3) {
+        let sentence: Vec<u8> = problem.prompt.iter().chain(&problem.answer).map(|token| *token as u8).collect();
+        assert!(stated.contains(sentence.as_slice()), "{}", problem.item);
+    }
+}
+
+#[test]
+fn chance_and_ceiling_of_a_problem_are_those_of_the_law() {
+    let asking = ZipfFactsSpec { problems: Some(5), ..spec() };
+    let problems = content(&asking).problems;
+    // Vocabulary 16; ln(1 - 0.1) = -0.105360515657826.
+    assert!(problems.iter().all(|problem| (problem.chance - 0.0625).abs() < 1e-15));
+    assert!(problems.iter().all(|problem| (problem.ceiling_log_p + 0.105_360_515_657_826).abs() < 1e-14));
+}
+
+#[test]
+fn asking_changes_no_token_and_no_key_of_a_spec_that_does_not_ask() {
+    let asking = ZipfFactsSpec { problems: Some(5), ..spec() };
+    assert_eq!(content(&asking).train.concat(), content(&spec()).train.concat());
+    let written = serde_json::to_string(&spec()).expect("json");
+    assert!(!written.contains("problems"), "{written}");
 }
