@@ -24,6 +24,10 @@ quickstart:
 bench-train *ARGS:
     python3 benches/train_pairs.py {{ ARGS }}
 
+# answers over remembered keys and values, against computing the prefix anew (--rounds, --threads, --width, --batch)
+bench-generation *ARGS:
+    cargo run --release -p forescale-train --example generation -- {{ ARGS }}
+
 # our solver against SciPy, in turn (needs scipy; --out FILE for the page)
 bench-fit *ARGS:
     cargo build --release -p forescale-fit --features bench --example fit_bench

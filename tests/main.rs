@@ -13,6 +13,7 @@ mod layering;
 mod ledger;
 mod plans;
 mod probe;
+mod problems;
 mod published;
 mod report;
 mod track;

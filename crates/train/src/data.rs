@@ -15,7 +15,7 @@ use rand_chacha::rand_core::Rng as _;
 
 use crate::error::TrainError;
 use crate::init::stream;
-use crate::problems::{self, ProblemSet};
+use crate::problems::{self, ProblemFile};
 
 /// A memory-mapped `tokens.bin` with its manifest.
 pub struct TokenFile {
@@ -46,8 +46,8 @@ impl TokenFile {
     }
 
     /// The corpus's problems, which lie beside its tokens; `None` where there are none.
-    pub(crate) fn problems(&self) -> Result<Option<ProblemSet>, TrainError> {
-        ProblemSet::read(&self.problems)
+    pub(crate) fn problems(&self) -> Result<Option<ProblemFile>, TrainError> {
+        ProblemFile::read(&self.problems)
     }
 
     /// The manifest it was opened with.

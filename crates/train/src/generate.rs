@@ -1,8 +1,9 @@
 //! Answers of a model, token by token, for several sequences at once.
 //!
 //! A prompt is read in one pass and remembered (see [`Memory`]); after that a token costs the work of one token. Each
-//! sequence chooses by itself: the most probable token, or one drawn from the whole distribution by a stream of its own,
-//! so that what is drawn does not depend on which sequences are computed beside it.
+//! sequence chooses by itself: the most probable token, or one drawn from the whole distribution by a stream of its own.
+//! Sequences computed beside it change nothing but the last bits of its logits, and who is computed beside whom does not
+//! depend on threads.
 
 use candle_core::{Result, Tensor};
 use rand_chacha::ChaCha8Rng;

@@ -16,7 +16,7 @@ pub(crate) const FILE: &str = "problems.jsonl";
 
 /// All problems of a corpus, in the order of the file.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct ProblemSet {
+pub(crate) struct ProblemFile {
     /// SHA-256 of the file.
     pub(crate) digest: String,
     pub(crate) problems: Vec<Problem>,
@@ -29,10 +29,10 @@ pub(crate) struct ProblemSet {
 /// [`TrainError::TokensUnreadable`] when the file cannot be read, [`TrainError::TokensDamaged`] when a line of it is no
 /// problem.
 pub fn read_problems(corpus: &Path) -> Result<Vec<Problem>, TrainError> {
-    Ok(ProblemSet::read(&corpus.join(FILE))?.map_or_else(Vec::new, |set| set.problems))
+    Ok(ProblemFile::read(&corpus.join(FILE))?.map_or_else(Vec::new, |set| set.problems))
 }
 
-impl ProblemSet {
+impl ProblemFile {
     /// Reads a file of problems; `None` where there is none.
     pub(crate) fn read(path: &Path) -> Result<Option<Self>, TrainError> {
         let place = path.display().to_string();
@@ -118,10 +118,10 @@ mod tests {
     use super::*;
     use crate::fixture::{config, problem};
 
-    fn written(text: &str) -> Result<Option<ProblemSet>, TrainError> {
+    fn written(text: &str) -> Result<Option<ProblemFile>, TrainError> {
         let folder = tempfile::tempdir().expect("a folder");
         fs::write(folder.path().join(FILE), text).expect("written");
-        ProblemSet::read(&folder.path().join(FILE))
+        ProblemFile::read(&folder.path().join(FILE))
     }
 
     fn line(problem: &Problem) -> String {
@@ -136,7 +136,7 @@ mod tests {
         assert_eq!(set.problems, problems);
         assert_eq!(set.digest, sha256_hex(text.as_bytes()));
         set.check(&config()).expect("fits the model");
-        assert_eq!(ProblemSet::read(Path::new("no/such/file")).expect("no error"), None);
+        assert_eq!(ProblemFile::read(Path::new("no/such/file")).expect("no error"), None);
     }
 
     #[test]
@@ -151,14 +151,14 @@ mod tests {
     #[test]
     fn what_the_model_cannot_be_asked_is_refused_by_name() {
         let refused = |problem: Problem| {
-            let set = ProblemSet { digest: String::new(), problems: vec![problem] };
+            let set = ProblemFile { digest: String::new(), problems: vec![problem] };
             set.check(&config()).expect_err("refused").to_string()
         };
         assert!(refused(problem("a", &[], &[1])).contains("problem `a` of task `copy` lacks a prompt"));
         assert!(refused(problem("a", &[16], &[1])).contains("token 16, outside a vocabulary of 16"));
         assert!(refused(problem("a", &[1], &[1; 21])).contains("a context of 20 allows 1 to 20"));
         assert!(refused(Problem { chance: 1.5, ..problem("a", &[1], &[1]) }).contains("a chance of 1.5"));
-        let none = ProblemSet { digest: String::new(), problems: Vec::new() };
+        let none = ProblemFile { digest: String::new(), problems: Vec::new() };
         assert!(none.check(&config()).expect_err("refused").to_string().contains("that has none"));
     }
 }

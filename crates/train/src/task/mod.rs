@@ -18,7 +18,7 @@ use forescale_core::run::{RunConfig, TaskEvaluation};
 use crate::data::TokenFile;
 use crate::error::TrainError;
 use crate::model::{LanguageModel, Model};
-use crate::problems::{ProblemSet, none_to_judge};
+use crate::problems::{ProblemFile, none_to_judge};
 use crate::shard::Workers;
 
 /// Tokens of exact problems computed in one piece; fixed, so that results do not depend on threads. Chosen here, as for
@@ -52,7 +52,7 @@ struct Court<'a> {
 /// The problems of a run's corpus, and how they are judged.
 pub(crate) struct Tasks {
     sampling: TaskEvaluation,
-    set: ProblemSet,
+    set: ProblemFile,
 }
 
 impl Tasks {

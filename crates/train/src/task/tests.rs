@@ -35,7 +35,7 @@ fn constant(logits: &[f32]) -> (RunConfig, Model) {
 }
 
 fn judged(config: &RunConfig, model: &Model, problems: Vec<Problem>, threads: usize) -> Vec<ItemResult> {
-    let tasks = Tasks { sampling: SAMPLING, set: ProblemSet { digest: "problems".to_owned(), problems } };
+    let tasks = Tasks { sampling: SAMPLING, set: ProblemFile { digest: "problems".to_owned(), problems } };
     tasks.judge(config, model, &Workers::start(threads).expect("threads")).expect("judged")
 }
 
