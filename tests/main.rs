@@ -3,6 +3,7 @@
 mod answers;
 mod bad_input;
 mod binary;
+mod capability;
 mod chain;
 mod commands;
 mod curves;

@@ -113,7 +113,7 @@ pub fn plan(spec: &SweepSpec, manifest: Option<&CorpusManifest>) -> Result<Plan,
     runs.sort_by(|one, two| cost(one).total_cmp(&cost(two)));
     runs.extend(planner.target()?);
     planner.check_identities(&runs)?;
-    let notes = doubts::notes(spec, &runs, manifest.is_none());
+    let notes = doubts::notes(spec, &runs, manifest);
     Ok(Plan { runs, notes, provisional: manifest.is_none() })
 }
 

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use forescale_core::corpus::CorpusManifest;
 use forescale_core::run::{PlannedRun, Role};
 
 use super::UNKNOWN_VOCABULARY;
@@ -18,14 +19,23 @@ const RATIO_SPAN: f64 = 4.0;
 const SPREAD_BUDGETS: usize = 2;
 
 /// All notes on a plan.
-pub(super) fn notes(spec: &SweepSpec, runs: &[PlannedRun], provisional: bool) -> Vec<String> {
+pub(super) fn notes(spec: &SweepSpec, runs: &[PlannedRun], manifest: Option<&CorpusManifest>) -> Vec<String> {
+    let provisional = manifest.is_none();
     let reach = target_note(spec, runs);
     let rungs = rungs_note(spec);
     let spread = spread_note(spec, runs);
     let ids = provisional.then(|| "the corpus is not built yet, so run ids are not final".to_owned());
     let symbols = if provisional { vocabulary_note(spec) } else { None };
     let trunks = trunks_note(runs);
-    [reach, rungs, spread, trunks, symbols, ids].into_iter().flatten().collect()
+    let problems = manifest.and_then(|manifest| problems_note(spec, manifest));
+    [reach, rungs, spread, trunks, symbols, problems, ids].into_iter().flatten().collect()
+}
+
+/// Problems that no run is asked.
+fn problems_note(spec: &SweepSpec, manifest: &CorpusManifest) -> Option<String> {
+    (manifest.problems.is_some() && spec.evaluation().tasks.is_none()).then(|| {
+        "the corpus has problems, and no run is asked them; say `task_samples = 256` under `[evaluation]`".to_owned()
+    })
 }
 
 fn vocabulary_note(spec: &SweepSpec) -> Option<String> {
