@@ -20,6 +20,7 @@ pub mod math;
 pub mod observation;
 pub mod outcome;
 pub mod panel;
+pub mod pass_rate;
 pub mod predictive;
 pub mod probe;
 pub mod problem;

@@ -3,7 +3,10 @@
 //! The standard library's `f64::exp` and its like call the platform's C library, whose last bits differ between
 //! systems; these go through `libm`, compiled with us. Square roots are exact by IEEE 754 and need no wrapper.
 
+mod gamma;
 pub mod lanes;
+
+pub use gamma::{digamma, log_gamma, trigamma};
 
 /// e^x.
 #[must_use]
