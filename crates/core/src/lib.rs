@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod approach;
+pub mod capability;
 pub mod checklist;
 pub mod comparison;
 pub mod corpus;

@@ -79,7 +79,7 @@ fn redrawn(samples: &[Sample], units: &[Vec<usize>], generator: &mut ChaCha8Rng)
 }
 
 /// A whole number below a limit: the high half of a product, whose bias of 2^-50 no draw can show.
-fn below(generator: &mut ChaCha8Rng, limit: usize) -> usize {
+pub(crate) fn below(generator: &mut ChaCha8Rng, limit: usize) -> usize {
     ((u128::from(generator.next_u64()) * limit as u128) >> 64) as usize
 }
 
@@ -118,7 +118,7 @@ fn deviations(fitted: &Fitted) -> Vec<f64> {
 }
 
 /// A standard normal number, by Box and Muller's transformation.
-fn normal(generator: &mut ChaCha8Rng) -> f64 {
+pub(crate) fn normal(generator: &mut ChaCha8Rng) -> f64 {
     let mut uniform = || ((generator.next_u64() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
     let radius = (-2.0 * math::ln(uniform())).sqrt();
     radius * math::cos(core::f64::consts::TAU * uniform())

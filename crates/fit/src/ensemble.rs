@@ -47,6 +47,11 @@ impl Member {
         Self { weight, atoms: roots.iter().map(atom).collect() }
     }
 
+    /// From points of equal probability.
+    pub(crate) fn of_atoms(weight: f64, atoms: Vec<f64>) -> Self {
+        Self { weight, atoms }
+    }
+
     /// The same kept between two log losses.
     pub(crate) fn within(mut self, (low, high): (f64, f64)) -> Self {
         self.atoms.iter_mut().for_each(|atom| *atom = atom.clamp(low, high));
@@ -61,6 +66,13 @@ pub(crate) fn atom_levels() -> Vec<f64> {
 
 /// The predictive distribution of loss: members blurred by `scale` in log loss.
 pub(crate) fn blend(members: &[Member], scale: f64) -> Predictive {
+    let mut predictive = blend_linear(members, scale);
+    predictive.values.iter_mut().for_each(|value| *value = math::exp(value.clamp(-LARGEST, LARGEST)));
+    predictive
+}
+
+/// The same where members are in the unit of the answer itself: no logarithm is undone.
+pub(crate) fn blend_linear(members: &[Member], scale: f64) -> Predictive {
     let levels = Predictive::standard_levels();
     let scale = scale.max(1e-9);
     let (low, high) = members
@@ -70,9 +82,8 @@ pub(crate) fn blend(members: &[Member], scale: f64) -> Predictive {
     let mut from = low - 12.0 * scale;
     let mut values = Vec::with_capacity(levels.len());
     for &level in &levels {
-        let log_loss = invert(members, scale, level, (from, high + 12.0 * scale));
-        from = log_loss;
-        values.push(math::exp(log_loss.clamp(-LARGEST, LARGEST)));
+        from = invert(members, scale, level, (from, high + 12.0 * scale));
+        values.push(from);
     }
     Predictive { levels, values }
 }

@@ -18,6 +18,7 @@ pub mod bench;
 mod best_of;
 mod bootstrap;
 mod bootstrap_interval;
+mod capability;
 mod certificate;
 mod check;
 mod checklist;
@@ -87,6 +88,10 @@ mod vertex;
 pub use approach::{ApproachOptions, CurvePoint, TrainingCurve, approaches};
 pub use backtest::{BacktestMode, BacktestOptions, backtest};
 pub use best_of::{BestOfError, Reduced, best_of};
+pub use capability::{
+    BucketRun, CapabilityError, CapabilityOptions, TaskBacktestOptions, backtest_tasks, ceilings, forecast_buckets,
+    forecast_tasks, score_task,
+};
 pub use check::{Evidence, check};
 pub use checklist::checklist;
 pub use compare::{CompareError, Recipe, compare};

@@ -1,0 +1,239 @@
+//! Simulated emergence: the gate opens and stays shut when it should, and what is said behind an open gate holds.
+
+use forescale_core::capability::{CapabilityStatus, Measure, Shut, TaskForecast, TaskScore};
+use forescale_core::items::{ItemEstimator, ItemResult};
+use forescale_core::math;
+use forescale_core::run::Role;
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha8Rng;
+
+use super::*;
+use crate::Target;
+use crate::bootstrap::normal;
+
+const PLATEAU: f64 = 5.0;
+const CEILING: f64 = 0.05;
+
+/// How a bucket emerges: m = ceiling + (plateau − ceiling)/(1 + (C/C₀)^k).
+#[derive(Clone, Copy)]
+struct Emerging {
+    log_centre: f64,
+    k: f64,
+}
+
+impl Emerging {
+    fn at(self, flops: f64) -> f64 {
+        CEILING + (PLATEAU - CEILING) / (1.0 + math::exp(self.k * (math::ln(flops) - self.log_centre)))
+    }
+}
+
+/// Six rungs, three times apart, 1e12 to 2.4e14.
+fn ladder() -> Vec<BucketRun> {
+    (0..6)
+        .map(|i| BucketRun { run_id: format!("r{i}"), flops: 1e12 * math::pow(3.0, f64::from(i)), role: None })
+        .collect()
+}
+
+/// Twenty problems that lie about the bucket's mean, each run's scatter 4%.
+fn results(runs: &[BucketRun], truth: impl Fn(f64) -> f64, seed: u64) -> Vec<ItemResult> {
+    let mut generator = ChaCha8Rng::seed_from_u64(seed);
+    let mut items = Vec::new();
+    for run in runs {
+        let mean = truth(run.flops) * math::exp(0.04 * normal(&mut generator));
+        for i in 0..20 {
+            let spread = 0.5 + f64::from(i) / 19.0;
+            items.push(ItemResult {
+                run_id: run.run_id.clone(),
+                task: "recall".into(),
+                item: i.to_string(),
+                bucket: 3,
+                bucket_name: "ranks 32 to 100".into(),
+                chance: math::exp(-PLATEAU),
+                estimator: ItemEstimator::Exact,
+                trials: 0,
+                successes: 0,
+                log_p: -mean * spread,
+                variance: 0.0,
+                greedy: None,
+            });
+        }
+    }
+    items
+}
+
+fn options() -> CapabilityOptions {
+    let ceilings = BTreeMap::from([(("recall".to_owned(), 3), CEILING)]);
+    CapabilityOptions { ceilings, draws: 60, ..CapabilityOptions::default() }
+}
+
+fn told(truth: impl Fn(f64) -> f64, seed: u64, decades: f64) -> TaskForecast {
+    let runs = ladder();
+    let target = Target::of_budget(runs[5].flops * math::pow(10.0, decades));
+    let forecast = forecast_buckets(&runs, &results(&runs, truth, seed), &target, &options()).expect("results");
+    forecast.tasks.into_iter().next().expect("one bucket")
+}
+
+#[test]
+fn the_gate_stays_shut_before_a_bucket_emerges_however_suddenly() {
+    let beyond = math::ln(2.43e14 * 10.0);
+    for k in [0.5, 1.0, 2.0, 6.0] {
+        for seed in 0..8 {
+            let found = told(|c| Emerging { log_centre: beyond, k }.at(c), seed, 1.0);
+            assert_eq!(found.status, CapabilityStatus::Refused, "{k} {seed}: {:?}", found.gate);
+            assert!(found.median.is_none() && found.intervals.is_empty() && found.predictive.is_none());
+            assert!(
+                found.reason.as_deref().is_some_and(|r| r.starts_with("not predictable yet")),
+                "{:?}",
+                found.reason
+            );
+        }
+    }
+    // A bucket that stays at chance for ever.
+    assert_eq!(told(|_| PLATEAU, 1, 1.0).gate.reason, Some(Shut::OnPlateau));
+}
+
+#[test]
+fn the_gate_stays_shut_on_a_bucket_that_is_just_leaving() {
+    // The largest rung alone has left: what the laws would say there is off by a factor of several.
+    let centre = math::ln(2.43e14 / 2.0);
+    for seed in 0..8 {
+        let found = told(|c| Emerging { log_centre: centre, k: 2.0 }.at(c), seed, 1.0);
+        assert_eq!(found.status, CapabilityStatus::Refused, "{:?}", found.gate);
+    }
+}
+
+#[test]
+fn the_gate_opens_once_a_bucket_falls_steadily_and_its_intervals_hold() {
+    let (mut open, mut inside, mut count) = (0_i32, 0_i32, 0_i32);
+    let mut errors: Vec<f64> = Vec::new();
+    for k in [0.3, 0.5, 0.8] {
+        for early in [1.5, 2.5] {
+            let centre = math::ln(2.43e14) - early * core::f64::consts::LN_10;
+            for seed in 0..10 {
+                let truth = Emerging { log_centre: centre, k };
+                let found = told(|c| truth.at(c), seed, 1.0);
+                count += 1;
+                let mut generator = ChaCha8Rng::seed_from_u64(1000 + seed);
+                let observed = truth.at(2.43e15) * math::exp(0.04 * normal(&mut generator));
+                if let Some(score) = score_task(&found, observed, 0.9) {
+                    open += 1;
+                    inside += i32::from(score.is_inside);
+                    errors.push(math::ln(score.median / observed).abs());
+                }
+            }
+        }
+    }
+    assert!(open * 10 >= count * 8, "{open} of {count} open");
+    let coverage = f64::from(inside) / f64::from(open);
+    assert!((0.8..=1.0).contains(&coverage), "{inside} of {open} inside");
+    // Two of the three laws are wrong for this truth, which is still bending: about a quarter in ln m, a decade past.
+    assert!(math::median(&errors).expect("some") < 0.3, "{:?}", math::median(&errors));
+}
+
+#[test]
+fn an_inverse_trend_is_told_as_one() {
+    let found = told(|c| 2.0 + 0.2 * math::ln(c / 1e12), 4, 1.0);
+    assert_eq!(found.gate.reason, Some(Shut::Inverse));
+    assert!(found.diagnoses.iter().any(|d| d.code == "inverse_within_range"), "{:?}", found.diagnoses);
+}
+
+#[test]
+fn a_targets_results_are_never_looked_at() {
+    let truth = Emerging { log_centre: math::ln(1e12), k: 0.6 };
+    let mut runs = ladder();
+    let items = results(&runs, |c| truth.at(c), 1);
+    let target = Target::of_budget(2.43e15);
+    let before = forecast_buckets(&runs, &items, &target, &options()).expect("results");
+    runs.push(BucketRun { run_id: "target".into(), flops: 2.43e15, role: Some(Role::Target) });
+    let with = [items, results(&runs[6..], |_| 0.2, 2)].concat();
+    assert_eq!(before, forecast_buckets(&runs, &with, &target, &options()).expect("results"));
+}
+
+#[test]
+fn censored_problems_are_counted_and_a_run_of_bounds_keeps_the_gate_shut() {
+    let truth = Emerging { log_centre: math::ln(1e13), k: 0.6 };
+    let runs = ladder();
+    let mut items = results(&runs, |c| truth.at(c), 1);
+    for item in items.iter_mut().filter(|item| item.run_id == "r5") {
+        (item.estimator, item.trials) = (ItemEstimator::Censored, 100);
+    }
+    let found = forecast_buckets(&runs, &items, &Target::of_budget(2.43e15), &options()).expect("results");
+    assert_eq!((found.tasks[0].censored, found.tasks[0].gate.is_open), (20, false));
+    assert!(found.tasks[0].rungs[5].is_bound && found.tasks[0].rungs[5].censored == Some(20));
+}
+
+#[test]
+fn tables_that_cannot_be_are_refused_by_name() {
+    let runs = ladder();
+    let items = results(&runs, |_| 2.0, 1);
+    let target = Target::of_budget(1e15);
+    let unknown = forecast_buckets(&runs[..5], &items, &target, &options()).expect_err("r5 is unknown");
+    assert_eq!(unknown, CapabilityError::UnknownRun { run_id: "r5".into() });
+    assert_eq!(forecast_buckets(&runs, &[], &target, &options()), Err(CapabilityError::Empty));
+    let good = score("a", 1e18, 0.4);
+    let options = CapabilityOptions::default();
+    let said = |scores: &[TaskScore]| forecast_tasks(scores, &target, &options).expect_err("refused").to_string();
+    assert!(said(&[TaskScore { value: 43.0, ..good.clone() }]).starts_with("`piqa` of `a`: the score is 43;"));
+    assert!(said(&[TaskScore { flops: 0.0, ..good.clone() }]).contains("flops is 0;"));
+    assert!(said(&[good.clone(), good.clone()]).starts_with("`a` has 2 scores of `piqa`"));
+    let other = TaskScore { run_id: "b".into(), chance: Some(0.25), ..good.clone() };
+    assert!(said(&[good, other]).starts_with("`piqa` has a chance of 0.5 and of 0.25"));
+}
+
+fn score(run: &str, flops: f64, value: f64) -> TaskScore {
+    TaskScore {
+        run_id: run.into(),
+        cluster: run.into(),
+        params: Some((flops / 120.0).sqrt()),
+        tokens: Some(20.0 * (flops / 120.0).sqrt()),
+        flops,
+        task: "piqa".into(),
+        value,
+        chance: Some(0.5),
+        n_items: Some(1838.0),
+        loss: None,
+    }
+}
+
+/// A table of twelve runs whose loss falls by a law and whose accuracy is a sigmoid of that loss.
+fn table(of_loss: impl Fn(f64) -> f64) -> Vec<TaskScore> {
+    let run = |i: i32| {
+        let flops = 1e18 * math::pow(2.0, f64::from(i));
+        let mut row = score(&format!("r{i}"), flops, 0.0);
+        let loss = loss_of(row.params.expect("told"), row.tokens.expect("told"));
+        (row.value, row.loss) = (of_loss(loss), Some(loss));
+        row
+    };
+    (0..12).map(run).collect()
+}
+
+fn loss_of(params: f64, tokens: f64) -> f64 {
+    1.8172 + 482.01 / math::pow(params, 0.3478) + 2085.43 / math::pow(tokens, 0.3658)
+}
+
+#[test]
+fn a_task_that_follows_its_loss_is_told_through_it() {
+    let of_loss = |loss: f64| 0.5 + 0.4 * sigmoid::logistic(3.0 * (3.0 - loss));
+    let (params, tokens): (f64, f64) = (2e9, 4e10);
+    let target =
+        Target { flops: 120.0 * params * params, params: Some(params), tokens: Some(tokens), unique_tokens: None };
+    let found = forecast_tasks(&table(of_loss), &target, &CapabilityOptions::default()).expect("a table");
+    let task = &found.tasks[0];
+    let truth = of_loss(loss_of(params, tokens));
+    assert_eq!((task.status, task.measure), (CapabilityStatus::Forecast, Measure::Accuracy));
+    assert!((task.laws[0].value - truth).abs() < 0.01 && task.laws[0].law == "two_step", "{truth}: {:?}", task.laws);
+    let kept = score_task(task, truth, 0.9).expect("a number");
+    assert!(kept.is_inside && kept.error.abs() < 0.02, "{kept:?}");
+    assert_eq!(found, forecast_tasks(&table(of_loss), &target, &CapabilityOptions::default()).expect("the same"));
+}
+
+#[test]
+fn a_task_at_chance_has_no_number_and_a_backtest_keeps_what_it_would_have_been() {
+    let flat = table(|_| 0.505);
+    let found = forecast_tasks(&flat, &Target::of_budget(1e23), &CapabilityOptions::default()).expect("a table");
+    assert_eq!(found.tasks[0].reason.as_deref(), Some(Shut::OnPlateau.to_string().as_str()));
+    let report = backtest_tasks(&flat, &TaskBacktestOptions::default()).expect("a report");
+    assert_eq!((report.answered, report.cases.len()), (0.0, 1));
+    assert!(report.cases[0].behind_gate.is_some_and(|value| (value - 0.505).abs() < 0.02), "{:?}", report.cases[0]);
+    assert!(report.cases[0].score.is_none() && report.cases[0].forecast.median.is_none());
+}
