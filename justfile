@@ -43,6 +43,11 @@ bench-skill *ARGS:
     cargo build --release -p forescale-fit --example backtest_tables
     python3 benches/skill.py --form target/release/examples/backtest_tables --out benches/forecast-skill.md {{ ARGS }}
 
+# task scores of published tables from their smaller runs, beside a sigmoid of compute and the OLMo ladder (needs scipy, pandas)
+bench-capability *ARGS:
+    cargo build --release -p forescale-fit --example capability_tables
+    python3 benches/capability.py --out benches/capability-skill.md {{ ARGS }}
+
 # pages of 20, 500 and 10,000 runs, drawn and timed
 bench-report:
     cargo run --release -p forescale-report --example page_time

@@ -27,6 +27,32 @@ pub enum Measure {
     Accuracy,
 }
 
+/// One run's score of one task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TaskScore {
+    /// The run, or checkpoint.
+    pub run_id: String,
+    /// Rows that share a trajectory, drawn together; the run where nothing is known.
+    pub cluster: String,
+    /// N, where it is told.
+    pub params: Option<f64>,
+    /// D, where it is told.
+    pub tokens: Option<f64>,
+    /// C.
+    pub flops: f64,
+    /// The task.
+    pub task: String,
+    /// Share of right answers, 0 to 1.
+    pub value: f64,
+    /// Score of one that guesses; the lowest rung is taken for it where it is not told.
+    pub chance: Option<f64>,
+    /// Problems of the task.
+    pub n_items: Option<f64>,
+    /// A loss that tells of the task: its own, or of a validation set.
+    pub loss: Option<f64>,
+}
+
 /// Whether there is a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

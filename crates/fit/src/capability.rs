@@ -14,6 +14,7 @@ mod backtest;
 mod bucket_mean;
 mod buckets;
 mod decay;
+mod difficulty;
 mod entry;
 mod error;
 mod gate;
@@ -27,11 +28,12 @@ mod turn;
 
 use std::collections::BTreeMap;
 
-pub use accuracy::{TaskScore, forecast_tasks};
+pub use accuracy::forecast_tasks;
 pub use backtest::{TaskBacktestOptions, backtest_tasks};
 pub use buckets::{BucketRun, ceilings, forecast_buckets};
+pub use difficulty::rebucket;
 pub use error::CapabilityError;
-pub use score::{bucket_means, score_task};
+pub use score::score_task;
 
 /// How to forecast capabilities.
 #[derive(Clone, Debug, PartialEq)]

@@ -8,6 +8,7 @@
 //! all there without its script.
 
 pub mod answers;
+pub mod capability;
 pub mod format;
 mod headline;
 mod html;

@@ -32,8 +32,8 @@ pub mod template;
 pub use extend::{Addition, extended};
 pub use hardware::{DEFAULT_HARDWARE, HARDWARE_FILE, default_hardware, parse_hardware, read_hardware};
 pub use import::{
-    CurveTable, Length, LogOptions, Table, TableError, TableOptions, Underway, curve_of, read_curves,
-    read_ladder_curves, read_progress, read_table, underway,
+    CurveTable, Length, LogOptions, ScoreTable, Table, TableError, TableOptions, Underway, curve_of, is_score_table,
+    read_curves, read_ladder_curves, read_progress, read_scores, read_table, underway,
 };
 pub use items::{read_items, write_items};
 pub use launch::{LaunchError, LaunchEvent, LaunchSummary, Launcher, LocalLauncher, Task};

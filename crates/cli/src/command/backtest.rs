@@ -5,6 +5,7 @@ use forescale_core::outcome::BacktestReport;
 use forescale_fit::{BacktestOptions, FitOptions};
 
 use crate::args::{BacktestArgs, BacktestMode};
+use crate::command::tasks;
 use crate::exit::Answer;
 use crate::output;
 use crate::source::Material;
@@ -13,6 +14,9 @@ use crate::source::Material;
 const JUDGED_AT: f64 = 0.9;
 
 pub(crate) fn run(args: &BacktestArgs) -> anyhow::Result<Answer> {
+    if tasks::are_told(&args.source, &args.table)? {
+        return tasks::backtest(args);
+    }
     let material = Material::open_for(&args.source, &args.table, &args.law)?;
     material.say_notes();
     let mode = match args.mode {

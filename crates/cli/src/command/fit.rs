@@ -8,6 +8,7 @@ use forescale_core::outcome::FitReport;
 use forescale_fit::{ApproachOptions, FitOptions};
 
 use crate::args::FitArgs;
+use crate::command::tasks;
 use crate::evidence;
 use crate::exit::Answer;
 use crate::output;
@@ -16,6 +17,9 @@ use crate::source::Material;
 pub(crate) fn run(args: &FitArgs) -> anyhow::Result<Answer> {
     if curves::are_asked_for(args)? {
         return curves::run(args);
+    }
+    if tasks::are_told(&args.source, &args.table)? {
+        return tasks::fit(args);
     }
     let mut material = Material::open_for(&args.source, &args.table, &args.law)?;
     if args.with_target {

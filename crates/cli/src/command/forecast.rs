@@ -7,12 +7,16 @@ use forescale_fit::{ForecastOptions, Target};
 
 use crate::answers::{answer, is_asked, optimum, single, under_caps};
 use crate::args::ForecastArgs;
+use crate::command::tasks;
 use crate::exit::Answer;
 use crate::output;
 use crate::source::Material;
 
 pub(crate) fn run(args: &ForecastArgs) -> anyhow::Result<Answer> {
     let targets = args.at.iter().map(|text| parse_target(text)).collect::<anyhow::Result<Vec<_>>>()?;
+    if tasks::are_told(&args.source, &args.table)? {
+        return tasks::forecast(args, &targets);
+    }
     let targets = limited(targets, args)?;
     let material = Material::open_for(&args.source, &args.table, &args.law)?;
     material.say_notes();

@@ -23,6 +23,7 @@ mod run;
 mod schema;
 mod score;
 mod status;
+mod tasks;
 mod track;
 
 use clap::CommandFactory as _;

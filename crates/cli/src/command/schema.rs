@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use forescale_core::answer::{OptimumUnderCap, Recommendations};
 use forescale_core::approach::ApproachReport;
+use forescale_core::capability::{CapabilityBacktest, CapabilityForecast};
 use forescale_core::checklist::Checklist;
 use forescale_core::comparison::Comparison;
 use forescale_core::corpus::CorpusManifest;
@@ -34,6 +35,8 @@ fn documents() -> Vec<(&'static str, Schema)> {
         ("optimum", schema_for!(OptimumUnderCap)),
         ("recommendation", schema_for!(Recommendations)),
         ("backtest", schema_for!(BacktestReport)),
+        ("capability", schema_for!(CapabilityForecast)),
+        ("capability-backtest", schema_for!(CapabilityBacktest)),
         ("compare", schema_for!(Comparison)),
         ("design", schema_for!(Design)),
         ("record", schema_for!(RunRecord)),

@@ -15,7 +15,9 @@
 
 use std::collections::BTreeMap;
 
-use forescale_core::capability::{CAPABILITY_SCHEMA, CapabilityForecast, CapabilityTarget, Measure, TaskForecast};
+use forescale_core::capability::{
+    CAPABILITY_SCHEMA, CapabilityForecast, CapabilityTarget, Measure, Rung, TaskForecast, TaskScore,
+};
 use forescale_core::math;
 use forescale_core::observation::Observation;
 use forescale_core::predictive::Predictive;
@@ -36,34 +38,9 @@ use crate::{FitError, ForecastOptions, Target, forecast};
 
 /// Median |error| of accuracy one decade past the data that neither scatter nor the laws' own width holds: by leave-one-
 /// family-out over the published tables of `benches/capability-skill.md`.
-const FORM: Growth = Growth { at_one_decade: 0.025, power: 1.0 };
+const FORM: Growth = Growth { at_one_decade: 0.018, power: 1.0 };
 /// Fewest losses of different runs that a first step is asked of.
 const FEWEST_LOSSES: usize = 6;
-
-/// One run's score of one task.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TaskScore {
-    /// The run, or checkpoint.
-    pub run_id: String,
-    /// Rows that share a trajectory, drawn together; the run where nothing is known.
-    pub cluster: String,
-    /// N, where it is told.
-    pub params: Option<f64>,
-    /// D, where it is told.
-    pub tokens: Option<f64>,
-    /// C.
-    pub flops: f64,
-    /// The task.
-    pub task: String,
-    /// Share of right answers, 0 to 1.
-    pub value: f64,
-    /// Score of one that guesses; the lowest rung is taken for it where it is not told.
-    pub chance: Option<f64>,
-    /// Problems of the task.
-    pub n_items: Option<f64>,
-    /// A loss that tells of the task: its own, or of a validation set.
-    pub loss: Option<f64>,
-}
 
 /// Forecasts every task of a table at a target.
 ///
@@ -155,15 +132,16 @@ pub(super) fn told(
     let rungs = rungs(&seen);
     let lowest = rungs.iter().map(|rung| rung.value).fold(1.0, f64::min);
     let chance = rows.iter().find_map(|row| row.chance).unwrap_or(lowest);
-    let points: Vec<(f64, f64)> =
-        rows.iter().map(|row| (math::ln(row.flops), transformed(row.value, Measure::Accuracy, row.n_items))).collect();
+    let items = rows.iter().find_map(|row| row.n_items);
+    let point = |rung: &Rung| (math::ln(rung.flops), transformed(rung.value, Measure::Accuracy, items));
+    let points: Vec<(f64, f64)> = rungs.iter().map(point).collect();
     let turn = turn(&points, Measure::Accuracy);
     let gate = of_accuracy(&rungs, chance, options.accuracy_share, turn.as_ref());
     let largest = rows.iter().map(|row| row.flops).fold(0.0, f64::max);
     let decades_beyond = math::log10(target.flops / largest);
     let outlook = outlook(rows, chance, target, decades_beyond, (options, losses));
     let behind = outlook.as_ref().map(|outlook| outlook.predictive.clone());
-    let problems = rows.iter().find_map(|row| row.n_items).map(|n| n as usize);
+    let problems = items.map(|n| n as usize);
     let name = Name { task: &rows[0].task, bucket: None, measure: Measure::Accuracy };
     let sight = Sight { rungs, gate, turn, decades_beyond, problems, censored: 0 };
     (entry(&name, sight, outlook, options.level), behind)
@@ -318,13 +296,15 @@ fn refits(law: &Sigmoid, scores: &[Score], clusters: &[Vec<usize>], options: &Ca
 /// What is known of the loss at a target, by the runs that tell one; tasks that share a validation loss share its forecast.
 #[derive(Default)]
 pub(super) struct Losses {
-    known: Vec<(Vec<(String, u64)>, Option<Predictive>)>,
+    known: Vec<(LossKey, Option<Predictive>)>,
 }
+
+/// Runs and the bits of their losses.
+type LossKey = Vec<(String, u64)>;
 
 impl Losses {
     fn at(&mut self, rows: &[&TaskScore], target: &Target) -> Option<Predictive> {
-        let key: Vec<(String, u64)> =
-            rows.iter().filter_map(|row| Some((row.run_id.clone(), row.loss?.to_bits()))).collect();
+        let key: LossKey = rows.iter().filter_map(|row| Some((row.run_id.clone(), row.loss?.to_bits()))).collect();
         if let Some((_, found)) = self.known.iter().find(|(known, _)| *known == key) {
             return found.clone();
         }

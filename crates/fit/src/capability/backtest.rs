@@ -1,9 +1,11 @@
 //! How the same method would have done on the largest runs of a table, forecast from the smaller ones.
 
-use forescale_core::capability::{CAPABILITY_BACKTEST_SCHEMA, CapabilityBacktest, CapabilityCase, TaskForecast};
+use forescale_core::capability::{
+    CAPABILITY_BACKTEST_SCHEMA, CapabilityBacktest, CapabilityCase, TaskForecast, TaskScore,
+};
 use forescale_core::predictive::Predictive;
 
-use super::accuracy::{Losses, TaskScore, by_task, told, validate};
+use super::accuracy::{Losses, by_task, told, validate};
 use super::score::score_task;
 use super::{CapabilityError, CapabilityOptions};
 use crate::Target;

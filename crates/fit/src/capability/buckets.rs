@@ -134,8 +134,8 @@ fn one(
     let any = of_runs.values().next().map_or_else(|| unreachable!("a bucket without runs"), |items| items[0]);
     let ceiling = options.ceilings.get(&(any.task.clone(), any.bucket)).copied().unwrap_or(0.0).max(0.0);
     let plateau = plateau(any.chance, &rungs, ceiling);
-    let points: Vec<(f64, f64)> =
-        seen.iter().filter(|run| !run.is_bound).map(|run| (math::ln(run.flops), run.value)).collect();
+    let told = rungs.iter().filter(|rung| !rung.is_bound);
+    let points: Vec<(f64, f64)> = told.map(|rung| (math::ln(rung.flops), rung.value)).collect();
     let turn = turn(&points, Measure::NegLogP);
     let gate = of_bucket(&rungs, plateau, ceiling, turn.as_ref());
     let largest = seen.iter().map(|run| run.flops).fold(0.0, f64::max);

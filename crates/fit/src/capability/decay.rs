@@ -17,7 +17,7 @@
 //! # Identifiability
 //!
 //! A free floor is not told by rungs that have not bent; weak expectations hold k at 0.4 (a factor of e either way, one
-//! deviation) and the floor's height over the ceiling at a twentieth of the plateau's (a factor of e² either way).
+//! deviation) and the floor's height over the ceiling at a hundredth of the plateau's (a factor of e² either way).
 //!
 //! # Reference
 //!
@@ -30,7 +30,7 @@ use forescale_core::math;
 use super::least_squares::{Least, Residual, from_start, lowest};
 
 const EXPONENT: (f64, f64) = (0.4, 1.0);
-const FLOOR: (f64, f64) = (0.05, 2.0);
+const FLOOR: (f64, f64) = (0.01, 2.0);
 const AMPLITUDE_SD: f64 = 30.0;
 /// Scatter of runs in ln m before residuals tell, and at least (chosen here: seeds of small runs scatter by 2 to 10%).
 const FIRST_SCATTER: f64 = 0.1;

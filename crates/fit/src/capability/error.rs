@@ -64,6 +64,14 @@ pub enum CapabilityError {
         /// The run.
         run_id: String,
     },
+    /// A run that would rank the problems it is fitted on.
+    #[error(
+        "`{run_id}` is both fitted and asked how hard problems are\n\nhint: rank them by other seeds of the rungs, or by an a-priori difficulty"
+    )]
+    SharedRun {
+        /// The run.
+        run_id: String,
+    },
     /// An option outside what it may be.
     #[error("`{option}` is {value}; it must be {allowed}\n\nhint: leave it at its default")]
     BadOption {

@@ -3,8 +3,8 @@
 //! # Formula
 //!
 //! y is the logit of accuracy, or −log p, of each run. F = (S₁ − S₂)/(S₂/(n − 3)) with S₁ and S₂ the sums of squares of
-//! the line and of the parabola; a turn is flagged where p < 0.05 by F(1, n − 3) and the vertex lies strictly inside the
-//! data. The side it opens to tells a U from an inverted U.
+//! the line and of the parabola; a turn is flagged where p < 0.05 by F(1, n − 3), the vertex lies strictly inside the data
+//! and both ends lie off it by more than chance. The side it opens to tells a U from an inverted U.
 //!
 //! # Where it holds
 //!
@@ -19,6 +19,8 @@ use crate::linear::{Matrix, add_outer, dot, solve};
 
 /// Level of both tests.
 const LEVEL: f64 = 0.05;
+/// The standard normal quantile at 0.95: ends must lie off the vertex by so many deviations.
+const ONE_SIDED: f64 = 1.645;
 /// A parabola's three and two for its residuals.
 const FEWEST: usize = 5;
 
@@ -38,7 +40,9 @@ pub(crate) fn turn(points: &[(f64, f64)], measure: Measure) -> Option<Turn> {
     let trend_p_value = f_tail(flat - straight, straight, count - 2.0);
     let vertex = -0.5 * parabola[1] / parabola[2];
     let (low, high) = centred.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), p| (l.min(p.0), h.max(p.0)));
-    let is_inside = low < vertex && vertex < high;
+    let deviation = (curved / (count - 3.0)).sqrt();
+    let is_off = both_ends_lie_off(&centred, vertex, parabola[2], deviation);
+    let is_inside = low < vertex && vertex < high && is_off;
     // Rising y is better for accuracy and worse for −log p.
     let sign = if measure == Measure::Accuracy { 1.0 } else { -1.0 };
     let bend = if p_value < LEVEL && is_inside {
@@ -50,6 +54,20 @@ pub(crate) fn turn(points: &[(f64, f64)], measure: Measure) -> Option<Turn> {
     };
     let vertex_flops = is_inside.then(|| math::exp(vertex + middle));
     Some(Turn { bend, p_value, vertex_flops, trend_p_value })
+}
+
+/// Whether the ends lie off the vertex to the side the parabola opens to, by more than chance: a sigmoid that flattens bends
+/// like one half of a parabola, whose other half is not there. Two points at either end against the two nearest the vertex,
+/// whose difference errs by the parabola's own deviation.
+fn both_ends_lie_off(points: &[(f64, f64)], vertex: f64, curvature: f64, deviation: f64) -> bool {
+    let mean_of_two = |by: &dyn Fn(f64) -> f64| {
+        let mut sorted = points.to_vec();
+        sorted.sort_by(|a, b| by(a.0).total_cmp(&by(b.0)));
+        0.5 * (sorted[0].1 + sorted[1].1)
+    };
+    let near = mean_of_two(&|x| (x - vertex).abs());
+    let ends = [mean_of_two(&|x| x), mean_of_two(&|x| -x)];
+    ends.iter().all(|end| curvature.signum() * (end - near) > ONE_SIDED * deviation)
 }
 
 /// What the test looks at: the logit of an accuracy, kept off 0 and 1 by half a problem of `problems` (of 1000 where it is not
@@ -121,6 +139,13 @@ mod tests {
         assert!(share(|x| -0.4 * (x - 3.0) * (x - 3.0) + 1.0, Bend::InvertedU) > 0.97);
         let turned = share(|x| 0.3 * x - 1.0, Bend::UShape) + share(|x| 0.3 * x - 1.0, Bend::InvertedU);
         assert!(turned < 0.03, "{turned}");
+    }
+
+    #[test]
+    fn a_sigmoid_that_flattens_is_no_turn() {
+        let flattens = |x: f64| 3.0 * (1.0 - math::exp(-1.2 * x));
+        let turned = share(flattens, Bend::InvertedU);
+        assert!(turned < 0.1 && share(flattens, Bend::Rising) > 0.9, "{turned}");
     }
 
     #[test]

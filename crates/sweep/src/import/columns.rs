@@ -51,6 +51,10 @@ const KNOWN_OF_CURVES: [&str; 5] = ["run_id", "group", "step", "lr", "loss"];
 /// Our names for columns of a log.
 const KNOWN_OF_LOGS: [&str; 5] = ["run_id", "step", "tokens", "lr", "loss"];
 
+/// Our names for columns of task scores.
+const KNOWN_OF_SCORES: [&str; 12] =
+    ["run_id", "cluster", "params", "tokens", "flops", "task", "metric", "value", "n_items", "chance", "loss", "role"];
+
 /// Where each column that is read lies, if it is there.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Columns {
@@ -182,6 +186,61 @@ impl ProgressColumns {
         let (step, tokens) = (names.find("step")?, names.find("tokens")?);
         let at = step.or(tokens).ok_or_else(|| absent("the log has neither `step` nor `tokens`", "step"))?;
         Ok(Self { run_id: names.find("run_id")?, at, is_step: step.is_some(), rate: names.find("lr")?, loss })
+    }
+}
+
+/// Where the columns of a table of task scores lie.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ScoreColumns {
+    pub(super) run_id: Option<usize>,
+    pub(super) cluster: Option<usize>,
+    pub(super) params: Option<usize>,
+    pub(super) tokens: Option<usize>,
+    pub(super) flops: Option<usize>,
+    pub(super) task: usize,
+    pub(super) metric: Option<usize>,
+    pub(super) value: usize,
+    pub(super) n_items: Option<usize>,
+    pub(super) chance: Option<usize>,
+    pub(super) loss: Option<usize>,
+    pub(super) role: Option<usize>,
+}
+
+impl ScoreColumns {
+    /// Whether a table has what makes it one of task scores. A `--metric` that is a column asks for that column instead.
+    pub(super) fn are_there(path: &Path, cells: &Cells, options: &TableOptions) -> Result<bool, TableError> {
+        let map = parse_map(path, &options.map)?;
+        let mapped = |name: &str| {
+            map.iter().find(|(ours, _)| ours == name).map_or(name, |(_, theirs)| theirs.as_str()).to_owned()
+        };
+        let is_there = |name: &str| cells.position(&mapped(name)).is_some();
+        let asks_for_a_column = options.metric.as_deref().is_some_and(|metric| cells.position(metric).is_some());
+        Ok(is_there("task")
+            && is_there("value")
+            && !asks_for_a_column
+            && (options.metric.is_none() || is_there("metric")))
+    }
+
+    /// Finds the columns of a table of task scores.
+    pub(super) fn find(path: &Path, cells: &Cells, options: &TableOptions) -> Result<Self, TableError> {
+        // Here `--metric` names values of the column `metric`, and no column.
+        let plain = TableOptions { metric: None, ..options.clone() };
+        let names = Names::parse(path, cells, &plain, &KNOWN_OF_SCORES)?;
+        let needed = |name: &str| names.find(name)?.ok_or_else(|| no_column(path, name, cells, &plain));
+        Ok(Self {
+            run_id: names.find("run_id")?,
+            cluster: names.find("cluster")?,
+            params: names.find("params")?,
+            tokens: names.find("tokens")?,
+            flops: names.find("flops")?,
+            task: needed("task")?,
+            metric: names.find("metric")?,
+            value: needed("value")?,
+            n_items: names.find("n_items")?,
+            chance: names.find("chance")?,
+            loss: names.find("loss")?,
+            role: names.find("role")?,
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Results that were not made here, as observations.
 //!
-//! One file a format; [`table`] reads bare tables of runs, [`curves`] those of loss curves, [`progress`] logs of runs under
+//! One file a format; [`table`] reads bare tables of runs, [`curves`] those of loss curves, [`scores`] those of task scores, [`progress`] logs of runs under
 //! way. Foreign numbers are taken as they are and checked for what cannot be (a loss of zero, two rows of one run), never
 //! corrected.
 
@@ -10,8 +10,10 @@ mod columns;
 pub mod curves;
 mod filter;
 pub mod progress;
+pub mod scores;
 pub mod table;
 
 pub use curves::{CurveTable, read_curves};
 pub use progress::{Length, LogOptions, Underway, curve_of, read_ladder_curves, read_progress, underway};
+pub use scores::{ScoreTable, is_score_table, read_scores};
 pub use table::{Table, TableError, TableOptions, read_table};

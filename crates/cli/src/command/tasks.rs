@@ -1,0 +1,113 @@
+//! `fit`, `forecast` and `backtest` over a table of task scores.
+
+use std::path::Path;
+
+use anyhow::bail;
+use forescale_core::capability::{CapabilityForecast, CapabilityStatus, TaskScore};
+use forescale_fit::{CapabilityOptions, Target, TaskBacktestOptions};
+use forescale_sweep::ScoreTable;
+
+use crate::args::{BacktestArgs, FitArgs, ForecastArgs, LawArgs, TableArgs, first_typed};
+use crate::exit::Answer;
+use crate::output;
+use crate::source::table_options;
+
+/// Whether a source is a table of task scores: it has `task` and `value`, and `--metric` names none of its columns.
+pub(crate) fn are_told(source: &Path, table: &TableArgs) -> anyhow::Result<bool> {
+    let is_table = source.is_file() && source.file_name().is_none_or(|name| name != "sweep.toml");
+    Ok(is_table && forescale_sweep::is_score_table(source, &table_options(table))?)
+}
+
+/// Each task at one target.
+pub(crate) fn forecast(args: &ForecastArgs, targets: &[Target]) -> anyhow::Result<Answer> {
+    refuse(&[
+        ("--reach", args.reach.is_some()),
+        ("--recommend", args.recommend),
+        ("--unique-tokens", args.unique_tokens.is_some()),
+        ("--max-tokens", args.caps.max_tokens.is_some()),
+        ("--max-params", args.caps.max_params.is_some()),
+        ("--params", args.caps.params.is_some()),
+        ("--serve", args.caps.serve.is_some()),
+    ])?;
+    let [target] = targets else {
+        bail!(
+            "a table of task scores is forecast at one target, and {} were given\n\n\
+             hint: --at flops=1e21[,params=7e9,tokens=1.4e11]",
+            targets.len()
+        );
+    };
+    let table = read(&args.source, &args.table, &args.law)?;
+    let found = forescale_fit::forecast_tasks(&table.scores, target, &options(&args.law))?;
+    output::either(args.json, &found, forescale_report::capability::forecast)?;
+    Ok(answered(&found))
+}
+
+/// Each task's laws, held against its largest run.
+pub(crate) fn fit(args: &FitArgs) -> anyhow::Result<Answer> {
+    refuse(&[
+        ("--checklist", args.checklist),
+        ("--approach", !args.approach.is_empty()),
+        ("--with-target", args.with_target),
+    ])?;
+    let table = read(&args.source, &args.table, &args.law)?;
+    let largest = largest(&table.scores);
+    let found = forescale_fit::forecast_tasks(&table.scores, &largest, &options(&args.law))?;
+    output::either(args.json, &found, forescale_report::capability::laws_of)?;
+    Ok(answered(&found))
+}
+
+/// Each task's largest runs from those a ratio below them.
+pub(crate) fn backtest(args: &BacktestArgs) -> anyhow::Result<Answer> {
+    let table = read(&args.source, &args.table, &args.law)?;
+    let ratio = args.ratio.iter().copied().reduce(f64::min).unwrap_or(10.0);
+    if args.ratio.len() > 1 {
+        output::say(&format!("note: tasks are backtested at one ratio, {ratio}; --ratio names another"));
+    }
+    let scores = [table.scores, table.held_out].concat();
+    let asked = TaskBacktestOptions { forecast: options(&args.law), ratio, ..TaskBacktestOptions::default() };
+    let report = forescale_fit::backtest_tasks(&scores, &asked)?;
+    output::either(args.json, &report, forescale_report::capability::backtest)?;
+    Ok(if report.cases.is_empty() { Answer::None } else { Answer::Yes })
+}
+
+fn read(source: &Path, table: &TableArgs, law: &LawArgs) -> anyhow::Result<ScoreTable> {
+    refuse(&[
+        ("--law", !law.laws.is_empty()),
+        ("--start-level", law.start_level.is_some()),
+        ("--unit", table.unit.is_some()),
+        ("--rule", table.rule.is_some()),
+        ("--pool", table.pool),
+        ("--best-of", !table.best_of.is_empty()),
+    ])?;
+    let found = forescale_sweep::read_scores(source, &table_options(table))?;
+    found.notes.iter().for_each(|note| output::say(&format!("note: {note}")));
+    Ok(found)
+}
+
+/// Flags that ask something of losses are refused for task scores rather than ignored.
+fn refuse(typed: &[(&str, bool)]) -> anyhow::Result<()> {
+    match first_typed(typed) {
+        Some(flag) => bail!(
+            "`{flag}` is for losses, and the table has task scores (it has columns `task` and `value`)\n\n\
+             hint: leave `{flag}` out, or name the column of a loss with --metric"
+        ),
+        None => Ok(()),
+    }
+}
+
+fn options(law: &LawArgs) -> CapabilityOptions {
+    let default = CapabilityOptions::default();
+    CapabilityOptions { level: law.level.unwrap_or(default.level), seed: law.seed, ..default }
+}
+
+/// The largest run as a target.
+fn largest(scores: &[TaskScore]) -> Target {
+    let largest = scores.iter().reduce(|best, next| if next.flops > best.flops { next } else { best });
+    let shape = largest.map_or((0.0, None, None), |run| (run.flops, run.params, run.tokens));
+    Target { params: shape.1, tokens: shape.2, ..Target::of_budget(shape.0) }
+}
+
+fn answered(found: &CapabilityForecast) -> Answer {
+    let is_any = found.tasks.iter().any(|task| task.status == CapabilityStatus::Forecast);
+    if is_any { Answer::Yes } else { Answer::None }
+}

@@ -1,0 +1,122 @@
+//! Capabilities as text: a line a task or bucket, the reason where there is no number, then what is doubted.
+
+use std::fmt::Write as _;
+
+use forescale_core::capability::{CapabilityBacktest, CapabilityCase, CapabilityForecast, Measure, TaskForecast};
+use forescale_core::estimate::Interval;
+
+use crate::format::{flops, loss, number, percent, plain};
+use crate::table::{Alignment, Table};
+use crate::text::diagnoses;
+
+/// `forecast` over tasks.
+#[must_use]
+pub fn forecast(forecast: &CapabilityForecast) -> String {
+    let level = percent(forecast.level);
+    let interval = format!("{level} of one run");
+    let mut table = Table::new(&[
+        ("task", Alignment::Left),
+        ("largest run", Alignment::Right),
+        ("median", Alignment::Right),
+        (&interval, Alignment::Right),
+        ("by", Alignment::Left),
+    ]);
+    for task in &forecast.tasks {
+        let told = task.intervals.iter().find(|one| (one.level - forecast.level).abs() < 1e-9);
+        table.push([
+            name(task),
+            task.last.map_or_else(String::new, |last| measured(task.measure, last)),
+            task.median.map_or_else(|| "–".to_owned(), |median| measured(task.measure, median)),
+            told.map_or_else(|| "–".to_owned(), |interval| between(task.measure, interval)),
+            task.reason.clone().unwrap_or_else(|| laws(task)),
+        ]);
+    }
+    let mut text = format!("at {} FLOPs\n{}", flops(forecast.target.flops), table.to_text());
+    for task in forecast.tasks.iter().filter(|task| !task.diagnoses.is_empty()) {
+        let _ = write!(text, "\n{}:{}", plain(&name(task)), diagnoses(&task.diagnoses));
+    }
+    text + &diagnoses(&forecast.diagnoses)
+}
+
+/// `fit` over tasks: what each law says within the data, by its parameters.
+#[must_use]
+pub fn laws_of(forecast: &CapabilityForecast) -> String {
+    let mut text = String::new();
+    for task in &forecast.tasks {
+        let seen: usize = task.rungs.iter().map(|rung| rung.runs).sum();
+        let _ = writeln!(text, "{}: {seen} runs on {} rungs", plain(&name(task)), task.rungs.len());
+        for law in &task.laws {
+            let told: Vec<String> =
+                law.parameters.iter().map(|one| format!("{} = {}", one.symbol, number(one.estimate))).collect();
+            let _ = writeln!(text, "  {} ({}): {}", law.law, percent(law.weight), told.join(", "));
+        }
+        if let Some(reason) = &task.reason {
+            let _ = writeln!(text, "  {reason}");
+        }
+        text += &diagnoses(&task.diagnoses);
+    }
+    text
+}
+
+/// `backtest` over tasks: case by case, then how it went.
+#[must_use]
+pub fn backtest(report: &CapabilityBacktest) -> String {
+    if report.cases.is_empty() {
+        return "no case: too few runs lie far enough below the largest\n".to_owned();
+    }
+    let mut table = Table::new(&[
+        ("task", Alignment::Left),
+        ("run", Alignment::Left),
+        ("actual", Alignment::Right),
+        ("median", Alignment::Right),
+        ("90% of one run", Alignment::Right),
+        ("", Alignment::Left),
+    ]);
+    report.cases.iter().for_each(|case| table.push(cells(case)));
+    let error =
+        report.mean_absolute_error.map_or_else(|| "–".to_owned(), |error| format!("{:.2} points", 100.0 * error));
+    let held = report.coverage.map_or_else(|| "–".to_owned(), percent);
+    format!(
+        "{}\n{} of {} cases answered; mean absolute error {error}; 90% intervals held {held}\n",
+        table.to_text(),
+        report.cases.iter().filter(|case| case.score.is_some()).count(),
+        report.cases.len(),
+    )
+}
+
+fn cells(case: &CapabilityCase) -> [String; 6] {
+    let measure = case.forecast.measure;
+    let told = |of: Option<String>| of.unwrap_or_else(|| "–".to_owned());
+    let mark = match &case.score {
+        Some(score) if score.is_inside => "inside".to_owned(),
+        Some(_) => "outside".to_owned(),
+        None => case.forecast.reason.clone().unwrap_or_default(),
+    };
+    [
+        name(&case.forecast),
+        case.run_id.clone(),
+        measured(measure, case.actual),
+        told(case.score.as_ref().map(|score| measured(measure, score.median))),
+        told(case.score.as_ref().map(|score| between(measure, &score.interval))),
+        mark,
+    ]
+}
+
+fn name(task: &TaskForecast) -> String {
+    task.bucket_name.as_ref().map_or_else(|| task.task.clone(), |bucket| format!("{}, {bucket}", task.task))
+}
+
+fn laws(task: &TaskForecast) -> String {
+    task.laws.iter().map(|law| law.law.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn measured(measure: Measure, value: f64) -> String {
+    match measure {
+        Measure::NegLogP => format!("{} nats", loss(value)),
+        Measure::Accuracy => percent(value),
+    }
+}
+
+fn between(measure: Measure, interval: &Interval) -> String {
+    format!("{} to {}", measured(measure, interval.lower), measured(measure, interval.upper))
+}

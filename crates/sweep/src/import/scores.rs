@@ -1,0 +1,229 @@
+//! Tables of task scores: one row a run and task, from CSV, Parquet or JSONL.
+//!
+//! `task` and `value` make a table one of task scores; beside them stand `flops` (or `params` and `tokens`), `run_id`,
+//! `metric`, `n_items`, `chance`, `loss` (the task's own, or of a validation set), `cluster` and `role`. Rows of one run and
+//! task whose `metric` is a loss (`loss`, `bpb`, `nll` or `ce`) tell the loss of its other rows.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use forescale_core::capability::TaskScore;
+
+use super::cells::{self, Cell, Cells, bad_cell};
+use super::columns::ScoreColumns;
+use super::filter::Filter;
+use super::table::{TableError, TableOptions};
+
+/// Metrics that are losses, by their names in lower case.
+const LOSSES: [&str; 4] = ["loss", "bpb", "nll", "ce"];
+
+/// A table of task scores, read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScoreTable {
+    /// Rows, in the order of the file; those of runs that are held out apart.
+    pub scores: Vec<TaskScore>,
+    /// Scores of runs whose `role` is `target`.
+    pub held_out: Vec<TaskScore>,
+    /// What was assumed, in sentences.
+    pub notes: Vec<String>,
+}
+
+/// Whether a file is a table of task scores: it has `task` and `value`, under these names or by `--map`, and `--metric` names
+/// no column of it.
+///
+/// # Errors
+///
+/// [`TableError`] when the file cannot be read, or `--map` cannot be understood.
+pub fn is_score_table(path: &Path, options: &TableOptions) -> Result<bool, TableError> {
+    let cells = cells::read_rows(path)?;
+    ScoreColumns::are_there(path, &cells, options)
+}
+
+/// Reads a table of task scores.
+///
+/// # Errors
+///
+/// [`TableError`] when the file cannot be read, has no rows or lacks a column, an option names what is not there, or a
+/// number cannot be understood.
+pub fn read_scores(path: &Path, options: &TableOptions) -> Result<ScoreTable, TableError> {
+    let cells = cells::read_rows(path)?;
+    let columns = ScoreColumns::find(path, &cells, options)?;
+    let filter = options.filter.as_deref().map(|text| Filter::parse(path, text, &cells)).transpose()?;
+    let reader = Reader { path, cells: &cells, columns, metric: options.metric.as_deref() };
+    reader.read(filter.as_ref())
+}
+
+struct Reader<'a> {
+    path: &'a Path,
+    cells: &'a Cells,
+    columns: ScoreColumns,
+    /// The metric whose rows are asked for.
+    metric: Option<&'a str>,
+}
+
+/// One row before losses are given to scores.
+struct Row {
+    score: TaskScore,
+    is_loss: bool,
+    is_held_out: bool,
+}
+
+impl Reader<'_> {
+    fn read(&self, filter: Option<&Filter>) -> Result<ScoreTable, TableError> {
+        let mut left_out = 0;
+        let mut rows = Vec::new();
+        for row in 0..self.cells.rows {
+            let is_kept = filter.is_none_or(|filter| filter.admits(self.cells, row)) && self.is_meant(row);
+            match self.row(row)?.filter(|_| is_kept) {
+                Some(found) => rows.push(found),
+                None => left_out += 1,
+            }
+        }
+        let losses: BTreeMap<(String, String), f64> = rows
+            .iter()
+            .filter(|row| row.is_loss)
+            .map(|row| ((row.score.run_id.clone(), row.score.task.clone()), row.score.value))
+            .collect();
+        let (mut scores, mut held_out) = (Vec::new(), Vec::new());
+        for mut row in rows.into_iter().filter(|row| !row.is_loss) {
+            let own = losses.get(&(row.score.run_id.clone(), row.score.task.clone()));
+            row.score.loss = own.copied().or(row.score.loss);
+            if row.is_held_out { &mut held_out } else { &mut scores }.push(row.score);
+        }
+        if scores.is_empty() {
+            let problem = format!("no score is left of {} rows", self.cells.rows);
+            return Err(TableError::new(self.path, problem, "a weaker --where may help, or another --metric"));
+        }
+        let note = |count: usize, what: &str| (count > 0).then(|| format!("{count} {what}"));
+        let notes = [note(left_out, "rows left out"), note(held_out.len(), "scores of runs that are held out")];
+        Ok(ScoreTable { scores, held_out, notes: notes.into_iter().flatten().collect() })
+    }
+
+    /// Whether the row is of the metric asked for, or a loss beside it.
+    fn is_meant(&self, row: usize) -> bool {
+        let Some(asked) = self.metric else { return true };
+        self.text(self.columns.metric, row).is_some_and(|metric| metric == asked || is_loss(&metric))
+    }
+
+    fn row(&self, row: usize) -> Result<Option<Row>, TableError> {
+        if *self.cells.at(self.columns.value, row) == Cell::Empty {
+            return Ok(None);
+        }
+        let needed = "a name";
+        let task = self.text(Some(self.columns.task), row);
+        let task = task.ok_or_else(|| bad_cell(self.path, self.cells, (self.columns.task, row), needed))?;
+        let (params, tokens) = (self.positive(self.columns.params, row)?, self.positive(self.columns.tokens, row)?);
+        let told = self.positive(self.columns.flops, row)?;
+        let by_rule = params.zip(tokens).map(|(params, tokens)| 6.0 * params * tokens);
+        let Some(flops) = told.or(by_rule) else {
+            let problem = format!("row {}: neither `flops` nor both of `params` and `tokens` are told", row + 1);
+            return Err(TableError::new(self.path, problem, "fill them in, or leave the row out by --where"));
+        };
+        let nameless = || format!("{flops:e} FLOPs, {:e} parameters", params.unwrap_or(f64::NAN));
+        let run_id = self.text(self.columns.run_id, row).unwrap_or_else(nameless);
+        let score = TaskScore {
+            cluster: self.text(self.columns.cluster, row).unwrap_or_else(|| run_id.clone()),
+            run_id,
+            params,
+            tokens,
+            flops,
+            task,
+            value: self.number(self.columns.value, row)?,
+            chance: self.optional(self.columns.chance, row)?,
+            n_items: self.positive(self.columns.n_items, row)?,
+            loss: self.positive(self.columns.loss, row)?,
+        };
+        let is_loss = self.text(self.columns.metric, row).is_some_and(|metric| is_loss(&metric));
+        let is_held_out = self.text(self.columns.role, row).is_some_and(|role| role.trim() == "target");
+        Ok(Some(Row { score, is_loss, is_held_out }))
+    }
+
+    fn text(&self, column: Option<usize>, row: usize) -> Option<String> {
+        self.cells.at(column?, row).text()
+    }
+
+    fn number(&self, column: usize, row: usize) -> Result<f64, TableError> {
+        cells::number(self.path, self.cells, (column, row), f64::is_finite, "a number")
+    }
+
+    fn optional(&self, column: Option<usize>, row: usize) -> Result<Option<f64>, TableError> {
+        let filled = column.filter(|&column| *self.cells.at(column, row) != Cell::Empty);
+        filled.map(|column| self.number(column, row)).transpose()
+    }
+
+    fn positive(&self, column: Option<usize>, row: usize) -> Result<Option<f64>, TableError> {
+        let Some(column) = column.filter(|&column| *self.cells.at(column, row) != Cell::Empty) else { return Ok(None) };
+        let is_allowed = |number: f64| number.is_finite() && number > 0.0;
+        cells::number(self.path, self.cells, (column, row), is_allowed, "a number above 0").map(Some)
+    }
+}
+
+fn is_loss(metric: &str) -> bool {
+    LOSSES.contains(&metric.trim().to_lowercase().as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: &str = "model,params,tokens,task,metric,value,n_items,chance,role\n";
+
+    fn with<T>(content: &str, read: impl Fn(&Path) -> T) -> T {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("scores.csv");
+        std::fs::write(&path, content).expect("written");
+        read(&path)
+    }
+
+    fn options(map: &[&str], metric: Option<&str>) -> TableOptions {
+        let map = map.iter().map(|entry| (*entry).to_owned()).collect();
+        TableOptions { map, metric: metric.map(str::to_owned), ..TableOptions::default() }
+    }
+
+    #[test]
+    fn a_row_of_bits_per_byte_tells_the_loss_of_its_task() {
+        let rows =
+            "s,1e6,2e7,piqa,acc,0.55,1838,0.5,\ns,1e6,2e7,piqa,bpb,1.2,,,\nl,1e9,2e10,piqa,acc,0.7,1838,0.5,target\n";
+        let asked = options(&["run_id=model"], None);
+        let found = with(&format!("{HEADER}{rows}"), |path| read_scores(path, &asked)).expect("reads");
+        assert_eq!((found.scores.len(), found.held_out.len()), (1, 1));
+        let score = &found.scores[0];
+        assert_eq!(
+            (score.run_id.as_str(), score.loss, score.chance, score.n_items),
+            ("s", Some(1.2), Some(0.5), Some(1838.0))
+        );
+        assert!((score.flops / 1.2e14 - 1.0).abs() < 1e-12 && score.cluster == "s");
+    }
+
+    #[test]
+    fn a_metric_keeps_its_own_rows_and_the_losses() {
+        let rows = "s,1e6,2e7,piqa,acc,0.55,,,\ns,1e6,2e7,piqa,acc_norm,0.56,,,\ns,1e6,2e7,piqa,bpb,1.2,,,\n";
+        let asked = options(&["run_id=model"], Some("acc_norm"));
+        let found = with(&format!("{HEADER}{rows}"), |path| read_scores(path, &asked)).expect("reads");
+        assert!(found.scores.len() == 1 && (found.scores[0].value - 0.56).abs() < 1e-12);
+        assert_eq!((found.scores[0].loss, found.notes.as_slice()), (Some(1.2), &["1 rows left out".to_owned()][..]));
+    }
+
+    #[test]
+    fn a_table_of_losses_is_none_of_scores() {
+        let is =
+            |content: &str, asked: &TableOptions| with(content, |path| is_score_table(path, asked)).expect("reads");
+        assert!(!is("params,tokens,loss,task\n1,2,3,piqa\n", &TableOptions::default()));
+        assert!(is("params,tokens,task,value\n1,2,piqa,0.5\n", &TableOptions::default()));
+        assert!(is("params,tokens,task,acc\n1,2,piqa,0.5\n", &options(&["value=acc"], None)));
+        // `--metric` names a column: what is fitted is that column, as ever.
+        assert!(!is("params,tokens,task,value,loss\n1,2,piqa,0.5,3\n", &options(&[], Some("loss"))));
+        assert!(is("params,tokens,task,value,metric\n1,2,piqa,0.5,acc\n", &options(&[], Some("acc"))));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        let said = |content: &str| {
+            with(content, |path| read_scores(path, &TableOptions::default())).expect_err("refused").to_string()
+        };
+        assert!(said("params,tokens,task,value\n1,2,piqa,half\n").contains("row 1: `value` is `half`"));
+        assert!(said("params,task,value\n1,piqa,0.5\n").contains("row 1: neither `flops` nor both"));
+        assert!(said("flops,task,value\n-1,piqa,0.5\n").contains("`flops` is `-1`; a number above 0 is needed"));
+        assert!(said("flops,task,value\n1,piqa,\n").contains("no score is left of 1 rows"));
+    }
+}
