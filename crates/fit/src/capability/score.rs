@@ -1,7 +1,11 @@
 //! An outcome held against its forecast.
 
-use forescale_core::capability::{CapabilityScore, TaskForecast};
+use std::collections::BTreeMap;
 
+use forescale_core::capability::{CapabilityScore, TaskForecast};
+use forescale_core::items::ItemResult;
+
+use super::bucket_mean::bucket_mean;
 use crate::crps::crps;
 
 /// Scores what was observed (mean −log p in nats, or accuracy) against a task's forecast and its interval of a level;
@@ -22,4 +26,18 @@ pub fn score_task(forecast: &TaskForecast, observed: f64, level: f64) -> Option<
         crps: crps(predictive, observed),
         pit: predictive.pit(observed),
     })
+}
+
+/// What one run reached: the mean −log p in nats of each task's bucket, by the censored likelihood where problems were not
+/// solved within their samples.
+#[must_use]
+pub fn bucket_means(items: &[ItemResult]) -> Vec<(String, u32, f64)> {
+    let mut buckets: BTreeMap<(&str, u32), Vec<&ItemResult>> = BTreeMap::new();
+    for item in items {
+        buckets.entry((&item.task, item.bucket)).or_default().push(item);
+    }
+    let mean = |((task, bucket), items): (&(&str, u32), &Vec<&ItemResult>)| {
+        Some(((*task).to_owned(), *bucket, bucket_mean(items)?.value))
+    };
+    buckets.iter().filter_map(mean).collect()
 }
