@@ -327,6 +327,9 @@ pub(crate) struct ForecastArgs {
     /// Which budget reaches a loss: loss=1.9
     #[arg(long, value_name = "loss=…")]
     pub(crate) reach: Option<String>,
+    /// Say what the target will be able to do, bucket by bucket, in place of its loss: of a sweep whose runs were asked problems
+    #[arg(long, conflicts_with_all = ["reach", "unique_tokens"])]
+    pub(crate) tasks: bool,
     #[command(flatten)]
     pub(crate) caps: CapArgs,
     /// Recommend the learning rate and batch at the target, where the runs varied them

@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use forescale_core::capability::{CapabilityBacktest, CapabilityCase, CapabilityForecast, Measure, TaskForecast};
+use forescale_core::capability::{
+    CapabilityBacktest, CapabilityCase, CapabilityForecast, CapabilityScore, Measure, TaskForecast,
+};
 use forescale_core::estimate::Interval;
 
 use crate::format::{flops, loss, number, percent, plain};
@@ -36,6 +38,32 @@ pub fn forecast(forecast: &CapabilityForecast) -> String {
         let _ = write!(text, "\n{}:{}", plain(&name(task)), diagnoses(&task.diagnoses));
     }
     text + &diagnoses(&forecast.diagnoses)
+}
+
+/// `score` of the buckets that were sealed with a number; nothing without any.
+pub(crate) fn scores(scores: &[CapabilityScore]) -> String {
+    if scores.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(&[
+        ("task", Alignment::Left),
+        ("bucket", Alignment::Right),
+        ("predicted", Alignment::Right),
+        ("interval", Alignment::Right),
+        ("reached", Alignment::Right),
+        ("", Alignment::Left),
+    ]);
+    for one in scores {
+        table.push([
+            plain(&one.task),
+            one.bucket.map_or_else(String::new, |bucket| bucket.to_string()),
+            loss(one.median),
+            crate::format::interval(&one.interval),
+            loss(one.observed),
+            if one.is_inside { "inside" } else { "outside" }.to_owned(),
+        ]);
+    }
+    format!("\n{}", table.to_text())
 }
 
 /// `fit` over tasks: what each law says within the data, by its parameters.

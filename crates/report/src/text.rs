@@ -12,6 +12,7 @@ use forescale_core::probe::ProbeReport;
 use forescale_core::track::TrackReport;
 
 use crate::answers;
+use crate::capability;
 use crate::format::{count, interval, loss, percent, plain, scientific, signed_percent};
 use crate::headline::{is_below, plural};
 use crate::ledger;
@@ -76,7 +77,7 @@ pub fn score(score: &Score) -> String {
         score.pit,
         plain(&score.registration_sha256),
         plain(&score.order_detail)
-    )
+    ) + &capability::scores(&score.capability)
 }
 
 /// `record`: every forecast a project registered, what came of each, and how often intervals held.

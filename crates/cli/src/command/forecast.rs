@@ -20,6 +20,9 @@ pub(crate) fn run(args: &ForecastArgs) -> anyhow::Result<Answer> {
     let targets = limited(targets, args)?;
     let material = Material::open_for(&args.source, &args.table, &args.law)?;
     material.say_notes();
+    if args.tasks {
+        return tasks::of_sweep(&material, targets, args.json);
+    }
     let options = material.forecast_options(&args.law)?;
     let forecast = match &args.reach {
         Some(text) => reach(&material, args, parse_reach(text)?, &options)?,

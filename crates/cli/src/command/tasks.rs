@@ -7,10 +7,12 @@ use forescale_core::capability::{CapabilityForecast, CapabilityStatus, TaskScore
 use forescale_fit::{CapabilityOptions, Target, TaskBacktestOptions};
 use forescale_sweep::ScoreTable;
 
+use crate::answers::single;
 use crate::args::{BacktestArgs, FitArgs, ForecastArgs, LawArgs, TableArgs, first_typed};
+use crate::capability;
 use crate::exit::Answer;
 use crate::output;
-use crate::source::table_options;
+use crate::source::{Material, table_options};
 
 /// Whether a source is a table of task scores: it has `task` and `value`, and `--metric` names none of its columns.
 pub(crate) fn are_told(source: &Path, table: &TableArgs) -> anyhow::Result<bool> {
@@ -39,6 +41,19 @@ pub(crate) fn forecast(args: &ForecastArgs, targets: &[Target]) -> anyhow::Resul
     let table = read(&args.source, &args.table, &args.law)?;
     let found = forescale_fit::forecast_tasks(&table.scores, target, &options(&args.law))?;
     output::either(args.json, &found, forescale_report::capability::forecast)?;
+    Ok(answered(&found))
+}
+
+/// Each bucket of a sweep's problems at one target, or at its own.
+pub(super) fn of_sweep(material: &Material, typed: Vec<Target>, as_json: bool) -> anyhow::Result<Answer> {
+    let target = single(&material.targets_or_own(typed, "--at")?)?;
+    let Some(found) = capability::forecast(material, Some(&target))? else {
+        bail!(
+            "no run was asked a problem, so that there is no capability to forecast\n\n\
+             hint: a corpus with tasks (docs/tasks.md) and `task_samples` under `[evaluation]`; or a table of task scores"
+        );
+    };
+    output::either(as_json, &found, forescale_report::capability::forecast)?;
     Ok(answered(&found))
 }
 
