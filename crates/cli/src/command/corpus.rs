@@ -120,3 +120,39 @@ fn lock(request: &LockRequest, out: &Path) -> anyhow::Result<Answer> {
     output::say(&format!("wrote {}", out.display()));
     Ok(Answer::Yes)
 }
+
+#[cfg(test)]
+mod tests {
+    use forescale_core::corpus::BucketCount;
+
+    use super::*;
+
+    #[test]
+    fn a_part_says_its_share_and_what_it_came_to() {
+        let summary = PartSummary {
+            name: "addition".into(),
+            share: 0.1,
+            train_tokens: 2_197_955,
+            train_documents: 220_276,
+            validation_tokens: 40_000,
+        };
+        let expected =
+            "part                addition: share 0.1, 2197955 training tokens in 220276 documents, 40000 validation";
+        assert_eq!(part(&summary), expected);
+    }
+
+    #[test]
+    fn problems_are_counted_by_task_and_bucket() {
+        let bucket =
+            |task: &str, bucket: &str, problems| BucketCount { task: task.into(), bucket: bucket.into(), problems };
+        let buckets =
+            vec![bucket("addition", "1 digit", 20), bucket("addition", "2 digits", 100), bucket("facts", "all", 3)];
+        let set = ProblemSet { sha256: String::new(), problems: 123, longest_tokens: 14, buckets };
+        let expected = [
+            "problems            123, the longest of 14 tokens with its answer",
+            "  addition          20 1 digit, 100 2 digits",
+            "  facts             3 all",
+        ];
+        assert_eq!(problems(&set), expected);
+    }
+}

@@ -3,9 +3,9 @@
 //! Programs run on `forescale_core::stack_machine`. Several are right, so that answers are sampled and run.
 //!
 //! - Difficulty: the length of the shortest right program, 1 to `length`.
-//! - Training: a program of uniform length and uniform operations that does something, `examples` inputs of one or two
-//!   digits each, in rising order. Chance: right programs of the shortest length over all of that length, counted.
-//!   Ceiling: certain.
+//! - Training: a program of uniform length and uniform operations that does something, on `examples` different inputs of
+//!   one or two numbers below ten, in rising order. Chance: right programs of the shortest length over all of that
+//!   length, counted. Ceiling: certain.
 //! - Guard: no examples of a held-out problem are trained, with whatever program.
 
 use forescale_core::problem::{Judge, StackTest};

@@ -126,3 +126,14 @@ fn an_unknown_task_is_told_the_ones_there_are() {
     let message = refusal("adition", "{}");
     assert!(message.starts_with("`task` is `adition`; one of `addition`, `brackets`, "), "{message}");
 }
+
+/// Corpora that were built must stay what they are: who changes a digest here raises the mixer's version.
+#[test]
+fn documents_and_problems_are_those_of_the_mixers_first_version() {
+    let digest = |task: &&str| {
+        let example = Example::of(task, "{}");
+        sha256_hex(format!("{:?}{:?}", example.documents(1_000), example.whole_questions()).as_bytes())[..8].to_owned()
+    };
+    let expected = ["87cf333a", "ade1d7ca", "9b2e9ece", "d22ef4d6", "38bd6712", "cdb8226f", "02d4c6f0", "b3943bbb"];
+    assert_eq!(ALONE.iter().map(digest).collect::<Vec<_>>(), expected);
+}
