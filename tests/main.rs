@@ -15,4 +15,5 @@ mod plans;
 mod probe;
 mod published;
 mod report;
+mod tasks;
 mod track;

@@ -90,7 +90,7 @@ pub use backtest::{BacktestMode, BacktestOptions, backtest};
 pub use best_of::{BestOfError, Reduced, best_of};
 pub use capability::{
     BucketRun, CapabilityError, CapabilityOptions, TaskBacktestOptions, backtest_tasks, ceilings, forecast_buckets,
-    forecast_tasks, score_task,
+    forecast_tasks, rebucket, score_task,
 };
 pub use check::{Evidence, check};
 pub use checklist::checklist;
