@@ -17,4 +17,5 @@ mod probe;
 mod problems;
 mod published;
 mod report;
+mod tasks;
 mod track;
