@@ -314,7 +314,7 @@ def voices(cases):
 
 def bar(every, filled, answered):
     text = [line(["bar", "ours", "compute", "ladder", "met"]), line(["---"] * 5)]
-    for name, cases in (("(a) mean |error|", every), ("(b) mean |error|", filled)):
+    for name, cases in (("(a) mean absolute error", every), ("(b) mean absolute error", filled)):
         for which, at in (("families", 1), ("all cases", 2)):
             figures = errors(cases, ["ours", "compute", "ladder"])[at]
             met = figures["ours"] < min(figures["compute"], figures["ladder"])
