@@ -74,7 +74,8 @@ impl Reader<'_> {
         let mut rows = Vec::new();
         for row in 0..self.cells.rows {
             let is_kept = filter.is_none_or(|filter| filter.admits(self.cells, row)) && self.is_meant(row);
-            match self.row(row)?.filter(|_| is_kept) {
+            // A row that is left out may hold anything.
+            match if is_kept { self.row(row)? } else { None } {
                 Some(found) => rows.push(found),
                 None => left_out += 1,
             }
@@ -214,6 +215,13 @@ mod tests {
         // `--metric` names a column: what is fitted is that column, as ever.
         assert!(!is("params,tokens,task,value,loss\n1,2,piqa,0.5,3\n", &options(&[], Some("loss"))));
         assert!(is("params,tokens,task,value,metric\n1,2,piqa,0.5,acc\n", &options(&[], Some("acc"))));
+    }
+
+    #[test]
+    fn a_row_that_is_left_out_may_hold_anything() {
+        let content = "flops,task,value,step\n0,piqa,half,0\n1e18,piqa,0.5,9\n";
+        let asked = TableOptions { filter: Some("step > 0".to_owned()), ..TableOptions::default() };
+        assert_eq!(with(content, |path| read_scores(path, &asked)).expect("reads").scores.len(), 1);
     }
 
     #[test]
