@@ -5,7 +5,7 @@
 //!     cargo run --release -p forescale-train --example generation -- --rounds 7 --threads 1
 //!
 //! All three are measured in turn in each round; a number is the median over rounds, a ratio the median of the rounds'
-//! ratios. `--width` takes one width instead of a ladder of them, `--batch` other numbers of sequences than 32 and 1.
+//! ratios. On one thread seconds are of the processor where Linux tells them, else of the wall. `--width` takes one width instead of a ladder of them, `--batch` other numbers of sequences than 32 and 1.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -66,32 +66,60 @@ struct Round {
 
 impl Round {
     fn of(model: &TrainedModel, batch: usize, threads: usize) -> Result<Self, TrainError> {
+        let clock = Clock::of(threads);
         let prompts = |length: usize| -> Vec<Vec<u32>> {
             let token = |sequence: usize, position: usize| ((sequence * 31 + position * position * 7) % 256) as u32;
             (0..batch).map(|sequence| (0..length).map(|position| token(sequence, position)).collect()).collect()
         };
         let answer = |prompts: &[Vec<u32>], tokens: usize| {
             let options = AnswerOptions { tokens, end: None, seed: Some(1), threads };
-            seconds(|| model.answers(prompts, &options).map(drop))
+            seconds(clock, || model.answers(prompts, &options).map(drop))
         };
         let (before, prefix) = (prompts(PROMPT), prompts(PREFIX));
         let drawn = answer(&before, 1 + DRAWN)? - answer(&before, 1)?;
-        let plain = seconds(|| model.next_log_probabilities(&prefix).map(drop))?;
+        let plain = seconds(clock, || model.next_log_probabilities(&prefix).map(drop))?;
         let last_row = answer(&prefix, 1)?;
         let batch = batch as f64;
         Ok(Self { cached: batch * DRAWN as f64 / drawn, plain: batch / plain, last_row: batch / last_row })
     }
 }
 
-/// Seconds of one call: the mean over as many as fill a twentieth of a second.
-fn seconds(call: impl Fn() -> Result<(), TrainError>) -> Result<f64, TrainError> {
-    let started = Instant::now();
+/// Seconds of one call: the mean over as many as fill a tenth of a second.
+fn seconds(clock: Clock, call: impl Fn() -> Result<(), TrainError>) -> Result<f64, TrainError> {
+    let started = clock.now();
     let mut calls = 0;
-    while calls == 0 || started.elapsed() < Duration::from_millis(50) {
+    while calls == 0 || clock.now() - started < 0.1 {
         call()?;
         calls += 1;
     }
-    Ok(started.elapsed().as_secs_f64() / f64::from(calls))
+    Ok((clock.now() - started) / f64::from(calls))
+}
+
+/// What seconds are of.
+#[derive(Clone, Copy)]
+enum Clock {
+    /// This thread's time on a processor, which does not count what else the machine does.
+    Processor,
+    Wall(Instant),
+}
+
+impl Clock {
+    /// Processor time where one thread computes and Linux tells it.
+    fn of(threads: usize) -> Self {
+        if threads <= 1 && processor_seconds().is_some() { Self::Processor } else { Self::Wall(Instant::now()) }
+    }
+
+    fn now(self) -> f64 {
+        match self {
+            Self::Processor => processor_seconds().unwrap_or(f64::NAN),
+            Self::Wall(started) => started.elapsed().as_secs_f64(),
+        }
+    }
+}
+
+fn processor_seconds() -> Option<f64> {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    Some(stat.split_whitespace().next()?.parse::<f64>().ok()? / 1e9)
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

@@ -13,7 +13,7 @@ const GFLOPS_BY_WIDTH: [(f64, f64); 7] =
 
 /// How much slower a token is drawn than it is read in an evaluation: products of few rows, and attention one row at a
 /// time. Measured with `examples/generation` (`benches/generation.md`), batches of 32.
-const DRAWING: f64 = 3.0;
+const DRAWING: f64 = 3.5;
 
 /// Seconds a run will take on a number of threads: training, evaluations and judging these problems, on the machine the
 /// speeds were measured on.
