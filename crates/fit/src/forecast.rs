@@ -29,6 +29,8 @@ use crate::forecaster::{Forecaster, WORTH_A_WORD, forecaster};
 use crate::session::{groups, inputs};
 use crate::{FitError, FitOptions};
 
+/// A law of less weight than this has next to no say. Chosen here.
+const UNHEARD: f64 = 0.05;
 /// A target so many decades below the smallest run, or more, is worth a word.
 const WORTH_SAYING: f64 = 0.3;
 
@@ -238,6 +240,7 @@ fn forecast_one(forecaster: &Forecaster, target: &Target, options: &ForecastOpti
     doubts.extend((decades > 0.0).then(|| FormDoubt::BreakBeyond { decades }.into()));
     let below = -decades - forecaster.decades;
     doubts.extend(fits_apart(&entry).map(Doubt::from));
+    doubts.extend(optimum_unheard(&entry, forecaster).map(Doubt::from));
     doubts.extend((below > WORTH_SAYING).then(|| TargetDoubt::BelowData { decades: below }.into()));
     (entry, doubts)
 }
@@ -247,6 +250,14 @@ fn fits_apart(entry: &ForecastTarget) -> Option<TargetDoubt> {
     let (median, mean) = (entry.median?, *entry.mean_intervals.first()?);
     let beyond = (mean.lower / median).max(median / mean.upper) - 1.0;
     (beyond > WORTH_A_WORD).then_some(TargetDoubt::FitsApart { median, mean })
+}
+
+/// Whether the law that the optimum is read from has next to no say.
+fn optimum_unheard(entry: &ForecastTarget, forecaster: &Forecaster) -> Option<TargetDoubt> {
+    entry.optimum.as_ref()?;
+    let law = forecaster.surface()?.law.to_string();
+    let weight = entry.laws.iter().find(|one| one.law == law)?.weight;
+    (weight < UNHEARD).then_some(TargetDoubt::OptimumUnheard { law, weight })
 }
 
 /// What these laws cannot be asked, with what to do.

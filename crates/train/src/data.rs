@@ -45,9 +45,24 @@ impl TokenFile {
         Ok(Self { map, manifest: manifest.clone(), problems: tokens_bin.with_file_name(problems::FILE) })
     }
 
-    /// The corpus's problems, which lie beside its tokens; `None` where there are none.
+    /// The corpus's problems, which lie beside its tokens; `None` where there are none. Those that a manifest names must be
+    /// the ones it names.
     pub(crate) fn problems(&self) -> Result<Option<ProblemFile>, TrainError> {
-        ProblemFile::read(&self.problems)
+        let found = ProblemFile::read(&self.problems)?;
+        let (expected, digest) = (self.manifest.problems.as_ref(), found.as_ref().map(|file| file.digest.as_str()));
+        match expected {
+            Some(expected) if digest.is_some_and(|digest| digest != expected.sha256) => {
+                Err(TrainError::TokensDamaged {
+                    path: self.problems.display().to_string(),
+                    problem: format!(
+                        "its SHA-256 is {}, and the manifest says {}",
+                        digest.unwrap_or_default(),
+                        expected.sha256
+                    ),
+                })
+            }
+            _ => Ok(found),
+        }
     }
 
     /// The manifest it was opened with.

@@ -80,9 +80,10 @@ fn open(args: &ReportArgs, source: &Path, asked: &Asked) -> anyhow::Result<Mater
     Ok(material)
 }
 
-/// `out/` of a sweep or beside a baseline; beside a table a folder of its name.
+/// `out/` of a sweep or beside a baseline; of a table a folder of its name where the command was typed, for a table may lie
+/// in a folder that is not ours to write to.
 fn default_folder(material: &Material) -> PathBuf {
-    let of_table = || beside(material.place(), &format!("{}-report", material.name()));
+    let of_table = || PathBuf::from(format!("{}-report", material.name()));
     material.sweep.as_ref().map_or_else(of_table, folder_of)
 }
 

@@ -18,6 +18,8 @@ pub(crate) enum TargetDoubt {
     Uncertified { law: String, fault: String },
     /// The forecast's median lies outside the interval of the laws fitted for their own sake.
     FitsApart { median: f64, mean: Interval },
+    /// The optimum is read from a law that has next to no say in the forecast.
+    OptimumUnheard { law: String, weight: f64 },
     /// Backtests of a large table were made on a part of it.
     PartOfBacktests { runs: usize, most_fitted: usize, most_targets: usize },
 }
@@ -41,6 +43,7 @@ impl Voiced for TargetDoubt {
             Self::BelowData { .. } => "below_data",
             Self::Uncertified { .. } => "uncertified",
             Self::FitsApart { .. } => "fits_apart",
+            Self::OptimumUnheard { .. } => "optimum_unheard",
             Self::PartOfBacktests { .. } => "backtest_sampled",
         }
     }
@@ -57,6 +60,9 @@ impl Voiced for TargetDoubt {
             }
             Self::FitsApart { .. } => {
                 "see the two apart in `laws` and `fit`; a backtest at that ratio says which kind of fit errs less on these runs"
+            }
+            Self::OptimumUnheard { .. } => {
+                "hold it against `fit --approach 1,2,3` before a size is chosen by it, and add runs off the path"
             }
             Self::PartOfBacktests { .. } => "`backtest` asks every run of the top band, from all of the smaller ones",
         }
@@ -79,6 +85,11 @@ impl fmt::Display for TargetDoubt {
                 mean.lower,
                 mean.upper,
                 100.0 * mean.level
+            ),
+            Self::OptimumUnheard { law, weight } => write!(
+                f,
+                "the compute-optimal size and data are those of `{law}`, which weighs {:.1}% in the forecast: no law that speaks here tells size from data",
+                100.0 * weight
             ),
             Self::PartOfBacktests { runs, most_fitted, most_targets } => write!(
                 f,

@@ -11,7 +11,7 @@ use super::{PanelInput, target_flops};
 /// Doubts of the number itself, the ones that have moved forecasts most first. Chosen here: what refuses a number, then
 /// what contradicts it, then what says in which direction it errs; how the runs were made comes after all of these, and
 /// distance, which every forecast states anyway, last.
-const HEAVIEST: [&str; 16] = [
+const HEAVIEST: [&str; 17] = [
     "no_forecast",
     "loss_does_not_fall",
     "target_contradicts_itself",
@@ -23,6 +23,7 @@ const HEAVIEST: [&str; 16] = [
     "near_start",
     "no_floor",
     "not_asymptotic",
+    "optimum_unheard",
     "target_off_path",
     "parameter_at_bound",
     "mixed_evaluation",

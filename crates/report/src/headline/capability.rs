@@ -12,21 +12,21 @@ pub(crate) fn capabilities(panel: &CapabilityPanel) -> String {
     let ratio = times(panel.target_flops / panel.seen_flops);
     let sealed = if panel.registration_sha256.is_some() { ", sealed before the target was trained" } else { "" };
     let opening = format!(
-        "{given} of {} are forecast from runs of at most 1/{} of the target's compute{sealed}",
+        "What the model will be able to do: {given} of {} of problems are forecast, from runs of at most 1/{} of the target's compute{sealed}",
         plural(panel.courses.len(), "bucket"),
         ratio.trim_end_matches('×')
     );
     let shut = match panel.courses.len() - given {
         0 => String::new(),
-        1 => "; 1 is not predictable yet and has no number".to_owned(),
-        shut => format!("; {shut} are not predictable yet and have no number"),
+        1 => "; 1 is not predictable and has no number".to_owned(),
+        shut => format!("; {shut} are not predictable and have no number"),
     };
     let judged: Vec<bool> =
         panel.courses.iter().filter_map(|course| course.score.as_ref()).map(|score| score.is_inside).collect();
     let held = judged.iter().filter(|inside| **inside).count();
     let outcome = match judged.len() {
         0 => String::new(),
-        _ => format!(" {held} of {} forecasts held at {}.", judged.len(), percent(panel.level)),
+        _ => format!(" {held} of {} outcomes lie inside their {} intervals.", judged.len(), percent(panel.level)),
     };
     format!("{opening}{shut}.{outcome}")
 }
@@ -41,10 +41,10 @@ mod tests {
         let mut panel = sample::inside().capability.expect("the sample has tasks");
         assert_eq!(
             capabilities(&panel),
-            "2 of 4 buckets are forecast from runs of at most 1/118 of the target's compute, sealed before the target was trained; 2 are not predictable yet and have no number. 1 of 2 forecasts held at 90%."
+            "What the model will be able to do: 2 of 4 buckets of problems are forecast, from runs of at most 1/118 of the target's compute, sealed before the target was trained; 2 are not predictable and have no number. 1 of 2 outcomes lie inside their 90% intervals."
         );
         panel.courses.iter_mut().for_each(|course| (course.score, course.reached) = (None, None));
         panel.courses.truncate(3);
-        assert!(capabilities(&panel).ends_with("; 1 is not predictable yet and has no number."));
+        assert!(capabilities(&panel).ends_with("; 1 is not predictable and has no number."));
     }
 }

@@ -68,11 +68,9 @@ impl<'a> Drawing<'a> {
         let shut = self.courses.iter().filter(|course| course.forecast.status == CapabilityStatus::Refused).count();
         let gate = match shut {
             0 => String::new(),
-            shut if shut == self.courses.len() => " None is predictable yet: marks without a line.".to_owned(),
-            shut => format!(
-                " {} not predictable yet: marks without a line.",
-                if shut == 1 { "One is".to_owned() } else { format!("{shut} are") }
-            ),
+            shut if shut == self.courses.len() => " None has a forecast: marks without a line.".to_owned(),
+            1 => " One has no forecast: marks without a line.".to_owned(),
+            shut => format!(" {shut} have no forecast: marks without a line."),
         };
         format!(
             "`{task}` by difficulty; lines and bands are forecasts from runs left of the first dashed line, the target is at {target} FLOPs.{gate}"
@@ -148,10 +146,19 @@ impl<'a> Drawing<'a> {
             let like = Element::mark(&format!("mark s{style}"), marker_of(style), (0.0, 0.0));
             key(&like, format!("{}{shut}", bucket_name(&course.forecast)))
         });
-        let reached = self.courses.iter().any(|course| course.reached.is_some());
-        let target =
-            reached.then(|| key(&Element::mark("mark target", Marker::Diamond, (0.0, 0.0)), "what the target reached"));
-        buckets.chain(target).collect()
+        buckets.chain(self.outcomes()).collect()
+    }
+
+    /// Keys of what the target reached: as forecast or without a forecast, and outside an interval.
+    fn outcomes(&self) -> Vec<Key> {
+        let is_missed = |course: &&CapabilityCourse| course.score.as_ref().is_some_and(|score| !score.is_inside);
+        let reached: Vec<&CapabilityCourse> =
+            self.courses.iter().copied().filter(|course| course.reached.is_some()).collect();
+        let missed = reached.iter().copied().filter(is_missed).count();
+        let like = |class: &str| Element::mark(class, Marker::Diamond, (0.0, 0.0));
+        let others = (missed < reached.len()).then(|| key(&like("mark target"), "reached by the target"));
+        let outside = (missed > 0).then(|| key(&like("mark missed"), "reached, outside its interval"));
+        others.into_iter().chain(outside).collect()
     }
 }
 
@@ -177,13 +184,9 @@ mod tests {
         assert_eq!([of("mark s0"), of("mark s1"), of("mark s2")], [5, 5, 5]);
         assert_eq!([of("band"), of("line s0"), of("line s1"), of("line s2")], [2, 1, 1, 0]);
         assert_eq!([of("mark target"), of("mark missed")], [2, 1]);
-        assert!(
-            addition.caption.ends_with("One is not predictable yet: marks without a line."),
-            "{}",
-            addition.caption
-        );
+        assert!(addition.caption.ends_with("One has no forecast: marks without a line."), "{}", addition.caption);
         assert!(addition.alternative.contains("3 digits: no forecast, reached 3.9000"), "{}", addition.alternative);
-        assert!(drawn[1].caption.ends_with("None is predictable yet: marks without a line."), "{}", drawn[1].caption);
+        assert!(drawn[1].caption.ends_with("None has a forecast: marks without a line."), "{}", drawn[1].caption);
     }
 
     #[test]

@@ -44,7 +44,13 @@ fn axis_name(data: &ReportData) -> &'static str {
 
 fn caption(data: &ReportData) -> String {
     let unit = scientific(data.compute.unit_flops);
-    format!("Loss against compute; 1 on the axis is {unit} FLOPs.{}", thinned(data.compute.points.len()))
+    let sealed = data.target.as_ref().is_some_and(|target| target.registration_sha256.is_some());
+    let both = if sealed && data.forecast.as_ref().is_some_and(|forecast| forecast.median.is_some()) {
+        " The bar at the target is the forecast as it was sealed; curve and band are what the same runs say today."
+    } else {
+        ""
+    };
+    format!("Loss against compute; 1 on the axis is {unit} FLOPs.{both}{}", thinned(data.compute.points.len()))
 }
 
 fn alternative(data: &ReportData) -> String {

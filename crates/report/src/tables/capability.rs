@@ -1,6 +1,6 @@
 //! Capabilities at the target: what was forecast, why not, and what came of it.
 
-use forescale_core::capability::{Bend, TaskForecast};
+use forescale_core::capability::{Bend, Shut, TaskForecast};
 use forescale_core::panel::{CapabilityCourse, CapabilityPanel};
 
 use super::NONE;
@@ -56,5 +56,7 @@ fn outcome(course: &CapabilityCourse) -> String {
     });
     let judged = course.score.as_ref().map(|score| if score.is_inside { "inside" } else { "OUTSIDE" });
     let words = judged.map(str::to_owned).or_else(|| course.forecast.reason.clone());
-    [words, turned.map(str::to_owned)].into_iter().flatten().collect::<Vec<_>>().join("; ")
+    // A reason of that kind says it already.
+    let is_said = course.forecast.gate.reason == Some(Shut::Inverse);
+    [words, turned.filter(|_| !is_said).map(str::to_owned)].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
