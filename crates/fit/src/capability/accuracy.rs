@@ -20,11 +20,12 @@ use forescale_core::capability::{
 };
 use forescale_core::math;
 use forescale_core::observation::Observation;
+use forescale_core::outcome::{Diagnosis, Severity};
 use forescale_core::predictive::Predictive;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
-use super::entry::{Name, Outlook, Sight, entry, law};
+use super::entry::{Name, Outlook, Sight, entry, law, said};
 use super::gate::of_accuracy;
 use super::rungs::{Seen, rungs};
 use super::sigmoid::{Bottom, Score, Sigmoid};
@@ -132,7 +133,8 @@ pub(super) fn told(
     let seen: Vec<Seen> = rows.iter().map(|row| seen(row)).collect();
     let rungs = rungs(&seen);
     let lowest = rungs.iter().map(|rung| rung.value).fold(1.0, f64::min);
-    let chance = rows.iter().find_map(|row| row.chance).unwrap_or(lowest);
+    let known = rows.iter().find_map(|row| row.chance);
+    let chance = known.unwrap_or(lowest);
     let items = rows.iter().find_map(|row| row.n_items);
     let point = |rung: &Rung| (math::ln(rung.flops), transformed(rung.value, Measure::Accuracy, items));
     let points: Vec<(f64, f64)> = rungs.iter().map(point).collect();
@@ -140,12 +142,25 @@ pub(super) fn told(
     let gate = of_accuracy(&rungs, chance, options.accuracy_share, turn.as_ref());
     let largest = rows.iter().map(|row| row.flops).fold(0.0, f64::max);
     let decades_beyond = math::log10(target.flops / largest);
-    let outlook = outlook(rows, chance, target, decades_beyond, (options, losses));
+    let outlook = outlook(rows, (chance, known.is_some()), target, decades_beyond, (options, losses));
     let behind = outlook.as_ref().map(|outlook| outlook.predictive.clone());
     let problems = items.map(|n| n as usize);
     let name = Name { task: &rows[0].task, bucket: None, measure: Measure::Accuracy };
     let sight = Sight { rungs, gate, turn, decades_beyond, problems, censored: 0 };
-    (entry(&name, sight, outlook, options.level), behind)
+    let mut told = entry(&name, sight, outlook, options.level);
+    told.diagnoses.extend(known.is_none().then(|| chance_not_told(lowest)));
+    (told, behind)
+}
+
+fn chance_not_told(lowest: f64) -> Diagnosis {
+    said(
+        "chance_not_told",
+        Severity::Note,
+        format!(
+            "what guessing scores is not told; the lowest rung ({lowest:.3}) is taken for it, which may be above it"
+        ),
+        "add a column `chance`: 0.25 for four choices, 0 for free answers",
+    )
 }
 
 fn seen(row: &TaskScore) -> Seen {
@@ -156,13 +171,15 @@ fn seen(row: &TaskScore) -> Seen {
 /// What both laws say together; `None` where neither can be fitted.
 fn outlook(
     rows: &[&TaskScore],
-    chance: f64,
+    (chance, is_told): (f64, bool),
     target: &Target,
     decades_beyond: f64,
     (options, losses): (&CapabilityOptions, &mut Losses),
 ) -> Option<Outlook> {
-    let two_step = losses.at(rows, target).and_then(|loss| TwoStep::fit(rows, chance, loss));
-    let straight = Straight::fit(rows, chance);
+    let (through, from) =
+        if is_told { (Bottom::AboutChance, Bottom::Chance) } else { (Bottom::NotTold, Bottom::NotTold) };
+    let two_step = losses.at(rows, target).and_then(|loss| TwoStep::fit(rows, (chance, through), loss));
+    let straight = Straight::fit(rows, (chance, from));
     let mut voices: Vec<Voice> = Vec::new();
     voices.extend(two_step.map(|law| law.voice(options)));
     voices.extend(straight.map(|law| law.voice(rows, target, options)));
@@ -213,12 +230,12 @@ struct TwoStep {
 }
 
 impl TwoStep {
-    fn fit(rows: &[&TaskScore], chance: f64, loss: Predictive) -> Option<Self> {
+    fn fit(rows: &[&TaskScore], (chance, bottom): (f64, Bottom), loss: Predictive) -> Option<Self> {
         let told: Vec<&TaskScore> = rows.iter().copied().filter(|row| row.loss.is_some()).collect();
         let largest = told.iter().map(|row| row.flops).fold(0.0, f64::max);
         let score = |row: &&TaskScore| Some(Score { at: -row.loss?, value: row.value, weight: row.flops / largest });
         let scores: Vec<Score> = told.iter().filter_map(score).collect();
-        let law = Sigmoid::fit(&scores, chance, Bottom::AboutChance)?;
+        let law = Sigmoid::fit(&scores, chance, bottom)?;
         Some(Self { law, scores, clusters: clusters(&told), loss })
     }
 
@@ -246,10 +263,10 @@ struct Straight {
 }
 
 impl Straight {
-    fn fit(rows: &[&TaskScore], chance: f64) -> Option<Self> {
+    fn fit(rows: &[&TaskScore], (chance, bottom): (f64, Bottom)) -> Option<Self> {
         let score = |row: &&TaskScore| Score { at: math::ln(row.flops), value: row.value, weight: 1.0 };
         let scores: Vec<Score> = rows.iter().map(score).collect();
-        Some(Self { law: Sigmoid::fit(&scores, chance, Bottom::Chance)?, scores })
+        Some(Self { law: Sigmoid::fit(&scores, chance, bottom)?, scores })
     }
 
     fn voice(&self, rows: &[&TaskScore], target: &Target, options: &CapabilityOptions) -> Voice {

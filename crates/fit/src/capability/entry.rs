@@ -154,6 +154,6 @@ fn bend(turn: &Turn) -> Option<Diagnosis> {
     }
 }
 
-fn said(code: &str, severity: Severity, message: String, hint: &str) -> Diagnosis {
+pub(crate) fn said(code: &str, severity: Severity, message: String, hint: &str) -> Diagnosis {
     Diagnosis { code: code.to_owned(), severity, message, hint: hint.to_owned() }
 }

@@ -26,7 +26,8 @@ use super::least_squares::{Residual, from_start, lowest};
 const SCORE_SD: f64 = 0.02;
 const STEEPNESS_SD: f64 = 1.5;
 const TOP: (f64, f64) = (1.5, 1.5);
-const BOTTOM_SD: f64 = 0.02;
+const ABOUT_CHANCE_SD: f64 = 0.02;
+const NOT_TOLD_SD: f64 = 0.1;
 
 /// One score.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,13 +44,24 @@ pub(crate) struct Score {
 pub(crate) enum Bottom {
     Chance,
     AboutChance,
+    /// About the lowest rung, for want of a chance.
+    NotTold,
 }
 
 impl Bottom {
     fn parameters(self) -> usize {
         match self {
             Self::Chance => 3,
-            Self::AboutChance => 4,
+            Self::AboutChance | Self::NotTold => 4,
+        }
+    }
+
+    /// How far it may lie from the level it is about; none where it is that level.
+    fn deviation(self) -> Option<f64> {
+        match self {
+            Self::Chance => None,
+            Self::AboutChance => Some(ABOUT_CHANCE_SD),
+            Self::NotTold => Some(NOT_TOLD_SD),
         }
     }
 }
@@ -104,7 +116,7 @@ impl Sigmoid {
     fn ends(&self, theta: &Theta) -> (f64, f64) {
         let bottom = match self.bottom {
             Bottom::Chance => self.chance,
-            Bottom::AboutChance => theta[3],
+            Bottom::AboutChance | Bottom::NotTold => theta[3],
         };
         (self.chance + (1.0 - self.chance) * logistic(theta[2]), bottom)
     }
@@ -116,7 +128,7 @@ impl Sigmoid {
         let (rise, share) = (logistic(theta[0] + steepness * z), logistic(theta[2]));
         let slope = (top - bottom) * rise * (1.0 - rise);
         let by_top = rise * (1.0 - self.chance) * share * (1.0 - share);
-        let by_bottom = if self.bottom == Bottom::AboutChance { 1.0 - rise } else { 0.0 };
+        let by_bottom = if self.bottom == Bottom::Chance { 0.0 } else { 1.0 - rise };
         (bottom + (top - bottom) * rise, padded([slope, slope * steepness * z, by_top, by_bottom]))
     }
 
@@ -129,8 +141,8 @@ impl Sigmoid {
         let mut all: Vec<Residual> = scores.iter().map(one).collect();
         all.push((theta[1] / STEEPNESS_SD, padded([0.0, 1.0 / STEEPNESS_SD])));
         all.push(((theta[2] - TOP.0) / TOP.1, padded([0.0, 0.0, 1.0 / TOP.1])));
-        if self.bottom == Bottom::AboutChance {
-            all.push(((theta[3] - self.chance) / BOTTOM_SD, padded([0.0, 0.0, 0.0, 1.0 / BOTTOM_SD])));
+        if let Some(deviation) = self.bottom.deviation() {
+            all.push(((theta[3] - self.chance) / deviation, padded([0.0, 0.0, 0.0, 1.0 / deviation])));
         }
         all
     }
