@@ -207,11 +207,6 @@ impl Material {
         self.place.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
     }
 
-    /// Where the table lies.
-    pub(crate) fn place(&self) -> &Path {
-        &self.place
-    }
-
     /// What the models are trained on, or where their runs come from, in words.
     pub(crate) fn corpus_words(&self) -> String {
         let of_table = || format!("{} runs of {}, trained elsewhere", self.observations.len(), self.table_name());

@@ -78,27 +78,26 @@ pub fn comparison(answer: &Comparison, a: &[Observation], b: &[Observation]) -> 
 /// How far something is, as ten cells.
 #[must_use]
 pub fn progress(done: u64, of: u64) -> String {
-    let filled = if of == 0 { 0 } else { (BAR as u64 * done.min(of) / of) as usize };
+    let filled = (BAR as u64 * done.min(of)).checked_div(of).unwrap_or(0) as usize;
     format!("{}{}", "#".repeat(filled), ".".repeat(BAR - filled))
 }
 
 /// Runs by group, in the order in which groups appear; one without a name is `o`.
 fn by_group(runs: &[Observation]) -> Vec<Series> {
-    let mut groups: Vec<(Option<&str>, Vec<(f64, f64)>)> = Vec::new();
-    for run in runs {
-        let (group, point) = (run.group.as_deref(), (run.flops, run.loss));
-        match groups.iter_mut().find(|(known, _)| *known == group) {
-            Some((_, points)) => points.push(point),
-            None => groups.push((group, vec![point])),
+    let mut groups: Vec<Option<&str>> = Vec::new();
+    for group in runs.iter().map(|run| run.group.as_deref()) {
+        if !groups.contains(&group) {
+            groups.push(group);
         }
     }
     let alone = groups.len() == 1;
-    let series = groups.into_iter().enumerate().map(|(index, (group, points))| {
+    let series = |(index, group): (usize, &Option<&str>)| {
         let mark = if alone { 'o' } else { char::from(LETTERS[index.min(LETTERS.len() - 1)]) };
         let name = group.filter(|_| !alone).map_or_else(|| "runs".to_owned(), plain);
-        Series::new(mark, name, points)
-    });
-    series.collect()
+        let own = runs.iter().filter(|run| run.group.as_deref() == *group);
+        Series::new(mark, name, own.map(|run| (run.flops, run.loss)).collect())
+    };
+    groups.iter().enumerate().map(series).collect()
 }
 
 /// The drawing with its axes and a line that names the marks; nothing without two places on an axis.

@@ -4,7 +4,7 @@ mod curves;
 
 use anyhow::bail;
 use forescale_core::approach::Approach;
-use forescale_core::outcome::FitReport;
+use forescale_core::outcome::{FitReport, FittedLaw, Severity};
 use forescale_fit::{ApproachOptions, FitOptions};
 
 use crate::args::FitArgs;
@@ -38,7 +38,9 @@ pub(crate) fn run(args: &FitArgs) -> anyhow::Result<Answer> {
         let drawn = if args.plot.is_wanted() { drawn(report, &material) } else { String::new() };
         forescale_report::text::fits(report) + &drawn
     })?;
-    Ok(Answer::Yes)
+    // A law that its own runs contradict is none; where another holds there is an answer.
+    let is_contradicted = |fit: &FittedLaw| fit.diagnoses.iter().any(|doubt| doubt.severity == Severity::Error);
+    Ok(if report.fits.iter().all(is_contradicted) { Answer::None } else { Answer::Yes })
 }
 
 /// The runs and the first law; the runs alone where several groups were fitted apart.

@@ -26,6 +26,9 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<Answer> {
 fn one(args: &ReportArgs, source: &Path, asked: &Asked) -> anyhow::Result<()> {
     let material = open(args, source, asked)?;
     let data = data(&material, asked)?;
+    if let Some(reason) = data.forecast.as_ref().and_then(|forecast| forecast.reason.as_deref()) {
+        output::say(&format!("note: the page holds no forecast: {reason}"));
+    }
     let path = match (args.format, &args.out) {
         (ReportFormat::Md, None) => return output::text(&forescale_report::markdown(&data)?),
         (ReportFormat::Md, Some(folder)) => {

@@ -43,10 +43,11 @@ use forescale_core::comparison::{
 use forescale_core::estimate::Estimate;
 use forescale_core::math;
 use forescale_core::observation::Observation;
-use forescale_core::outcome::Diagnosis;
+use forescale_core::outcome::{Diagnosis, Severity};
 use forescale_core::quantity::LossUnit;
 use thiserror::Error;
 
+use crate::diagnose::{Doubt, does_not_fall, doubts_of_runs};
 use crate::fitted::{Fitted, validate};
 use crate::session::{fit_group, groups, inputs};
 use crate::{FitError, FitOptions};
@@ -180,7 +181,18 @@ fn fit_recipe(recipe: &Recipe, options: &FitOptions) -> Result<(Vec<Fitted>, Vec
     let Some(runs) = groups.into_values().next().filter(|_| found == 1) else {
         return Err(CompareError::Groups { name: recipe.name.to_owned(), found });
     };
-    let (fitted, refusals) = fit_group(&runs, options).map_err(named)?;
+    let (fitted, mut refusals) = fit_group(&runs, options).map_err(named)?;
+    let flat: Vec<Diagnosis> = fitted.iter().filter_map(does_not_fall).map(|doubt| doubt.diagnosis()).collect();
+    match flat.first() {
+        Some(doubt) if flat.len() == fitted.len() => {
+            let (reason, hint) = (doubt.message.clone(), doubt.hint.clone());
+            return Err(named(FitError::NoForecast { reason, hint }));
+        }
+        _ => refusals.extend(flat.into_iter().map(|doubt| Diagnosis { severity: Severity::Warning, ..doubt })),
+    }
+    let of_columns = doubts_of_runs(&runs, options);
+    let heavy = of_columns.iter().map(Doubt::diagnosis).filter(|doubt| doubt.severity != Severity::Note);
+    refusals.extend(heavy);
     let of_recipe =
         |doubt: Diagnosis| Diagnosis { message: format!("recipe `{}`: {}", recipe.name, doubt.message), ..doubt };
     Ok((fitted, refusals.into_iter().map(of_recipe).collect()))

@@ -6,7 +6,8 @@ use super::TableError;
 
 /// The error of a CSV that does not read.
 pub(super) fn csv(path: &Path, bytes: &[u8]) -> TableError {
-    let Ok(text) = std::str::from_utf8(bytes) else {
+    let text = if bytes.contains(&0) { None } else { std::str::from_utf8(bytes).ok() };
+    let Some(text) = text else {
         let problem = if is_utf16(bytes) { "is UTF-16 text, and UTF-8 is needed" } else { "is not UTF-8 text" };
         return TableError::new(path, problem, "write the table again as UTF-8 (in a spreadsheet: CSV UTF-8)");
     };
@@ -29,7 +30,7 @@ pub(super) fn csv(path: &Path, bytes: &[u8]) -> TableError {
 
 /// Whether a file begins with UTF-16's mark.
 fn is_utf16(bytes: &[u8]) -> bool {
-    bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff])
+    bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) || bytes.contains(&0)
 }
 
 /// The error of two columns of one name, of which only one could be read. Polars calls the later one `NAME_duplicated_0`.
@@ -98,6 +99,8 @@ mod tests {
     fn a_file_of_utf_16_is_told_so() {
         let error = csv(Path::new("runs.csv"), &[0xff, 0xfe, b'a', 0]).to_string();
         assert!(error.starts_with("`runs.csv`: is UTF-16 text, and UTF-8 is needed\n\nhint: "), "{error}");
+        let unmarked = csv(Path::new("runs.csv"), b"l\0o\0s\0s\0").to_string();
+        assert!(unmarked.contains("is UTF-16 text"), "{unmarked}");
     }
 
     #[test]

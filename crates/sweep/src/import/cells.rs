@@ -182,6 +182,10 @@ fn csv(path: &Path) -> Result<DataFrame, TableError> {
     let mut bytes = Vec::new();
     std::io::Read::read_to_end(&mut file, &mut bytes)
         .map_err(|error| TableError::new(path, format!("cannot be read: {error}"), "check the path"))?;
+    // Text of two bytes a letter without its mark reads as letters and noughts.
+    if bytes.contains(&0) {
+        return Err(broken::csv(path, &bytes));
+    }
     let options = CsvReadOptions::default().with_infer_schema_length(Some(0));
     let reader = options.into_reader_with_file_handle(Cursor::new(&bytes));
     reader.finish().map_err(|error| match error {
