@@ -245,5 +245,7 @@ fn write_tokens(path: &Path) -> std::io::Result<CorpusManifest> {
         bytes_per_token: Some(1.0),
         unigram_entropy: 5.5,
         entropy_rate: None,
+        parts: Vec::new(),
+        problems: None,
     })
 }
