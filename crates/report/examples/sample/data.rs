@@ -324,6 +324,7 @@ fn score() -> Score {
         pit: 0.672,
         order: OrderProof::Digest,
         order_detail: "the first line of the target's log names the registration 9f86d081".to_owned(),
+        capability: capability::capability().courses.into_iter().filter_map(|course| course.score).collect(),
     }
 }
 

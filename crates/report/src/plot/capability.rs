@@ -122,7 +122,7 @@ impl<'a> Drawing<'a> {
         elements.extend(course.forecast.rungs.iter().map(|rung| {
             let bound = if rung.is_bound { ", at least: most problems were never solved" } else { "" };
             let title = format!("{name}: {} at {} FLOPs{bound}", loss(rung.value), scientific(rung.flops));
-            Element::mark(&format!("mark s{style}"), marker_of(style), (math::log10(rung.flops), rung.value))
+            Element::mark(&format!("mark s{style}"), marker_of(index), (math::log10(rung.flops), rung.value))
                 .titled(title)
         }));
         elements.extend(course.reached.map(|reached| {
@@ -132,9 +132,9 @@ impl<'a> Drawing<'a> {
                 .map(|score| if score.is_inside { ", inside its interval" } else { ", OUTSIDE its interval" });
             let title =
                 format!("{name}: the target reached {}{}", loss(reached), inside.unwrap_or(", which was not forecast"));
-            let class =
-                if course.score.as_ref().is_some_and(|score| !score.is_inside) { "mark missed" } else { "mark target" };
-            Element::mark(class, Marker::Diamond, (math::log10(self.panel.target_flops), reached)).titled(title)
+            let is_missed = course.score.as_ref().is_some_and(|score| !score.is_inside);
+            let class = if is_missed { "mark missed".to_owned() } else { format!("mark s{style} reached") };
+            Element::mark(&class, Marker::Diamond, (math::log10(self.panel.target_flops), reached)).titled(title)
         }));
         elements
     }
@@ -143,7 +143,7 @@ impl<'a> Drawing<'a> {
         let buckets = self.courses.iter().enumerate().map(|(index, course)| {
             let style = index % STYLES;
             let shut = if course.forecast.status == CapabilityStatus::Refused { ", no forecast" } else { "" };
-            let like = Element::mark(&format!("mark s{style}"), marker_of(style), (0.0, 0.0));
+            let like = Element::mark(&format!("mark s{style}"), marker_of(index), (0.0, 0.0));
             key(&like, format!("{}{shut}", bucket_name(&course.forecast)))
         });
         buckets.chain(self.outcomes()).collect()
@@ -156,7 +156,8 @@ impl<'a> Drawing<'a> {
             self.courses.iter().copied().filter(|course| course.reached.is_some()).collect();
         let missed = reached.iter().copied().filter(is_missed).count();
         let like = |class: &str| Element::mark(class, Marker::Diamond, (0.0, 0.0));
-        let others = (missed < reached.len()).then(|| key(&like("mark target"), "reached by the target"));
+        let others = (missed < reached.len())
+            .then(|| key(&like("mark target"), "reached by the target, in its bucket's colour"));
         let outside = (missed > 0).then(|| key(&like("mark missed"), "reached, outside its interval"));
         others.into_iter().chain(outside).collect()
     }
@@ -183,7 +184,7 @@ mod tests {
         // Five rungs a bucket; a band and a line where the gate is open; three outcomes, one of them missed.
         assert_eq!([of("mark s0"), of("mark s1"), of("mark s2")], [5, 5, 5]);
         assert_eq!([of("band"), of("line s0"), of("line s1"), of("line s2")], [2, 1, 1, 0]);
-        assert_eq!([of("mark target"), of("mark missed")], [2, 1]);
+        assert_eq!([of("mark s0 reached"), of("mark missed"), of("mark s2 reached")], [1, 1, 1]);
         assert!(addition.caption.ends_with("One has no forecast: marks without a line."), "{}", addition.caption);
         assert!(addition.alternative.contains("3 digits: no forecast, reached 3.9000"), "{}", addition.alternative);
         assert!(drawn[1].caption.ends_with("None has a forecast: marks without a line."), "{}", drawn[1].caption);
