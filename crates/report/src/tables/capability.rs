@@ -46,16 +46,27 @@ fn line(course: &CapabilityCourse, level: f64) -> [String; 7] {
     ]
 }
 
+/// Why a gate is shut, in a cell's words.
+fn short(reason: Shut) -> &'static str {
+    match reason {
+        Shut::TooFewRungs => "too few rungs",
+        Shut::OnPlateau => "still at chance",
+        Shut::UnstableSlope => "no steady slope",
+        Shut::Inverse => "gets worse",
+    }
+}
+
 /// What came of it, or why there is no number.
 fn outcome(course: &CapabilityCourse) -> String {
     let turned = course.forecast.turn.as_ref().and_then(|turn| match turn.bend {
         Bend::Rising => None,
-        Bend::Inverse => Some("gets worse with compute within range; a turn beyond the runs cannot be seen"),
+        Bend::Inverse => Some("worse with compute; a turn beyond the runs cannot be seen"),
         Bend::UShape => Some("worse first, then better"),
         Bend::InvertedU => Some("better first, then worse: a further turn cannot be seen"),
     });
     let judged = course.score.as_ref().map(|score| if score.is_inside { "inside" } else { "OUTSIDE" });
-    let words = judged.map(str::to_owned).or_else(|| course.forecast.reason.clone());
+    let shut = course.forecast.gate.reason.map(|reason| short(reason).to_owned());
+    let words = judged.map(str::to_owned).or(shut).or_else(|| course.forecast.reason.clone());
     // A reason of that kind says it already.
     let is_said = course.forecast.gate.reason == Some(Shut::Inverse);
     [words, turned.filter(|_| !is_said).map(str::to_owned)].into_iter().flatten().collect::<Vec<_>>().join("; ")
