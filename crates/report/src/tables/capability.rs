@@ -52,7 +52,7 @@ fn short(reason: Shut) -> &'static str {
         Shut::TooFewRungs => "too few rungs",
         Shut::OnPlateau => "still at chance",
         Shut::UnstableSlope => "no steady slope",
-        Shut::Inverse => "gets worse",
+        Shut::Inverse => "gets worse within range; a turn beyond the runs cannot be seen",
     }
 }
 
