@@ -11,6 +11,7 @@ mod tests;
 
 use std::collections::BTreeSet;
 
+use forescale_core::law::{Domain, LawName};
 use forescale_core::observation::Observation;
 use forescale_core::outcome::{
     BacktestReport, Diagnosis, FORECAST_SCHEMA, Forecast, ForecastStatus, ForecastTarget, Optimum, Severity,
@@ -29,7 +30,7 @@ use crate::forecaster::{Forecaster, WORTH_A_WORD, forecaster};
 use crate::session::{groups, inputs};
 use crate::{FitError, FitOptions};
 
-/// A law of less weight than this has next to no say. Chosen here.
+/// Laws of less weight together than this have next to no say. Chosen here.
 const UNHEARD: f64 = 0.05;
 /// A target so many decades below the smallest run, or more, is worth a word.
 const WORTH_SAYING: f64 = 0.3;
@@ -252,11 +253,12 @@ fn fits_apart(entry: &ForecastTarget) -> Option<TargetDoubt> {
     (beyond > WORTH_A_WORD).then_some(TargetDoubt::FitsApart { median, mean })
 }
 
-/// Whether the law that the optimum is read from has next to no say.
+/// Whether no law that tells size from data has a say beside the optimum that is read from one of them.
 fn optimum_unheard(entry: &ForecastTarget, forecaster: &Forecaster) -> Option<TargetDoubt> {
     entry.optimum.as_ref()?;
+    let tells = |law: &str| law.parse::<LawName>().is_ok_and(|law| law.form().domain() != Domain::Compute);
+    let weight = entry.laws.iter().filter(|one| tells(&one.law)).map(|one| one.weight).sum::<f64>();
     let law = forecaster.surface()?.law.to_string();
-    let weight = entry.laws.iter().find(|one| one.law == law)?.weight;
     (weight < UNHEARD).then_some(TargetDoubt::OptimumUnheard { law, weight })
 }
 

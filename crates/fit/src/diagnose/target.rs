@@ -18,7 +18,7 @@ pub(crate) enum TargetDoubt {
     Uncertified { law: String, fault: String },
     /// The forecast's median lies outside the interval of the laws fitted for their own sake.
     FitsApart { median: f64, mean: Interval },
-    /// The optimum is read from a law that has next to no say in the forecast.
+    /// The optimum is read from a law, and no law of its kind has a say in the forecast.
     OptimumUnheard { law: String, weight: f64 },
     /// Backtests of a large table were made on a part of it.
     PartOfBacktests { runs: usize, most_fitted: usize, most_targets: usize },
@@ -88,7 +88,7 @@ impl fmt::Display for TargetDoubt {
             ),
             Self::OptimumUnheard { law, weight } => write!(
                 f,
-                "the compute-optimal size and data are those of `{law}`, which weighs {:.1}% in the forecast: no law that speaks here tells size from data",
+                "the compute-optimal size and data are those of `{law}`, while laws that tell size from data weigh {:.1}% in the forecast",
                 100.0 * weight
             ),
             Self::PartOfBacktests { runs, most_fitted, most_targets } => write!(

@@ -342,3 +342,22 @@ fn the_further_the_target_the_wider_the_interval() {
     let widths: Vec<f64> = answer.targets.iter().map(|t| t.intervals[0].upper / t.intervals[0].lower).collect();
     assert!(widths.windows(2).all(|pair| pair[0] < pair[1]), "{widths:?}");
 }
+
+#[test]
+fn an_optimum_is_doubted_where_no_law_of_size_and_data_has_a_say() {
+    let runs = published::with_noise(&published::grid([482.01, 2085.43, 1.8172, 0.3478, 0.3658]), 0.003, 1);
+    let fit = FitOptions { laws: vec![LawName::POWER_LAW, LawName::CHINCHILLA], ..FitOptions::default() };
+    let options = ForecastOptions { fit, backtest: false, ..ForecastOptions::default() };
+    let (forecaster, _) = prepare(&runs, &options).0.ok().expect("laws");
+    let (mut entry, _) = forecast_one(&forecaster, &at(1e22), &options);
+    let share = |entry: &mut ForecastTarget, of_path: f64| {
+        for law in &mut entry.laws {
+            law.weight = if law.law == "power_law" { of_path } else { 1.0 - of_path };
+        }
+    };
+    share(&mut entry, 0.9);
+    assert_eq!(optimum_unheard(&entry, &forecaster), None);
+    share(&mut entry, 0.96);
+    let doubt = optimum_unheard(&entry, &forecaster).expect("a doubt");
+    assert!(Doubt::from(doubt).diagnosis().message.contains("`chinchilla`"));
+}
