@@ -292,7 +292,7 @@ pub(crate) struct FitArgs {
 pub(crate) struct ForecastArgs {
     /// A sweep, a baseline folder, or a table (CSV, Parquet, JSONL)
     pub(crate) source: PathBuf,
-    /// What to forecast: flops=1e21[,params=…,tokens=…]; the sweep's own target when absent
+    /// What to forecast: flops=1e21[,params=…,tokens=…], or params=…,tokens=…; the sweep's own target when absent
     #[arg(long, value_name = "flops=…", conflicts_with = "reach")]
     pub(crate) at: Vec<String>,
     /// Distinct tokens that each target has, where it sees them more than once: for laws that model that (data_constrained)
@@ -375,7 +375,7 @@ pub(crate) struct CompareArgs {
 pub(crate) struct DesignArgs {
     /// A sweep, a baseline folder, or a table (CSV, Parquet, JSONL)
     pub(crate) source: PathBuf,
-    /// The run to forecast: flops=1e21[,params=…,tokens=…]; the sweep's own target when absent
+    /// The run to forecast: flops=1e21[,params=…,tokens=…], or params=…,tokens=…; the sweep's own target when absent
     #[arg(long, value_name = "flops=…")]
     pub(crate) target: Option<String>,
     /// Compute to spend on new runs: flops=1e20
@@ -413,7 +413,7 @@ pub(crate) struct ReportArgs {
     /// A sweep, a baseline folder, or a table (CSV, Parquet, JSONL); of several sweeps an index over their pages, with --out
     #[arg(required = true)]
     pub(crate) sources: Vec<PathBuf>,
-    /// What to forecast: flops=1e21[,params=…,tokens=…]; the sweep's own target when absent
+    /// What to forecast: flops=1e21[,params=…,tokens=…], or params=…,tokens=…; the sweep's own target when absent
     #[arg(long, value_name = "flops=…")]
     pub(crate) at: Option<String>,
     /// Folder to write to [default: out/ of the sweep, out/ beside the baseline, or NAME-report/ beside the table]

@@ -8,13 +8,14 @@ use forescale_core::outcome::{ForecastTarget, OrderProof, Registration, Score};
 use forescale_core::panel::{Fact, Provenance, ReportData, RunRow, TargetPanel};
 use forescale_core::record::RunRecord;
 use forescale_core::run::PlannedRun;
-use forescale_fit::{Evidence, PanelInput, Target};
+use forescale_fit::{Evidence, PanelInput};
 
 use crate::again;
 use crate::answers;
 use crate::args::LawArgs;
 use crate::capability;
 use crate::source::{Material, SweepMaterial};
+use crate::target::TypedTarget;
 use crate::workplace;
 
 /// What a report is asked.
@@ -23,14 +24,14 @@ pub(crate) struct Asked {
     /// Laws, objective and level.
     pub(crate) laws: LawArgs,
     /// The run to forecast; the sweep's own target when absent.
-    pub(crate) target: Option<Target>,
+    pub(crate) target: Option<TypedTarget>,
 }
 
 /// Fits the material's laws and forecasts the target asked for, or its own, where it has one.
 pub(crate) fn judge(material: &Material, asked: &Asked) -> anyhow::Result<Evidence> {
     let options = material.forecast_options(&asked.laws)?;
     let fits = material.fit(&options.fit)?;
-    let targets = Vec::from_iter(asked.target.or_else(|| material.own_target()));
+    let targets = Vec::from_iter(asked.target.map(|typed| typed.meant(material)).or_else(|| material.own_target()));
     let forecast = material.forecast(&targets, &options)?;
     let capability = capability::forecast(material, targets.first(), &asked.laws)?;
     Ok(Evidence { fits, forecast, capability })

@@ -11,6 +11,7 @@ mod ledger;
 mod output;
 mod progress;
 mod source;
+mod target;
 mod training;
 mod workplace;
 

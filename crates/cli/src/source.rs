@@ -108,7 +108,7 @@ impl Material {
         self.unreduced = Some(std::mem::replace(&mut self.observations, reduced.observations));
         self.exclusions.extend(reduced.exclusions);
         self.reductions = reduced.reductions;
-        self.doubts = reduced.diagnoses;
+        self.doubts.extend(reduced.diagnoses);
         Ok(())
     }
 
@@ -197,7 +197,7 @@ impl Material {
             selection: table.selection,
             notes: table.notes,
             reductions: Vec::new(),
-            doubts: Vec::new(),
+            doubts: table.doubts,
             unreduced: None,
             sweep: None,
             place: path.to_owned(),

@@ -9,7 +9,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::estimate::Estimate;
+use crate::estimate::{Estimate, Interval};
 use crate::outcome::{Registration, Score};
 use crate::quantity::LossUnit;
 
@@ -80,6 +80,9 @@ pub struct TrackedForecast {
     pub unit: LossUnit,
     /// Median predicted.
     pub predicted: Option<f64>,
+    /// Interval predicted for one run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<Interval>,
     /// The outcome; `None` while it is open.
     pub score: Option<Score>,
     /// Why it is not counted; `None` where it is.

@@ -127,19 +127,19 @@ pub enum FitError {
     },
     /// Size and data cannot be told apart.
     #[error(
-        "`{law}` cannot tell N from D: D/N spans at least {needed_spread}x within {}, and {needed} are needed (widest spread {widest:.2}x)\n\nhint: add runs off the path: for {needed} budgets, one model 2x smaller and one 2x larger at the same FLOPs",
-        counted(*.found, "budget")
+        "`{law}` cannot tell N from D: D/N spans at least {needed_spread}x within {}, and {needed} are needed (widest spread {widest:.2}x)\n\nhint: add runs off the path: for {needed} budgets, one model 2x smaller and one 2x larger at the same FLOPs; or for {needed} sizes, one run of {needed_spread} times the tokens",
+        if *.found == 1 { "1 budget or size".to_owned() } else { format!("{} budgets or sizes", .found) }
     )]
     NoSpread {
         /// The law.
         law: String,
-        /// Budgets with enough spread.
+        /// Budgets, or sizes, with enough spread.
         found: usize,
-        /// Budgets needed.
+        /// How many are needed.
         needed: usize,
-        /// The spread a budget must have.
+        /// The spread one must have.
         needed_spread: f64,
-        /// The widest spread of D/N within one budget.
+        /// The widest spread of D/N within one budget or size.
         widest: f64,
     },
     /// The runs lie too close together in compute for the bends a law has.

@@ -1,7 +1,6 @@
 //! One law fitted to one group of runs.
 
 use forescale_core::law::{Domain, LawName, Theta};
-use forescale_core::math;
 use forescale_core::observation::Observation;
 
 use crate::bootstrap_interval::{Refits, validate_draws};
@@ -9,11 +8,12 @@ use crate::cluster::Dependence;
 use crate::error::{LARGEST, SMALLEST};
 use crate::evaluation::EvaluationSets;
 use crate::falloff::Falloff;
+use crate::forecast::flops_per_product;
 use crate::functional::Functional;
 use crate::grid::classic;
 use crate::linear::quadratic_inverse;
 use crate::objective::Cost;
-use crate::path::{self, NEEDED_SPREAD};
+use crate::path::{self, NEEDED_SPREAD, Spread};
 use crate::problem::FitProblem;
 use crate::profile::Profile;
 use crate::scale::{Dispersion, Sandwich, Weighing};
@@ -129,10 +129,10 @@ fn points_for(law: LawName, observations: &[&Observation]) -> Result<(Vec<Observ
     if budgets < needs.budgets {
         return Err(FitError::TooFewBudgets { law, found: budgets, needed: needs.budgets });
     }
-    let (wide, widest) = path::budgets_with_spread(observations);
-    if wide < needs.spread_budgets {
+    let Spread { found, widest } = path::spread(observations);
+    if found < needs.spread_budgets {
         let (needed, needed_spread) = (needs.spread_budgets, NEEDED_SPREAD);
-        return Err(FitError::NoSpread { law, found: wide, needed, needed_spread, widest });
+        return Err(FitError::NoSpread { law, found, needed, needed_spread, widest });
     }
     let widest = path::overall_ratio_spread(&points);
     if widest < needs.ratio_spread {
@@ -248,8 +248,7 @@ impl Fitted {
 
     /// The median of C/(N·D): 6 under 6ND, and what takes its place under another rule.
     pub(crate) fn flops_per_product(&self) -> f64 {
-        let ratios: Vec<f64> = self.points.iter().map(|o| o.flops / (o.params * o.tokens)).collect();
-        math::median(&ratios).unwrap_or(6.0)
+        flops_per_product(&self.points)
     }
 
     /// κ and standard error for a functional with this gradient: the larger of equal scatter's and the sandwich's.

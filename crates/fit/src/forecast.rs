@@ -21,7 +21,8 @@ use forescale_core::quantity::LossUnit;
 
 use crate::backtest::{self, report};
 use crate::diagnose::{
-    Doubt, FormDoubt, TargetDoubt, does_not_fall, doubts_of_runs, evidence, no_floor, not_asymptotic, uncertified,
+    Doubt, FormDoubt, TargetDoubt, does_not_fall, doubts_of_a_say, doubts_of_runs, evidence, no_floor, not_asymptotic,
+    uncertified,
 };
 use crate::ensemble::{mean_interval, validate_level};
 use crate::error::{LARGEST, SMALLEST};
@@ -55,6 +56,20 @@ impl Target {
     pub const fn of_budget(flops: f64) -> Self {
         Self { flops, params: None, tokens: None, unique_tokens: None }
     }
+
+    /// A run of N parameters and D tokens, whose compute follows as that of these runs does: their median C / (N·D) times
+    /// N·D, or 6 where there is none.
+    #[must_use]
+    pub fn of_shape(params: f64, tokens: f64, observations: &[Observation]) -> Self {
+        let flops = flops_per_product(observations) * params * tokens;
+        Self { params: Some(params), tokens: Some(tokens), ..Self::of_budget(flops) }
+    }
+}
+
+/// The median of C/(N·D): 6 under 6ND, and what takes its place under another rule.
+pub(crate) fn flops_per_product(observations: &[Observation]) -> f64 {
+    let ratios: Vec<f64> = observations.iter().map(|o| o.flops / (o.params * o.tokens)).collect();
+    math::median(&ratios).unwrap_or(6.0)
 }
 
 /// How to forecast.
@@ -118,6 +133,8 @@ pub(crate) fn assemble(
             doubts.extend(model_form(forecaster.bare_laws(&heard), &doubts));
             let is_heard = |law: &&Fitted| heard.contains(&law.law.to_string());
             doubts.extend(forecaster.laws().filter(is_heard).filter_map(uncertified).map(Doubt::from));
+            let rests_on = resting_on(heard, &entries);
+            doubts.extend(forecaster.bare_laws(&rests_on).flat_map(doubts_of_a_say));
             diagnoses.extend(doubts.iter().map(Doubt::diagnosis));
             (entries, diagnoses)
         }
@@ -286,6 +303,7 @@ fn forecast_one(forecaster: &Forecaster, target: &Target, options: &ForecastOpti
     let below = -decades - forecaster.decades;
     doubts.extend(fits_apart(&entry).map(Doubt::from));
     doubts.extend(optimum_unheard(&entry, forecaster).map(Doubt::from));
+    doubts.extend(forecaster.beyond_ratios(target, entry.optimum.as_ref()).map(Doubt::from));
     doubts.extend((below > WORTH_SAYING).then(|| TargetDoubt::BelowData { decades: below }.into()));
     (entry, doubts)
 }
@@ -328,6 +346,11 @@ fn optimum(forecaster: &Forecaster, target: &Target) -> Option<Optimum> {
 fn heard(entries: &[ForecastTarget]) -> BTreeSet<String> {
     let laws = entries.iter().flat_map(|entry| &entry.laws);
     laws.filter(|law| law.weight > 0.0).map(|law| law.law.clone()).collect()
+}
+
+/// Those, and the laws that an optimum is read from.
+fn resting_on(heard: BTreeSet<String>, entries: &[ForecastTarget]) -> BTreeSet<String> {
+    heard.into_iter().chain(entries.iter().filter_map(|entry| entry.optimum.as_ref()?.law.clone())).collect()
 }
 
 /// All that speaks against the form of the laws: their residuals, each other, and the runs already known.

@@ -11,7 +11,7 @@ use forescale_core::predictive::Predictive;
 
 use crate::ahead::fit_ahead;
 use crate::backtest::Rolling;
-use crate::diagnose::{CONTRADICTION, Doubt};
+use crate::diagnose::{CONTRADICTION, Doubt, TargetDoubt};
 use crate::ensemble::{LARGEST, Member, atom_levels, blend};
 use crate::fitted::{Fitted, fit_law};
 use crate::form_error::Calibration;
@@ -29,6 +29,10 @@ const PREDICTIVE_LEVEL: f64 = 0.99;
 /// (modded-nanogpt), so that no run could tell which of them is right.
 pub(crate) const WORTH_A_WORD: f64 = 1e-3;
 
+/// Tokens per parameter this far outside those of the runs are worth a word: as far as a run may lie from a path and be on
+/// it.
+const RATIO_MARGIN: f64 = 2.0;
+
 /// A group's laws with what turns them into forecasts.
 pub(crate) struct Forecaster {
     members: Vec<FittedMember>,
@@ -43,6 +47,8 @@ pub(crate) struct Forecaster {
     pub(crate) max_flops: f64,
     /// Decades of compute that the data span.
     pub(crate) decades: f64,
+    /// The least and the largest tokens per parameter of the runs.
+    ratios: [f64; 2],
     /// Log losses that no distribution of a law is carried past: a tenth of the least loss seen, and twice the largest.
     /// A profile that the data do not bound ends anywhere, and no larger run is that bad; a smaller one may be.
     bounds: (f64, f64),
@@ -90,6 +96,8 @@ pub(crate) fn forecaster(
     let flops = || runs.iter().map(|o| o.flops);
     let max_flops = flops().fold(0.0, f64::max);
     let decades = math::log10(max_flops / flops().fold(f64::INFINITY, f64::min));
+    let ratios = runs.iter().map(|o| o.tokens / o.params);
+    let ratios = ratios.fold([f64::INFINITY, 0.0], |[low, high], ratio| [ratio.min(low), ratio.max(high)]);
     let losses = runs.iter().map(|o| math::ln(o.loss));
     let (low, high) = losses.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), loss| (l.min(loss), h.max(loss)));
     let bounds = (low - math::ln(10.0), high + core::f64::consts::LN_2);
@@ -108,6 +116,7 @@ pub(crate) fn forecaster(
             evaluation_sigma,
             max_flops,
             decades,
+            ratios,
             bounds,
             calibration,
             stacked,
@@ -392,6 +401,18 @@ impl Forecaster {
             doubts.push(Doubt::LawsDisagree { spread, half_width });
         }
         doubts
+    }
+
+    /// Whether a target's tokens per parameter, or those of the best split of its budget, lie outside those of the runs,
+    /// where laws that tell size from data speak.
+    pub(crate) fn beyond_ratios(&self, target: &Target, optimum: Option<&Optimum>) -> Option<TargetDoubt> {
+        let surface = self.members.iter().find(|member| !member.is_path_law())?;
+        let shape = shape_of(target, surface.fitted.flops_per_product());
+        let best = optimum.map(|best| (best.params.estimate, best.tokens.estimate));
+        let (params, tokens) = shape.or(best)?;
+        let (ratio, [low, high]) = (tokens / params, self.ratios);
+        let is_beyond = ratio > RATIO_MARGIN * high || ratio < low / RATIO_MARGIN;
+        is_beyond.then_some(TargetDoubt::BeyondRatios { ratio, span: [low, high], is_best: shape.is_none() })
     }
 
     /// Compute, size and data of a target that cannot belong to one run, by 6ND or by the rule of these runs.

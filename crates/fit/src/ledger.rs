@@ -318,6 +318,7 @@ impl Ledger {
             metric: forecast.metric.clone(),
             unit: forecast.unit,
             predicted: forecast.median,
+            interval: forecast.intervals.first().copied(),
             score: self.outcome(&registration.sha256).map(|(_, score)| score.clone()),
             uncounted: repeats.map(Uncounted::Repeats).or((!line.ahead).then_some(Uncounted::EnteredAfterwards)),
         }

@@ -2,8 +2,8 @@
 //!
 //! A path is what the sweep says it is (`Role::Path`). A foreign table says nothing: there, where budgets hold three sizes
 //! or more, each budget gives the vertex of a parabola in ln N through its runs; where no budget does and D/N hardly
-//! varies within one, every run is on the path. Never the lowest run of a budget: the minimum over noisy runs is biased
-//! downwards by the noise itself.
+//! varies within one, nor among the runs of several sizes, every run is on the path. Never the lowest run of a budget: the
+//! minimum over noisy runs is biased downwards by the noise itself.
 
 use forescale_core::law::LawForm;
 use forescale_core::math;
@@ -15,8 +15,10 @@ use crate::FitError;
 /// Runs whose compute lies within this factor of the lowest of them share a budget. Chosen here: wider than the rounding
 /// of any published isoFLOP grid, narrower than the factor 2 to 3 between their budgets.
 pub(crate) const BUDGET_FACTOR: f64 = 1.5;
-/// D/N must span this much within a budget to tell N from D.
+/// D/N must span this much within a budget, or among runs of one size, to tell N from D.
 pub(crate) const NEEDED_SPREAD: f64 = 4.0;
+/// Runs whose parameters lie within this factor are of one size: counts of one model differ by their rounding.
+const SIZE_FACTOR: f64 = 1.02;
 /// A parabola is trusted this far from the best size, in ln N: a factor of 6.
 const PARABOLA_REACH: f64 = 1.8;
 
@@ -38,8 +40,8 @@ pub(crate) fn path_of(observations: &[&Observation], form: &dyn LawForm) -> Resu
     if points.len() >= form.least_observations() {
         return Ok(Path { points, vertices: true });
     }
-    let (wide, _) = budgets_with_spread(observations);
-    if wide == 0 {
+    let is_grid = sizes_with_spread(observations).0 > 1 || budgets_with_spread(observations).0 > 0;
+    if !is_grid {
         return Ok(Path { points: observations.iter().map(|o| (*o).clone()).collect(), vertices: false });
     }
     let needed = form.least_observations();
@@ -60,21 +62,45 @@ pub(crate) fn budgets<'a>(observations: &[&'a Observation], factor: f64) -> Vec<
     cut
 }
 
+/// How far runs tell N from D.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Spread {
+    /// Budgets, or sizes where more of these do, with D/N spanning enough.
+    pub(crate) found: usize,
+    /// The widest span of D/N within one.
+    pub(crate) widest: f64,
+}
+
+/// How far runs tell N from D: by sizes that differ at one budget, or by data that differ at one size. A grid of sizes and
+/// tokens per parameter need not have two runs of one budget.
+pub(crate) fn spread(observations: &[&Observation]) -> Spread {
+    let (budgets, sizes) = (budgets_with_spread(observations), sizes_with_spread(observations));
+    Spread { found: budgets.0.max(sizes.0), widest: budgets.1.max(sizes.1) }
+}
+
 /// How many budgets have D/N spanning enough, and the widest span within one.
-///
-/// Windows of [`BUDGET_FACTOR`] are laid greedily from each run upwards, so that no budget is split by where the first
-/// window happens to start.
 pub(crate) fn budgets_with_spread(observations: &[&Observation]) -> (usize, f64) {
+    windows_with_spread(observations, |o| o.flops, BUDGET_FACTOR)
+}
+
+/// How many sizes, each [`BUDGET_FACTOR`] or more above the last, have D/N spanning enough, and the widest span of one.
+fn sizes_with_spread(observations: &[&Observation]) -> (usize, f64) {
+    windows_with_spread(observations, |o| o.params, SIZE_FACTOR)
+}
+
+/// Windows of a factor are laid greedily from each run upwards, so that no budget is split by where the first window happens
+/// to start; one that is found ends no sooner than [`BUDGET_FACTOR`] above where it began.
+fn windows_with_spread(observations: &[&Observation], scale: fn(&Observation) -> f64, factor: f64) -> (usize, f64) {
     let mut sorted = observations.to_vec();
-    sorted.sort_by(|a, b| a.flops.total_cmp(&b.flops));
+    sorted.sort_by(|a, b| scale(a).total_cmp(&scale(b)));
+    let within = |start: usize, factor: f64| sorted.partition_point(|o| scale(o) <= factor * scale(sorted[start]));
     let (mut found, mut widest, mut start) = (0, 1.0_f64, 0);
     while start < sorted.len() {
-        let end = sorted.partition_point(|o| o.flops <= BUDGET_FACTOR * sorted[start].flops);
-        let spread = ratio_spread(&sorted[start..end]);
+        let spread = ratio_spread(&sorted[start..within(start, factor)]);
         widest = widest.max(spread);
         if spread >= NEEDED_SPREAD * (1.0 - 1e-6) {
             found += 1;
-            start = end;
+            start = within(start, BUDGET_FACTOR);
         } else {
             start += 1;
         }
@@ -265,6 +291,26 @@ mod tests {
         let (found, widest) = budgets_with_spread(&all);
         assert_eq!(found, 0);
         assert!((widest - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_grid_of_sizes_and_ratios_tells_n_from_d_though_no_two_runs_share_a_budget() {
+        // Sizes 3x apart at 10, 20 and 40 tokens a parameter: C = 6 * 9^i * r * 1e12 is never within 1.5x of another.
+        let of = |n: f64, r: f64| published::run(0, n, r * n, 6.0 * r * n * n, 3.0);
+        let sizes = || (0..4).map(|i| 1e6 * math::pow(3.0, f64::from(i)));
+        let grid: Vec<Observation> = sizes().flat_map(|n| [10.0, 20.0, 40.0].map(|r| of(n, r))).collect();
+        let all: Vec<&Observation> = grid.iter().collect();
+        assert_eq!(budgets_with_spread(&all).0, 0);
+        assert_eq!(spread(&all).found, 4);
+        assert!(path_of(&all, crate::LawName::POWER_LAW.form()).is_err(), "no path runs through three ratios");
+        // Two sizes that are one but for rounding are one.
+        let near: Vec<Observation> = [1e6, 1.2e6].iter().flat_map(|&n| [10.0, 40.0].map(|r| of(n, r))).collect();
+        assert_eq!(spread(&near.iter().collect::<Vec<_>>()).found, 1);
+        // One size that was trained longer leaves a ladder a ladder.
+        let ladder: Vec<Observation> = sizes().map(|n| of(n, 20.0)).chain([of(1e6, 100.0)]).collect();
+        let ladder: Vec<&Observation> = ladder.iter().collect();
+        assert_eq!(spread(&ladder).found, 1);
+        assert_eq!(path_of(&ladder, crate::LawName::POWER_LAW.form()).expect("a path").points.len(), 5);
     }
 
     #[test]

@@ -98,7 +98,7 @@ fn row(forecast: &TrackedForecast) -> Vec<String> {
         flops(forecast.flops),
         format!("{:.1}", forecast.decades_beyond_data),
         forecast.predicted.map_or_else(none, loss),
-        score.map_or_else(none, |score| interval(&score.interval)),
+        score.map(|score| &score.interval).or(forecast.interval.as_ref()).map_or_else(none, interval),
         score.map_or_else(|| "open".to_owned(), |score| loss(score.actual)),
         score.map_or_else(none, |score| signed_percent(score.relative_error)),
         score.map_or_else(none, |score| inside(score.inside).to_owned()),
@@ -140,7 +140,7 @@ fn pit(values: &[f64]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use forescale_core::estimate::Estimate;
+    use forescale_core::estimate::{Estimate, Interval};
     use forescale_core::ledger::TRACK_RECORD_SCHEMA;
     use forescale_core::quantity::LossUnit;
 
@@ -159,6 +159,7 @@ mod tests {
             metric: "loss".to_owned(),
             unit: LossUnit::NatsPerToken,
             predicted: Some(1.1),
+            interval: Some(Interval { level: 0.9, lower: 1.05, upper: 1.17 }),
             score,
             uncounted: None,
         };
@@ -184,6 +185,7 @@ mod tests {
         assert!(text.starts_with("2 forecasts registered, 1 with an outcome, 1 open; 1 counted\n"), "{text}");
         let line = |name: &str| text.lines().find(|line| line.starts_with(name)).expect("a line").to_owned();
         assert!(line("missed").contains("NO") && line("waiting").contains("open"), "{text}");
+        assert!(line("waiting").contains("1.0500 to 1.1700"), "an open forecast shows its interval: {text}");
         assert!(
             text.contains(
                 "0 of 1 outcomes inside intervals of 90%: 0% (so few outcomes allow 0% to 95%, at the 90% level)"

@@ -9,9 +9,10 @@ use crate::args::{CompareArgs, TableArgs};
 use crate::exit::Answer;
 use crate::output;
 use crate::source::Material;
+use crate::target::parse_flops;
 
 pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<Answer> {
-    let budgets = args.at.iter().map(|text| super::forecast::parse_flops(text)).collect::<anyhow::Result<Vec<_>>>()?;
+    let budgets = args.at.iter().map(|text| parse_flops(text)).collect::<anyhow::Result<Vec<_>>>()?;
     let [a, b] = [&args.a, &args.b].map(|source| open(source, args));
     let (a, b) = (a?, b?);
     a.say_notes();

@@ -12,8 +12,7 @@ use crate::args::DesignArgs;
 use crate::exit::Answer;
 use crate::output;
 use crate::source::{Material, SweepMaterial};
-
-use super::forecast::{parse_flops, parse_target};
+use crate::target::{parse_flops, parse_target};
 
 pub(crate) fn run(args: &DesignArgs) -> anyhow::Result<Answer> {
     let typed = args.target.as_deref().map(parse_target).transpose()?;
@@ -23,7 +22,7 @@ pub(crate) fn run(args: &DesignArgs) -> anyhow::Result<Answer> {
     }
     let material = Material::open_for(&args.source, &args.table, &args.law)?;
     material.say_notes();
-    let target = material.targets_or_own(typed.into_iter().collect(), "--target")?[0];
+    let target = material.targets_or_own(typed.iter().map(|typed| typed.meant(&material)).collect(), "--target")?[0];
     let forecast = material.forecast_options(&args.law)?;
     let level = forecast.fit.level;
     let family = material.sweep.as_ref().map(|sweep| family(sweep, &material, target.flops));

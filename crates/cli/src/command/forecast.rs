@@ -1,6 +1,6 @@
 //! `forescale forecast`: what a larger run will reach, and what budget reaches a loss.
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use forescale_core::answer::Aim;
 use forescale_core::outcome::{Forecast, ForecastStatus, ForecastTarget};
 use forescale_fit::{ForecastOptions, Target};
@@ -11,15 +11,19 @@ use crate::command::tasks;
 use crate::exit::Answer;
 use crate::output;
 use crate::source::Material;
+use crate::target::{TypedTarget, parse_reach, parse_target};
 
 pub(crate) fn run(args: &ForecastArgs) -> anyhow::Result<Answer> {
     let targets = args.at.iter().map(|text| parse_target(text)).collect::<anyhow::Result<Vec<_>>>()?;
     if tasks::are_told(&args.source, &args.table)? {
+        let targets = targets.iter().map(TypedTarget::of_a_budget).collect::<anyhow::Result<Vec<_>>>()?;
         return tasks::forecast(args, &targets);
     }
-    let targets = limited(targets, args)?;
+    limit(&targets, args)?;
     let material = Material::open_for(&args.source, &args.table, &args.law)?;
     material.say_notes();
+    let targets: Vec<Target> = targets.iter().map(|typed| typed.meant(&material)).collect();
+    let targets = limited(targets, args);
     if args.tasks {
         return tasks::of_sweep(args, &material, targets);
     }
@@ -40,6 +44,7 @@ pub(crate) fn run(args: &ForecastArgs) -> anyhow::Result<Answer> {
 fn reach(material: &Material, args: &ForecastArgs, loss: f64, options: &ForecastOptions) -> anyhow::Result<Forecast> {
     let optimum = optimum(material, args, Aim::Loss(loss), options)?;
     let mut forecast = forescale_fit::reach(&material.observations, loss, options)?;
+    forecast.diagnoses.extend(material.doubts());
     if is_asked(args) {
         forecast.answers = Some(answer(material, args, options, (&forecast, optimum), None)?);
     }
@@ -81,9 +86,9 @@ fn budget_alone(target: Target) -> Target {
     Target::of_budget(target.flops)
 }
 
-/// The same targets with the distinct tokens that they have; refused where nothing could be made of the number.
-fn limited(targets: Vec<Target>, args: &ForecastArgs) -> anyhow::Result<Vec<Target>> {
-    let Some(unique) = args.unique_tokens else { return Ok(targets) };
+/// Refuses distinct tokens of which nothing could be made.
+fn limit(targets: &[TypedTarget], args: &ForecastArgs) -> anyhow::Result<()> {
+    let Some(unique) = args.unique_tokens else { return Ok(()) };
     if !(unique.is_finite() && unique > 0.0) {
         bail!("`--unique-tokens {unique}` is not a positive number\n\nhint: --unique-tokens 1e9");
     }
@@ -93,75 +98,17 @@ fn limited(targets: Vec<Target>, args: &ForecastArgs) -> anyhow::Result<Vec<Targ
              hint: --law data_constrained"
         );
     }
-    if targets.iter().any(|target| target.params.is_none() && target.tokens.is_none()) || targets.is_empty() {
+    if targets.is_empty() || !targets.iter().all(TypedTarget::is_shaped) {
         bail!(
             "`--unique-tokens` needs to know how many tokens the target sees\n\n\
              hint: --at flops=1e21,tokens=1.4e11 --unique-tokens {unique:e}"
         );
     }
-    Ok(targets.into_iter().map(|target| Target { unique_tokens: Some(unique), ..target }).collect())
+    Ok(())
 }
 
-/// Reads `flops=1e21[,params=…,tokens=…]`.
-pub(super) fn parse_target(text: &str) -> anyhow::Result<Target> {
-    let (mut flops, mut params, mut tokens) = (None, None, None);
-    for part in text.split(',') {
-        let (name, value) = parse_pair(part, "flops=1e21,params=7e9,tokens=1.4e11")?;
-        let place = match name {
-            "flops" => &mut flops,
-            "params" => &mut params,
-            "tokens" => &mut tokens,
-            other => bail!("`{other}` is not part of a target\n\nhint: --at flops=1e21[,params=7e9,tokens=1.4e11]"),
-        };
-        if place.replace(value).is_some() {
-            bail!("`{text}` gives `{name}` twice\n\nhint: one --at for each target");
-        }
-    }
-    let Some(flops) = flops else {
-        bail!("`{text}` has no flops\n\nhint: --at flops=1e21[,params=7e9,tokens=1.4e11]");
-    };
-    Ok(Target { params, tokens, ..Target::of_budget(flops) })
-}
-
-/// Reads `flops=1e21` alone.
-pub(super) fn parse_flops(text: &str) -> anyhow::Result<f64> {
-    match parse_pair(text, "flops=1e21")? {
-        ("flops", value) => Ok(value),
-        (other, _) => bail!("`{other}` is not a budget\n\nhint: flops=1e21"),
-    }
-}
-
-fn parse_reach(text: &str) -> anyhow::Result<f64> {
-    match parse_pair(text, "loss=1.9")? {
-        ("loss", value) => Ok(value),
-        (other, _) => bail!("`{other}` cannot be reached for\n\nhint: --reach loss=1.9"),
-    }
-}
-
-fn parse_pair<'a>(part: &'a str, example: &str) -> anyhow::Result<(&'a str, f64)> {
-    let hint = || format!("`{part}` is not of the form name=number\n\nhint: {example}");
-    let (name, value) = part.split_once('=').with_context(hint)?;
-    let value: f64 = value.trim().parse().ok().with_context(hint)?;
-    if !(value.is_finite() && value > 0.0) {
-        bail!("`{part}`: {value} is not a positive number\n\nhint: {example}");
-    }
-    Ok((name.trim(), value))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_target_has_flops_and_may_have_a_shape() {
-        let target = parse_target("flops=1e21,params=7e9").expect("parses");
-        assert!((target.flops - 1e21).abs() < 1.0 && target.params == Some(7e9) && target.tokens.is_none());
-    }
-
-    #[test]
-    fn refuses_a_target_without_a_budget() {
-        for bad in ["params=7e9", "flops=-1", "flops=nan", "flops", "budget=1e21", "flops=1e21,flops=1e22"] {
-            assert!(parse_target(bad).is_err(), "{bad}");
-        }
-    }
+/// The same targets with the distinct tokens that they have.
+fn limited(targets: Vec<Target>, args: &ForecastArgs) -> Vec<Target> {
+    let unique_tokens = args.unique_tokens;
+    targets.into_iter().map(|target| Target { unique_tokens, ..target }).collect()
 }

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use forescale_core::panel::ReportData;
 
-use super::forecast::parse_target;
 use crate::args::{ReportArgs, ReportFormat};
 use crate::evidence::{self, Asked};
 use crate::exit::Answer;
 use crate::output;
 use crate::source::{Material, SweepMaterial};
+use crate::target::parse_target;
 
 pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<Answer> {
     let target = args.at.as_deref().map(parse_target).transpose()?;

@@ -154,7 +154,7 @@ pub struct Needs {
     pub observations: usize,
     /// Distinct budgets.
     pub budgets: usize,
-    /// Budgets within which D/N varies enough to tell N from D.
+    /// Budgets, or sizes, within which D/N varies enough to tell N from D.
     pub spread_budgets: usize,
     /// How far D/N must reach over all observations, as a factor; 0 where it does not matter.
     pub ratio_spread: f64,
@@ -168,7 +168,7 @@ pub struct Needs {
 
 impl Needs {
     /// What any law of a domain needs: one observation more than it has parameters; for a law of compute as many budgets
-    /// as parameters, for one of size and data two budgets that tell N from D.
+    /// as parameters, for one of size and data two budgets or sizes that tell N from D.
     #[must_use]
     pub const fn of(domain: Domain, parameters: usize) -> Self {
         let (budgets, spread_budgets) = match domain {

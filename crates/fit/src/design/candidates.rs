@@ -3,6 +3,8 @@
 use forescale_core::math;
 use forescale_core::observation::Observation;
 
+use crate::forecast::flops_per_product;
+
 /// A run that may be bought: the caller says what it would cost.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Candidate {
@@ -21,7 +23,8 @@ pub struct Candidate {
 pub struct CandidateGrid {
     /// Largest compute over that of the largest run so far.
     pub growth: f64,
-    /// Tokens per parameter, least and most; where there are none, 4 times beyond those of the runs on either side.
+    /// Tokens per parameter, least and most; where there are none, those of the runs, and as far beyond on either side that
+    /// they span 16 times.
     pub tokens_per_param: Option<(f64, f64)>,
 }
 
@@ -34,8 +37,9 @@ impl Default for CandidateGrid {
 
 /// Sizes and ratios a factor of 2 apart. Chosen here: the variance of a design hardly changes within such a step.
 const STEP: f64 = 2.0;
-/// How far beyond the ratios so far.
-const WIDER: f64 = 4.0;
+/// How far the ratios are to reach on either side of their middle: as far as the sizes of an isoFLOP sweep. Runs that reach
+/// further already tell N from D, and beyond them no law was seen to hold.
+const REACH: f64 = 4.0;
 
 /// Sizes from the smallest tried upwards, each at several tokens per parameter, with compute between that of the smallest
 /// run and `growth` times that of the largest. Compute follows from the runs' own median C/(N·D).
@@ -47,9 +51,12 @@ pub fn candidate_grid(observations: &[Observation], grid: &CandidateGrid) -> Vec
     let (least_params, most_params) = range(|o| o.params);
     let (least_flops, most_flops) = range(|o| o.flops);
     let (least_ratio, most_ratio) = range(|o| o.tokens / o.params);
-    let (least_ratio, most_ratio) = grid.tokens_per_param.unwrap_or((least_ratio / WIDER, most_ratio * WIDER));
-    let products: Vec<f64> = observations.iter().map(|o| o.flops / (o.params * o.tokens)).collect();
-    let Some(per_product) = math::median(&products) else { return Vec::new() };
+    if observations.is_empty() {
+        return Vec::new();
+    }
+    let wider = (REACH / (most_ratio / least_ratio).sqrt()).max(1.0);
+    let (least_ratio, most_ratio) = grid.tokens_per_param.unwrap_or((least_ratio / wider, most_ratio * wider));
+    let per_product = flops_per_product(observations);
     let sizes = steps(least_params, most_params * grid.growth.sqrt());
     let ratios = steps(least_ratio, most_ratio);
     let of_size = |&params: &f64| {

@@ -31,7 +31,8 @@ pub(super) fn doubts(fitted: &Fitted, runs: usize) -> Vec<Doubt> {
     doubts
 }
 
-fn bounds(fitted: &Fitted) -> Vec<Doubt> {
+/// Parameters that ended at an end of their range.
+pub(super) fn bounds(fitted: &Fitted) -> Vec<Doubt> {
     let parameters = fitted.problem.form.parameters();
     let doubt = |i: usize| Doubt::ParameterAtBound {
         law: fitted.law.to_string(),

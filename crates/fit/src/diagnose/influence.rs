@@ -34,6 +34,12 @@ pub(super) fn doubts(fitted: &Fitted) -> Vec<Doubt> {
     [influential, outliers, range].into_iter().flatten().collect()
 }
 
+/// Of those the ones that a forecast repeats: outliers, or a run that the law of the others misses.
+pub(super) fn warnings(fitted: &Fitted) -> Option<Doubt> {
+    outliers(fitted)
+        .or_else(|| influential_run(fitted, &refits(fitted)).filter(|doubt| doubt.severity() == Severity::Warning))
+}
+
 /// θ without one run, or without one trunk.
 struct Refit {
     left_out: Vec<usize>,

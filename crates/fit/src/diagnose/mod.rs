@@ -15,11 +15,11 @@
 //! | 5 | undecayed checkpoints among decayed | `undecayed_mixed`, `schedules_mixed` | fit, forecast |
 //! | 6 | repeated data | `repeated_data` | fit, forecast; leakage into validation is not visible in a table: it needs the text |
 //! | 7 | too short a span | `few_rungs`, `few_decades`; D/N below 4x is refused | fit |
-//! | 8 | optimiser did not converge | `not_converged`, `starts_disagree`, `parameter_at_bound`, `floor_share` | fit; `uncertified` in a forecast as well |
-//! | 9 | leverage of few runs | `outlier_leverage`, `influential_run`, `leave_one_out` | fit |
+//! | 8 | optimiser did not converge | `not_converged`, `starts_disagree`, `parameter_at_bound`, `floor_share` | fit; `uncertified` and `parameter_at_bound` in a forecast as well |
+//! | 9 | leverage of few runs | `outlier_leverage`, `influential_run`, `leave_one_out` | fit; warnings of the first two in a forecast as well |
 //! | 10 | structure in residuals | `residual_pattern`, `residual_bend`, `seed_noise` (lack of fit) | fit |
 //! | 11 | laws disagree | `laws_disagree`, `fits_apart`, `model_form` | forecast |
-//! | 12 | extrapolation | `extrapolating`, `break_beyond`, `below_data` | forecast |
+//! | 12 | extrapolation | `extrapolating`, `break_beyond`, `below_data`, `beyond_ratios` | forecast |
 //! | 13 | floor not identified | `floor_share` | fit |
 //! | 14 | seed noise | `few_seeds`, `seed_noise`, `seed_weights`, `clustered` | fit |
 //! | 15 | evaluation noise | `evaluation_noise`, `mixed_evaluation` | fit, forecast |
@@ -199,6 +199,13 @@ pub(crate) fn doubts_of_runs(runs: &[&Observation], options: &FitOptions) -> Vec
 /// What was left out before any law was fitted.
 pub(crate) fn doubt_of_exclusions(exclusions: &[Exclusion], runs: usize) -> Option<Doubt> {
     data::left_out(exclusions, runs).map(Doubt::from)
+}
+
+/// What a forecast repeats of the doubts about a fit that it rests on: parameters that the data do not bound, and runs that
+/// move it alone.
+pub(crate) fn doubts_of_a_say(fitted: &Fitted) -> Vec<Doubt> {
+    let bounds = fit::bounds(fitted).into_iter().filter(|doubt| doubt.severity() == Severity::Warning);
+    bounds.chain(influence::warnings(fitted)).collect()
 }
 
 /// All doubts about one fit.

@@ -20,6 +20,8 @@ pub(crate) enum TargetDoubt {
     FitsApart { median: f64, mean: Interval },
     /// The optimum is read from a law, and no law of its kind has a say in the forecast.
     OptimumUnheard { law: String, weight: f64 },
+    /// The target, or the best split of its budget, trains on other tokens per parameter than any run.
+    BeyondRatios { ratio: f64, span: [f64; 2], is_best: bool },
     /// Backtests of a large table were made on a part of it.
     PartOfBacktests { runs: usize, most_fitted: usize, most_targets: usize },
 }
@@ -44,6 +46,7 @@ impl Voiced for TargetDoubt {
             Self::Uncertified { .. } => "uncertified",
             Self::FitsApart { .. } => "fits_apart",
             Self::OptimumUnheard { .. } => "optimum_unheard",
+            Self::BeyondRatios { .. } => "beyond_ratios",
             Self::PartOfBacktests { .. } => "backtest_sampled",
         }
     }
@@ -63,6 +66,9 @@ impl Voiced for TargetDoubt {
             }
             Self::OptimumUnheard { .. } => {
                 "hold it against `fit --approach 1,2,3` before a size is chosen by it, and add runs off the path"
+            }
+            Self::BeyondRatios { .. } => {
+                "train one small run at that many tokens per parameter: it costs little and says whether the laws hold there"
             }
             Self::PartOfBacktests { .. } => "`backtest` asks every run of the top band, from all of the smaller ones",
         }
@@ -90,6 +96,11 @@ impl fmt::Display for TargetDoubt {
                 f,
                 "the compute-optimal size and data are those of `{law}`, while laws that tell size from data weigh {:.1}% in the forecast",
                 100.0 * weight
+            ),
+            Self::BeyondRatios { ratio, span: [low, high], is_best } => write!(
+                f,
+                "{} {ratio:.3} tokens per parameter, and the runs span {low:.3} to {high:.3}: the laws reach there by their exponents alone, and no backtest asked for it",
+                if *is_best { "the best split of the budget trains on" } else { "the target trains on" }
             ),
             Self::PartOfBacktests { runs, most_fitted, most_targets } => write!(
                 f,

@@ -361,3 +361,86 @@ fn an_optimum_is_doubted_where_no_law_of_size_and_data_has_a_say() {
     let doubt = optimum_unheard(&entry, &forecaster).expect("a doubt");
     assert!(Doubt::from(doubt).diagnosis().message.contains("`chinchilla`"));
 }
+
+const EPOCH: [f64; 5] = [482.01, 2085.43, 1.8172, 0.3478, 0.3658];
+
+fn codes(answer: &Forecast) -> Vec<&str> {
+    answer.diagnoses.iter().map(|doubt| doubt.code.as_str()).collect()
+}
+
+#[test]
+fn a_forecast_repeats_which_run_moves_the_law_that_it_rests_on() {
+    // A newcomer's table: one size written a thousand times too small moved N* 2.7 times, and `fit` alone said so.
+    let asked = quick(LawName::CHINCHILLA, Objective::default());
+    let law = forescale_core::law::padded(EPOCH);
+    let run = |i: usize| {
+        let flops = math::pow(10.0, 18.0 + (i / 5) as f64);
+        let n = 0.1 * flops.sqrt() * math::pow(2.0, (i % 5) as f64 - 2.0);
+        let d = flops / 6.0 / n;
+        published::run(i, n, d, flops, law[2] + law[0] * math::pow(n, -law[3]) + law[1] * math::pow(d, -law[4]))
+    };
+    let mut runs = published::with_noise(&(0..25).map(run).collect::<Vec<_>>(), 0.003, 1);
+    let of = |runs: &[Observation]| forecast(runs, &[at(1e24)], &asked).expect("fits");
+    assert!(!codes(&of(&runs)).contains(&"outlier_leverage"), "{:?}", codes(&of(&runs)));
+    runs[7].params /= 1000.0;
+    runs[7].flops /= 1000.0;
+    let answer = of(&runs);
+    let doubt = answer.diagnoses.iter().find(|doubt| doubt.code == "outlier_leverage");
+    let doubt = doubt.unwrap_or_else(|| panic!("{:?}", codes(&answer)));
+    assert!(doubt.message.contains("`run0007`"), "{}", doubt.message);
+}
+
+#[test]
+fn a_forecast_repeats_that_the_floor_it_rests_on_ended_at_zero() {
+    // A line in log-log, which no floor bends.
+    let line = |run: Observation| Observation { loss: 3.0 * math::pow(run.flops / 1e18, -0.05), ..run };
+    let runs: Vec<Observation> = exact().into_iter().map(line).collect();
+    let noisy = published::with_noise(&runs, 0.002, 4);
+    let answer = forecast(&noisy, &[at(1e23)], &quick(LawName::POWER_LAW, Objective::LeastSquares)).expect("fits");
+    assert!(codes(&answer).contains(&"parameter_at_bound"), "{:?}", codes(&answer));
+    let bent = ladder(0.002, &mut ChaCha8Rng::seed_from_u64(5));
+    let answer = forecast(&bent, &[at(1e23)], &quick(LawName::POWER_LAW, Objective::LeastSquares)).expect("fits");
+    assert!(!codes(&answer).contains(&"parameter_at_bound"), "{:?}", codes(&answer));
+}
+
+#[test]
+fn a_grid_of_sizes_and_ratios_without_shared_budgets_is_forecast_by_a_law_of_both() {
+    // A newcomer's grid: refused as unable to tell N from D, and one power law through three ratios was 1.7% low.
+    let natural = forescale_core::law::padded(EPOCH);
+    let truth =
+        |n: f64, d: f64| natural[2] + natural[0] * math::pow(n, -natural[3]) + natural[1] * math::pow(d, -natural[4]);
+    let grid = (0..5).flat_map(|i| [5.0, 20.0, 80.0].map(|r| (2e7 * math::pow(3.0, f64::from(i)), r)));
+    let run = |(i, (n, r)): (usize, (f64, f64))| published::run(i, n, r * n, 6.0 * r * n * n, truth(n, r * n));
+    let runs: Vec<Observation> = grid.enumerate().map(run).collect();
+    let runs = published::with_noise(&runs, 0.003, 6);
+    let (n, d) = (1e10, 2e11);
+    let target = Target { params: Some(n), tokens: Some(d), ..at(6.0 * n * d) };
+    let answer = forecast(&runs, &[target], &ForecastOptions { backtest: false, ..ForecastOptions::default() });
+    let answer = answer.expect("an answer");
+    let entry = &answer.targets[0];
+    assert!((entry.median.expect("a number") / truth(n, d) - 1.0).abs() < 0.01, "{:?} {}", entry.median, truth(n, d));
+    assert!(entry.mean_intervals[0].contains(truth(n, d)), "{:?}", entry.mean_intervals);
+    assert!(entry.laws.iter().all(|law| law.law != "power_law"), "no path runs through the grid");
+}
+
+#[test]
+fn tokens_per_parameter_beyond_those_of_the_runs_are_said() {
+    let runs = published::with_noise(&published::grid(EPOCH), 0.003, 7);
+    let asked = quick(LawName::CHINCHILLA, Objective::default());
+    let ratios = runs.iter().map(|run| run.tokens / run.params);
+    let highest = ratios.fold(0.0, f64::max);
+    for (ratio, is_said) in [(20.0, false), (1.9 * highest, false), (2.1 * highest, true)] {
+        let params = (1e22 / (6.0 * ratio)).sqrt();
+        let target = Target { params: Some(params), tokens: Some(ratio * params), ..at(1e22) };
+        let answer = forecast(&runs, &[target], &asked).expect("fits");
+        assert_eq!(codes(&answer).contains(&"beyond_ratios"), is_said, "{ratio}: {:?}", codes(&answer));
+    }
+}
+
+#[test]
+fn a_target_of_size_and_data_alone_costs_what_such_runs_cost() {
+    let runs = [published::run(0, 1e6, 2e7, 8.0 * 2e13, 3.0), published::run(1, 2e6, 4e7, 8.0 * 8e13, 2.9)];
+    let target = Target::of_shape(1e9, 2e10, &runs);
+    assert!((target.flops / 1.6e20 - 1.0).abs() < 1e-12 && target.params == Some(1e9) && target.tokens == Some(2e10));
+    assert!((Target::of_shape(1e9, 2e10, &[]).flops / 1.2e20 - 1.0).abs() < 1e-12);
+}

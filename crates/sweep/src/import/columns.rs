@@ -184,7 +184,7 @@ impl ProgressColumns {
         let names = Names::parse(path, cells, &options, &KNOWN_OF_LOGS)?;
         let absent = |problem: &str, name: &str| {
             let hint =
-                format!("--map {name}=COLUMN with one of {}", quoted_list(free_names(cells, &options, &KNOWN_OF_LOGS)));
+                format!("--map {name}=COLUMN with one of {}", quoted_list(free_among(cells, &options, &KNOWN_OF_LOGS)));
             TableError::new(path, problem, separated_otherwise(cells).unwrap_or(hint))
         };
         let loss = names.find("loss")?.ok_or_else(|| absent("the log has no column `loss`", "loss"))?;
@@ -265,7 +265,7 @@ impl ModelColumns {
     /// Finds the columns of a table of models.
     pub(super) fn find(path: &Path, cells: &Cells, options: &TableOptions) -> Result<Self, TableError> {
         let names = Names::parse(path, cells, options, &KNOWN_OF_MODELS)?;
-        let free = || quoted_list(free_names(cells, options, &KNOWN_OF_MODELS));
+        let free = || quoted_list(free_among(cells, options, &KNOWN_OF_MODELS));
         let absent = || {
             let hint =
                 separated_otherwise(cells).unwrap_or_else(|| format!("--map model=COLUMN with one of {}", free()));
@@ -395,7 +395,7 @@ pub(super) fn no_column(path: &Path, name: &str, cells: &Cells, options: &TableO
     if let Some(hint) = separated_otherwise(cells) {
         return TableError::new(path, problem, hint);
     }
-    let free = free_names(cells, options, &KNOWN);
+    let free = free_names(cells, options);
     let hint = match (nearest(name, free.iter().copied()), name) {
         _ if free.is_empty() => format!("add a column `{name}`: all others of the table are in use"),
         (Some(near), "loss") => format!("--map loss={near}, or --metric {near}"),
@@ -405,8 +405,13 @@ pub(super) fn no_column(path: &Path, name: &str, cells: &Cells, options: &TableO
     TableError::new(path, problem, hint)
 }
 
+/// Columns of a table of runs that nothing reads.
+pub(super) fn free_names<'a>(cells: &'a Cells, options: &TableOptions) -> Vec<&'a str> {
+    free_among(cells, options, &KNOWN)
+}
+
 /// Columns that are neither mapped, nor the metric, nor ours by their own name.
-fn free_names<'a>(cells: &'a Cells, options: &TableOptions, known: &[&str]) -> Vec<&'a str> {
+fn free_among<'a>(cells: &'a Cells, options: &TableOptions, known: &[&str]) -> Vec<&'a str> {
     let entries = options.map.iter().flat_map(|entry| entry.split(','));
     let mut used: Vec<&str> =
         entries.filter_map(|entry| entry.split_once('=')).map(|(_, theirs)| theirs.trim()).collect();

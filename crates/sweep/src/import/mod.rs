@@ -11,6 +11,7 @@ pub mod curves;
 pub mod evals;
 mod filter;
 pub mod progress;
+mod recipes;
 pub mod scores;
 pub mod table;
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use forescale_core::count::{CountingRule, FlopsRule};
 use forescale_core::observation::{Exclusion, ExclusionReason, Observation, Selection, Training};
+use forescale_core::outcome::Diagnosis;
 use forescale_core::quantity::LossUnit;
 use forescale_core::run::Role;
 use thiserror::Error;
@@ -16,6 +17,7 @@ use thiserror::Error;
 use super::cells::{self, Cell, Cells, bad_cell};
 use super::columns::{self, Columns, no_column};
 use super::filter::Filter;
+use super::recipes::{self, Seen};
 
 /// How far a table's own FLOPs may lie from a rule and still follow it.
 ///
@@ -61,6 +63,8 @@ pub struct Table {
     pub selection: Selection,
     /// What was assumed, in sentences.
     pub notes: Vec<String>,
+    /// What its columns give reason to doubt.
+    pub doubts: Vec<Diagnosis>,
 }
 
 /// A table that cannot be read, or whose numbers cannot be.
@@ -101,8 +105,8 @@ pub fn read_table(path: &Path, options: &TableOptions) -> Result<Table, TableErr
     let filter = options.filter.as_deref().map(|text| Filter::parse(path, text, &cells)).transpose()?;
     let reader = Reader { path, cells: &cells, columns, options };
     reader.check_sizes()?;
-    let (observations, exclusions) = reader.rows(filter.as_ref())?;
-    reader.finish(observations, exclusions)
+    let (seen, exclusions) = reader.rows(filter.as_ref())?;
+    reader.finish(seen, exclusions)
 }
 
 struct Reader<'a> {
@@ -132,7 +136,8 @@ impl Reader<'_> {
         }
     }
 
-    fn rows(&self, filter: Option<&Filter>) -> Result<(Vec<Observation>, Vec<Exclusion>), TableError> {
+    /// Observations, each with its row, and the rows left out.
+    fn rows(&self, filter: Option<&Filter>) -> Result<(Vec<(usize, Observation)>, Vec<Exclusion>), TableError> {
         let (mut seen, mut left_out, mut runs) = (Vec::new(), Vec::new(), BTreeSet::new());
         self.check_one_loss(filter)?;
         for row in 0..self.cells.rows {
@@ -141,10 +146,13 @@ impl Reader<'_> {
                 left_out.push(Exclusion { run_id, reason: ExclusionReason::Filtered });
                 continue;
             }
-            self.check_new(row, &run_id, &mut runs)?;
+            // Checkpoints of a run carry its name; the one that is final is the run.
+            if self.not_final(row)?.is_none() {
+                self.check_new(row, &run_id, &mut runs)?;
+            }
             match self.excluded(row)? {
                 Some(reason) => left_out.push(Exclusion { run_id, reason }),
-                None => seen.push(self.observation(row, run_id)?),
+                None => seen.push((row, self.observation(row, run_id)?)),
             }
         }
         Ok((seen, left_out))
@@ -181,7 +189,8 @@ impl Reader<'_> {
         if runs.insert((self.group(row), run_id.to_owned())) {
             return Ok(());
         }
-        let hint = "each row is one run: keep one row of each by --where, or --map group=COLUMN to fit them apart";
+        let hint = "each row is one run: keep one row of each by --where, --map group=COLUMN to fit them apart, or, where they \
+                    are checkpoints, say in a column `is_final` which is the last";
         self.refuse(format!("row {} is run `{run_id}` again", row + 1), hint)
     }
 
@@ -368,7 +377,8 @@ impl Reader<'_> {
         Err(bad_cell(self.path, self.cells, (column, row), needed))
     }
 
-    fn finish(&self, observations: Vec<Observation>, exclusions: Vec<Exclusion>) -> Result<Table, TableError> {
+    fn finish(&self, seen: Vec<(usize, Observation)>, exclusions: Vec<Exclusion>) -> Result<Table, TableError> {
+        let (rows, observations): (Vec<usize>, Vec<Observation>) = seen.into_iter().unzip();
         if observations.is_empty() {
             let problem = format!("no row is left of {}", self.cells.rows);
             let reasons: BTreeSet<&str> = exclusions.iter().map(|one| one.reason.label()).collect();
@@ -391,7 +401,19 @@ impl Reader<'_> {
         });
         let checkpoints = self.checkpoint_note(&observations);
         let notes = [unit_note, rule_note, checkpoints, left_out_note(&exclusions)].into_iter().flatten().collect();
-        Ok(Table { observations, exclusions, selection, notes })
+        let doubts = self.pooled(&rows, &observations).into_iter().collect();
+        Ok(Table { observations, exclusions, selection, notes, doubts })
+    }
+
+    /// Whether several recipes look fitted as one, which `--pool` says is meant.
+    fn pooled(&self, rows: &[usize], observations: &[Observation]) -> Option<Diagnosis> {
+        let seen = |(&row, one): (&usize, &Observation)| {
+            let group = one.group.clone();
+            Seen { row, group, params: one.params, tokens: one.tokens }
+        };
+        let seen: Vec<Seen> = rows.iter().zip(observations).map(seen).collect();
+        let free = columns::free_names(self.cells, self.options);
+        if self.options.pool { None } else { recipes::pooled(self.cells, &free, &seen) }
     }
 
     /// Rows that share a trunk, where nothing says which of them is the last.

@@ -2,8 +2,6 @@
 //!
 //! What is not allowed is refused by the plan itself: fewer than [`super::MIN_STEPS`] steps, of a probe's run as well.
 
-use std::collections::BTreeSet;
-
 use forescale_core::corpus::CorpusManifest;
 use forescale_core::run::{PlannedRun, Role};
 
@@ -86,36 +84,40 @@ fn spread_note(spec: &SweepSpec, runs: &[PlannedRun]) -> Option<String> {
     let found = spread_budgets(spec, runs);
     (wants && found < SPREAD_BUDGETS).then(|| {
         format!(
-            "D/N spans {RATIO_SPAN} times or more within {found} budgets of compute; `chinchilla` needs {SPREAD_BUDGETS}, \
+            "D/N spans {RATIO_SPAN} times or more within {found} budgets of compute or sizes; `chinchilla` needs {SPREAD_BUDGETS}, \
              so it will be refused: add runs under `[[off_path]]` with `at_compute_of`"
         )
     })
 }
 
-/// How many budgets have runs whose D / N spans enough; a budget is a set of runs within [`BUDGET_WIDTH`], not shared.
+/// How many budgets, or sizes where more of these do, have runs whose D / N spans enough; a budget is a set of runs within
+/// [`BUDGET_WIDTH`], not shared.
 pub(super) fn spread_budgets(spec: &SweepSpec, runs: &[PlannedRun]) -> usize {
-    let mut points: Vec<(f64, f64)> = runs
-        .iter()
-        .filter(|run| run.role != Role::Target)
-        .map(|run| {
-            let params = run.config.parameters().under(spec.forecast().params_rule) as f64;
-            let flops = run.config.flops();
-            (flops.under(spec.forecast().flops_rule).unwrap_or(flops.exact), run.config.tokens() as f64 / params)
-        })
-        .collect();
+    let trained = || runs.iter().filter(|run| run.role != Role::Target);
+    let params = |run: &PlannedRun| run.config.parameters().under(spec.forecast().params_rule) as f64;
+    let ratio = |run: &PlannedRun| run.config.tokens() as f64 / params(run);
+    let flops = |run: &PlannedRun| {
+        let flops = run.config.flops();
+        flops.under(spec.forecast().flops_rule).unwrap_or(flops.exact)
+    };
+    let budgets = windows(trained().map(|run| (flops(run), ratio(run))).collect(), BUDGET_WIDTH);
+    budgets.max(windows(trained().map(|run| (params(run), ratio(run))).collect(), 1.0))
+}
+
+/// How many windows of a factor have ratios that span enough, of points (scale, ratio).
+fn windows(mut points: Vec<(f64, f64)>, factor: f64) -> usize {
     points.sort_by(|one, two| one.0.total_cmp(&two.0));
-    let mut spread = BTreeSet::new();
-    let mut start = 0;
+    let within = |start: usize, factor: f64| points.partition_point(|point| point.0 <= points[start].0 * factor);
+    let (mut found, mut start) = (0, 0);
     while start < points.len() {
-        let end = start + points[start..].partition_point(|point| point.0 <= points[start].0 * BUDGET_WIDTH);
-        let ratios = || points[start..end].iter().map(|point| point.1);
+        let ratios = || points[start..within(start, factor)].iter().map(|point| point.1);
         let (least, most) = (ratios().fold(f64::MAX, f64::min), ratios().fold(0.0, f64::max));
         if most >= RATIO_SPAN * least {
-            spread.insert(start);
-            start = end;
+            found += 1;
+            start = within(start, BUDGET_WIDTH);
         } else {
             start += 1;
         }
     }
-    spread.len()
+    found
 }
