@@ -227,6 +227,8 @@ pub fn train(
             attempts: attempt,
             peak_memory_bytes: peak_memory_bytes(),
             notes: progress.all_notes(),
+            accumulate: 1,
+            card: None,
         },
         curve: progress.curve,
     })

@@ -69,6 +69,8 @@ fn environment() -> Environment {
         attempts: 1,
         peak_memory_bytes: None,
         notes: Vec::new(),
+        accumulate: 1,
+        card: None,
     }
 }
 
