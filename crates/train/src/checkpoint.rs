@@ -64,6 +64,14 @@ impl Progress {
         self
     }
 
+    /// Notes that steps are computed in parts from here on.
+    pub(crate) fn note_parts(&mut self, accumulate: u32) {
+        let note = format!("each step in {accumulate} parts, their gradients added up");
+        if accumulate > 1 && self.notes.last().is_none_or(|last| !last.starts_with(&note)) {
+            self.notes.push(format!("{note} (from step {})", self.step));
+        }
+    }
+
     /// What a reader of the record should know of how the run came about.
     pub(crate) fn all_notes(&self) -> Vec<String> {
         let taken_over =

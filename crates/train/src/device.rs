@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use crate::error::TrainError;
 use crate::kernels::simd::SimdLevel;
+use crate::precision::{self, Precision};
 
 /// The device asked for: `auto`, `cpu` or `cuda:0`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -54,10 +55,22 @@ impl DeviceChoice {
     /// # Errors
     ///
     /// [`TrainError`] when this build cannot train there.
-    pub fn resolve(self) -> Result<&'static str, TrainError> {
+    pub fn resolve(self) -> Result<String, TrainError> {
         match self {
-            Self::Auto | Self::Cpu => Ok("cpu"),
+            Self::Auto | Self::Cpu => Ok("cpu".to_owned()),
             Self::Cuda(number) => Err(no_cuda(number)),
+        }
+    }
+
+    /// The precision that the device trains in: the one asked for, or the device's own (bf16 on a card, f32 on the CPU).
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError`] when the device cannot train, or not in that precision.
+    pub fn precision(self, asked: Option<Precision>) -> Result<Precision, TrainError> {
+        match self.resolve()?.as_str() {
+            "cpu" => precision::on_cpu(asked),
+            _ => Ok(asked.unwrap_or(Precision::Bf16)),
         }
     }
 }

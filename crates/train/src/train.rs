@@ -12,7 +12,7 @@ use forescale_core::items::ItemResult;
 use forescale_core::record::{CurvePoint, Environment, LogLine, Metric, RunSink, RunStatus};
 use forescale_core::run::RunConfig;
 
-use crate::check::check;
+use crate::check::{check, check_parts};
 use crate::checkpoint::{self, Owner, Progress};
 use crate::data::{BlockOrder, TokenFile};
 use crate::device::{DeviceChoice, peak_memory_bytes};
@@ -22,6 +22,7 @@ use crate::exam::{Exam, is_curve_step};
 use crate::kernels::simd::SimdLevel;
 use crate::model::Model;
 use crate::optim::Optimizer;
+use crate::precision::Precision;
 use crate::schedule::Schedule;
 use crate::shard::Workers;
 use crate::step::{fetch_ahead, forward_backward, read_batch};
@@ -30,10 +31,16 @@ use crate::task::{Tasks, not_a_number};
 /// Wall time between two step lines of the log.
 const LOG_EVERY: Duration = Duration::from_secs(1);
 
-/// How a run is carried out; nothing here changes its numbers.
+/// How a run is carried out; nothing here changes its config, and its numbers by no more than rounding.
 pub struct TrainOptions<'a> {
     /// Device to train on.
     pub device: DeviceChoice,
+    /// Number format; the device's own unless asked for. One of the run's circumstances, like its device: it moves
+    /// results by rounding, within the scatter of seeds.
+    pub precision: Option<Precision>,
+    /// Equal parts that a step's sequences are split into, one after another, their gradients added up; at least 1, and a
+    /// divisor of the sequences. More parts take less memory.
+    pub accumulate: u32,
     /// Threads; 0 counts as 1.
     pub threads: usize,
     /// Digest of the registration, where the run is a registered target.
@@ -85,7 +92,9 @@ pub fn train(
     // ---------------------------------------------------------------------------------------------------- set up
     let started = Instant::now();
     let device = options.device.resolve()?;
+    let precision = options.device.precision(options.precision)?;
     check(config, tokens)?;
+    check_parts(config, options.accumulate)?;
     let simd = SimdLevel::detect().name();
     let (digest, trunk) = (config.digest(), config.trunk_id());
     let mut order = BlockOrder::of(config, tokens.manifest())?;
@@ -106,13 +115,14 @@ pub fn train(
     let earlier_seconds = progress.wall_seconds;
     let attempt = sink.attempts()? + 1;
     progress.attempts = attempt;
+    progress.note_parts(options.accumulate);
     sink.log(&LogLine::Start {
         attempt,
         step: progress.step,
         steps: config.steps,
         registration_sha256: options.registration_sha256.clone(),
         simd: simd.to_owned(),
-        device: device.to_owned(),
+        device: device.clone(),
     })?;
     let mut last_save = Instant::now();
     let mut since_log = SinceLog::start();
@@ -175,7 +185,7 @@ pub fn train(
         // One step.
         let batch = read_batch(config, tokens, &mut order, step)?;
         fetch_ahead(config, tokens, &mut order, step + 1);
-        let (loss, gradients) = forward_backward(config, &model, &workers, &batch)?;
+        let (loss, gradients) = forward_backward(config, &model, &workers, &batch, options.accumulate)?;
         if let Some(reason) = progress.watch.take_in(loss, step >= config.optimizer.warmup_steps) {
             break (RunStatus::Diverged, Some(format!("{reason} (step {})", step + 1)), None);
         }
@@ -218,8 +228,8 @@ pub fn train(
         items,
         spikes: progress.watch.spikes,
         environment: Environment {
-            device: device.to_owned(),
-            dtype: "f32".to_owned(),
+            device,
+            dtype: precision.name().to_owned(),
             simd: simd.to_owned(),
             threads: u32::try_from(options.threads.max(1)).unwrap_or(u32::MAX),
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -37,6 +37,8 @@ pub(crate) fn run(args: &ExecArgs) -> anyhow::Result<Answer> {
     let tokens = TokenFile::open(&built.dir.join("tokens.bin"), &built.manifest)?;
     let options = TrainOptions {
         device,
+        precision: None,
+        accumulate: 1,
         threads: args.threads,
         registration_sha256: registration_sha256.clone(),
         checkpoint_every,

@@ -65,6 +65,13 @@ impl Tape {
         }
     }
 
+    /// Bytes of the tensors that were recorded.
+    #[cfg(test)]
+    pub(crate) fn held_bytes(&self) -> u64 {
+        let recorded = self.recorded.as_ref().expect("a tape that records").borrow();
+        recorded.iter().map(|step| 4 * step.output.elem_count() as u64).sum()
+    }
+
     /// Gradients of everything that led to `output`, whose own gradient is given.
     pub(crate) fn backward(self, output: &Tensor, gradient: Tensor) -> Result<Gradients> {
         let mut gradients = Gradients(HashMap::from([(output.id(), gradient)]));
