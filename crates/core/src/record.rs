@@ -263,10 +263,10 @@ pub enum LogLine {
         device: String,
         /// Parts that each batch was dealt into.
         accumulate: u32,
-        /// Memory that was needed, bytes.
-        needed_bytes: u64,
-        /// Memory that there was, bytes.
-        free_bytes: u64,
+        /// Memory that was needed, bytes, where it was counted.
+        needed_bytes: Option<u64>,
+        /// Memory that there was, bytes, where the device tells.
+        free_bytes: Option<u64>,
     },
     /// Last line of an attempt that came to an end.
     End {

@@ -237,7 +237,7 @@ pub fn train(
             attempts: attempt,
             peak_memory_bytes: peak_memory_bytes(),
             notes: progress.all_notes(),
-            accumulate: 1,
+            accumulate: options.accumulate,
             card: None,
         },
         curve: progress.curve,

@@ -151,15 +151,19 @@ mod tests {
         }
     }
 
+    /// A run of the smoke sweep's is small, so that four may start before anything is measured.
+    const FIRST: u64 = 4;
+
     const SHARED: fn(u64) -> Need = |bytes| Need { bytes, alone: false };
 
     #[test]
     fn runs_go_to_the_emptiest_card_and_wait_when_all_have_one() {
         let mut loading = loading(StandIn::of(&[1000, 1000]));
-        assert_eq!([put(&mut loading, 0, SHARED(10)), put(&mut loading, 1, SHARED(10))], [Some(0), Some(1)]);
-        assert_eq!(put(&mut loading, 2, SHARED(10)), None, "nothing is known yet of a second run on a card");
+        let places: Vec<_> = (0..2 * FIRST).map(|number| put(&mut loading, number, SHARED(10))).collect();
+        assert_eq!(places, [0, 1].repeat(FIRST as usize).into_iter().map(Some).collect::<Vec<_>>());
+        assert_eq!(put(&mut loading, 2 * FIRST, SHARED(10)), None, "nothing is known yet of a fifth run on a card");
         hear(&mut loading, 1, 1..5);
-        assert_eq!(put(&mut loading, 2, SHARED(10)), Some(1));
+        assert_eq!(put(&mut loading, 2 * FIRST, SHARED(10)), Some(1));
     }
 
     #[test]

@@ -285,7 +285,7 @@ impl Launch<'_> {
 }
 
 /// Memory needed and memory there was, by each line of a run's log that says that it did not suffice.
-fn refusals(store: &Store, id: &RunId) -> Vec<(u64, u64)> {
+fn refusals(store: &Store, id: &RunId) -> Vec<(Option<u64>, Option<u64>)> {
     // A log that cannot be read says nothing; the run's own end says what is wrong with it.
     let lines = store.log(id).unwrap_or_default();
     let refusal = |line: &LogLine| match line {

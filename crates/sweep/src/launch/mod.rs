@@ -73,8 +73,8 @@ pub enum LaunchEvent {
     OutOfMemory {
         /// The run.
         run: PlannedRun,
-        /// Memory it needed and memory there was, bytes.
-        needed_and_free: (u64, u64),
+        /// Memory it needed and memory there was, bytes, as far as it was told.
+        needed_and_free: (Option<u64>, Option<u64>),
         /// Parts that each batch is dealt into next.
         accumulate: u32,
         /// Whether nothing runs beside it then.

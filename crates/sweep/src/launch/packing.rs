@@ -1,7 +1,7 @@
 //! How many runs a card takes at once, found out by measuring.
 //!
 //! A small model leaves a card idle between the launches of its kernels, and a second one fills the gap; a large one does
-//! not. Which it is depends on card, driver and model, so that it is measured: one run at first, then more while what all of
+//! not. Which it is depends on card, driver and model, so that it is measured: few at first, then more while what all of
 //! them do together grows by [`MARGIN`], in leaps while it grows nearly in proportion, and back to the last number that was
 //! worth it when it does not. Nothing here knows a clock, a card or a process: speeds come from the runs' logs, about one a
 //! second, and the same speeds in the same order give the same decisions.
@@ -18,6 +18,11 @@ use forescale_core::run::{RunConfig, RunId};
 pub(super) const MARGIN: f64 = 0.05;
 /// Growth, as a share of the growth in runs, at which the next leap doubles the runs. Chosen here.
 const NEARLY_IN_PROPORTION: f64 = 0.6;
+/// Arithmetic of a step below which a card of today is bound by launches: a millisecond of a hundred launches, at 200
+/// TFLOP/s. Chosen here; only where measuring begins depends on it.
+const FLOPS_OF_LAUNCHES: f64 = 2e11;
+/// Runs that measuring begins with, where launches bound them: they share a card well, and a family is done sooner.
+const FIRST_SMALL: usize = 4;
 /// Readings for each run that a number of runs is judged by.
 const READINGS: usize = 2;
 /// A kind of run whose step is so much smaller than those measured makes a card that had its number ask again.
@@ -75,11 +80,13 @@ pub(super) struct Packing {
     /// The number that was worth it so far, as it was measured.
     best: Option<Plateau>,
     now: Plateau,
+    /// Whether no run has been on the card yet.
+    untouched: bool,
 }
 
 impl Packing {
     pub(super) fn new() -> Self {
-        Self { running: BTreeMap::new(), limit: 1, leap: 1, best: None, now: Plateau::of(1) }
+        Self { running: BTreeMap::new(), limit: 1, leap: 1, best: None, now: Plateau::of(1), untouched: true }
     }
 
     /// Whether one more run may start, as far as speed goes.
@@ -91,6 +98,11 @@ impl Packing {
     pub(super) fn started(&mut self, id: &RunId, kind: Kind) {
         if self.leap == 0 && self.best.as_ref().is_some_and(|best| kind.flops_per_step < SMALLER * best.largest_step) {
             self.ask_again();
+        }
+        if self.untouched {
+            let first = if kind.flops_per_step < FLOPS_OF_LAUNCHES { FIRST_SMALL } else { 1 };
+            (self.untouched, self.leap) = (false, first);
+            self.set_limit(first);
         }
         self.running.insert(id.clone(), Running { kind, newest: None, passing: 1 });
     }

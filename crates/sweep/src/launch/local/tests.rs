@@ -329,7 +329,8 @@ fn jobs_cap_the_runs_on_all_cards_together() {
 }
 
 /// A log's line that says that memory did not suffice, as `exec` writes it.
-fn refusal(needed_bytes: u64, free_bytes: u64) -> String {
+fn refusal(needed: u64, free: u64) -> String {
+    let (needed_bytes, free_bytes) = (Some(needed), Some(free));
     let line =
         LogLine::OutOfMemory { attempt: 0, step: 0, device: "cpu".into(), accumulate: 1, needed_bytes, free_bytes };
     serde_json::to_string(&line).expect("JSON")
@@ -366,7 +367,9 @@ impl Sweep {
 
 fn retries(events: &[LaunchEvent]) -> Vec<(u32, bool)> {
     let retry = |event: &LaunchEvent| match event {
-        LaunchEvent::OutOfMemory { needed_and_free: (7, 5), accumulate, alone, .. } => Some((*accumulate, *alone)),
+        LaunchEvent::OutOfMemory { needed_and_free: (Some(7), Some(5)), accumulate, alone, .. } => {
+            Some((*accumulate, *alone))
+        }
         _ => None,
     };
     events.iter().filter_map(retry).collect()

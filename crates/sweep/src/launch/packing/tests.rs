@@ -16,7 +16,7 @@ struct Simulated<F> {
 }
 
 fn kind(width: f64) -> Kind {
-    Kind { name: format!("d{width}"), flops_per_token: width * width, flops_per_step: width * width * 1000.0 }
+    Kind { name: format!("d{width}"), flops_per_token: width * width, flops_per_step: width * width * 1e6 }
 }
 
 impl<F: Fn(usize, f64) -> f64> Simulated<F> {
@@ -174,7 +174,7 @@ fn plateau(speeds: &[(&str, f64)]) -> Plateau {
 fn a_line_read_twice_is_one_reading() {
     let mut packing = Packing::new();
     let id = RunId("a".to_owned());
-    packing.started(&id, kind(64.0));
+    packing.started(&id, kind(1024.0));
     assert!(packing.is_cold(&id) && !packing.has_room());
     for _ in 0..10 {
         packing.heard(&id, 5, 1e5);

@@ -1,0 +1,409 @@
+#!/usr/bin/env python3
+"""Whether training on a card is right, and how fast: one command, under eight minutes, one table.
+
+    python3 benches/gpu_check.py [--dry] [--binary FILE] [--check FILE] [--out FILE] [--part NAME ...]
+
+Needs the two binaries that `just cuda-build` makes, and on the machine with the card a Python with PyTorch. With --dry the
+same code runs at tiny sizes on the CPU, with whatever binaries there are and without PyTorch, writes no page and judges no
+speed; CI runs that.
+
+parity      the same run on card and CPU ends within two standard deviations between seeds
+gradients   each kernel on the card against the CPU's operation
+speed       tokens/s and MFU at d = 256, 512, 1024 against torch.compile with SDPA, all in bfloat16
+family      16 small runs through `forescale run`, at once and one after another
+resume      a run killed outright and gone on with ends with the result of one that was not
+
+Each part has its own time and its own failure: one that fails, or takes too long, leaves the others alone. The exit code is 0
+when all that ran held its bar, 1 when something did not, 2 when the check itself could not be made.
+"""
+
+import argparse
+import contextlib
+import datetime
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
+
+# Seconds that each part may take on a card; together under eight minutes.
+SECONDS = {"parity": 70, "gradients": 40, "speed": 150, "family": 150, "resume": 50}
+# Seconds in which a run of the family trains alone, once it has started.
+RUN_SECONDS = 3.0
+RUNS = 16
+MPS = "nvidia-cuda-mps-control"
+FAMILY_BAR, TORCH_BAR, TORCH_GOAL = 3.0, 0.7, 1.0
+
+
+class Failed(Exception):
+    """A part could not be measured; the words say why."""
+
+
+@dataclass
+class Bar:
+    """Something asked for, and whether it held; None where it was not judged."""
+
+    words: str
+    held: bool | None
+
+
+@dataclass
+class Part:
+    """What came of a part: lines of Markdown, bars, and why it could not be measured, if so."""
+
+    name: str
+    lines: list = field(default_factory=list)
+    bars: list = field(default_factory=list)
+    problem: str | None = None
+    seconds: float = 0.0
+
+
+class Clock:
+    """The time of one part."""
+
+    def __init__(self, seconds):
+        self.end = time.monotonic() + seconds
+
+    def left(self):
+        return max(self.end - time.monotonic(), 1.0)
+
+
+def run(command, clock, **options):
+    """A command's output; its last words where it fails or takes longer than the part has."""
+    words = " ".join(map(str, command))
+    try:
+        done = subprocess.run(
+            list(map(str, command)), capture_output=True, text=True, timeout=clock.left(), **options
+        )
+    except subprocess.TimeoutExpired:
+        raise Failed(f"`{words}` took longer than this part may") from None
+    except OSError as error:
+        raise Failed(f"`{words}` does not start: {error}") from None
+    if done.returncode != 0:
+        said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-4:]
+        raise Failed(f"`{words}` ended with {done.returncode}: {' / '.join(said)}")
+    return done.stdout
+
+
+# ------------------------------------------------------------------------------------------------- sweeps of our own
+
+SPEC = """
+schema = "forescale.sweep/1.1"
+name = "{name}"
+description = "Made by benches/gpu_check.py"
+
+[corpus]
+source = "zipf-facts"
+vocabulary = 64
+facts = 262144
+key_digits = 3
+exponent = 1.5
+noise = 0.05
+train_tokens = {train_tokens}
+validation_tokens = 65536
+seed = 1
+
+[model]
+layers = {layers}
+head_size = {head_size}
+context = {context}
+
+[training]
+# The same batch for every length, so that a run's speed can be told from a shorter one.
+batch_coefficient = {batch}
+batch_exponent = 0.0
+allow_repeats = true
+
+[evaluation]
+tokens = 16384
+curve_points = 1
+
+[ladder]
+widths = [{width}]
+tokens_per_param = {tokens_per_param}
+seeds = {seeds}
+"""
+
+
+@dataclass(frozen=True)
+class Family:
+    """Runs of one shape and several seeds, on a synthetic text."""
+
+    width: int
+    layers: int
+    head_size: int
+    context: int
+    batch: int
+
+    def spec(self, name, tokens_per_param, seeds, train_tokens):
+        numbers = {**self.__dict__, "batch": float(self.batch)}
+        return SPEC.format(
+            name=name, tokens_per_param=tokens_per_param, seeds=seeds, train_tokens=train_tokens, **numbers
+        )
+
+
+class Bench:
+    """Where the check works: binaries, device, a folder and a cache that are thrown away."""
+
+    def __init__(self, arguments, folder):
+        self.dry = arguments.dry
+        self.device = "cpu" if self.dry else "cuda"
+        self.forescale, self.check = arguments.binary, arguments.check
+        self.folder = folder
+        self.environment = {**os.environ, "FORESCALE_CACHE": str(folder / "cache"), "NO_COLOR": "1"}
+        if self.dry:
+            self.family = Family(width=16, layers=1, head_size=8, context=32, batch=64)
+        else:
+            self.family = Family(width=128, layers=4, head_size=32, context=256, batch=8192)
+        self.train_tokens = 500_000 if self.dry else 16_000_000
+
+    def command(self, clock, *words):
+        return run([self.forescale, *words], clock, cwd=self.folder, env=self.environment)
+
+    def sweep(self, name, tokens_per_param, seeds, family=None):
+        """A sweep's folder; one that is there is written anew."""
+        folder = self.folder / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        spec = (family or self.family).spec(name, tokens_per_param, seeds, self.train_tokens)
+        (folder / "sweep.toml").write_text(spec)
+        return folder
+
+    def train(self, clock, sweep, *words):
+        """Trains a sweep's ladder; returns the seconds it took."""
+        began = time.monotonic()
+        self.command(clock, "run", sweep, "--device", self.device, "--stop-after", "ladder", *words)
+        return time.monotonic() - began
+
+
+def records(sweep):
+    """Sealed records by run name."""
+    found = [json.loads(path.read_text()) for path in sweep.glob("runs/*/record.json")]
+    return {record["name"]: record for record in found}
+
+
+def loss(record):
+    return next(metric["value"] for metric in record["metrics"] if metric["name"] == "loss")
+
+
+def speed(sweep):
+    """Tokens per second of a sweep's only run, from its log: the median, without the first line."""
+    [log] = sweep.glob("runs/*/log.jsonl")
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    speeds = [line["tokens_per_second"] for line in lines if line["event"] == "step"]
+    if not speeds:
+        raise Failed(f"`{log}` holds no step")
+    return statistics.median(speeds[1:] or speeds)
+
+
+# ------------------------------------------------------------------------------------------------------------- parts
+
+
+def family(bench, part, clock):
+    """16 runs at once, packed as `forescale run` packs them, against one after another."""
+    for width in [bench.family.width] if bench.dry else [256, 64]:
+        one = Family(width, bench.family.layers, min(bench.family.head_size, width // 2), bench.family.context,
+                     bench.family.batch)
+        if part.lines and clock.left() < 70:
+            part.lines.append(f"\nd = {width}: left out, the part's time was over.")
+            return
+        ratios = bench_family(bench, part, clock, one)
+        judged = None if bench.dry else max(ratios.values()) >= FAMILY_BAR
+        words = ", ".join(f"{ratio:.2f}x {how}" for how, ratio in ratios.items())
+        part.bars.append(Bar(f"family of {RUNS} at d = {width} over one after another: {words} (bar {FAMILY_BAR:g}x)", judged))
+
+
+@contextlib.contextmanager
+def multi_process_service(bench, clock):
+    """NVIDIA's MPS for the processes started meanwhile: their kernels then run side by side, not in turn."""
+    places = {name: bench.folder / name.lower() for name in ("CUDA_MPS_PIPE_DIRECTORY", "CUDA_MPS_LOG_DIRECTORY")}
+    for place in places.values():
+        place.mkdir(exist_ok=True)
+    before = bench.environment
+    bench.environment = {**before, **{name: str(place) for name, place in places.items()}}
+    try:
+        run([MPS, "-d"], clock, env=bench.environment)
+        yield
+    finally:
+        subprocess.run([MPS], input="quit\n", text=True, env=bench.environment, capture_output=True, timeout=20)
+        bench.environment = before
+
+
+def bench_family(bench, part, clock, one):
+    # How long a run must be is told by a short one.
+    short = 20 if bench.dry else 2
+    trial = bench.sweep("trial", short, 1, one)
+    bench.train(clock, trial)
+    [record] = records(trial).values()
+    wanted = 0.3 if bench.dry else RUN_SECONDS
+    tokens_per_param = max(short * speed(trial) * wanted / record["tokens"], short / 2)
+    alone_rate, alone = rate_of(bench, clock, "serial", one, tokens_per_param, RUNS, "--jobs", "1")
+    rates = {"one after another": alone_rate}
+    rates["at once"], packed = rate_of(bench, clock, "packed", one, tokens_per_param, RUNS)
+    if not bench.dry and shutil.which(MPS) and clock.left() > 25:
+        with multi_process_service(bench, clock):
+            rates["at once under MPS"], _ = rate_of(bench, clock, "side-by-side", one, tokens_per_param, RUNS)
+    if not part.lines:
+        part.lines += ["| d | runs | tokens/s | over one after another |", "|---|---|---|---|"]
+    for words, rate in rates.items():
+        part.lines.append(f"| {one.width} | {RUNS}, {words} | {rate:,.0f} | {rate / alone_rate:.2f} |")
+    apart = max(abs(loss(packed[name]) / loss(record) - 1) for name, record in alone.items())
+    part.bars.append(Bar(f"d = {one.width}: packed runs end as runs alone do (losses within {apart:.1e})",
+                         apart <= (1e-12 if bench.dry else 1e-3)))
+    return {words: rate / alone_rate for words, rate in rates.items() if words != "one after another"}
+
+
+def rate_of(bench, clock, name, one, tokens_per_param, seeds, *options):
+    """Tokens per second of a whole family, its start included, and its records."""
+    sweep = bench.sweep(name, f"{tokens_per_param:.4f}", seeds, one)
+    seconds = bench.train(clock, sweep, *options)
+    found = records(sweep)
+    if len(found) != seeds:
+        raise Failed(f"{len(found)} of {seeds} runs are sealed")
+    return sum(record["tokens"] for record in found.values()) / seconds, found
+
+
+def resume(bench, part, clock):
+    """A run killed with SIGKILL once it has a checkpoint, and gone on with."""
+    tokens_per_param = 400 if bench.dry else 20
+    whole, killed = (bench.sweep(name, tokens_per_param, 1) for name in ("whole", "killed"))
+    bench.train(clock, whole)
+    bench.command(clock, "corpus", "build", killed)
+    [(name, straight)] = records(whole).items()
+    words = [bench.forescale, "exec", killed, name, "--device", bench.device, "--checkpoint-seconds", "0.05"]
+    with (bench.folder / "killed.log").open("w") as said:
+        child = subprocess.Popen(list(map(str, words)), env=bench.environment, stderr=said, stdout=said)
+    try:
+        while not list(killed.glob("runs/*/checkpoint.bin")):
+            if child.poll() is not None or clock.left() <= 1.0:
+                raise Failed(f"no checkpoint before the run was over: {(bench.folder / 'killed.log').read_text()[-300:]}")
+            time.sleep(0.005)
+        child.send_signal(signal.SIGKILL)
+    finally:
+        child.kill()
+        child.wait()
+    if records(killed):
+        raise Failed("the run was over before it was killed")
+    bench.command(clock, *words[1:])
+    [again] = records(killed).values()
+    same = again["result_digest"] == straight["result_digest"]
+    part.lines += [
+        f"Killed and gone on with, attempt {again['environment']['attempts']}: loss {loss(again):.6f}; never stopped: "
+        f"{loss(straight):.6f}.",
+    ]
+    part.bars.append(Bar("a run killed and gone on with has the same result, digest for digest", same))
+
+
+def torch_speed(shape, clock, seconds):
+    """Tokens per second of the peer, on the shape that ours was measured on."""
+    words = [sys.executable, REPOSITORY / "benches" / "gpu_torch.py", "--seconds", seconds]
+    for name in ("width", "layers", "heads", "context", "sequences", "mlp_hidden", "vocabulary"):
+        words += [f"--{name.replace('_', '-')}", shape[name]]
+    return json.loads(run(words, clock).splitlines()[-1])
+
+
+PARTS = {"family": family, "resume": resume}
+
+
+def measure(name, bench):
+    """One part, whatever becomes of it."""
+    part, began = Part(name), time.monotonic()
+    print(f"{name} …", file=sys.stderr, flush=True)
+    try:
+        PARTS[name](bench, part, Clock(SECONDS[name]))
+    except Failed as failure:
+        part.problem = str(failure)
+    except (KeyError, ValueError, TypeError, OSError) as error:
+        part.problem = f"{type(error).__name__}: {error}"
+    part.seconds = time.monotonic() - began
+    for line in verdict(part):
+        print(f"  {line}", file=sys.stderr, flush=True)
+    return part
+
+
+def verdict(part):
+    words = {True: "met", False: "NOT MET", None: "not judged"}
+    lines = [f"{words[bar.held]}: {bar.words}" for bar in part.bars]
+    return lines + ([f"FAILED: {part.problem}"] if part.problem else [])
+
+
+# -------------------------------------------------------------------------------------------------------------- page
+
+
+def card():
+    query = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
+    try:
+        return "; ".join(run(query, Clock(20)).strip().splitlines())
+    except Failed:
+        return "no card"
+
+
+def torch_version():
+    if importlib.util.find_spec("torch") is None:
+        return "no torch"
+    import importlib.metadata
+
+    return f"torch {importlib.metadata.version('torch')}"
+
+
+def commit():
+    try:
+        return run(["git", "describe", "--always", "--dirty"], Clock(20), cwd=REPOSITORY).strip()
+    except Failed:
+        return "unknown"
+
+
+def page(parts, seconds):
+    lines = [
+        "# Training on a card",
+        "",
+        "Written by `just gpu-check`; each bar is asked for by the project, and says whether it was met.",
+        "",
+        f"{datetime.date.today().isoformat()}, {card()}, {os.cpu_count()} processors; {torch_version()}, commit {commit()}; "
+        f"{seconds:.0f} s.",
+        "",
+        *(f"- {line}" for part in parts for line in verdict(part)),
+    ]
+    for part in parts:
+        lines += ["", f"## {part.name} ({part.seconds:.0f} s)", "", *(part.lines or ["Nothing was measured."])]
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dry", action="store_true", help="the same code at tiny sizes on the CPU")
+    parser.add_argument("--binary", type=Path, default=TARGET / "release" / "forescale")
+    parser.add_argument("--check", type=Path, default=TARGET / "release" / "examples" / "gpu_check")
+    parser.add_argument("--out", type=Path, help="where the page goes [default: benches/gpu.md, of all parts on a card]")
+    parser.add_argument("--part", choices=PARTS, action="append", help="only this part; may be given again")
+    arguments = parser.parse_args()
+    arguments.binary, arguments.check = arguments.binary.resolve(), arguments.check.resolve()
+    for binary in (arguments.binary, arguments.check):
+        if not binary.is_file():
+            print(f"error: `{binary}` is not there\n\nhint: just cuda-build", file=sys.stderr)
+            return 2
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="gpu-check-") as folder:
+        bench = Bench(arguments, Path(folder))
+        parts = [measure(name, bench) for name in arguments.part or PARTS]
+    text = page(parts, time.monotonic() - began)
+    print(text, end="")
+    whole = not arguments.dry and not arguments.part
+    out = arguments.out or (REPOSITORY / "benches" / "gpu.md" if whole else None)
+    if out:
+        out.write_text(text)
+    return int(any(part.problem or any(bar.held is False for bar in part.bars) for part in parts))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
