@@ -20,6 +20,7 @@ when all that ran held its bar, 1 when something did not, 2 when the check itsel
 import argparse
 import contextlib
 import datetime
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -275,7 +276,7 @@ def rate_of(bench, clock, name, one, tokens_per_param, seeds, *options):
 
 def resume(bench, part, clock):
     """A run killed with SIGKILL once it has a checkpoint, and gone on with."""
-    tokens_per_param = 400 if bench.dry else 20
+    tokens_per_param = 150 if bench.dry else 20
     whole, killed = (bench.sweep(name, tokens_per_param, 1) for name in ("whole", "killed"))
     bench.train(clock, whole)
     bench.command(clock, "corpus", "build", killed)
@@ -351,8 +352,6 @@ def card():
 def torch_version():
     if importlib.util.find_spec("torch") is None:
         return "no torch"
-    import importlib.metadata
-
     return f"torch {importlib.metadata.version('torch')}"
 
 

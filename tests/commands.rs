@@ -76,7 +76,9 @@ fn every_sweep_of_the_repository_can_be_planned() {
 /// Rungs from 1e13 to 1e15 FLOPs and a target of 1e17, of a text that no run sees twice.
 #[test]
 fn the_ladder_for_a_card_spans_what_it_says() {
-    let plan = forescale(&repository().join("sweeps/gpu-ladder"), &["plan", ".", "--json"]).expect_code(0).json();
+    let said = forescale(&repository().join("sweeps/gpu-ladder"), &["plan", ".", "--json"]).expect_code(0);
+    assert!(!said.stderr.contains("refused"), "each law can be told from these runs: {}", said.whole());
+    let plan = said.json();
     let flops = |role: &str| {
         let of_role = |run: &&serde_json::Value| run["role"] == role;
         let runs = plan["runs"].as_array().expect("runs").iter().filter(of_role);

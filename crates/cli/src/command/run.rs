@@ -57,10 +57,10 @@ fn training<'a>(workplace: &'a Workplace, args: &'a RunArgs, place: &'a Place) -
 /// Everything after the ladder.
 fn judge(workplace: &Workplace, args: &RunArgs, place: &Place) -> anyhow::Result<Answer> {
     forescale_sweep::collect(&workplace.store, &workplace.plan)?;
-    let mut material = Material::from_workplace(workplace)?;
     if args.stop_after == Stage::Ladder {
         return Ok(Answer::Yes);
     }
+    let mut material = Material::from_workplace(workplace)?;
     let evidence = evidence::judge(&material, &Asked::default())?;
     workplace::write_json(&workplace.out().join("fit.json"), &evidence.fits)?;
     workplace::write_json(&workplace.out().join("forecast.json"), &evidence.forecast)?;
