@@ -8,6 +8,7 @@
 //! Results do not depend on the number of threads: a batch is dealt into shards by a rule that knows only its size,
 //! each shard is computed by one thread, and gradients are added in the order of shards.
 
+mod card;
 mod check;
 mod checkpoint;
 mod coord;
@@ -23,6 +24,7 @@ mod fixture;
 mod generate;
 mod init;
 mod kernels;
+mod machine;
 mod model;
 mod optim;
 mod parametrization;

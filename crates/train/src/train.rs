@@ -12,6 +12,7 @@ use forescale_core::items::ItemResult;
 use forescale_core::record::{CurvePoint, Environment, LogLine, Metric, RunSink, RunStatus};
 use forescale_core::run::RunConfig;
 
+use crate::card::Taken;
 use crate::check::{check, check_parts};
 use crate::checkpoint::{self, Owner, Progress};
 use crate::data::{BlockOrder, TokenFile};
@@ -20,12 +21,13 @@ use crate::error::TrainError;
 use crate::evaluate;
 use crate::exam::{Exam, is_curve_step};
 use crate::kernels::simd::SimdLevel;
+use crate::machine::{Machine, Moment, Place};
 use crate::model::Model;
 use crate::optim::Optimizer;
 use crate::precision::Precision;
 use crate::schedule::Schedule;
 use crate::shard::Workers;
-use crate::step::{fetch_ahead, forward_backward, read_batch};
+use crate::step::{fetch_ahead, read_batch};
 use crate::task::{Tasks, not_a_number};
 
 /// Wall time between two step lines of the log.
@@ -82,8 +84,19 @@ pub struct TrainOutcome {
 ///
 /// Only what is not a result: a corpus that does not fit the config, a device that cannot train, a damaged or foreign
 /// checkpoint, a log that cannot be written. A diverged run is an outcome.
-#[expect(clippy::too_many_lines, reason = "one straight loop is easier to follow than its pieces")]
 pub fn train(
+    config: &RunConfig,
+    tokens: &TokenFile,
+    sink: &mut dyn RunSink,
+    options: &TrainOptions<'_>,
+) -> Result<TrainOutcome, TrainError> {
+    train_at(options.device.open(options.precision)?, config, tokens, sink, options)
+}
+
+/// Trains a run on a device that was opened.
+#[expect(clippy::too_many_lines, reason = "one straight loop is easier to follow than its pieces")]
+pub(crate) fn train_at(
+    place: Place,
     config: &RunConfig,
     tokens: &TokenFile,
     sink: &mut dyn RunSink,
@@ -91,8 +104,7 @@ pub fn train(
 ) -> Result<TrainOutcome, TrainError> {
     // ---------------------------------------------------------------------------------------------------- set up
     let started = Instant::now();
-    let device = options.device.resolve()?;
-    let precision = options.device.precision(options.precision)?;
+    let (device, precision, arithmetic) = (place.name.clone(), place.precision, place.arithmetic());
     check(config, tokens)?;
     check_parts(config, options.accumulate)?;
     let simd = SimdLevel::detect().name();
@@ -104,14 +116,15 @@ pub fn train(
     let model = Model::initialise(config)?;
     let mut optimizer = Optimizer::new(&config.optimizer, &model.weights);
     let schedule = Schedule::of(config);
+    let mut machine = Machine::start(place, config, options.accumulate)?;
 
     // ---------------------------------------------------------------------------------------------------- resume
     let mut progress = match sink.restore()? {
-        Some(saved) => checkpoint::unpack(&saved, Owner::Run(&digest), &model.weights, &mut optimizer)?.resumed(simd),
-        None => {
-            taken_over(config, sink, &model, &mut optimizer)?.unwrap_or_else(|| Progress::fresh(simd)).resumed(simd)
-        }
-    };
+        Some(saved) => checkpoint::unpack(&saved, Owner::Run(&digest), &model.weights, &mut optimizer)?,
+        None => taken_over(config, sink, &model, &mut optimizer)?.unwrap_or_else(|| Progress::fresh(simd, &arithmetic)),
+    }
+    .resumed(simd, &arithmetic);
+    machine.send(&model, &optimizer)?;
     let earlier_seconds = progress.wall_seconds;
     let attempt = sink.attempts()? + 1;
     progress.attempts = attempt;
@@ -136,6 +149,7 @@ pub fn train(
         // Keep the last weights, and before they are measured: a run killed in between is measured again.
         if step == config.steps {
             progress.wall_seconds = earlier_seconds + started.elapsed().as_secs_f64();
+            machine.fetch(&model, &mut optimizer)?;
             sink.save(&checkpoint::pack(Owner::Run(&digest), &progress, &model.weights, &optimizer)?)?;
         }
 
@@ -145,13 +159,14 @@ pub fn train(
             && step > progress.taken_over
         {
             let handed_on = progress.of_trunk();
+            machine.fetch(&model, &mut optimizer)?;
             sink.save_trunk(&checkpoint::pack(Owner::Trunk(trunk), &handed_on, &model.weights, &optimizer)?)?;
         }
 
         // Evaluate: on the way a part of the set, at the end all of it.
         if is_curve_step(config, step) && progress.curve.last().is_none_or(|point| point.step < step) {
             let last = step == config.steps;
-            let loss = if last { exam.at_the_end(&model, &workers)? } else { exam.on_the_way(&model, &workers)? };
+            let loss = machine.evaluate(&exam, &model, &workers, last)?;
             if !loss.is_finite() {
                 break (RunStatus::Diverged, Some(format!("the validation loss is not a number (step {step})")), None);
             }
@@ -161,7 +176,7 @@ pub fn train(
             measured = loss.all;
         }
 
-        // Judge the problems, at the end alone.
+        // Judge the problems, at the end alone and on the CPU, which holds the last weights by now.
         if step == config.steps {
             let judged = tasks.as_ref().map_or(Ok(Vec::new()), |tasks| tasks.judge(config, &model, &workers))?;
             if let Some(reason) = not_a_number(&judged) {
@@ -175,6 +190,7 @@ pub fn train(
         let stop = options.stop.is_some_and(|flag| flag.load(Ordering::Relaxed));
         if stop || last_save.elapsed() >= options.checkpoint_every {
             progress.wall_seconds = earlier_seconds + started.elapsed().as_secs_f64();
+            machine.fetch(&model, &mut optimizer)?;
             sink.save(&checkpoint::pack(Owner::Run(&digest), &progress, &model.weights, &optimizer)?)?;
             last_save = Instant::now();
         }
@@ -185,12 +201,12 @@ pub fn train(
         // One step.
         let batch = read_batch(config, tokens, &mut order, step)?;
         fetch_ahead(config, tokens, &mut order, step + 1);
-        let (loss, gradients) = forward_backward(config, &model, &workers, &batch, options.accumulate)?;
+        let share = schedule.share(step);
+        let moment = Moment { config, model: &model, workers: &workers, batch: &batch, step, share };
+        let Taken { loss, gradient_norm } = machine.step(moment, &mut optimizer)?;
         if let Some(reason) = progress.watch.take_in(loss, step >= config.optimizer.warmup_steps) {
             break (RunStatus::Diverged, Some(format!("{reason} (step {})", step + 1)), None);
         }
-        optimizer.gather(&model.weights, gradients)?;
-        let gradient_norm = optimizer.gradient_norm(&model.weights);
         if !gradient_norm.is_finite() {
             break (
                 RunStatus::Diverged,
@@ -198,7 +214,6 @@ pub fn train(
                 None,
             );
         }
-        optimizer.step(&model.weights, step, schedule.share(step), gradient_norm)?;
         progress.step += 1;
 
         // Log.
@@ -236,7 +251,7 @@ pub fn train(
             wall_seconds: earlier_seconds + wall_seconds,
             attempts: attempt,
             peak_memory_bytes: peak_memory_bytes(),
-            notes: progress.all_notes(),
+            notes: [progress.all_notes(), machine.notes()].concat(),
             accumulate: options.accumulate,
             card: None,
         },

@@ -1,5 +1,7 @@
 //! `forescale doctor`: what this machine and this build can do.
 
+use std::collections::BTreeMap;
+
 use forescale_report::format;
 use forescale_sweep::{Cards as _, CardsError, NvmlCards};
 use serde_json::{Map, Value};
@@ -12,14 +14,22 @@ use crate::place;
 pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<Answer> {
     let facts = facts();
     if args.json {
-        let map: Map<String, Value> = facts.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
-        output::json(&map)?;
+        output::json(&map(facts))?;
         return Ok(Answer::Yes);
     }
     let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let lines: Vec<String> = facts.iter().map(|(name, value)| format!("{name:<width$}  {value}")).collect();
     output::text(&lines.join("\n"))?;
     Ok(Answer::Yes)
+}
+
+/// Facts by name; what one name has several of is said in one text.
+fn map(facts: Vec<(String, String)>) -> Map<String, Value> {
+    let mut map = BTreeMap::<String, Vec<String>>::new();
+    for (name, value) in facts {
+        map.entry(name).or_default().push(value);
+    }
+    map.into_iter().map(|(name, values)| (name, Value::String(values.join("; ")))).collect()
 }
 
 fn facts() -> Vec<(String, String)> {
@@ -34,13 +44,10 @@ fn facts() -> Vec<(String, String)> {
     facts
 }
 
-/// What training on a card takes: a build with it, a driver, and cards that this process may use.
+/// What training on a card takes beside a build with it: a driver, and cards that this process may use.
 fn card_facts() -> Vec<(String, String)> {
     let driver = NvmlCards::open();
-    let mut facts = vec![
-        ("CUDA in this build".to_owned(), build_fact(cfg!(feature = "cuda"), driver.is_ok()).to_owned()),
-        ("NVIDIA driver".to_owned(), driver.as_ref().map_or_else(missing, driver_fact)),
-    ];
+    let mut facts = vec![("NVIDIA driver".to_owned(), driver.as_ref().map_or_else(missing, driver_fact))];
     let Ok(driver) = driver else { return facts };
     let cards = driver.list().unwrap_or_default();
     let own = place::own_cards().map(|(_, cards)| cards).unwrap_or_default();
@@ -51,18 +58,9 @@ fn card_facts() -> Vec<(String, String)> {
         facts.push((format!("card {}", card.index), words));
     }
     if cards.is_empty() {
-        facts.push(("cards".to_owned(), "none, though there is a driver".to_owned()));
+        facts.push(("card".to_owned(), "none, though there is a driver".to_owned()));
     }
     facts
-}
-
-fn build_fact(built_in: bool, has_driver: bool) -> &'static str {
-    match (built_in, has_driver) {
-        (true, true) => "yes; train with --device cuda",
-        (true, false) => "yes, but there is no driver to train with",
-        (false, true) => "no; `just cuda-build` makes a binary that trains on the cards below",
-        (false, false) => "no; `just cuda-build` makes a binary for a machine with cards",
-    }
 }
 
 fn driver_fact(driver: &NvmlCards) -> String {
@@ -94,9 +92,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_build_without_cuda_says_how_to_get_it() {
-        assert!([false, true].iter().all(|driver| build_fact(false, *driver).contains("just cuda-build")));
-        assert!(build_fact(true, true).contains("--device cuda") && build_fact(true, false).contains("no driver"));
+    fn a_name_with_several_facts_keeps_them_all() {
+        let fact = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let map = map(vec![fact("cuda", "one card"), fact("simd", "avx2"), fact("cuda", "another")]);
+        assert_eq!((map["cuda"].as_str(), map["simd"].as_str()), (Some("one card; another"), Some("avx2")));
     }
 
     #[test]
@@ -104,9 +103,6 @@ mod tests {
         let error = CardsError { problem: "no driver".to_owned(), hint: "install it".to_owned() };
         assert_eq!(missing(&error), "no driver; install it");
         let names: Vec<String> = facts().into_iter().map(|(name, _)| name).collect();
-        assert!(
-            ["CUDA in this build", "NVIDIA driver"].iter().all(|name| names.contains(&(*name).to_owned())),
-            "{names:?}"
-        );
+        assert!(["cuda", "NVIDIA driver"].iter().all(|name| names.contains(&(*name).to_owned())), "{names:?}");
     }
 }
