@@ -12,7 +12,7 @@ if [ "${1:-}" = --lint ]; then
 fi
 
 cargo build --release --locked -p forescale --features cuda
-cargo build --release --locked -p forescale-train --example gpu_check --features cuda
+cargo build --release --locked -p forescale-train --example gpu_check --features cuda,emulation
 
 # Nearly all of a binary is the text of candle's kernels, which packs well: send the .gz to the machine with the card.
 size() { printf '%-44s %9d KiB\n' "$1" "$(($(stat -c %s "$1") / 1024))"; }

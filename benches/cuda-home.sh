@@ -65,7 +65,9 @@ done
 for library in "$wheels"/lib/*; do
     name=$(basename "$library")
     ln -sfn "$library" "$home/lib64/$name"
-    [[ $name == *.so.* ]] && ln -sfn "$library" "$home/lib64/${name%%.so.*}.so"
+    if [[ $name == *.so.* ]]; then
+        ln -sfn "$library" "$home/lib64/${name%%.so.*}.so"
+    fi
 done
 
 # libcuda belongs to the driver, and a machine without a card has none. To link, a library that has the names is enough:

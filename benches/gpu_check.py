@@ -4,14 +4,14 @@
     python3 benches/gpu_check.py [--dry] [--binary FILE] [--check FILE] [--out FILE] [--part NAME ...]
 
 Needs the two binaries that `just cuda-build` makes, and on the machine with the card a Python with PyTorch. With --dry the
-same code runs at tiny sizes on the CPU, with whatever binaries there are and without PyTorch, writes no page and judges no
-speed; CI runs that.
+same code runs at tiny sizes on the CPU (kernels in the emulation of a card, which needs a C++ compiler), with whatever
+binaries there are and without PyTorch, writes no page and judges no speed; CI runs that.
 
+operations  each operation of training on the card, forward and backward, against the CPU's
 parity      the same run on card and CPU ends within two standard deviations between seeds
-gradients   each kernel on the card against the CPU's operation
+resume      a run killed outright and gone on with ends with the result of one that was not
 speed       tokens/s and MFU at d = 256, 512, 1024 against torch.compile with SDPA, all in bfloat16
 family      16 small runs through `forescale run`, at once and one after another
-resume      a run killed outright and gone on with ends with the result of one that was not
 
 Each part has its own time and its own failure: one that fails, or takes too long, leaves the others alone. The exit code is 0
 when all that ran held its bar, 1 when something did not, 2 when the check itself could not be made.
@@ -38,7 +38,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
 
 # Seconds that each part may take on a card; together under eight minutes.
-SECONDS = {"parity": 70, "gradients": 40, "speed": 150, "family": 150, "resume": 50}
+SECONDS = {"operations": 40, "parity": 60, "resume": 50, "speed": 150, "family": 160}
 # Seconds in which a run of the family trains alone, once it has started.
 RUN_SECONDS = 3.0
 RUNS = 16
@@ -153,6 +153,15 @@ class Family:
         )
 
 
+def cuda_libraries():
+    """Folders of the CUDA libraries that came with PyTorch, which our binaries are linked against as well."""
+    torch = importlib.util.find_spec("torch")
+    if torch is None:
+        return []
+    packages = Path(torch.submodule_search_locations[0]).parent
+    return sorted({str(path.parent) for path in packages.glob("nvidia/**/lib*.so*")})
+
+
 class Bench:
     """Where the check works: binaries, device, a folder and a cache that are thrown away."""
 
@@ -162,6 +171,9 @@ class Bench:
         self.forescale, self.check = arguments.binary, arguments.check
         self.folder = folder
         self.environment = {**os.environ, "FORESCALE_CACHE": str(folder / "cache"), "NO_COLOR": "1"}
+        if not self.dry:
+            known = [path for path in [os.environ.get("LD_LIBRARY_PATH")] if path]
+            self.environment["LD_LIBRARY_PATH"] = ":".join(known + cuda_libraries())
         if self.dry:
             self.family = Family(width=16, layers=1, head_size=8, context=32, batch=64)
         else:
@@ -197,7 +209,7 @@ def loss(record):
     return next(metric["value"] for metric in record["metrics"] if metric["name"] == "loss")
 
 
-def speed(sweep):
+def speed_logged(sweep):
     """Tokens per second of a sweep's only run, from its log: the median, without the first line."""
     [log] = sweep.glob("runs/*/log.jsonl")
     lines = [json.loads(line) for line in log.read_text().splitlines()]
@@ -247,7 +259,7 @@ def bench_family(bench, part, clock, one):
     bench.train(clock, trial)
     [record] = records(trial).values()
     wanted = 0.3 if bench.dry else RUN_SECONDS
-    tokens_per_param = max(short * speed(trial) * wanted / record["tokens"], short / 2)
+    tokens_per_param = max(short * speed_logged(trial) * wanted / record["tokens"], short / 2)
     alone_rate, alone = rate_of(bench, clock, "serial", one, tokens_per_param, RUNS, "--jobs", "1")
     rates = {"one after another": alone_rate}
     rates["at once"], packed = rate_of(bench, clock, "packed", one, tokens_per_param, RUNS)
@@ -305,15 +317,83 @@ def resume(bench, part, clock):
     part.bars.append(Bar("a run killed and gone on with has the same result, digest for digest", same))
 
 
-def torch_speed(shape, clock, seconds):
+def ask(bench, clock, part, *words):
+    """What the trainer's own check found, by part."""
+    dry = ["--dry"] if bench.dry else []
+    return json.loads(run([bench.check, "--part", part, *dry, *words], clock, env=bench.environment))[part]
+
+
+def operations(bench, part, clock):
+    """Every operation of training, forward and backward, against the CPU's."""
+    rows = ask(bench, clock, "operations")
+    part.lines += ["| operation | precision | apart | allowed |", "|---|---|---|---|"]
+    part.lines += [f"| {row['operation']} | {row['precision']} | {row['apart']:.1e} | {row['allowed']:.1e} |" for row in rows]
+    failed = [f"{row['operation']} in {row['precision']}" for row in rows if not row["holds"]]
+    words = f"{len(rows)} operations agree with the CPU's" if not failed else f"apart from the CPU's: {', '.join(failed)}"
+    part.bars.append(Bar(words, bool(rows) and not failed))
+
+
+def parity(bench, part, clock):
+    """The same run on card and CPU, in each precision."""
+    rows = ask(bench, clock, "parity")
+    part.lines += ["| precision | loss, CPU | loss, card | apart | two deviations between seeds |", "|---|---|---|---|---|"]
+    for row in rows:
+        part.lines.append(f"| {row['precision']} | {row['loss_cpu']:.5f} | {row['loss_card']:.5f} | {row['apart']:.1e} "
+                          f"| {row['allowed']:.1e} |")
+    part.bars.append(Bar("a run ends on the card within two deviations of seeds of where it ends on the CPU",
+                         bool(rows) and all(row["holds"] for row in rows)))
+
+
+def torch_speed(row, clock):
     """Tokens per second of the peer, on the shape that ours was measured on."""
-    words = [sys.executable, REPOSITORY / "benches" / "gpu_torch.py", "--seconds", seconds]
-    for name in ("width", "layers", "heads", "context", "sequences", "mlp_hidden", "vocabulary"):
-        words += [f"--{name.replace('_', '-')}", shape[name]]
-    return json.loads(run(words, clock).splitlines()[-1])
+    shape = {name: row[name] for name in ("width", "layers", "context", "sequences")}
+    shape["heads"] = row.get("heads", row["width"] // 64)
+    shape["mlp-hidden"] = row.get("mlp_hidden", (row["width"] * 8 // 3 + 63) // 64 * 64)
+    words = [word for name, value in shape.items() for word in (f"--{name}", value)]
+    said = run([sys.executable, REPOSITORY / "benches" / "gpu_torch.py", "--seconds", 4, *words], clock)
+    return json.loads(said.splitlines()[-1])["tokens_per_second"]
 
 
-PARTS = {"family": family, "resume": resume}
+def speed(bench, part, clock):
+    """Tokens per second and share of the card's peak, beside torch.compile; each width by itself."""
+    part.lines += ["| d | ours, tokens/s | MFU | torch.compile, tokens/s | MFU | ours / torch |", "|---|---|---|---|---|---|"]
+    problems = []
+    for width in [16] if bench.dry else [256, 512, 1024]:
+        try:
+            speed_of(bench, part, clock, width)
+        except Failed as failure:
+            problems.append(f"d = {width}: {failure}")
+    if bench.dry:
+        part.lines.append("\nOn the CPU there is no peer to be held against: skipped.")
+    if problems:
+        raise Failed("; ".join(problems))
+
+
+def speed_of(bench, part, clock, width):
+    [row] = ask(bench, clock, "speed", "--width", width, "--seconds", 1 if bench.dry else 6)
+    ours, flops, peak = row["tokens_per_second"], row["flops_per_token"], row["peak_tflops"]
+
+    def share(tokens):
+        return f"{tokens * flops / peak / 1e12:.1%}" if peak else "–"
+
+    if bench.dry:
+        part.lines.append(f"| {width} | {ours:,.0f} | {share(ours)} | – | – | – |")
+        part.bars.append(Bar(f"d = {width}: {ours:,.0f} tokens/s", None if ours > 0 else False))
+        return
+    try:
+        theirs = torch_speed(row, clock)
+    except Failed:
+        part.lines.append(f"| {width} | {ours:,.0f} | {share(ours)} | not measured | – | – |")
+        raise
+    ratio = ours / theirs
+    part.lines.append(f"| {width} | {ours:,.0f} | {share(ours)} | {theirs:,.0f} | {share(theirs)} | {ratio:.2f} |")
+    goal = " goal met" if ratio >= TORCH_GOAL else ""
+    part.bars.append(Bar(f"d = {width}: {ratio:.2f} of torch.compile (bar {TORCH_BAR:g}, goal {TORCH_GOAL:g}){goal}",
+                         ratio >= TORCH_BAR))
+
+
+# Named in the order of the page; what costs least and says most comes first.
+PARTS = {"operations": operations, "parity": parity, "resume": resume, "speed": speed, "family": family}
 
 
 def measure(name, bench):
