@@ -113,13 +113,10 @@ impl LocalLauncher {
             let slots = limits.jobs.saturating_sub(launch.running.len());
             let Some(threads) = threads_for_next(free, waiting.ready(), slots) else { return Ok(()) };
             let Some(room) = waiting.first().and_then(|turn| launch.room(turn)) else { return Ok(()) };
-            // On a card a thread only feeds it, and how many runs there will be is not known yet.
-            let threads = if self.fleet.is_some() { 1 } else { threads };
             let Some((turn, after)) = waiting.pop() else { return Ok(()) };
             let start = launch.take(room, &turn, threads);
             let child = self.start(launch.store, &turn, &start)?;
-            let (run, card) = (turn.task.run.clone(), start.slot.map(|_| room.card));
-            (launch.observer)(LaunchEvent::Started { run, threads, card: card.flatten() });
+            (launch.observer)(LaunchEvent::Started { run: turn.task.run.clone(), threads, card: room.card });
             let Start { slot, refusals, .. } = start;
             launch.running.push(Running { turn, threads, slot, refusals, child, after: Some(after) });
         }
