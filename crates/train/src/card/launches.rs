@@ -255,7 +255,7 @@ impl Builder<'_> {
     /// The stream's gradient goes on to the residual as it is, and to the product in its format.
     pub(crate) fn multiply_onto_backward(&mut self, step: &Step<'_>, gradient: Gradient) -> Result<(), CardError> {
         let values = step.output.elem_count();
-        let narrowed = if self.format == Format::F32 {
+        let narrowed = if gradient.format == self.format {
             gradient
         } else {
             let bytes = values as u64 * self.format.bytes();
