@@ -32,7 +32,7 @@ class Norm(nn.Module):
         self.gain = nn.Parameter(torch.ones(width))
 
     def forward(self, x):
-        return functional.rms_norm(x, self.gain.shape, self.gain, 1e-6)
+        return functional.rms_norm(x, self.gain.shape, self.gain.to(x.dtype), 1e-6)
 
 
 def matrix(inputs, outputs):

@@ -132,19 +132,15 @@ fn check_card(number: usize) -> Result<(), TrainError> {
     })
 }
 
+/// A card by its number, for one run.
 #[cfg(feature = "cuda")]
-fn open_card(number: usize) -> Result<Box<dyn Card>, TrainError> {
-    match cuda::Cuda::open(number) {
-        Ok(card) => Ok(Box::new(card)),
-        Err(error) => Err(TrainError::Device {
-            problem: format!("`cuda:{number}` cannot be opened: {}", error.problem()),
-            hint: "run `forescale doctor`; `--device cpu` trains without a card".to_owned(),
-        }),
-    }
+pub(crate) fn open_card(number: usize) -> Result<Box<dyn Card>, TrainError> {
+    let card = cuda::Cuda::open(number).map_err(|error| error.on(&format!("cuda:{number}")))?;
+    Ok(Box::new(card))
 }
 
 #[cfg(not(feature = "cuda"))]
-fn open_card(number: usize) -> Result<Box<dyn Card>, TrainError> {
+pub(crate) fn open_card(number: usize) -> Result<Box<dyn Card>, TrainError> {
     check_card(number)?;
     unreachable!("a build without CUDA has no card")
 }

@@ -22,6 +22,9 @@ mod export;
 #[cfg(test)]
 mod fixture;
 mod generate;
+#[cfg(any(test, feature = "cuda", feature = "emulation"))]
+#[doc(hidden)]
+pub mod gpu_check;
 mod init;
 mod kernels;
 mod machine;

@@ -1,11 +1,12 @@
 // Causal attention with QK-norm and rotary embedding, forward and backward, without a matrix of context x context.
 //
 // `turn` normalises, rotates and scales queries and keys into rows of one head, [sequence, head, position, channel].
-// The products go over square tiles of TILE queries and TILE keys in shared memory (f32), by 256 threads as 16 x 16;
-// thread (y, x) owns rows y + 16 i and columns x + 16 j. Channels beyond the head size are zeros up to SIZE, positions
-// beyond the context up to whole tiles. The 16 threads of a row are half a warp, so that its largest score and its sum
-// go by shuffles. The backward pass computes scores again from the log-sum-exps, once by tiles of queries and once by
-// tiles of keys, so that every gradient has one writer. Dao et al., arXiv:2205.14135.
+// The products go over square tiles of TILE positions in shared memory, by 256 threads: on tensor cores where the tiles
+// are bf16, by registers where they are f32 (`Tiles`). Channels beyond the head size are zeros up to SIZE, positions beyond
+// the context up to whole tiles. The forward pass goes over the keys twice, first for the log-sum-exp of each query, so
+// that weights are final when values are mixed and nothing is scaled again. The backward pass computes scores again from
+// the log-sum-exps, once by tiles of queries and once by tiles of keys, so that every gradient has one writer. After Dao
+// et al., arXiv:2205.14135.
 #pragma once
 
 #include "words.h"
@@ -119,68 +120,164 @@ static __device__ void attention_dots_body(const T *mixed, const T *gradient, fl
 
 // ----------------------------------------------------------------------------------------------------------- tiles
 
-// Rows first .. first + TILE of a matrix whose rows lie `stride` apart, as f32; zeros beyond `rows` and `columns`.
-template <int SIZE, int TILE, class T>
-static __device__ inline void load_tile(float *tile, const T *from, size_t stride, int first, int rows, int columns) {
+// Sixteen bytes, which go in one instruction.
+template <class T> struct alignas(16) Sixteen {
+    T values[16 / sizeof(T)];
+};
+
+// Products of tiles by 16 x 16 threads: thread (y, x) owns rows y + 16 i and columns x + 16 j. Rows lie one value more
+// apart than they have, so that the threads of a column find different banks. Weights take the place of scores.
+template <class T, int SIZE, int TILE> struct Tiles {
+    enum { ROW = SIZE + 1, SCORE_ROW = TILE + 1, WEIGHT_ROW = TILE + 1, WEIGHTS_APART = 0 };
+    float sum[TILE / SIDE][SIZE / SIDE];
+
+    __device__ void clear() {
+        for (int i = 0; i < TILE / SIDE; ++i)
+            for (int j = 0; j < SIZE / SIDE; ++j) sum[i][j] = 0.0f;
+    }
+
+    // scores[row][column] = row of a . row of b.
+    static __device__ void scores_of(const T *a, const T *b, float *scores) {
+        int y = threadIdx.x / SIDE, x = threadIdx.x % SIDE;
+        float products[TILE / SIDE][TILE / SIDE] = {};
+        for (int channel = 0; channel < SIZE; ++channel) {
+            float left[TILE / SIDE], right[TILE / SIDE];
+            for (int i = 0; i < TILE / SIDE; ++i) left[i] = a[(y + SIDE * i) * ROW + channel];
+            for (int j = 0; j < TILE / SIDE; ++j) right[j] = b[(x + SIDE * j) * ROW + channel];
+            for (int i = 0; i < TILE / SIDE; ++i)
+                for (int j = 0; j < TILE / SIDE; ++j) products[i][j] += left[i] * right[j];
+        }
+        for (int i = 0; i < TILE / SIDE; ++i)
+            for (int j = 0; j < TILE / SIDE; ++j) scores[(y + SIDE * i) * SCORE_ROW + x + SIDE * j] = products[i][j];
+    }
+
+    // sum += weights . values.
+    __device__ void add(const T *weights, const T *values) {
+        int y = threadIdx.x / SIDE, x = threadIdx.x % SIDE;
+        for (int inner = 0; inner < TILE; ++inner) {
+            float left[TILE / SIDE], right[SIZE / SIDE];
+            for (int i = 0; i < TILE / SIDE; ++i) left[i] = weights[(y + SIDE * i) * WEIGHT_ROW + inner];
+            for (int j = 0; j < SIZE / SIDE; ++j) right[j] = values[inner * ROW + x + SIDE * j];
+            for (int i = 0; i < TILE / SIDE; ++i)
+                for (int j = 0; j < SIZE / SIDE; ++j) sum[i][j] += left[i] * right[j];
+        }
+    }
+
+    // Writes what was summed to rows that lie `stride` apart.
+    template <class To>
+    __device__ void store(float *, To *to, size_t stride, int first, int rows, int columns) const {
+        int y = threadIdx.x / SIDE, x = threadIdx.x % SIDE;
+        for (int i = 0; i < TILE / SIDE; ++i)
+            for (int j = 0; j < SIZE / SIDE; ++j) {
+                int row = first + y + SIDE * i, column = x + SIDE * j;
+                if (row < rows && column < columns) narrow_into(to + (size_t)row * stride + column, sum[i][j]);
+            }
+    }
+};
+
+// The same on tensor cores: the eight warps share out the 16 x 16 pieces of a product. Rows lie 8 values more apart than
+// they have: sixteen bytes, which keeps them aligned and spreads them over the banks.
+template <int SIZE, int TILE> struct Tiles<bf16, SIZE, TILE> {
+    enum { ROW = SIZE + 8, SCORE_ROW = TILE + 4, WEIGHT_ROW = TILE + 8, WEIGHTS_APART = 1, STAGE_ROW = SIZE + 4 };
+    enum { WARPS = THREADS / 32, ACROSS = SIZE / SIDE, PIECES = TILE / SIDE * ACROSS };
+    typedef wmma::fragment<wmma::accumulator, SIDE, SIDE, SIDE, float> Sum;
+    typedef wmma::fragment<wmma::matrix_a, SIDE, SIDE, SIDE, bf16, wmma::row_major> Left;
+    Sum sum[(PIECES + WARPS - 1) / WARPS];
+
+    __device__ void clear() {
+        for (Sum &piece : sum) wmma::fill_fragment(piece, 0.0f);
+    }
+
+    static __device__ void scores_of(const bf16 *a, const bf16 *b, float *scores) {
+        for (int piece = threadIdx.x / 32; piece < TILE / SIDE * (TILE / SIDE); piece += WARPS) {
+            int row = piece / (TILE / SIDE) * SIDE, column = piece % (TILE / SIDE) * SIDE;
+            Sum products;
+            wmma::fill_fragment(products, 0.0f);
+            for (int channel = 0; channel < SIZE; channel += SIDE) {
+                Left left;
+                wmma::fragment<wmma::matrix_b, SIDE, SIDE, SIDE, bf16, wmma::col_major> right;
+                wmma::load_matrix_sync(left, a + row * ROW + channel, ROW);
+                wmma::load_matrix_sync(right, b + column * ROW + channel, ROW);
+                wmma::mma_sync(products, left, right, products);
+            }
+            wmma::store_matrix_sync(scores + row * SCORE_ROW + column, products, SCORE_ROW, wmma::mem_row_major);
+        }
+    }
+
+    __device__ void add(const bf16 *weights, const bf16 *values) {
+        int warp = threadIdx.x / 32;
+        for (int own = 0; own * WARPS + warp < PIECES; ++own) {
+            int piece = own * WARPS + warp, row = piece / ACROSS * SIDE, column = piece % ACROSS * SIDE;
+            for (int inner = 0; inner < TILE; inner += SIDE) {
+                Left left;
+                wmma::fragment<wmma::matrix_b, SIDE, SIDE, SIDE, bf16, wmma::row_major> right;
+                wmma::load_matrix_sync(left, weights + row * WEIGHT_ROW + inner, WEIGHT_ROW);
+                wmma::load_matrix_sync(right, values + inner * ROW + column, ROW);
+                wmma::mma_sync(sum[own], left, right, sum[own]);
+            }
+        }
+    }
+
+    // By way of shared memory, which holds nothing any more.
+    template <class To>
+    __device__ void store(float *stage, To *to, size_t stride, int first, int rows, int columns) const {
+        int warp = threadIdx.x / 32;
+        __syncthreads();
+        for (int own = 0; own * WARPS + warp < PIECES; ++own) {
+            int piece = own * WARPS + warp, row = piece / ACROSS * SIDE, column = piece % ACROSS * SIDE;
+            wmma::store_matrix_sync(stage + row * STAGE_ROW + column, sum[own], STAGE_ROW, wmma::mem_row_major);
+        }
+        __syncthreads();
+        for (int index = threadIdx.x; index < TILE * SIZE; index += THREADS) {
+            int row = index / SIZE, column = index % SIZE;
+            if (first + row < rows && column < columns)
+                narrow_into(to + (size_t)(first + row) * stride + column, stage[row * STAGE_ROW + column]);
+        }
+    }
+};
+
+// Rows first .. first + TILE of a matrix whose rows lie `stride` apart; zeros beyond `rows` and `columns`. Sixteen bytes
+// at a time where whole pieces of that size make up a row.
+template <class T, int SIZE, int TILE>
+static __device__ inline void load_tile(T *tile, const T *from, size_t stride, int first, int rows, int columns) {
+    enum { ROW = Tiles<T, SIZE, TILE>::ROW, STEP = 16 / sizeof(T) };
+    if (columns % STEP == 0) {
+        for (int index = threadIdx.x; index < TILE * (SIZE / STEP); index += THREADS) {
+            int row = index / (SIZE / STEP), column = index % (SIZE / STEP) * STEP;
+            Sixteen<T> piece;
+            for (int i = 0; i < STEP; ++i) narrow_into(piece.values + i, 0.0f);
+            if (first + row < rows && column < columns)
+                piece = *(const Sixteen<T> *)(from + (size_t)(first + row) * stride + column);
+            for (int i = 0; i < STEP; ++i) tile[row * ROW + column + i] = piece.values[i];
+        }
+        return;
+    }
     for (int index = threadIdx.x; index < TILE * SIZE; index += THREADS) {
         int row = index / SIZE, column = index % SIZE;
         bool held = first + row < rows && column < columns;
-        tile[row * (SIZE + 1) + column] = held ? widened(from[(size_t)(first + row) * stride + column]) : 0.0f;
+        if (held) tile[row * ROW + column] = from[(size_t)(first + row) * stride + column];
+        else narrow_into(tile + row * ROW + column, 0.0f);
     }
 }
 
-// scores[i][j] = row y + 16 i of a . row x + 16 j of b.
-template <int SIZE, int TILE>
-static __device__ inline void rows_by_rows(const float *a, const float *b, float (&scores)[TILE / SIDE][TILE / SIDE]) {
-    int y = threadIdx.x / SIDE, x = threadIdx.x % SIDE;
-    for (int i = 0; i < TILE / SIDE; ++i)
-        for (int j = 0; j < TILE / SIDE; ++j) scores[i][j] = 0.0f;
-    for (int channel = 0; channel < SIZE; ++channel) {
-        float left[TILE / SIDE], right[TILE / SIDE];
-        for (int i = 0; i < TILE / SIDE; ++i) left[i] = a[(y + SIDE * i) * (SIZE + 1) + channel];
-        for (int j = 0; j < TILE / SIDE; ++j) right[j] = b[(x + SIDE * j) * (SIZE + 1) + channel];
-        for (int i = 0; i < TILE / SIDE; ++i)
-            for (int j = 0; j < TILE / SIDE; ++j) scores[i][j] += left[i] * right[j];
+// Shared memory of a block: so many tiles of rows, then scores, then weights where these have a place of their own, then
+// a float per row. The host computes the same sizes.
+template <class T, int SIZE, int TILE> struct Layout {
+    typedef Tiles<T, SIZE, TILE> Of;
+    char *start;
+    int tiles, score_tiles;
+
+    __device__ T *tile(int index) const { return (T *)start + index * TILE * Of::ROW; }
+    __device__ float *scores(int index) const { return (float *)tile(tiles) + index * TILE * Of::SCORE_ROW; }
+    __device__ T *weights(int index) const {
+        return Of::WEIGHTS_APART ? (T *)scores(score_tiles) + index * TILE * Of::WEIGHT_ROW : (T *)scores(index);
     }
-}
-
-// sum[i][j] += row y + 16 i of weights . column x + 16 j of values.
-template <int SIZE, int TILE>
-static __device__ inline void weights_by_values(const float *weights, const float *values,
-                                                float (&sum)[TILE / SIDE][SIZE / SIDE]) {
-    int y = threadIdx.x / SIDE, x = threadIdx.x % SIDE;
-    for (int inner = 0; inner < TILE; ++inner) {
-        float left[TILE / SIDE], right[SIZE / SIDE];
-        for (int i = 0; i < TILE / SIDE; ++i) left[i] = weights[(y + SIDE * i) * (TILE + 1) + inner];
-        for (int j = 0; j < SIZE / SIDE; ++j) right[j] = values[inner * (SIZE + 1) + x + SIDE * j];
-        for (int i = 0; i < TILE / SIDE; ++i)
-            for (int j = 0; j < SIZE / SIDE; ++j) sum[i][j] += left[i] * right[j];
+    __device__ float *of_rows() const {
+        return Of::WEIGHTS_APART ? (float *)weights(score_tiles) : scores(score_tiles);
     }
-}
+};
 
-// Writes rows y + 16 i, columns x + 16 j of what was summed; rows lie `stride` apart.
-template <int SIZE, int TILE, class T>
-static __device__ inline void store_tile(const float (&sum)[TILE / SIDE][SIZE / SIDE], T *to, size_t stride, int first,
-                                         int rows, int columns) {
-    int y = threadIdx.x / SIDE, x = threadIdx.x % SIDE;
-    for (int i = 0; i < TILE / SIDE; ++i)
-        for (int j = 0; j < SIZE / SIDE; ++j) {
-            int row = first + y + SIDE * i, column = x + SIDE * j;
-            if (row < rows && column < columns) narrow_into(to + (size_t)row * stride + column, sum[i][j]);
-        }
-}
-
-static __device__ inline float row_sum(float value) {
-    for (int mask = SIDE / 2; mask > 0; mask /= 2) value += shuffle_xor(value, mask);
-    return value;
-}
-
-static __device__ inline float row_max(float value) {
-    for (int mask = SIDE / 2; mask > 0; mask /= 2) value = fmaxf(value, shuffle_xor(value, mask));
-    return value;
-}
-
-// Where one head of one sequence lies: `turned` counts rows of queries and keys, `packed` and `out` values.
+// Where one head of one sequence lies: `turned` counts rows of queries and keys, `value` and `out` values.
 struct Head {
     size_t turned, value, out;
     int width;
@@ -194,55 +291,71 @@ static __device__ inline Head head_of(int index, int context, int heads, int siz
 
 // --------------------------------------------------------------------------------------------------------- forward
 
-// A block per (tile of queries, sequence and head); tiles with most keys first.
+// A block per (tile of queries, sequence and head); tiles with most keys first. A few threads, next to each other, look
+// after a row of scores.
 template <class T, int SIZE, int TILE>
 static __device__ void attention_forward_body(const T *queries, const T *keys, const T *packed, T *out, float *log_sums,
                                               int context, int heads, int size) {
     SHARED(shared);
-    float *query_tile = shared, *key_tile = query_tile + TILE * (SIZE + 1), *value_tile = key_tile + TILE * (SIZE + 1);
-    float *weights = value_tile + TILE * (SIZE + 1);
-    int y = threadIdx.x / SIDE, x = threadIdx.x % SIDE;
-    int first = (gridDim.x - 1 - blockIdx.x) * TILE;
+    typedef Tiles<T, SIZE, TILE> Of;
+    enum { LANES = THREADS / TILE };
+    Layout<T, SIZE, TILE> layout = {(char *)shared, 3, 1};
+    T *query_tile = layout.tile(0), *key_tile = layout.tile(1), *value_tile = layout.tile(2);
+    float *scores = layout.scores(0), *row_logs = layout.of_rows();
+    T *weights = layout.weights(0);
+    int row = threadIdx.x / LANES, lane = threadIdx.x % LANES, first = (gridDim.x - 1 - blockIdx.x) * TILE;
     Head head = head_of(blockIdx.y, context, heads, size);
-    float best[TILE / SIDE], sums[TILE / SIDE], mixed[TILE / SIDE][SIZE / SIDE] = {};
-    for (int i = 0; i < TILE / SIDE; ++i) best[i] = -INFINITY, sums[i] = 0.0f;
-    load_tile<SIZE, TILE>(query_tile, queries + head.turned * size, size, first, context, size);
+    load_tile<T, SIZE, TILE>(query_tile, queries + head.turned * size, size, first, context, size);
+
+    float best = -INFINITY, sum = 0.0f;
     for (int key_first = 0; key_first <= first; key_first += TILE) {
         __syncthreads();
-        load_tile<SIZE, TILE>(key_tile, keys + head.turned * size, size, key_first, context, size);
-        load_tile<SIZE, TILE>(value_tile, packed + head.value, 3 * (size_t)head.width, key_first, context, size);
+        load_tile<T, SIZE, TILE>(key_tile, keys + head.turned * size, size, key_first, context, size);
         __syncthreads();
-        float scores[TILE / SIDE][TILE / SIDE];
-        rows_by_rows<SIZE, TILE>(query_tile, key_tile, scores);
-        for (int i = 0; i < TILE / SIDE; ++i) {
-            int query = first + y + SIDE * i;
-            float largest = best[i];
-            for (int j = 0; j < TILE / SIDE; ++j) {
-                int key = key_first + x + SIDE * j;
-                if (key > query || key >= context) scores[i][j] = -INFINITY;
-                largest = fmaxf(largest, scores[i][j]);
+        Of::scores_of(query_tile, key_tile, scores);
+        __syncthreads();
+        for (int column = lane; column < TILE; column += LANES) {
+            int key = key_first + column;
+            if (key > first + row || key >= context) continue;
+            float score = scores[row * Of::SCORE_ROW + column];
+            if (score > best) {
+                sum = sum * expf(best - score) + 1.0f;
+                best = score;
+            } else {
+                sum += expf(score - best);
             }
-            // Key 0 is seen by every query, so that the largest score is a number from the first tile on.
-            largest = row_max(largest);
-            float kept = expf(best[i] - largest), sum = 0.0f;
-            for (int j = 0; j < TILE / SIDE; ++j) {
-                float weight = expf(scores[i][j] - largest);
-                weights[(y + SIDE * i) * (TILE + 1) + x + SIDE * j] = weight;
-                sum += weight;
-            }
-            best[i] = largest;
-            sums[i] = sums[i] * kept + row_sum(sum);
-            for (int j = 0; j < SIZE / SIDE; ++j) mixed[i][j] *= kept;
+        }
+    }
+    // Key 0 is seen by every query, so that the largest score of a row is a number.
+    float largest = best;
+    for (int mask = LANES / 2; mask > 0; mask /= 2) largest = fmaxf(largest, shuffle_xor(largest, mask));
+    sum *= expf(best - largest);
+    for (int mask = LANES / 2; mask > 0; mask /= 2) sum += shuffle_xor(sum, mask);
+    float log_sum = largest + logf(sum);
+    if (lane == 0) {
+        row_logs[row] = log_sum;
+        if (first + row < context) log_sums[head.turned + first + row] = log_sum;
+    }
+
+    Of mixed;
+    mixed.clear();
+    for (int key_first = 0; key_first <= first; key_first += TILE) {
+        __syncthreads();
+        load_tile<T, SIZE, TILE>(key_tile, keys + head.turned * size, size, key_first, context, size);
+        load_tile<T, SIZE, TILE>(value_tile, packed + head.value, 3 * (size_t)head.width, key_first, context, size);
+        __syncthreads();
+        Of::scores_of(query_tile, key_tile, scores);
+        __syncthreads();
+        for (int column = lane; column < TILE; column += LANES) {
+            int key = key_first + column;
+            bool seen = key <= first + row && key < context;
+            float weight = seen ? expf(scores[row * Of::SCORE_ROW + column] - row_logs[row]) : 0.0f;
+            narrow_into(weights + row * Of::WEIGHT_ROW + column, weight);
         }
         __syncthreads();
-        weights_by_values<SIZE, TILE>(weights, value_tile, mixed);
+        mixed.add(weights, value_tile);
     }
-    for (int i = 0; i < TILE / SIDE; ++i) {
-        int query = first + y + SIDE * i;
-        for (int j = 0; j < SIZE / SIDE; ++j) mixed[i][j] /= sums[i];
-        if (x == 0 && query < context) log_sums[head.turned + query] = best[i] + logf(sums[i]);
-    }
-    store_tile<SIZE, TILE>(mixed, out + head.out, head.width, first, context, size);
+    mixed.store(shared, out + head.out, head.width, first, context, size);
 }
 
 // -------------------------------------------------------------------------------------------------------- backward
@@ -253,36 +366,39 @@ static __device__ void attention_queries_body(const T *queries, const T *keys, c
                                               const float *log_sums, const float *dots, float *query_gradients,
                                               int context, int heads, int size) {
     SHARED(shared);
-    float *query_tile = shared, *out_tile = query_tile + TILE * (SIZE + 1), *key_tile = out_tile + TILE * (SIZE + 1);
-    float *value_tile = key_tile + TILE * (SIZE + 1), *slopes = value_tile + TILE * (SIZE + 1);
-    int y = threadIdx.x / SIDE, x = threadIdx.x % SIDE;
-    int first = (gridDim.x - 1 - blockIdx.x) * TILE;
+    typedef Tiles<T, SIZE, TILE> Of;
+    enum { LANES = THREADS / TILE };
+    Layout<T, SIZE, TILE> layout = {(char *)shared, 4, 2};
+    T *query_tile = layout.tile(0), *out_tile = layout.tile(1), *key_tile = layout.tile(2);
+    T *value_tile = layout.tile(3), *slopes = layout.weights(0);
+    float *scores = layout.scores(0), *weight_slopes = layout.scores(1);
+    int row = threadIdx.x / LANES, lane = threadIdx.x % LANES, first = (gridDim.x - 1 - blockIdx.x) * TILE;
     Head head = head_of(blockIdx.y, context, heads, size);
-    float sum[TILE / SIDE][SIZE / SIDE] = {};
-    load_tile<SIZE, TILE>(query_tile, queries + head.turned * size, size, first, context, size);
-    load_tile<SIZE, TILE>(out_tile, gradient + head.out, head.width, first, context, size);
+    load_tile<T, SIZE, TILE>(query_tile, queries + head.turned * size, size, first, context, size);
+    load_tile<T, SIZE, TILE>(out_tile, gradient + head.out, head.width, first, context, size);
+    bool held = first + row < context;
+    float log_sum = held ? log_sums[head.turned + first + row] : 0.0f;
+    float dot = held ? dots[head.turned + first + row] : 0.0f;
+    Of sum;
+    sum.clear();
     for (int key_first = 0; key_first <= first; key_first += TILE) {
         __syncthreads();
-        load_tile<SIZE, TILE>(key_tile, keys + head.turned * size, size, key_first, context, size);
-        load_tile<SIZE, TILE>(value_tile, packed + head.value, 3 * (size_t)head.width, key_first, context, size);
+        load_tile<T, SIZE, TILE>(key_tile, keys + head.turned * size, size, key_first, context, size);
+        load_tile<T, SIZE, TILE>(value_tile, packed + head.value, 3 * (size_t)head.width, key_first, context, size);
         __syncthreads();
-        float scores[TILE / SIDE][TILE / SIDE], weight_slopes[TILE / SIDE][TILE / SIDE];
-        rows_by_rows<SIZE, TILE>(query_tile, key_tile, scores);
-        rows_by_rows<SIZE, TILE>(out_tile, value_tile, weight_slopes);
-        for (int i = 0; i < TILE / SIDE; ++i) {
-            int query = first + y + SIDE * i;
-            for (int j = 0; j < TILE / SIDE; ++j) {
-                int key = key_first + x + SIDE * j;
-                bool seen = key <= query && query < context;
-                float weight = seen ? expf(scores[i][j] - log_sums[head.turned + query]) : 0.0f;
-                float dot = seen ? dots[head.turned + query] : 0.0f;
-                slopes[(y + SIDE * i) * (TILE + 1) + x + SIDE * j] = weight * (weight_slopes[i][j] - dot);
-            }
+        Of::scores_of(query_tile, key_tile, scores);
+        Of::scores_of(out_tile, value_tile, weight_slopes);
+        __syncthreads();
+        for (int column = lane; column < TILE; column += LANES) {
+            int at = row * Of::SCORE_ROW + column;
+            bool seen = held && key_first + column <= first + row;
+            float slope = seen ? expf(scores[at] - log_sum) * (weight_slopes[at] - dot) : 0.0f;
+            narrow_into(slopes + row * Of::WEIGHT_ROW + column, slope);
         }
         __syncthreads();
-        weights_by_values<SIZE, TILE>(slopes, key_tile, sum);
+        sum.add(slopes, key_tile);
     }
-    store_tile<SIZE, TILE>(sum, query_gradients + head.turned * size, size, first, context, size);
+    sum.store(shared, query_gradients + head.turned * size, size, first, context, size);
 }
 
 // Gradients of turned keys, dk_j = sum_i dS_ij q_i, and of values, dv_j = sum_i P_ij dout_i, the latter into the packed
@@ -292,38 +408,41 @@ static __device__ void attention_keys_body(const T *queries, const T *keys, cons
                                            const float *log_sums, const float *dots, float *key_gradients,
                                            T *packed_gradient, int context, int heads, int size) {
     SHARED(shared);
-    float *key_tile = shared, *value_tile = key_tile + TILE * (SIZE + 1), *query_tile = value_tile + TILE * (SIZE + 1);
-    float *out_tile = query_tile + TILE * (SIZE + 1), *weights = out_tile + TILE * (SIZE + 1);
-    float *slopes = weights + TILE * (TILE + 1);
-    int y = threadIdx.x / SIDE, x = threadIdx.x % SIDE;
-    int first = blockIdx.x * TILE;
+    typedef Tiles<T, SIZE, TILE> Of;
+    enum { LANES = THREADS / TILE };
+    Layout<T, SIZE, TILE> layout = {(char *)shared, 4, 2};
+    T *key_tile = layout.tile(0), *value_tile = layout.tile(1), *query_tile = layout.tile(2);
+    T *out_tile = layout.tile(3), *weights = layout.weights(0), *slopes = layout.weights(1);
+    float *scores = layout.scores(0), *weight_slopes = layout.scores(1);
+    int row = threadIdx.x / LANES, lane = threadIdx.x % LANES, first = blockIdx.x * TILE;
     Head head = head_of(blockIdx.y, context, heads, size);
-    float key_sum[TILE / SIDE][SIZE / SIDE] = {}, value_sum[TILE / SIDE][SIZE / SIDE] = {};
-    load_tile<SIZE, TILE>(key_tile, keys + head.turned * size, size, first, context, size);
-    load_tile<SIZE, TILE>(value_tile, packed + head.value, 3 * (size_t)head.width, first, context, size);
+    load_tile<T, SIZE, TILE>(key_tile, keys + head.turned * size, size, first, context, size);
+    load_tile<T, SIZE, TILE>(value_tile, packed + head.value, 3 * (size_t)head.width, first, context, size);
+    Of key_sum, value_sum;
+    key_sum.clear();
+    value_sum.clear();
     for (int query_first = first; query_first < context; query_first += TILE) {
         __syncthreads();
-        load_tile<SIZE, TILE>(query_tile, queries + head.turned * size, size, query_first, context, size);
-        load_tile<SIZE, TILE>(out_tile, gradient + head.out, head.width, query_first, context, size);
+        load_tile<T, SIZE, TILE>(query_tile, queries + head.turned * size, size, query_first, context, size);
+        load_tile<T, SIZE, TILE>(out_tile, gradient + head.out, head.width, query_first, context, size);
         __syncthreads();
-        float scores[TILE / SIDE][TILE / SIDE], weight_slopes[TILE / SIDE][TILE / SIDE];
-        rows_by_rows<SIZE, TILE>(key_tile, query_tile, scores);
-        rows_by_rows<SIZE, TILE>(value_tile, out_tile, weight_slopes);
-        for (int j = 0; j < TILE / SIDE; ++j) {
-            int query = query_first + x + SIDE * j;
-            float log_sum = query < context ? log_sums[head.turned + query] : 0.0f;
-            float dot = query < context ? dots[head.turned + query] : 0.0f;
-            for (int i = 0; i < TILE / SIDE; ++i) {
-                int key = first + y + SIDE * i, at = (y + SIDE * i) * (TILE + 1) + x + SIDE * j;
-                float weight = key <= query && query < context ? expf(scores[i][j] - log_sum) : 0.0f;
-                weights[at] = weight;
-                slopes[at] = weight * (weight_slopes[i][j] - dot);
+        Of::scores_of(key_tile, query_tile, scores);
+        Of::scores_of(value_tile, out_tile, weight_slopes);
+        __syncthreads();
+        for (int column = lane; column < TILE; column += LANES) {
+            int query = query_first + column, at = row * Of::SCORE_ROW + column;
+            float weight = 0.0f, slope = 0.0f;
+            if (first + row <= query && query < context) {
+                weight = expf(scores[at] - log_sums[head.turned + query]);
+                slope = weight * (weight_slopes[at] - dots[head.turned + query]);
             }
+            narrow_into(weights + row * Of::WEIGHT_ROW + column, weight);
+            narrow_into(slopes + row * Of::WEIGHT_ROW + column, slope);
         }
         __syncthreads();
-        weights_by_values<SIZE, TILE>(weights, out_tile, value_sum);
-        weights_by_values<SIZE, TILE>(slopes, query_tile, key_sum);
+        value_sum.add(weights, out_tile);
+        key_sum.add(slopes, query_tile);
     }
-    store_tile<SIZE, TILE>(key_sum, key_gradients + head.turned * size, size, first, context, size);
-    store_tile<SIZE, TILE>(value_sum, packed_gradient + head.value, 3 * (size_t)head.width, first, context, size);
+    key_sum.store(shared, key_gradients + head.turned * size, size, first, context, size);
+    value_sum.store(shared, packed_gradient + head.value, 3 * (size_t)head.width, first, context, size);
 }

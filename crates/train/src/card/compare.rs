@@ -11,6 +11,7 @@ use super::launches::Loss;
 use super::plan::Builder;
 use super::trainer::rows_by_token;
 use super::{Address, Card, CardError, Format, Work, bytes_of};
+use crate::error::TrainError;
 use crate::init::normal;
 use crate::kernels::attention::Attention;
 use crate::kernels::attention_head::HeadShape;
@@ -393,29 +394,34 @@ pub(super) fn loss_apart(
 
 /// One operation, compared.
 #[derive(Clone, Debug)]
-pub(crate) struct Agreement {
-    pub(crate) operation: String,
-    pub(crate) precision: Precision,
+pub struct Agreement {
+    /// Its name and shape.
+    pub operation: String,
+    /// Number format on the card.
+    pub precision: Precision,
     /// Largest difference in an output or a gradient, as a share of its largest value.
-    pub(crate) apart: f64,
-    pub(crate) allowed: f64,
+    pub apart: f64,
+    /// Largest one that rounding explains.
+    pub allowed: f64,
 }
 
-/// All operations on a card, each against the CPU; `open` gives a card whose buffers are free.
-pub(crate) fn compare<E: From<CardError> + From<candle_core::Error>>(
-    mut open: impl FnMut() -> std::result::Result<Box<dyn Card>, E>,
-) -> std::result::Result<Vec<Agreement>, E> {
+/// All operations on a card, each against the CPU; `open` gives a card whose memory is free.
+pub(crate) fn compare(
+    device: &str,
+    mut open: impl FnMut() -> std::result::Result<Box<dyn Card>, TrainError>,
+) -> std::result::Result<Vec<Agreement>, TrainError> {
     let mut agreements = Vec::new();
     for precision in Precision::ALL {
         let allowed = allowed(precision);
         let mut card = open()?;
         for case in cases() {
             let values = case.values(precision);
-            let apart = case.on_card(&mut *card, &values, precision)?.apart(&case.on_cpu(&values, precision)?);
+            let found = case.on_card(&mut *card, &values, precision).map_err(|error| error.on(device))?;
+            let apart = found.apart(&case.on_cpu(&values, precision)?);
             agreements.push(Agreement { operation: case.name, precision, apart, allowed });
         }
         for extent in [[1, 256], [6, 37], [5, 1000]] {
-            let apart = loss_apart(&mut *card, precision, extent)?;
+            let apart = loss_apart(&mut *card, precision, extent).map_err(|error| error.on(device))?;
             let operation = format!("loss, {} × {}", extent[0], extent[1]);
             agreements.push(Agreement { operation, precision, apart, allowed });
         }

@@ -10,7 +10,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::compare::{from_bytes, to_bytes};
 use super::counting::ALIGNMENT;
-use super::{Address, Argument, Card, CardError, Format, Launch, Matrix, Product, Program, Work};
+use super::{Address, Argument, Card, CardError, Launch, Matrix, Product, Program, Work};
 
 const SOURCES: [(&str, &str); 6] = [
     ("emulation.cpp", include_str!("emulation.cpp")),
@@ -123,6 +123,7 @@ impl Emulated {
     }
 
     /// The same with so little memory.
+    #[cfg(test)]
     pub(crate) fn with_capacity(self, capacity: u64) -> Self {
         Self { capacity, ..self }
     }

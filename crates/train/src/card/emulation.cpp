@@ -13,7 +13,7 @@
 #include <map>
 #include <random>
 #include <string>
-#include <tuple>
+#include <type_traits>
 #include <ucontext.h>
 #include <utility>
 #include <vector>
@@ -54,7 +54,7 @@ static inline void narrow_into(bf16 *to, float value) {
 }
 
 static const size_t SHARED_BYTES = 99 * 1024, WATCHED_BYTES = 4 * 1024;
-alignas(16) static unsigned char shared_bytes[SHARED_BYTES + WATCHED_BYTES];
+alignas(128) static unsigned char shared_bytes[SHARED_BYTES + WATCHED_BYTES];
 #define SHARED(name) float *name = (float *)shared_bytes
 
 static void wait_for_block();
@@ -65,12 +65,75 @@ static unsigned char turns[1024];
 
 static void __syncthreads() { wait_for_block(); }
 
+static const char *broken;
+
 static float shuffle_xor(float value, int mask) {
     unsigned thread = threadIdx.x, turn = turns[thread] ^= 1;
     slots[turn][thread] = value;
     wait_for_warp();
     return slots[turn][thread ^ mask];
 }
+
+// Products of 16 x 16 matrices, in which all lanes of a warp take part: here the first one does the work, and holds the
+// whole matrix. Alignment is what the hardware asks for.
+namespace wmma {
+
+struct matrix_a;
+struct matrix_b;
+struct accumulator;
+struct row_major;
+struct col_major;
+enum layout_t { mem_row_major };
+
+template <class Use, int M, int N, int K, class T, class Order = void> struct fragment {
+    float values[16][16];
+};
+
+static bool first_lane() {
+    wait_for_warp();
+    return threadIdx.x % 32 == 0;
+}
+
+static void check_alignment(const void *from, size_t row_bytes) {
+    if ((uintptr_t)from % 32 != 0 || row_bytes % 16 != 0) broken = "a 16 x 16 matrix lies where tensor cores cannot read";
+}
+
+template <class Use, class T, class Order>
+static void fill_fragment(fragment<Use, 16, 16, 16, T, Order> &to, float value) {
+    for (auto &row : to.values)
+        for (float &held : row) held = value;
+}
+
+template <class Use, class T, class Order>
+static void load_matrix_sync(fragment<Use, 16, 16, 16, T, Order> &to, const T *from, unsigned leading) {
+    check_alignment(from, leading * sizeof(T));
+    if (!first_lane()) return;
+    bool by_rows = std::is_same<Order, row_major>::value;
+    for (int row = 0; row < 16; ++row)
+        for (int column = 0; column < 16; ++column)
+            to.values[row][column] = widened(from[by_rows ? row * leading + column : column * leading + row]);
+}
+
+template <class Out, class A, class B, class In>
+static void mma_sync(Out &out, const A &a, const B &b, const In &in) {
+    if (!first_lane()) return;
+    for (int row = 0; row < 16; ++row)
+        for (int column = 0; column < 16; ++column) {
+            float sum = in.values[row][column];
+            for (int inner = 0; inner < 16; ++inner) sum += a.values[row][inner] * b.values[inner][column];
+            out.values[row][column] = sum;
+        }
+}
+
+template <class Fragment>
+static void store_matrix_sync(float *to, const Fragment &from, unsigned leading, layout_t) {
+    check_alignment(to, leading * sizeof(float));
+    if (!first_lane()) return;
+    for (int row = 0; row < 16; ++row)
+        for (int column = 0; column < 16; ++column) to[row * leading + column] = from.values[row][column];
+}
+
+} // namespace wmma
 
 // ------------------------------------------------------------------------------------------------------- launching
 
@@ -126,7 +189,6 @@ static jmp_buf scheduler;
 static unsigned current;
 static const Entry *running;
 static void **running_arguments;
-static const char *broken;
 
 __attribute__((noinline)) static void give_way(State state) {
     fibres[current].state = state;
@@ -170,32 +232,29 @@ static void begin_fibres(unsigned threads) {
     }
 }
 
-// Lets those go on that all wait for the same; says whether any does.
-static bool release(unsigned threads) {
-    bool released = false;
-    for (unsigned warp = 0; warp < threads; warp += 32) {
-        unsigned waiting = 0;
-        for (unsigned thread = warp; thread < warp + 32; ++thread) waiting += fibres[thread].state == AT_WARP;
-        if (waiting == 32) {
-            for (unsigned thread = warp; thread < warp + 32; ++thread) fibres[thread].state = READY;
-            released = true;
-        } else if (waiting > 0) {
-            broken = "lanes of a warp part ways at a shuffle";
-            return false;
-        }
-    }
-    if (released) return true;
+// Lets the lanes of a warp go on that wait for each other; says whether they do.
+static bool release_warp(unsigned warp) {
+    unsigned waiting = 0;
+    for (unsigned lane = 0; lane < 32; ++lane) waiting += fibres[warp * 32 + lane].state == AT_WARP;
+    if (waiting > 0 && waiting < 32) broken = "lanes of a warp part ways at a shuffle";
+    if (waiting < 32) return false;
+    for (unsigned lane = 0; lane < 32; ++lane) fibres[warp * 32 + lane].state = READY;
+    return true;
+}
+
+// Lets a block go on that waits as a whole; says whether it does.
+static bool release_block(unsigned threads) {
     unsigned waiting = 0, done = 0;
     for (unsigned thread = 0; thread < threads; ++thread) {
         waiting += fibres[thread].state == AT_BLOCK;
         done += fibres[thread].state == DONE;
     }
-    if (waiting == threads) {
-        for (unsigned thread = 0; thread < threads; ++thread) fibres[thread].state = READY;
-        return true;
+    if (waiting < threads) {
+        if (done != threads) broken = "threads of a block part ways at a barrier";
+        return false;
     }
-    if (done != threads) broken = "threads of a block part ways at a barrier";
-    return false;
+    for (unsigned thread = 0; thread < threads; ++thread) fibres[thread].state = READY;
+    return true;
 }
 
 static void arrange(std::vector<unsigned> &order, int kind, std::mt19937 &random) {
@@ -205,15 +264,28 @@ static void arrange(std::vector<unsigned> &order, int kind, std::mt19937 &random
         for (size_t last = order.size(); last > 1; --last) std::swap(order[last - 1], order[random() % last]);
 }
 
+// Runs a block to its end. Between barriers warps go in the chosen order, and each as far as it can before the next begins;
+// where the order is shuffled, a warp gives way to the others now and then.
 static void run_block(unsigned threads, size_t shared, int kind, std::mt19937 &random) {
     memset(shared_bytes, 0xff, shared + WATCHED_BYTES);
     begin_fibres(threads);
-    std::vector<unsigned> order(threads);
+    std::vector<unsigned> warps(threads / 32), lanes(32), left;
     do {
-        arrange(order, kind, random);
-        for (unsigned thread : order)
-            if (fibres[thread].state == READY) go_on(thread);
-    } while (release(threads));
+        arrange(warps, kind, random);
+        for (left = warps; !left.empty() && !broken;) {
+            unsigned warp = left.front();
+            left.erase(left.begin());
+            bool goes_on = true, gives_way = false;
+            while (goes_on && !gives_way && !broken) {
+                arrange(lanes, kind, random);
+                for (unsigned lane : lanes)
+                    if (fibres[warp * 32 + lane].state == READY) go_on(warp * 32 + lane);
+                goes_on = release_warp(warp);
+                gives_way = kind >= 2 && random() % 4 == 0;
+            }
+            if (goes_on) left.push_back(warp);
+        }
+    } while (!broken && release_block(threads));
     for (size_t index = 0; index < WATCHED_BYTES && !broken; ++index)
         if (shared_bytes[shared + index] != 0xff) broken = "a block writes behind its shared memory";
 }

@@ -68,17 +68,33 @@ fn turned(matrix: Matrix) -> Matrix {
     Matrix { transposed: !matrix.transposed, ..matrix }
 }
 
-/// The sizes that attention kernels are compiled for, and the queries and keys of their tiles.
-fn compiled_head(size: usize) -> Result<(usize, usize), CardError> {
-    let sizes = [(16, 64), (32, 64), (64, 64), (128, 32)];
-    sizes.into_iter().find(|(most, _)| size <= *most).ok_or_else(|| {
-        CardError::Failed(format!("heads of {size} channels are too wide for the attention kernels; 128 are allowed"))
-    })
+/// The head size and the positions of a tile that an attention kernel is compiled for.
+#[derive(Clone, Copy, Debug)]
+struct Tiling {
+    size: usize,
+    tile: usize,
+    format: Format,
 }
 
-/// Bytes of so many tiles of rows and of weights in shared memory, whose rows are one value apart from a power of two.
-fn tile_bytes((size, tile): (usize, usize), rows: usize, weights: usize) -> u32 {
-    (4 * tile * (rows * (size + 1) + weights * (tile + 1))) as u32
+impl Tiling {
+    /// The narrowest that a head fits.
+    fn of(size: usize, format: Format) -> Result<Self, CardError> {
+        let compiled = [(16, 64), (32, 64), (64, 64), (128, 32)];
+        let (size, tile) = compiled.into_iter().find(|(most, _)| size <= *most).ok_or_else(|| {
+            CardError::Failed(format!("heads of {size} channels are wider than the 128 that kernels are compiled for"))
+        })?;
+        Ok(Self { size, tile, format })
+    }
+
+    /// Shared memory of a block with so many tiles of rows and of scores, as the kernels lay it out.
+    fn bytes(self, tiles: usize, score_tiles: usize) -> u32 {
+        let Self { size, tile, .. } = self;
+        let of_row = match self.format {
+            Format::F32 => 4 * (tiles * (size + 1) + score_tiles * (tile + 1)),
+            Format::Bf16 => 2 * tiles * (size + 8) + score_tiles * (4 * (tile + 4) + 2 * (tile + 8)),
+        };
+        (tile * (of_row + 4)) as u32
+    }
 }
 
 impl Builder<'_> {
@@ -255,7 +271,7 @@ impl Builder<'_> {
     /// The stream's gradient goes on to the residual as it is, and to the product in its format.
     pub(crate) fn multiply_onto_backward(&mut self, step: &Step<'_>, gradient: Gradient) -> Result<(), CardError> {
         let values = step.output.elem_count();
-        let narrowed = if self.format == Format::F32 {
+        let narrowed = if gradient.format == self.format {
             gradient
         } else {
             let bytes = values as u64 * self.format.bytes();
@@ -370,7 +386,7 @@ impl Builder<'_> {
     }
 
     pub(crate) fn attend(&mut self, step: &Step<'_>, attention: &Attention) -> Result<(), CardError> {
-        let head = compiled_head(attention.shape.head_size)?;
+        let tiling = Tiling::of(attention.shape.head_size, self.format)?;
         let (rows, _) = rows_and_width(step.output);
         let out = self.keep(step.output, self.format)?;
         let log_sums = self.card.allocate(4 * (rows * attention.shape.heads) as u64)?;
@@ -379,15 +395,15 @@ impl Builder<'_> {
         let packed = self.value(step.inputs[0])?;
         let addresses = [turned.queries, turned.keys, packed, out, log_sums].map(at);
         let arguments = [&addresses[..], &extents(attention, None)].concat();
-        let grid = self.tiles(attention, rows, head)?;
-        let name = format!("{}_{}", self.named("attention_forward"), head.0);
-        self.launch_shared(&name, grid, (THREADS, tile_bytes(head, 3, 1)), arguments);
+        let grid = self.tiles(attention, rows, tiling)?;
+        let name = format!("{}_{}", self.named("attention_forward"), tiling.size);
+        self.launch_shared(&name, grid, (THREADS, tiling.bytes(3, 1)), arguments);
         self.give_turned(&turned);
         Ok(())
     }
 
     /// Blocks over tiles of positions, and over sequences and heads.
-    fn tiles(&self, attention: &Attention, rows: usize, head: (usize, usize)) -> Result<[usize; 3], CardError> {
+    fn tiles(&self, attention: &Attention, rows: usize, tiling: Tiling) -> Result<[usize; 3], CardError> {
         let shape = attention.shape;
         let of_sequences = rows / shape.context * shape.heads;
         if of_sequences > 65_535 {
@@ -395,7 +411,7 @@ impl Builder<'_> {
                 format!("{of_sequences} heads of sequences at once are too many; split the step into more parts");
             return Err(CardError::Failed(problem));
         }
-        Ok([shape.context.div_ceil(head.1), of_sequences, 1])
+        Ok([shape.context.div_ceil(tiling.tile), of_sequences, 1])
     }
 
     pub(crate) fn attend_backward(
@@ -404,7 +420,7 @@ impl Builder<'_> {
         attention: &Attention,
         gradient: Gradient,
     ) -> Result<(), CardError> {
-        let head = compiled_head(attention.shape.head_size)?;
+        let tiling = Tiling::of(attention.shape.head_size, self.format)?;
         let (rows, _) = rows_and_width(step.output);
         let (packed, mixed) = (self.value(step.inputs[0])?, self.value(step.output)?);
         let log_sums = self.beside[&step.output.id()];
@@ -419,16 +435,16 @@ impl Builder<'_> {
         let blocks = (rows * attention.shape.heads).div_ceil(WARPS);
         self.launch(&self.named("attention_dots"), [blocks, 1, 1], THREADS, arguments);
 
-        let grid = self.tiles(attention, rows, head)?;
+        let grid = self.tiles(attention, rows, tiling)?;
         let given = [turned.queries, turned.keys, packed, gradient.address, log_sums, dots];
         let arguments = [&given.map(at)[..], &[at(query_gradients)], &extents(attention, None)].concat();
-        let name = format!("{}_{}", self.named("attention_queries"), head.0);
-        self.launch_shared(&name, grid, (THREADS, tile_bytes(head, 4, 1)), arguments);
+        let name = format!("{}_{}", self.named("attention_queries"), tiling.size);
+        self.launch_shared(&name, grid, (THREADS, tiling.bytes(4, 2)), arguments);
 
         let into = [at(key_gradients), at(onto.address)];
         let arguments = [&given.map(at)[..], &into, &extents(attention, None)].concat();
-        let name = format!("{}_{}", self.named("attention_keys"), head.0);
-        self.launch_shared(&name, grid, (THREADS, tile_bytes(head, 4, 2)), arguments);
+        let name = format!("{}_{}", self.named("attention_keys"), tiling.size);
+        self.launch_shared(&name, grid, (THREADS, tiling.bytes(4, 2)), arguments);
 
         self.turn_backward(step, attention, [query_gradients, key_gradients, onto.address])?;
         self.give_turned(&turned);

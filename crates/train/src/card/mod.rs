@@ -22,9 +22,14 @@ mod tests;
 mod trainer;
 
 #[cfg(any(test, feature = "cuda", feature = "emulation"))]
-pub(crate) use compare::{Agreement, compare};
+pub use compare::Agreement;
+#[cfg(any(test, feature = "cuda", feature = "emulation"))]
+pub(crate) use compare::compare;
 pub(crate) use counting::memory_bytes;
 pub(crate) use trainer::{OnCard, Setting, Taken};
+
+#[cfg(any(test, feature = "cuda", feature = "emulation"))]
+use crate::error::TrainError;
 
 /// Where a buffer lies on a card.
 pub(crate) type Address = u64;
@@ -116,12 +121,16 @@ pub(crate) enum CardError {
 }
 
 impl CardError {
-    /// What went wrong, in words.
-    #[cfg(feature = "cuda")]
-    pub(crate) fn problem(self) -> String {
-        match self {
+    /// The error of a device that could not do what it was asked, before a run was laid out on it.
+    #[cfg(any(test, feature = "cuda", feature = "emulation"))]
+    pub(crate) fn on(self, device: &str) -> TrainError {
+        let problem = match self {
             Self::OutOfMemory { .. } => "out of memory".to_owned(),
             Self::Failed(problem) => problem,
+        };
+        TrainError::Device {
+            problem: format!("`{device}`: {problem}"),
+            hint: "run `forescale doctor`; `--device cpu` trains without a card".to_owned(),
         }
     }
 }

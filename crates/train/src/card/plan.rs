@@ -37,7 +37,7 @@ pub(crate) struct Plan {
     pub(crate) evaluate: Vec<Work>,
 }
 
-/// What is written before each part.
+/// What is written before each part, one after the other in this order, so that it is one copy.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct InputBuffers {
     /// A token per row.
@@ -150,13 +150,14 @@ impl<'a> Builder<'a> {
     }
 
     pub(crate) fn inputs(&mut self, rows: usize, vocabulary: usize) -> Result<InputBuffers, CardError> {
-        let mut words = |count: usize| self.card.allocate(4 * count as u64);
+        let bytes = 4 * rows as u64;
+        let tokens = self.card.allocate(3 * bytes + 4 * (vocabulary as u64 + 1))?;
         let inputs = InputBuffers {
-            tokens: words(rows)?,
-            targets: words(rows)?,
-            places: words(rows)?,
-            starts: words(vocabulary + 1)?,
-            losses: words(rows)?,
+            tokens,
+            targets: tokens + bytes,
+            places: tokens + 2 * bytes,
+            starts: tokens + 3 * bytes,
+            losses: self.card.allocate(bytes)?,
         };
         self.input_buffers = Some(inputs);
         Ok(inputs)

@@ -197,17 +197,8 @@ impl OnCard {
 
     fn write_part(&mut self, inputs: &[u32], targets: &[u32]) -> Result<(), TrainError> {
         let (starts, places) = rows_by_token(inputs, self.plan.vocabulary)?;
-        let buffers = self.plan.inputs;
-        let written = [
-            (buffers.tokens, inputs),
-            (buffers.targets, targets),
-            (buffers.starts, &starts),
-            (buffers.places, &places),
-        ];
-        for (to, words) in written {
-            self.write(to, &bytes_of(words, u32::to_le_bytes))?;
-        }
-        Ok(())
+        let words = [inputs, targets, &places, &starts].concat();
+        self.write(self.plan.inputs.tokens, &bytes_of(&words, u32::to_le_bytes))
     }
 
     fn write(&mut self, to: Address, bytes: &[u8]) -> Result<(), TrainError> {

@@ -2,16 +2,19 @@
 // words before it includes the kernels.
 //
 // Kept few on purpose, so that the emulation is small: thread and block indices, one block of dynamic shared memory,
-// `__syncthreads`, and one shuffle in which all lanes of a warp take part.
+// `__syncthreads`, one shuffle in which all lanes of a warp take part, and the products of 16 x 16 matrices of `wmma`.
 #pragma once
 
 #if defined(__CUDACC__)
 
 #include <cuda_bf16.h>
+#include <mma.h>
+
+using namespace nvcuda;
 
 typedef __nv_bfloat16 bf16;
 
-#define SHARED(name) extern __shared__ __align__(16) float name[]
+#define SHARED(name) extern __shared__ __align__(128) float name[]
 
 static __device__ inline float shuffle_xor(float value, int mask) { return __shfl_xor_sync(0xffffffffu, value, mask); }
 
