@@ -136,7 +136,6 @@ pub(crate) fn problem(item: &str, prompt: &[u32], answer: &[u32]) -> Problem {
 }
 
 /// Says that a check was skipped, for want of what and why, and counts it in the file that CI names.
-#[expect(clippy::print_stdout, reason = "a test that skips says so")]
 pub(crate) fn note_skip(name: &str, why: &str) {
     println!("skipped: {name}: {why}");
     if let Some(list) = std::env::var_os("FORESCALE_SKIPS") {

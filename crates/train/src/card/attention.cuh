@@ -309,7 +309,6 @@ static __device__ void attention_forward_body(const T *queries, const T *keys, c
 
     float best = -INFINITY, sum = 0.0f;
     for (int key_first = 0; key_first <= first; key_first += TILE) {
-        __syncthreads();
         load_tile<T, SIZE, TILE>(key_tile, keys + head.turned * size, size, key_first, context, size);
         __syncthreads();
         Of::scores_of(query_tile, key_tile, scores);
