@@ -12,7 +12,7 @@ use crate::args::DeviceArgs;
 use crate::output;
 
 /// Memory that the driver and the library of matrix products keep of a card for each process, beside what the estimate of a
-/// run counts. Chosen here: 450 MiB were seen of contexts of CUDA 12 and 13, and 32 MiB of cuBLAS's own.
+/// run counts. Chosen here, not measured: some hundreds of MiB are usual, and too much costs a place, too little a retry.
 const CONTEXT_BYTES: u64 = 600 << 20;
 
 /// Where runs are trained.
