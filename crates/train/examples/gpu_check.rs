@@ -34,7 +34,8 @@ const VALIDATION_TOKENS: u64 = 100_000;
 
 /// Dense bf16 peaks in TFLOP/s, as NVIDIA's data sheets give them (without sparsity), by a part of the card's name; the
 /// first that fits counts.
-const PEAKS: [(&str, f64); 8] = [
+const PEAKS: [(&str, f64); 9] = [
+    ("H200 NVL", 835.5),
     ("H200", 989.0),
     ("H100 PCIe", 756.0),
     ("H100", 989.0),

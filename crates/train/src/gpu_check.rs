@@ -74,7 +74,7 @@ pub fn operations(target: Target) -> Result<Vec<Agreement>, TrainError> {
 ///
 /// # Errors
 ///
-/// As [`train`](crate::train).
+/// As [`train`](crate::train()).
 pub fn train_there(
     (target, precision): (Target, Precision),
     config: &RunConfig,

@@ -86,10 +86,6 @@ enum Replay {
     Never,
 }
 
-// SAFETY: a card is used by the thread that trains its run, and by no other at the same time: every method that touches the
-// device takes `&mut self`. CUDA contexts may change threads; each call makes the context current on its thread.
-unsafe impl Send for Cuda {}
-
 fn failed(error: DriverError) -> CardError {
     if error.0 == sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY {
         return CardError::OutOfMemory { free_bytes: driver::mem_get_info().ok().map(|(free, _)| free as u64) };

@@ -172,6 +172,20 @@ template <class... A> static Enter<A...> enter(const char *name, void (*kernel)(
 
 #include "kernels.cu"
 
+// Two that are wrong, so that a test can see it: a barrier is missing, and a warp parts ways.
+static void turned_body(const float *from, float *to) {
+    SHARED(held);
+    held[threadIdx.x] = from[threadIdx.x];
+    to[threadIdx.x] = held[(threadIdx.x + 1) % blockDim.x];
+}
+
+static void parted_body(float *to) {
+    if (threadIdx.x % 2 == 0) to[threadIdx.x] = warp_sum(1.0f);
+}
+
+KERNEL(wrong_without_barrier, (const float *from, float *to), turned_body(from, to))
+KERNEL(wrong_shuffle, (float *to), parted_body(to))
+
 // ---------------------------------------------------------------------------------------------------------- fibres
 
 enum State { READY, AT_BLOCK, AT_WARP, DONE };

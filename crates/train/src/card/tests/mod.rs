@@ -1,5 +1,6 @@
 //! The kernels and the plan under emulation, against the CPU's operations.
 
+mod cuda;
 mod operations;
 mod runs;
 

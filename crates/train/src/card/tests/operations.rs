@@ -2,7 +2,7 @@
 
 use super::super::compare::{Case, Found, allowed, attention, block, cases, gate, loss_apart, norm, square};
 use super::super::emulated::Emulated;
-use super::super::{Argument, Card, CardError, Launch, Work};
+use super::super::{Argument, Card, CardError, Launch, Work, bytes_of};
 use super::emulated;
 use crate::kernels::attention_head::HeadShape;
 use crate::precision::Precision;
@@ -93,6 +93,35 @@ fn problem(card: &mut Emulated, work: Work) -> String {
     }
 }
 
+/// What a kernel that lacks a barrier computes of 0, 1, 2, … when threads go in an order.
+fn without_barrier(order: i32) -> Option<Vec<u8>> {
+    let mut card = emulated(order)?;
+    let (from, to) = (card.allocate(256).expect("allocated"), card.allocate(256).expect("allocated"));
+    let values: Vec<f32> = (0..64u8).map(f32::from).collect();
+    card.write(from, &bytes_of(&values, f32::to_le_bytes)).expect("written");
+    let launch = Launch {
+        kernel: "wrong_without_barrier".to_owned(),
+        grid: [1, 1, 1],
+        threads: 64,
+        shared_bytes: 256,
+        arguments: [from, to].map(Argument::Address).to_vec(),
+    };
+    let program = card.prepare(vec![Work::Launch(launch)]).expect("taken in");
+    card.execute(program).expect("it runs, and computes something");
+    let mut bytes = vec![0; 256];
+    card.read(to, &mut bytes).expect("read");
+    Some(bytes)
+}
+
+#[test]
+fn a_missing_barrier_shows_in_results_that_depend_on_the_order() {
+    let Some(forward) = without_barrier(0) else { return };
+    let others = [1, 7].map(|order| without_barrier(order).expect("as before"));
+    assert!(others.iter().all(|other| *other != forward));
+    // What was read before it was written is NaN.
+    assert_eq!(forward[..4], [0xff; 4]);
+}
+
 #[test]
 fn the_emulation_sees_what_is_wrong() {
     let Some(mut card) = emulated(0) else { return };
@@ -115,6 +144,8 @@ fn the_emulation_sees_what_is_wrong() {
     assert!(problem(&mut card, Work::Launch(Launch { threads: 33, ..launch(10) })).contains("whole warps"));
     let unknown = Launch { kernel: "none".to_owned(), ..launch(10) };
     assert!(problem(&mut card, Work::Launch(unknown)).contains("no kernel of this name"));
+    let parted = Launch { kernel: "wrong_shuffle".to_owned(), arguments: vec![Argument::Address(to)], ..launch(10) };
+    assert!(problem(&mut card, Work::Launch(parted)).contains("part ways at a shuffle"));
     let fewer = Launch { arguments: launch(10).arguments[..2].to_vec(), ..launch(10) };
     assert!(problem(&mut card, Work::Launch(fewer)).contains("another number of arguments"));
     // Shared memory that was not asked for, and values beside a buffer.

@@ -17,7 +17,7 @@ use crate::{DeviceChoice, device_memory_bytes};
 
 /// Keeps the last checkpoint, and stops the run after so many steps.
 #[derive(Default)]
-struct Memory {
+pub(super) struct Memory {
     saved: Option<Checkpoint>,
     killed_at: Option<u64>,
 }
@@ -39,7 +39,7 @@ impl RunSink for Memory {
     }
 }
 
-fn options(accumulate: u32) -> TrainOptions<'static> {
+pub(super) fn options(accumulate: u32) -> TrainOptions<'static> {
     TrainOptions {
         device: DeviceChoice::Cpu,
         precision: None,
@@ -51,7 +51,7 @@ fn options(accumulate: u32) -> TrainOptions<'static> {
     }
 }
 
-fn on_cpu(config: &RunConfig) -> TrainOutcome {
+pub(super) fn on_cpu(config: &RunConfig) -> TrainOutcome {
     train(config, &token_file(&manifest()), &mut Memory::default(), &options(1)).expect("a run")
 }
 
@@ -70,7 +70,14 @@ fn on_card(
     Some(train_at(place, config, &token_file(&manifest()), sink, &options(accumulate)))
 }
 
-fn loss(outcome: &TrainOutcome) -> f64 {
+/// Of the losses that six seeds of the fixture's run end with on the CPU.
+pub(super) fn deviation_of_seeds() -> f64 {
+    let seeds: Vec<f64> = (1..=6).map(|seed| loss(&on_cpu(&RunConfig { seed, ..config() }))).collect();
+    let mean = seeds.iter().sum::<f64>() / 6.0;
+    (seeds.iter().map(|loss| (loss - mean).powi(2)).sum::<f64>() / 5.0).sqrt()
+}
+
+pub(super) fn loss(outcome: &TrainOutcome) -> f64 {
     assert_eq!(outcome.status, RunStatus::Finished, "{:?}", outcome.reason);
     outcome.metrics[0].value
 }
@@ -93,9 +100,7 @@ fn a_run_on_a_card_ends_where_it_does_on_the_cpu() {
 
 #[test]
 fn bf16_ends_within_two_deviations_of_seeds() {
-    let seeds: Vec<f64> = (1..=6).map(|seed| loss(&on_cpu(&RunConfig { seed, ..config() }))).collect();
-    let mean = seeds.iter().sum::<f64>() / 6.0;
-    let deviation = (seeds.iter().map(|loss| (loss - mean).powi(2)).sum::<f64>() / 5.0).sqrt();
+    let deviation = deviation_of_seeds();
     let Some(found) = on_card(&config(), Precision::Bf16, 1, &mut Memory::default()) else { return };
     let (found, expected) = (loss(&found.expect("a run")), loss(&on_cpu(&config())));
     assert!((found - expected).abs() < 2.0 * deviation, "{found} against {expected}, deviation {deviation}");
