@@ -20,6 +20,18 @@ smoke:
 quickstart:
     cargo run --release -- run sweeps/quickstart
 
+# the release binary that trains on cards, stripped; a CUDA toolkit is made where there is none (five minutes, 1.2 GB)
+cuda-build:
+    bash benches/cuda-build.sh
+
+# lint the code behind the feature `cuda`
+cuda-lint:
+    bash benches/cuda-build.sh --lint
+
+# on a machine with a card: is training there right, and how fast; under eight minutes (--dry: tiny, on the CPU)
+gpu-check *ARGS:
+    python3 benches/gpu_check.py {{ ARGS }}
+
 # our trainer against PyTorch, in turn (needs torch; --quick for one pair, --out FILE for the tables)
 bench-train *ARGS:
     python3 benches/train_pairs.py {{ ARGS }}

@@ -65,6 +65,33 @@ fn every_template_can_be_planned() {
 }
 
 #[test]
+fn every_sweep_of_the_repository_can_be_planned() {
+    let sweeps =
+        std::fs::read_dir(repository().join("sweeps")).expect("sweeps").map(|entry| entry.expect("one").path());
+    for sweep in sweeps.filter(|path| path.join("sweep.toml").is_file()) {
+        forescale(&sweep, &["plan", "."]).expect_code(0);
+    }
+}
+
+/// Rungs from 1e13 to 1e15 FLOPs and a target of 1e17, of a text that no run sees twice.
+#[test]
+fn the_ladder_for_a_card_spans_what_it_says() {
+    let said = forescale(&repository().join("sweeps/gpu-ladder"), &["plan", ".", "--json"]).expect_code(0);
+    assert!(!said.stderr.contains("refused"), "each law can be told from these runs: {}", said.whole());
+    let plan = said.json();
+    let flops = |role: &str| {
+        let of_role = |run: &&serde_json::Value| run["role"] == role;
+        let runs = plan["runs"].as_array().expect("runs").iter().filter(of_role);
+        runs.map(|run| run["flops"]["exact"].as_f64().expect("a number")).collect::<Vec<_>>()
+    };
+    let (rungs, target) = (flops("path"), flops("target"));
+    let near = |found: f64, meant: f64| (found / meant).log10().abs() < 0.15;
+    assert!(near(rungs.iter().copied().fold(f64::INFINITY, f64::min), 1e13), "{rungs:?}");
+    assert!(near(rungs.iter().copied().fold(0.0, f64::max), 1e15), "{rungs:?}");
+    assert!(target.len() == 1 && near(target[0], 1e17), "{target:?}");
+}
+
+#[test]
 fn every_document_has_a_schema_and_the_committed_ones_are_current() {
     let committed = repository().join("schemas");
     for kind in [

@@ -13,6 +13,7 @@ mod formats;
 mod import;
 mod layering;
 mod ledger;
+mod memory;
 mod plans;
 mod probe;
 mod problems;

@@ -1,5 +1,6 @@
 //! Arguments as typed.
 
+mod device;
 mod flags;
 mod foreign;
 mod probe;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub(crate) use device::DeviceArgs;
 pub(crate) use flags::{
     CapArgs, IntervalName, LawArgs, ObjectiveName, PlotArgs, PriceArgs, StartsName, TableArgs, first_typed,
 };
@@ -183,10 +185,9 @@ pub(crate) enum LauncherName {
 pub(crate) struct RunArgs {
     /// Sweep folder
     pub(crate) sweep: PathBuf,
-    /// auto, cpu or cuda:0
-    #[arg(long, default_value = "auto")]
-    pub(crate) device: String,
-    /// Runs at once; chosen from the cores when absent
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+    /// Runs at once at most; as many as there are cores when absent, and on cards as many as are measured to be worth it
     #[arg(long, value_parser = whole::<NonZeroUsize>(1..=u64::MAX, "--jobs 2"), allow_negative_numbers = true)]
     pub(crate) jobs: Option<NonZeroUsize>,
     /// What starts the runs
@@ -203,9 +204,16 @@ pub(crate) struct ExecArgs {
     pub(crate) sweep: PathBuf,
     /// Run id or name
     pub(crate) run: String,
-    /// auto, cpu or cuda:0
-    #[arg(long, default_value = "auto")]
-    pub(crate) device: String,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+    /// Parts that each batch is dealt into, one after another, where memory does not suffice for the whole
+    #[arg(
+        long,
+        default_value_t = 1,
+        value_parser = whole::<u32>(1..=u64::from(u32::MAX), "--accumulate 2"),
+        allow_negative_numbers = true
+    )]
+    pub(crate) accumulate: u32,
     /// Threads of this run
     #[arg(
         long,

@@ -9,6 +9,7 @@ mod evidence;
 mod exit;
 mod ledger;
 mod output;
+mod place;
 mod progress;
 mod source;
 mod target;

@@ -59,6 +59,14 @@ impl Progress {
         self.say(&format!("[{}/{}] {name}: {words}  ({})", self.done, self.total, clock(self.began.elapsed())));
     }
 
+    /// A run is started once more; the words say why.
+    pub(crate) fn again(&mut self, name: &str, words: &str) {
+        if let Some(bar) = self.runs.remove(name) {
+            bar.finish_and_clear();
+        }
+        self.say(&format!("{name}: {words}"));
+    }
+
     /// A line that stays.
     pub(crate) fn say(&self, line: &str) {
         match &self.bars {

@@ -8,17 +8,19 @@ use std::path::Path;
 use anyhow::Context as _;
 use forescale_core::problem::Problem;
 use forescale_core::run::{PlannedRun, RunId};
+use forescale_report::format;
 use forescale_sweep::{LaunchEvent, Launcher as _, LocalLauncher, Plan, RunState, Store, Task};
 
 use crate::output;
+use crate::place::Place;
 use crate::progress::Progress;
 use crate::workplace::Workplace;
 
 /// How runs of a sweep are trained.
 pub(crate) struct Training<'a> {
     pub(crate) workplace: &'a Workplace,
-    /// Device, as typed.
-    pub(crate) device: &'a str,
+    /// Where they are trained.
+    pub(crate) place: &'a Place,
     /// Runs at once; chosen from the cores when absent.
     pub(crate) jobs: Option<NonZeroUsize>,
     /// The list that holds runs of a probe, which the sweep's own plan does not.
@@ -44,7 +46,8 @@ impl Training<'_> {
         }
         let launcher = LocalLauncher {
             executable: std::env::current_exe().context("this program does not know where it lies")?,
-            jobs: self.jobs.map(NonZeroUsize::get),
+            jobs: self.jobs.map(NonZeroUsize::get).or(self.place.jobs),
+            fleet: self.place.fleet.clone(),
         };
         let plan = &self.workplace.plan;
         let work: f64 = missing.iter().map(|run| own_flops(plan, run, 1.0)).sum();
@@ -58,11 +61,12 @@ impl Training<'_> {
 
     fn task(&self, run: &PlannedRun, problems: &[Problem]) -> Task {
         let words = [OsString::from("exec"), self.workplace.spec.folder().into(), run.id.0.clone().into()];
-        let device = [OsString::from("--device"), self.device.into()];
+        let device = self.place.arguments().into_iter().map(OsString::from);
         let probe = self.probe.map(|list| [OsString::from("--probe"), list.into()]);
         Task {
             run: run.clone(),
             arguments: words.into_iter().chain(device).chain(probe.into_iter().flatten()).collect(),
+            ways: self.place.ways(&run.config, self.workplace.spec.hardware().accumulate),
             estimated_seconds: forescale_train::estimated_seconds(&run.config, problems, 1),
         }
     }
@@ -92,6 +96,9 @@ impl Ledger<'_> {
                 self.did(&run, 1.0);
                 progress.ended(&run.name, &self.result(&run));
             }
+            LaunchEvent::OutOfMemory { run, needed_and_free, accumulate, alone } => {
+                progress.again(&run.name, &memory_words(needed_and_free, accumulate, alone));
+            }
             LaunchEvent::Failed { run, exit, stderr_tail } => {
                 self.did(&run, 1.0);
                 progress.ended(&run.name, &format!("failed ({exit})\n{stderr_tail}"));
@@ -113,6 +120,16 @@ impl Ledger<'_> {
             None => format!("{} after {seconds:.1} s", record.reason.as_deref().unwrap_or("no loss")),
         }
     }
+}
+
+/// Why a run is started once more, and how.
+fn memory_words(needed_and_free: (Option<u64>, Option<u64>), accumulate: u32, alone: bool) -> String {
+    let size = |bytes: Option<u64>| bytes.map_or("an unknown amount".to_owned(), format::bytes);
+    let (needed, free) = needed_and_free;
+    let parts =
+        if accumulate > 1 { format!("each batch in {accumulate} parts") } else { "its batches whole".to_owned() };
+    let beside = if alone { ", with nothing beside it" } else { "" };
+    format!("out of memory ({} needed, {} free); again, {parts}{beside}", size(needed), size(free))
 }
 
 #[cfg(test)]

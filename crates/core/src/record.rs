@@ -80,8 +80,47 @@ pub struct Environment {
     pub attempts: u32,
     /// Peak resident memory of the last attempt, bytes, where the system tells.
     pub peak_memory_bytes: Option<u64>,
-    /// What changed between attempts, in words (a change of SIMD level).
+    /// What changed between attempts, in words (a change of SIMD level, a batch dealt anew for want of memory).
     pub notes: Vec<String>,
+    /// Parts that each batch was dealt into, one after another, for want of memory; 1 where it was taken whole.
+    #[serde(default = "whole_batch", skip_serializing_if = "is_whole_batch")]
+    pub accumulate: u32,
+    /// The card that the last attempt trained on, where there was one and its driver tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card: Option<CardUse>,
+}
+
+fn whole_batch() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_whole_batch(accumulate: &u32) -> bool {
+    *accumulate == 1
+}
+
+/// A card while a run trained on it, as its driver told once a second.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CardUse {
+    /// Name, as the driver says it.
+    pub name: String,
+    /// Version of the driver.
+    pub driver: String,
+    /// Memory of the card, bytes.
+    pub memory_bytes: u64,
+    /// Most memory that the run's process held, bytes, where the driver tells processes apart; in a container it does not.
+    pub peak_memory_bytes: Option<u64>,
+    /// Most memory that was in use on the card, bytes, other processes' included.
+    pub peak_card_memory_bytes: u64,
+    /// Share of the time in which the card computed, from 0 to 1, other processes' work included.
+    pub mean_utilisation: Option<f64>,
+    /// Mean clock of the processors, MHz.
+    pub mean_clock_mhz: Option<f64>,
+    /// Mean clock of the memory, MHz.
+    pub mean_memory_clock_mhz: Option<f64>,
+    /// Readings that peak and means are over.
+    pub readings: u64,
 }
 
 /// `record.json`: all that is known of a run that is over.
@@ -212,6 +251,22 @@ pub enum LogLine {
         attempt: u32,
         /// The point on the curve.
         point: CurvePoint,
+    },
+    /// Last line of an attempt that the memory of its device did not suffice for; where it was refused before it began,
+    /// the only one. A launcher tries such a run again with a batch dealt into more parts.
+    OutOfMemory {
+        /// Attempts that have begun so far.
+        attempt: u32,
+        /// Steps done.
+        step: u64,
+        /// Device.
+        device: String,
+        /// Parts that each batch was dealt into.
+        accumulate: u32,
+        /// Memory that was needed, bytes, where it was counted.
+        needed_bytes: Option<u64>,
+        /// Memory that there was, bytes, where the device tells.
+        free_bytes: Option<u64>,
     },
     /// Last line of an attempt that came to an end.
     End {

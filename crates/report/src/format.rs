@@ -102,6 +102,18 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
+/// Memory: `840 B`, `12.5 MiB`, `139 GiB`.
+#[must_use]
+pub fn bytes(bytes: u64) -> String {
+    let (number, unit) = match bytes {
+        0..1024 => return format!("{bytes} B"),
+        1024..1_048_576 => (bytes as f64 / 1024.0, "KiB"),
+        1_048_576..1_073_741_824 => (bytes as f64 / 1_048_576.0, "MiB"),
+        _ => (bytes as f64 / 1_073_741_824.0, "GiB"),
+    };
+    if number < 99.95 { format!("{number:.1} {unit}") } else { format!("{number:.0} {unit}") }
+}
+
 /// Time of devices: in GPU-hours from one hour on, like a clock below.
 #[must_use]
 pub fn device_time(hours: f64) -> String {
@@ -211,6 +223,12 @@ mod tests {
     #[test]
     fn wall_time_reads_like_a_clock() {
         assert_eq!([3.25, 48.0, 492.0, 11_100.0].map(duration), ["3.2 s", "48 s", "8 min 12 s", "3 h 05 min"]);
+    }
+
+    #[test]
+    fn memory_is_said_in_the_largest_unit_that_leaves_a_whole() {
+        let shown = [840, 2048, 13_107_200, 149_250_113_536].map(bytes);
+        assert_eq!(shown, ["840 B", "2.0 KiB", "12.5 MiB", "139 GiB"]);
     }
 
     #[test]

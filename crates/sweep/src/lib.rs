@@ -5,7 +5,8 @@
 //! - [`SweepSpec`]: `sweep.toml` as written, checked once into a type that cannot be wrong;
 //! - [`plan()`]: the runs a spec comes to, worked out without touching a disk;
 //! - [`Store`]: the folder `runs/<run id>/` of each run and `out/`, with atomic writes and locks;
-//! - [`LocalLauncher`]: runs as child processes over the cores of this machine, branches of a trunk in turn;
+//! - [`LocalLauncher`]: runs as child processes over the cores of this machine, or packed onto its cards, branches of a
+//!   trunk in turn; [`cards`]: which cards there are, and how busy;
 //! - [`collect`], [`read_records`], [`read_items`]: all records of a sweep, and its results per problem, in a Parquet file each;
 //! - [`seed_noise()`], [`spiked()`]: what the records say of their own noise;
 //! - [`observe()`] and [`read_table`]: records and foreign tables as observations, with a reason for each row left out.
@@ -14,6 +15,7 @@
 //!
 //! It trains nothing, fits no law and never judges a loss: a number is kept, moved and counted here, not believed.
 
+pub mod cards;
 mod extend;
 pub mod hardware;
 pub mod import;
@@ -29,6 +31,7 @@ mod spiked;
 pub mod store;
 pub mod template;
 
+pub use cards::{Card, Cards, CardsError, NvmlCards};
 pub use extend::{Addition, extended};
 pub use hardware::{DEFAULT_HARDWARE, HARDWARE_FILE, default_hardware, parse_hardware, read_hardware};
 pub use import::{
@@ -37,7 +40,7 @@ pub use import::{
     read_ladder_curves, read_models, read_progress, read_scores, read_table, score_rows, underway, write_scores,
 };
 pub use items::{read_items, write_items};
-pub use launch::{LaunchError, LaunchEvent, LaunchSummary, Launcher, LocalLauncher, Task};
+pub use launch::{Fleet, LaunchError, LaunchEvent, LaunchSummary, Launcher, LocalLauncher, Task, Way};
 pub use observe::observe;
 pub use plan::{FamilyRun, Plan, PlanError, RECIPE, RateProbe, family, plan, plan_with, probe_rates};
 pub use records::{collect, read_records, write_records};

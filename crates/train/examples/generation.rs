@@ -180,6 +180,8 @@ fn model(shape: ModelShape) -> Result<TrainedModel, Box<dyn std::error::Error>> 
     let mut sink = Kept(None);
     let options = TrainOptions {
         device: DeviceChoice::Cpu,
+        precision: None,
+        accumulate: 1,
         threads: 1,
         registration_sha256: None,
         checkpoint_every: Duration::MAX,

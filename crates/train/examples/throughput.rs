@@ -182,6 +182,8 @@ fn speeds(config: &RunConfig, tokens: &TokenFile, arguments: &Arguments) -> Resu
         });
         let options = TrainOptions {
             device: DeviceChoice::Cpu,
+            precision: None,
+            accumulate: 1,
             threads: arguments.threads,
             registration_sha256: None,
             checkpoint_every: Duration::from_secs(3600),

@@ -23,6 +23,18 @@ pub(crate) fn check(config: &RunConfig, tokens: &TokenFile) -> Result<(), TrainE
     check_branch(config)
 }
 
+/// Refuses parts of a step that are not equal.
+pub(crate) fn check_parts(config: &RunConfig, accumulate: u32) -> Result<(), TrainError> {
+    let sequences = config.sequences;
+    if accumulate > 0 && sequences.is_multiple_of(accumulate) {
+        return Ok(());
+    }
+    Err(TrainError::config(
+        format!("a step of {sequences} sequences cannot be split into {accumulate} equal parts"),
+        format!("give `--accumulate` a divisor of {sequences}; 1 computes a step at once"),
+    ))
+}
+
 fn check_numbers(config: &RunConfig) -> Result<(), TrainError> {
     let optimizer = &config.optimizer;
     let counts = [
@@ -119,6 +131,17 @@ mod tests {
         assert!(refused(&with(|optimizer| optimizer.clip_norm = f64::NAN)).contains("`clip_norm` is NaN"));
         let evaluation = EvaluationConfig { curve_tokens: 19, ..config().evaluation };
         assert!(refused(&RunConfig { evaluation, ..config() }).contains("19, less than one window of 20"));
+    }
+
+    #[test]
+    fn a_step_is_split_into_equal_parts_alone() {
+        for parts in [1, 3, 9] {
+            check_parts(&config(), parts).expect("a divisor of nine sequences");
+        }
+        for parts in [0, 2, 18] {
+            let error = check_parts(&config(), parts).expect_err("refused").to_string();
+            assert!(error.contains(&format!("9 sequences cannot be split into {parts} equal parts")), "{error}");
+        }
     }
 
     #[test]

@@ -31,15 +31,26 @@ pub(crate) struct Progress {
     pub(crate) wall_seconds: f64,
     /// Vector instructions of the last attempt.
     pub(crate) simd: String,
+    /// Device and precision of the last attempt; left out where they are those of the CPU.
+    #[serde(default = "on_cpu", skip_serializing_if = "is_on_cpu")]
+    pub(crate) arithmetic: String,
     /// Steps taken over from the trunk at the start of the run.
     pub(crate) taken_over: u64,
     /// What changed between attempts.
     pub(crate) notes: Vec<String>,
 }
 
+fn on_cpu() -> String {
+    "cpu in f32".to_owned()
+}
+
+fn is_on_cpu(arithmetic: &str) -> bool {
+    arithmetic == on_cpu()
+}
+
 impl Progress {
     /// At the start of a run.
-    pub(crate) fn fresh(simd: &str) -> Self {
+    pub(crate) fn fresh(simd: &str, arithmetic: &str) -> Self {
         Self {
             step: 0,
             curve: Vec::new(),
@@ -47,13 +58,21 @@ impl Progress {
             attempts: 1,
             wall_seconds: 0.0,
             simd: simd.to_owned(),
+            arithmetic: arithmetic.to_owned(),
             taken_over: 0,
             notes: Vec::new(),
         }
     }
 
-    /// Goes on with these vector instructions, and notes where they are others than before.
-    pub(crate) fn resumed(mut self, simd: &str) -> Self {
+    /// Goes on with these vector instructions on this device, and notes where they are others than before.
+    pub(crate) fn resumed(mut self, simd: &str, arithmetic: &str) -> Self {
+        if self.arithmetic != arithmetic {
+            self.notes.push(format!(
+                "went on from {} to {arithmetic} at step {}; later steps differ by rounding",
+                self.arithmetic, self.step
+            ));
+            arithmetic.clone_into(&mut self.arithmetic);
+        }
         if self.simd != simd {
             self.notes.push(format!(
                 "vector instructions changed from {} to {simd} at step {}; the last bits of later steps may differ",
@@ -62,6 +81,14 @@ impl Progress {
             simd.clone_into(&mut self.simd);
         }
         self
+    }
+
+    /// Notes that steps are computed in parts from here on.
+    pub(crate) fn note_parts(&mut self, accumulate: u32) {
+        let note = format!("each step in {accumulate} parts, their gradients added up");
+        if accumulate > 1 && self.notes.last().is_none_or(|last| !last.starts_with(&note)) {
+            self.notes.push(format!("{note} (from step {})", self.step));
+        }
     }
 
     /// What a reader of the record should know of how the run came about.
@@ -212,16 +239,34 @@ mod tests {
 
     #[test]
     fn a_change_of_vector_instructions_is_noted() {
-        let before = Progress { step: 40, ..Progress::fresh("avx2") };
-        assert_eq!(before.clone().resumed("avx2"), before);
-        let resumed = before.resumed("avx512");
+        let before = Progress { step: 40, ..Progress::fresh("avx2", "cpu in f32") };
+        assert_eq!(before.clone().resumed("avx2", "cpu in f32"), before);
+        let resumed = before.resumed("avx512", "cpu in f32");
         assert!(resumed.notes[0].contains("from avx2 to avx512 at step 40"));
         assert_eq!(resumed.simd, "avx512");
     }
 
     #[test]
+    fn a_change_of_device_is_noted_and_the_cpu_is_left_out_of_checkpoints() {
+        let before = Progress { step: 40, ..Progress::fresh("avx2", "cpu in f32") };
+        let text = serde_json::to_string(&before).expect("plain data");
+        assert!(!text.contains("arithmetic"));
+        assert_eq!(serde_json::from_str::<Progress>(&text).expect("read back"), before);
+        let resumed = before.resumed("avx2", "cuda:0 in bf16");
+        assert!(resumed.notes[0].contains("from cpu in f32 to cuda:0 in bf16 at step 40"), "{:?}", resumed.notes);
+        let text = serde_json::to_string(&resumed).expect("plain data");
+        assert_eq!(serde_json::from_str::<Progress>(&text).expect("read back"), resumed);
+    }
+
+    #[test]
     fn a_trunk_hands_on_what_training_decides_and_not_what_it_cost() {
-        let mut run = Progress { step: 7, attempts: 3, wall_seconds: 9.5, taken_over: 4, ..Progress::fresh("avx2") };
+        let mut run = Progress {
+            step: 7,
+            attempts: 3,
+            wall_seconds: 9.5,
+            taken_over: 4,
+            ..Progress::fresh("avx2", "cpu in f32")
+        };
         run.watch.take_in(2.5, true);
         let handed_on = run.of_trunk();
         assert_eq!((handed_on.step, handed_on.watch), (7, run.watch));

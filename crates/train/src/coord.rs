@@ -47,7 +47,7 @@ pub fn activation_scales(
     let mut found = measure(&model, &probe, 0)?;
     for step in 0..steps {
         let batch = read_batch(config, tokens, &mut order, step)?;
-        let (_, gradients) = forward_backward(config, &model, &workers, &batch)?;
+        let (_, gradients) = forward_backward(config, &model, &workers, &batch, 1)?;
         optimizer.gather(&model.weights, gradients)?;
         let gradient_norm = optimizer.gradient_norm(&model.weights);
         optimizer.step(&model.weights, step, 1.0, gradient_norm)?;

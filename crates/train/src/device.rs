@@ -4,13 +4,18 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
+use crate::card::Card;
+#[cfg(feature = "cuda")]
+use crate::card::cuda;
 use crate::error::TrainError;
 use crate::kernels::simd::SimdLevel;
+use crate::machine::Place;
+use crate::precision::{self, Precision};
 
 /// The device asked for: `auto`, `cpu` or `cuda:0`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum DeviceChoice {
-    /// The best one that can train; the CPU, for now.
+    /// The first card where there is one that this build can train on, and else the CPU.
     #[default]
     Auto,
     /// The CPU.
@@ -49,51 +54,137 @@ impl core::fmt::Display for DeviceChoice {
 }
 
 impl DeviceChoice {
-    /// The name of the device that will train.
+    /// The name of the device that will train: `cpu`, or `cuda:N`.
+    ///
+    /// `auto` is the first card, where this build can train on cards and there is one, and else the CPU.
     ///
     /// # Errors
     ///
-    /// [`TrainError`] when this build cannot train there.
-    pub fn resolve(self) -> Result<&'static str, TrainError> {
+    /// [`TrainError`] when this build cannot train there, or there is no such card.
+    pub fn resolve(self) -> Result<String, TrainError> {
         match self {
-            Self::Auto | Self::Cpu => Ok("cpu"),
-            Self::Cuda(number) => Err(no_cuda(number)),
+            Self::Cpu => Ok("cpu".to_owned()),
+            Self::Auto => Ok(if has_card() { "cuda:0" } else { "cpu" }.to_owned()),
+            Self::Cuda(number) => {
+                check_card(number)?;
+                Ok(format!("cuda:{number}"))
+            }
+        }
+    }
+
+    /// The precision that the device trains in: the one asked for, or the device's own (bf16 on a card, f32 on the CPU).
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError`] when the device cannot train, or not in that precision.
+    pub fn precision(self, asked: Option<Precision>) -> Result<Precision, TrainError> {
+        match self.resolve()?.as_str() {
+            "cpu" => precision::on_cpu(asked),
+            _ => Ok(asked.unwrap_or(Precision::Bf16)),
         }
     }
 }
 
-fn no_cuda(number: usize) -> TrainError {
-    if cfg!(feature = "cuda") {
-        return TrainError::Device {
-            problem: format!("training on `cuda:{number}` is not built yet: the fused operations run on the CPU only"),
-            hint: "--device cpu".to_owned(),
-        };
+impl DeviceChoice {
+    /// Opens the device for a run.
+    pub(crate) fn open(self, asked: Option<Precision>) -> Result<Place, TrainError> {
+        let (name, precision) = (self.resolve()?, self.precision(asked)?);
+        let number = name.strip_prefix("cuda:").and_then(|number| number.parse().ok());
+        Ok(Place { card: number.map(open_card).transpose()?, name, precision })
     }
-    TrainError::Device {
+}
+
+#[cfg(feature = "cuda")]
+fn has_card() -> bool {
+    cuda::count().is_ok_and(|count| count > 0)
+}
+
+#[cfg(not(feature = "cuda"))]
+fn has_card() -> bool {
+    false
+}
+
+#[cfg(feature = "cuda")]
+fn check_card(number: usize) -> Result<(), TrainError> {
+    let refuse = |problem: String, hint: &str| Err(TrainError::Device { problem, hint: hint.to_owned() });
+    match cuda::count() {
+        Ok(count) if number < count => Ok(()),
+        Ok(0) => refuse(
+            format!("`cuda:{number}` was asked for, but the driver lists no card"),
+            "look at CUDA_VISIBLE_DEVICES and `nvidia-smi`; `--device cpu` trains without a card",
+        ),
+        Ok(count) => refuse(
+            format!("`cuda:{number}` was asked for, but there are {count} cards, counted from 0"),
+            &format!("--device cuda:{}", count - 1),
+        ),
+        Err(error) => refuse(
+            format!("`cuda:{number}` was asked for, but no driver answers: {error}"),
+            "install NVIDIA's driver (`nvidia-smi` shows whether it works); `--device cpu` trains without a card",
+        ),
+    }
+}
+
+#[cfg(not(feature = "cuda"))]
+fn check_card(number: usize) -> Result<(), TrainError> {
+    Err(TrainError::Device {
         problem: format!("`cuda:{number}` was asked for, but this binary is built without CUDA"),
-        hint: "use --device cpu; `cargo run --release --features cuda -- …` builds candle's CUDA back end, but training on the GPU is not built yet"
-            .to_owned(),
-    }
+        hint: "`just cuda-build` builds one with it; `--device cpu` trains without a card".to_owned(),
+    })
+}
+
+/// A card by its number, for one run.
+#[cfg(feature = "cuda")]
+pub(crate) fn open_card(number: usize) -> Result<Box<dyn Card>, TrainError> {
+    let card = cuda::Cuda::open(number).map_err(|error| error.on(&format!("cuda:{number}")))?;
+    Ok(Box::new(card))
+}
+
+#[cfg(not(feature = "cuda"))]
+pub(crate) fn open_card(number: usize) -> Result<Box<dyn Card>, TrainError> {
+    check_card(number)?;
+    unreachable!("a build without CUDA has no card")
 }
 
 /// What trains on this machine, as pairs of name and finding, for `doctor`.
 #[must_use]
 pub fn device_report() -> Vec<(String, String)> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let cuda = if cfg!(feature = "cuda") {
-        "candle is built with it; training on the GPU is not built yet"
-    } else {
-        "not built in (`--features cuda`); training on the GPU is not built yet"
-    };
-    [
-        ("device", "cpu".to_owned()),
+    let auto = DeviceChoice::Auto;
+    let (device, precision) = (auto.resolve(), auto.precision(None));
+    let mut report = vec![
+        ("device", device.unwrap_or_else(|_| "cpu".to_owned())),
         ("simd", SimdLevel::detect().name().to_owned()),
         ("threads", threads.to_string()),
-        ("dtype", "f32".to_owned()),
-        ("cuda", cuda.to_owned()),
-    ]
-    .map(|(name, finding)| (name.to_owned(), finding))
-    .to_vec()
+        ("dtype", precision.map_or("f32", Precision::name).to_owned()),
+    ];
+    report.extend(card_report());
+    report.into_iter().map(|(name, finding)| (name.to_owned(), finding)).collect()
+}
+
+#[cfg(not(feature = "cuda"))]
+fn card_report() -> Vec<(&'static str, String)> {
+    vec![("cuda", "not built in; `just cuda-build` builds a binary that trains on NVIDIA cards".to_owned())]
+}
+
+#[cfg(feature = "cuda")]
+fn card_report() -> Vec<(&'static str, String)> {
+    match cuda::cards() {
+        Err(error) => vec![("cuda", format!("built in, but no driver answers: {error}"))],
+        Ok(cards) if cards.is_empty() => vec![("cuda", "built in, but the driver lists no card".to_owned())],
+        Ok(cards) => cards.iter().enumerate().map(|(number, card)| ("cuda", card_line(number, card))).collect(),
+    }
+}
+
+#[cfg(feature = "cuda")]
+fn card_line(number: usize, card: &cuda::Found) -> String {
+    let (major, minor) = card.capability;
+    let mebibytes = |bytes: u64| bytes >> 20;
+    format!(
+        "cuda:{number} is a {} (compute capability {major}.{minor}), {} of {} MiB free",
+        card.name,
+        mebibytes(card.free_bytes),
+        mebibytes(card.total_bytes)
+    )
 }
 
 /// Largest resident memory of this process so far, where the system tells.
@@ -118,10 +209,23 @@ mod tests {
         }
     }
 
+    #[cfg(not(feature = "cuda"))]
     #[test]
     fn a_cuda_device_is_refused_with_the_way_to_get_it() {
-        let error = DeviceChoice::Cuda(0).resolve().expect_err("no training on the GPU yet");
-        assert!(error.to_string().contains("not built yet"), "{error}");
+        let error = DeviceChoice::Cuda(0).resolve().expect_err("no training on the GPU in this build").to_string();
+        assert!(error.contains("built without CUDA") && error.contains("hint: `just cuda-build`"), "{error}");
+        assert_eq!(DeviceChoice::Auto.resolve().expect("the CPU"), "cpu");
+        assert!(device_report().iter().any(|(name, finding)| name == "cuda" && finding.contains("just cuda-build")));
+    }
+
+    #[cfg(feature = "cuda")]
+    #[test]
+    fn a_card_that_is_not_there_is_refused_and_auto_falls_back() {
+        if has_card() {
+            return;
+        }
+        let error = DeviceChoice::Cuda(0).resolve().expect_err("no card").to_string();
+        assert!(error.contains("`cuda:0` was asked for") && error.contains("hint:"), "{error}");
         assert_eq!(DeviceChoice::Auto.resolve().expect("the CPU"), "cpu");
     }
 }

@@ -76,6 +76,24 @@ pub enum TrainError {
         /// What to do.
         hint: String,
     },
+    /// The device has too little memory for the run.
+    #[error(
+        "`{device}` is out of memory{}\n\nhint: {}",
+        memory_asked(*needed_bytes, *free_bytes),
+        memory_hint(*accumulate, *sequences)
+    )]
+    OutOfMemory {
+        /// The device.
+        device: String,
+        /// Bytes the run takes, where they were counted.
+        needed_bytes: Option<u64>,
+        /// Bytes that were free, where the device tells.
+        free_bytes: Option<u64>,
+        /// Parts that a step was split into.
+        accumulate: u32,
+        /// Sequences of a step.
+        sequences: u32,
+    },
     /// A checkpoint is not one of this run, or is damaged.
     #[error("checkpoint at step {step}: {problem}\n\nhint: {hint}")]
     Checkpoint {
@@ -114,8 +132,66 @@ pub enum TrainError {
     Tensor(#[from] candle_core::Error),
 }
 
+fn memory_asked(needed: Option<u64>, free: Option<u64>) -> String {
+    let mebibytes = |bytes: u64| bytes.div_ceil(1 << 20);
+    match (needed, free) {
+        (Some(needed), Some(free)) => {
+            format!(": the run takes {} MiB, and {} MiB are free", mebibytes(needed), mebibytes(free))
+        }
+        (Some(needed), None) => format!(": the run takes {} MiB", mebibytes(needed)),
+        (None, Some(free)) => format!(": {} MiB are free", mebibytes(free)),
+        (None, None) => String::new(),
+    }
+}
+
+fn memory_hint(accumulate: u32, sequences: u32) -> String {
+    match next_accumulation(accumulate, sequences) {
+        Some(more) => format!("--accumulate {more} splits each step into smaller parts, with the same result"),
+        None => "a part of a step is one sequence already: use a card with more memory, or a smaller model".to_owned(),
+    }
+}
+
+/// The next number of equal parts, above a given one, that a step's sequences can be split into.
+fn next_accumulation(accumulate: u32, sequences: u32) -> Option<u32> {
+    (accumulate.saturating_add(1)..=sequences).find(|parts| sequences.is_multiple_of(*parts))
+}
+
 impl TrainError {
+    /// For a run that found too little memory: the number of parts to split a step into next, if there is one.
+    #[must_use]
+    pub fn next_accumulation(&self) -> Option<u32> {
+        match self {
+            Self::OutOfMemory { accumulate, sequences, .. } => next_accumulation(*accumulate, *sequences),
+            _ => None,
+        }
+    }
+
     pub(crate) fn config(problem: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::BadConfig { problem: problem.into(), hint: hint.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn full(accumulate: u32) -> TrainError {
+        TrainError::OutOfMemory {
+            device: "cuda:0".to_owned(),
+            needed_bytes: Some(3 << 30),
+            free_bytes: Some(1 << 30),
+            accumulate,
+            sequences: 12,
+        }
+    }
+
+    #[test]
+    fn a_full_card_says_how_much_was_asked_for_and_what_to_try() {
+        let error = full(4).to_string();
+        assert!(error.contains("`cuda:0` is out of memory: the run takes 3072 MiB, and 1024 MiB are free"), "{error}");
+        // The next divisor of twelve sequences after four parts.
+        assert!(error.contains("hint: --accumulate 6"), "{error}");
+        assert_eq!((full(6).next_accumulation(), full(12).next_accumulation()), (Some(12), None));
+        assert!(full(12).to_string().contains("one sequence already"));
     }
 }

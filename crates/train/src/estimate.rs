@@ -1,9 +1,11 @@
-//! How long a run will take, from speeds measured once.
+//! How long a run will take, from speeds measured once, and how much memory of a card, from its shape.
 
 use forescale_core::count::FlopsCounts;
 use forescale_core::problem::{Judge, Problem};
 use forescale_core::run::RunConfig;
 
+use crate::card::memory_bytes;
+use crate::precision::Precision;
 use crate::shard::shards;
 
 /// GFLOP/s of one thread by width, batches of the ladder's rule, as `examples/throughput` prints them. Measured on one
@@ -69,8 +71,19 @@ fn gflops(width: f64) -> f64 {
     }
 }
 
+/// Bytes of a card's memory that a run asks for, without what the driver and the library of matrix products keep; the
+/// largest number where the run cannot be planned for a card at all.
+///
+/// Counted from the plan itself: weights, moments and gradients in f32, the weights once more in bf16 where products read
+/// that, what the forward pass of one of the `accumulate` parts of a step keeps, and gradients of activations.
+#[must_use]
+pub fn device_memory_bytes(config: &RunConfig, precision: Precision, accumulate: u32) -> u64 {
+    memory_bytes(config, precision, accumulate).unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
+    use forescale_core::count::ModelShape;
     use forescale_core::run::{EvaluationConfig, TaskEvaluation};
 
     use super::*;
@@ -115,6 +128,16 @@ mod tests {
         let step = training(2) - training(1);
         assert!(((of(0) - of(100)) / step - 900.0 / 3.0 / 180.0).abs() < 1e-9);
         assert!((of(0) - of(4_000)).abs() < 1e-15);
+    }
+
+    #[test]
+    fn half_the_sequences_at_once_take_less_memory_and_a_narrower_operand_less_per_token() {
+        let of = |precision, accumulate| device_memory_bytes(&config(), precision, accumulate);
+        assert!(of(Precision::F32, 3) < of(Precision::F32, 1));
+        assert_eq!(of(Precision::F32, 1), of(Precision::Tf32, 1));
+        assert!(of(Precision::Bf16, 1) < of(Precision::F32, 1));
+        let shapeless = RunConfig { shape: ModelShape { heads: 3, ..config().shape }, ..config() };
+        assert_eq!(device_memory_bytes(&shapeless, Precision::F32, 1), u64::MAX);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 use candle_core::Result;
 use forescale_core::run::RunConfig;
 
+use crate::card::OnCard;
 use crate::data::{Batch, TokenFile};
 use crate::error::TrainError;
 use crate::evaluate::{self, MeanLoss, Window, eval_set_digest, mean_loss};
@@ -78,15 +79,32 @@ impl Exam {
 
     /// The loss over the part.
     pub(crate) fn on_the_way(&self, model: &Model, workers: &Workers) -> Result<Evaluated> {
-        let sums = self.window_sums(&self.part_pieces, model, workers)?;
-        Ok(Evaluated { part: self.part_mean(sums.iter().sum()), all: None })
+        Ok(self.over_part(&self.window_sums(&self.part_pieces, model, workers)?))
     }
 
     /// The losses over all windows and over the part.
     pub(crate) fn at_the_end(&self, model: &Model, workers: &Workers) -> Result<Evaluated> {
-        let sums = self.window_sums(&self.pieces, model, workers)?;
+        Ok(self.over_all(&self.window_sums(&self.pieces, model, workers)?))
+    }
+
+    /// The same on a card: the losses over all windows at the end, over the part on the way.
+    pub(crate) fn on_card(&self, card: &mut OnCard, last: bool) -> std::result::Result<Evaluated, TrainError> {
+        let pieces = if last { &self.pieces } else { &self.part_pieces };
+        let inputs: Vec<u32> = pieces.iter().flat_map(|piece| piece.inputs.tokens.iter().copied()).collect();
+        let targets: Vec<u32> = pieces.iter().flat_map(|piece| piece.targets.iter().copied()).collect();
+        let losses = card.losses(&inputs, &targets)?;
+        let window = |losses: &[f32]| losses.iter().copied().map(f64::from).sum::<f64>();
+        let sums: Vec<f64> = losses.chunks_exact(self.context).map(window).collect();
+        Ok(if last { self.over_all(&sums) } else { self.over_part(&sums) })
+    }
+
+    fn over_part(&self, sums: &[f64]) -> Evaluated {
+        Evaluated { part: self.part_mean(sums.iter().sum()), all: None }
+    }
+
+    fn over_all(&self, sums: &[f64]) -> Evaluated {
         let part = self.part_mean(self.part.iter().map(|index| sums[*index]).sum());
-        Ok(Evaluated { part, all: Some(mean_loss(&self.windows, &sums, self.context as u64)) })
+        Evaluated { part, all: Some(mean_loss(&self.windows, sums, self.context as u64)) }
     }
 
     fn part_mean(&self, sum: f64) -> f64 {

@@ -8,6 +8,7 @@
 //! Results do not depend on the number of threads: a batch is dealt into shards by a rule that knows only its size,
 //! each shard is computed by one thread, and gradients are added in the order of shards.
 
+mod card;
 mod check;
 mod checkpoint;
 mod coord;
@@ -21,11 +22,16 @@ mod export;
 #[cfg(test)]
 mod fixture;
 mod generate;
+#[cfg(any(test, feature = "cuda", feature = "emulation"))]
+#[doc(hidden)]
+pub mod gpu_check;
 mod init;
 mod kernels;
+mod machine;
 mod model;
 mod optim;
 mod parametrization;
+mod precision;
 mod problems;
 mod schedule;
 mod shard;
@@ -38,8 +44,9 @@ pub use coord::activation_scales;
 pub use data::TokenFile;
 pub use device::{DeviceChoice, ParseDeviceError, device_report};
 pub use error::TrainError;
-pub use estimate::estimated_seconds;
+pub use estimate::{device_memory_bytes, estimated_seconds};
 pub use evaluate::eval_set_digest;
 pub use export::{ExportError, TrainedModel, check_hf};
 pub use generate::AnswerOptions;
+pub use precision::{ParsePrecisionError, Precision};
 pub use train::{TrainOptions, TrainOutcome, train};

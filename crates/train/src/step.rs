@@ -39,15 +39,40 @@ fn positions(config: &RunConfig, step: u64) -> Range<u64> {
     step * u64::from(config.sequences)..(step + 1) * u64::from(config.sequences)
 }
 
-/// Mean loss of a batch, and its gradients: those of its shards, added up in their order.
+/// Mean loss of a batch, and its gradients: those of its parts, one part after another, and in each those of its shards,
+/// added up in their order.
 pub(crate) fn forward_backward(
     config: &RunConfig,
     model: &Model,
     workers: &Workers,
     batch: &Batch,
+    accumulate: u32,
 ) -> Result<(f64, Gradients), TrainError> {
+    let of_part = |part: Range<usize>| part_forward_backward(config, model, workers, batch, part);
+    let mut parts = parts(config.sequences as usize, accumulate as usize);
+    let mut sum = of_part(parts.next().expect("a batch has a part"));
+    for part in parts {
+        add_shard(&mut sum, of_part(part));
+    }
+    Ok(sum?)
+}
+
+/// Sequences of each of so many equal parts.
+fn parts(sequences: usize, count: usize) -> impl Iterator<Item = Range<usize>> {
+    let each = sequences / count;
+    (0..count).map(move |part| part * each..(part + 1) * each)
+}
+
+fn part_forward_backward(
+    config: &RunConfig,
+    model: &Model,
+    workers: &Workers,
+    batch: &Batch,
+    part: Range<usize>,
+) -> Shard {
     let weight = 1.0 / config.batch_tokens() as f32;
-    let dealt = shards(config.sequences as usize);
+    let dealt: Vec<Range<usize>> =
+        shards(part.len()).into_iter().map(|shard| part.start + shard.start..part.start + shard.end).collect();
     let of_shard = |range: &Range<usize>| -> Shard {
         let tokens = range.start * batch.context..range.end * batch.context;
         let inputs = Inputs { tokens: Arc::from(&batch.inputs[tokens.clone()]), context: batch.context };
@@ -56,7 +81,7 @@ pub(crate) fn forward_backward(
         let loss = cross_entropy(&tape, &logits, Arc::from(&batch.targets[tokens]), weight)?;
         Ok((f64::from(loss.to_scalar::<f32>()?), tape.backward(&loss, tensor(vec![1.0], ())?)?))
     };
-    Ok(workers.sum(&dealt, of_shard, add_shard).expect("a batch has a shard")?)
+    workers.sum(&dealt, of_shard, add_shard).expect("a part has a shard")
 }
 
 type Shard = candle_core::Result<(f64, Gradients)>;

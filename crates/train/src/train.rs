@@ -12,7 +12,8 @@ use forescale_core::items::ItemResult;
 use forescale_core::record::{CurvePoint, Environment, LogLine, Metric, RunSink, RunStatus};
 use forescale_core::run::RunConfig;
 
-use crate::check::check;
+use crate::card::Taken;
+use crate::check::{check, check_parts};
 use crate::checkpoint::{self, Owner, Progress};
 use crate::data::{BlockOrder, TokenFile};
 use crate::device::{DeviceChoice, peak_memory_bytes};
@@ -20,20 +21,28 @@ use crate::error::TrainError;
 use crate::evaluate;
 use crate::exam::{Exam, is_curve_step};
 use crate::kernels::simd::SimdLevel;
+use crate::machine::{Machine, Moment, Place};
 use crate::model::Model;
 use crate::optim::Optimizer;
+use crate::precision::Precision;
 use crate::schedule::Schedule;
 use crate::shard::Workers;
-use crate::step::{fetch_ahead, forward_backward, read_batch};
+use crate::step::{fetch_ahead, read_batch};
 use crate::task::{Tasks, not_a_number};
 
 /// Wall time between two step lines of the log.
 const LOG_EVERY: Duration = Duration::from_secs(1);
 
-/// How a run is carried out; nothing here changes its numbers.
+/// How a run is carried out; nothing here changes its config, and its numbers by no more than rounding.
 pub struct TrainOptions<'a> {
     /// Device to train on.
     pub device: DeviceChoice,
+    /// Number format; the device's own unless asked for. One of the run's circumstances, like its device: it moves
+    /// results by rounding, within the scatter of seeds.
+    pub precision: Option<Precision>,
+    /// Equal parts that a step's sequences are split into, one after another, their gradients added up; at least 1, and a
+    /// divisor of the sequences. More parts take less memory.
+    pub accumulate: u32,
     /// Threads; 0 counts as 1.
     pub threads: usize,
     /// Digest of the registration, where the run is a registered target.
@@ -75,8 +84,19 @@ pub struct TrainOutcome {
 ///
 /// Only what is not a result: a corpus that does not fit the config, a device that cannot train, a damaged or foreign
 /// checkpoint, a log that cannot be written. A diverged run is an outcome.
-#[expect(clippy::too_many_lines, reason = "one straight loop is easier to follow than its pieces")]
 pub fn train(
+    config: &RunConfig,
+    tokens: &TokenFile,
+    sink: &mut dyn RunSink,
+    options: &TrainOptions<'_>,
+) -> Result<TrainOutcome, TrainError> {
+    train_at(options.device.open(options.precision)?, config, tokens, sink, options)
+}
+
+/// Trains a run on a device that was opened.
+#[expect(clippy::too_many_lines, reason = "one straight loop is easier to follow than its pieces")]
+pub(crate) fn train_at(
+    place: Place,
     config: &RunConfig,
     tokens: &TokenFile,
     sink: &mut dyn RunSink,
@@ -84,8 +104,9 @@ pub fn train(
 ) -> Result<TrainOutcome, TrainError> {
     // ---------------------------------------------------------------------------------------------------- set up
     let started = Instant::now();
-    let device = options.device.resolve()?;
+    let (device, precision, arithmetic) = (place.name.clone(), place.precision, place.arithmetic());
     check(config, tokens)?;
+    check_parts(config, options.accumulate)?;
     let simd = SimdLevel::detect().name();
     let (digest, trunk) = (config.digest(), config.trunk_id());
     let mut order = BlockOrder::of(config, tokens.manifest())?;
@@ -95,24 +116,26 @@ pub fn train(
     let model = Model::initialise(config)?;
     let mut optimizer = Optimizer::new(&config.optimizer, &model.weights);
     let schedule = Schedule::of(config);
+    let mut machine = Machine::start(place, config, options.accumulate)?;
 
     // ---------------------------------------------------------------------------------------------------- resume
     let mut progress = match sink.restore()? {
-        Some(saved) => checkpoint::unpack(&saved, Owner::Run(&digest), &model.weights, &mut optimizer)?.resumed(simd),
-        None => {
-            taken_over(config, sink, &model, &mut optimizer)?.unwrap_or_else(|| Progress::fresh(simd)).resumed(simd)
-        }
-    };
+        Some(saved) => checkpoint::unpack(&saved, Owner::Run(&digest), &model.weights, &mut optimizer)?,
+        None => taken_over(config, sink, &model, &mut optimizer)?.unwrap_or_else(|| Progress::fresh(simd, &arithmetic)),
+    }
+    .resumed(simd, &arithmetic);
+    machine.send(&model, &optimizer)?;
     let earlier_seconds = progress.wall_seconds;
     let attempt = sink.attempts()? + 1;
     progress.attempts = attempt;
+    progress.note_parts(options.accumulate);
     sink.log(&LogLine::Start {
         attempt,
         step: progress.step,
         steps: config.steps,
         registration_sha256: options.registration_sha256.clone(),
         simd: simd.to_owned(),
-        device: device.to_owned(),
+        device: device.clone(),
     })?;
     let mut last_save = Instant::now();
     let mut since_log = SinceLog::start();
@@ -126,6 +149,7 @@ pub fn train(
         // Keep the last weights, and before they are measured: a run killed in between is measured again.
         if step == config.steps {
             progress.wall_seconds = earlier_seconds + started.elapsed().as_secs_f64();
+            machine.fetch(&model, &mut optimizer)?;
             sink.save(&checkpoint::pack(Owner::Run(&digest), &progress, &model.weights, &optimizer)?)?;
         }
 
@@ -135,13 +159,14 @@ pub fn train(
             && step > progress.taken_over
         {
             let handed_on = progress.of_trunk();
+            machine.fetch(&model, &mut optimizer)?;
             sink.save_trunk(&checkpoint::pack(Owner::Trunk(trunk), &handed_on, &model.weights, &optimizer)?)?;
         }
 
         // Evaluate: on the way a part of the set, at the end all of it.
         if is_curve_step(config, step) && progress.curve.last().is_none_or(|point| point.step < step) {
             let last = step == config.steps;
-            let loss = if last { exam.at_the_end(&model, &workers)? } else { exam.on_the_way(&model, &workers)? };
+            let loss = machine.evaluate(&exam, &model, &workers, last)?;
             if !loss.is_finite() {
                 break (RunStatus::Diverged, Some(format!("the validation loss is not a number (step {step})")), None);
             }
@@ -151,7 +176,7 @@ pub fn train(
             measured = loss.all;
         }
 
-        // Judge the problems, at the end alone.
+        // Judge the problems, at the end alone and on the CPU, which holds the last weights by now.
         if step == config.steps {
             let judged = tasks.as_ref().map_or(Ok(Vec::new()), |tasks| tasks.judge(config, &model, &workers))?;
             if let Some(reason) = not_a_number(&judged) {
@@ -165,6 +190,7 @@ pub fn train(
         let stop = options.stop.is_some_and(|flag| flag.load(Ordering::Relaxed));
         if stop || last_save.elapsed() >= options.checkpoint_every {
             progress.wall_seconds = earlier_seconds + started.elapsed().as_secs_f64();
+            machine.fetch(&model, &mut optimizer)?;
             sink.save(&checkpoint::pack(Owner::Run(&digest), &progress, &model.weights, &optimizer)?)?;
             last_save = Instant::now();
         }
@@ -175,12 +201,12 @@ pub fn train(
         // One step.
         let batch = read_batch(config, tokens, &mut order, step)?;
         fetch_ahead(config, tokens, &mut order, step + 1);
-        let (loss, gradients) = forward_backward(config, &model, &workers, &batch)?;
+        let share = schedule.share(step);
+        let moment = Moment { config, model: &model, workers: &workers, batch: &batch, step, share };
+        let Taken { loss, gradient_norm } = machine.step(moment, &mut optimizer)?;
         if let Some(reason) = progress.watch.take_in(loss, step >= config.optimizer.warmup_steps) {
             break (RunStatus::Diverged, Some(format!("{reason} (step {})", step + 1)), None);
         }
-        optimizer.gather(&model.weights, gradients)?;
-        let gradient_norm = optimizer.gradient_norm(&model.weights);
         if !gradient_norm.is_finite() {
             break (
                 RunStatus::Diverged,
@@ -188,7 +214,6 @@ pub fn train(
                 None,
             );
         }
-        optimizer.step(&model.weights, step, schedule.share(step), gradient_norm)?;
         progress.step += 1;
 
         // Log.
@@ -218,15 +243,17 @@ pub fn train(
         items,
         spikes: progress.watch.spikes,
         environment: Environment {
-            device: device.to_owned(),
-            dtype: "f32".to_owned(),
+            device,
+            dtype: precision.name().to_owned(),
             simd: simd.to_owned(),
             threads: u32::try_from(options.threads.max(1)).unwrap_or(u32::MAX),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             wall_seconds: earlier_seconds + wall_seconds,
             attempts: attempt,
             peak_memory_bytes: peak_memory_bytes(),
-            notes: progress.all_notes(),
+            notes: [progress.all_notes(), machine.notes()].concat(),
+            accumulate: options.accumulate,
+            card: None,
         },
         curve: progress.curve,
     })

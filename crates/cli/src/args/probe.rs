@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::device::DeviceArgs;
 use super::whole::whole;
 
 /// Sizes of a model: as many as fit.
@@ -49,10 +50,9 @@ pub(crate) struct ProbeArgs {
 /// How runs of a probe are trained.
 #[derive(Debug, Args)]
 pub(crate) struct ProbeTraining {
-    /// auto, cpu or cuda:0
-    #[arg(long, default_value = "auto")]
-    pub(crate) device: String,
-    /// Runs at once; chosen from the cores when absent
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+    /// Runs at once at most; as many as there are cores when absent, and on cards as many as are measured to be worth it
     #[arg(long, value_parser = whole::<NonZeroUsize>(1..=u64::MAX, "--jobs 2"), allow_negative_numbers = true)]
     pub(crate) jobs: Option<NonZeroUsize>,
 }

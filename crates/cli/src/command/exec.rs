@@ -5,17 +5,22 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use forescale_core::count::FlopsCounts;
 use forescale_core::digest::json_list_digest;
-use forescale_core::record::{LogLine, RECORD_SCHEMA, RunRecord};
-use forescale_core::run::PlannedRun;
-use forescale_train::{DeviceChoice, TokenFile, TrainOptions, TrainOutcome};
+use forescale_core::record::{LogLine, RECORD_SCHEMA, RunRecord, RunSink as _};
+use forescale_core::run::{PlannedRun, RunConfig};
+use forescale_report::format;
+use forescale_sweep::RunFolder;
+use forescale_sweep::cards::Watch;
+use forescale_train::{DeviceChoice, TokenFile, TrainError, TrainOptions, TrainOutcome};
 
 use crate::args::ExecArgs;
 use crate::exit::Answer;
 use crate::output;
+use crate::place;
 use crate::workplace::{self, Workplace};
 
 pub(crate) fn run(args: &ExecArgs) -> anyhow::Result<Answer> {
-    let device: DeviceChoice = args.device.parse()?;
+    let device: DeviceChoice = args.device.device.parse()?;
+    let precision = device.precision(place::asked(&args.device)?)?;
     let Ok(checkpoint_every) = Duration::try_from_secs_f64(args.checkpoint_seconds) else {
         bail!(
             "`--checkpoint-seconds {}` is not a time of at least 0 seconds\n\nhint: --checkpoint-seconds 20",
@@ -37,14 +42,23 @@ pub(crate) fn run(args: &ExecArgs) -> anyhow::Result<Answer> {
     let tokens = TokenFile::open(&built.dir.join("tokens.bin"), &built.manifest)?;
     let options = TrainOptions {
         device,
+        precision: Some(precision),
+        accumulate: args.accumulate,
         threads: args.threads,
         registration_sha256: registration_sha256.clone(),
         checkpoint_every,
         stop: None,
     };
-    let outcome = forescale_train::train(&run.config, &tokens, &mut folder, &options)
-        .with_context(|| format!("run `{}`", run.name))?;
+    let watch = place::watch(device);
+    let trained = within(args.device.memory_limit, &run.config, &options)
+        .and_then(|()| forescale_train::train(&run.config, &tokens, &mut folder, &options));
+    if let Err(error) = &trained {
+        note_refusal(error, &mut folder)?;
+    }
+    let mut outcome = trained.with_context(|| format!("run `{}`", run.name))?;
+    outcome.environment.card = watch.and_then(Watch::finish);
     folder.keep_items(&outcome.items)?;
+    outcome.environment.notes.extend(memory_notes(&folder.lines()?));
     let record = record_of(run, &workplace, registration_sha256, outcome);
     folder.seal(&record)?;
     Ok(Answer::Yes)
@@ -68,6 +82,57 @@ fn find(workplace: &Workplace, args: &ExecArgs) -> anyhow::Result<PlannedRun> {
         );
     }
     Ok(run)
+}
+
+/// Refuses a run whose estimate is above the memory that it may need, before its first step.
+fn within(limit: Option<u64>, config: &RunConfig, options: &TrainOptions<'_>) -> Result<(), TrainError> {
+    let (device, accumulate) = (options.device.resolve()?, options.accumulate);
+    let precision = options.device.precision(options.precision)?;
+    let needed = forescale_train::device_memory_bytes(config, precision, accumulate);
+    match limit {
+        Some(limit) if needed > limit => Err(TrainError::OutOfMemory {
+            device,
+            needed_bytes: Some(needed),
+            free_bytes: Some(limit),
+            accumulate,
+            sequences: config.sequences,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Says in the log that memory did not suffice, by which a launcher knows that the run may be tried again.
+fn note_refusal(error: &TrainError, folder: &mut RunFolder) -> anyhow::Result<()> {
+    let TrainError::OutOfMemory { device, needed_bytes, free_bytes, accumulate, .. } = error else { return Ok(()) };
+    let lines = folder.lines()?;
+    let starts = lines.iter().filter(|line| matches!(line, LogLine::Start { .. })).count();
+    let step = lines.iter().rev().find_map(|line| match line {
+        LogLine::Start { step, .. } | LogLine::Step { step, .. } => Some(*step),
+        _ => None,
+    });
+    let line = LogLine::OutOfMemory {
+        attempt: u32::try_from(starts).unwrap_or(u32::MAX),
+        step: step.unwrap_or(0),
+        device: device.clone(),
+        accumulate: *accumulate,
+        needed_bytes: *needed_bytes,
+        free_bytes: *free_bytes,
+    };
+    Ok(folder.log(&line)?)
+}
+
+/// What the log tells of attempts that memory did not suffice for, in words for the record.
+fn memory_notes(log: &[LogLine]) -> impl Iterator<Item = String> {
+    let size = |bytes: &Option<u64>| bytes.map_or("an unknown amount".to_owned(), format::bytes);
+    log.iter().filter_map(move |line| match line {
+        LogLine::OutOfMemory { step, device, accumulate, needed_bytes, free_bytes, .. } => Some(format!(
+            "memory of {device} did not suffice at step {step} with each batch in {accumulate} {}: {} needed, {} free",
+            if *accumulate == 1 { "part" } else { "parts" },
+            size(needed_bytes),
+            size(free_bytes)
+        )),
+        _ => None,
+    })
 }
 
 /// The registration that the log's first line names; the one on disk only where nothing is logged yet. A forecast put
@@ -124,6 +189,21 @@ fn record_of(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_record_notes_what_memory_did_not_suffice_for() {
+        let line = LogLine::OutOfMemory {
+            attempt: 1,
+            step: 0,
+            device: "cuda:0".to_owned(),
+            accumulate: 2,
+            needed_bytes: Some(3 << 30),
+            free_bytes: None,
+        };
+        let notes: Vec<String> = memory_notes(&[start(None), line]).collect();
+        let expected = "memory of cuda:0 did not suffice at step 0 with each batch in 2 parts: 3.0 GiB needed, an unknown amount free";
+        assert_eq!(notes, [expected]);
+    }
 
     fn start(registration_sha256: Option<&str>) -> LogLine {
         let registration_sha256 = registration_sha256.map(str::to_owned);

@@ -15,6 +15,7 @@ use forescale_fit::probe::Subject;
 use crate::args::{ParametrizationName, ProbeArgs, ProbeCommand, ProbeTraining};
 use crate::exit::Answer;
 use crate::output;
+use crate::place::Place;
 use crate::training::Training;
 use crate::workplace::{self, Workplace};
 
@@ -63,11 +64,11 @@ fn folder(workplace: &Workplace) -> PathBuf {
 
 /// Trains runs that are not of the sweep's plan. Their list is named by what it holds, so that the same command finds
 /// its own, and another command leaves it alone.
-fn train(workplace: &Workplace, args: &ProbeTraining, runs: &[PlannedRun]) -> anyhow::Result<()> {
+fn train(workplace: &Workplace, args: &ProbeTraining, place: &Place, runs: &[PlannedRun]) -> anyhow::Result<()> {
     let ids: Vec<&str> = runs.iter().map(|run| run.id.0.as_str()).collect();
     let list = folder(workplace).join(format!("runs-{}.json", &json_digest(&ids)[..12]));
     workplace::write_json(&list, &runs)?;
-    let training = Training { workplace, device: &args.device, jobs: args.jobs, probe: Some(&list) };
+    let training = Training { workplace, place, jobs: args.jobs, probe: Some(&list) };
     match training.train("probe", runs)? {
         0 => Ok(()),
         failed => {

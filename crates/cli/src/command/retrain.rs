@@ -88,6 +88,8 @@ fn train(run: &PlannedRun, corpus: &BuiltCorpus, metric: &str) -> anyhow::Result
     let tokens = TokenFile::open(&corpus.dir.join("tokens.bin"), &corpus.manifest)?;
     let options = TrainOptions {
         device: DeviceChoice::Cpu,
+        precision: None,
+        accumulate: 1,
         threads: 1,
         registration_sha256: None,
         checkpoint_every: Duration::MAX,

@@ -11,7 +11,6 @@ use forescale_core::run::PlannedRun;
 use forescale_fit::{Entered, Evidence};
 use forescale_report::format;
 use forescale_sweep::RunState;
-use forescale_train::DeviceChoice;
 
 use super::register;
 use crate::args::{RunArgs, Stage};
@@ -20,6 +19,7 @@ use crate::evidence::{self, Asked};
 use crate::exit::Answer;
 use crate::ledger::LedgerFile;
 use crate::output;
+use crate::place::Place;
 use crate::progress::clock;
 use crate::source::Material;
 use crate::training::Training;
@@ -27,7 +27,7 @@ use crate::workplace::{self, Workplace};
 
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Answer> {
     let began = Instant::now();
-    args.device.parse::<DeviceChoice>()?.resolve()?;
+    let place = Place::of(&args.device)?;
     let spec = workplace::load(&args.sweep)?;
     let _lock = workplace::take(&spec)?;
     LedgerFile::of_sweep(spec.folder()).refuse_broken()?;
@@ -40,27 +40,27 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Answer> {
         return Ok(Answer::Yes);
     }
     let ladder: Vec<PlannedRun> = workplace.plan.ladder().cloned().collect();
-    let failed = training(&workplace, args).train("ladder", &ladder)?;
+    let failed = training(&workplace, args, &place).train("ladder", &ladder)?;
     if failed > 0 {
         output::say(&format!("{failed} runs failed; `forescale run {}` tries them again", args.sweep.display()));
         return Ok(Answer::No);
     }
-    let answer = judge(&workplace, args)?;
+    let answer = judge(&workplace, args, &place)?;
     output::say(&format!("done in {}", clock(began.elapsed())));
     Ok(answer)
 }
 
-fn training<'a>(workplace: &'a Workplace, args: &'a RunArgs) -> Training<'a> {
-    Training { workplace, device: &args.device, jobs: args.jobs, probe: None }
+fn training<'a>(workplace: &'a Workplace, args: &'a RunArgs, place: &'a Place) -> Training<'a> {
+    Training { workplace, place, jobs: args.jobs, probe: None }
 }
 
 /// Everything after the ladder.
-fn judge(workplace: &Workplace, args: &RunArgs) -> anyhow::Result<Answer> {
+fn judge(workplace: &Workplace, args: &RunArgs, place: &Place) -> anyhow::Result<Answer> {
     forescale_sweep::collect(&workplace.store, &workplace.plan)?;
-    let mut material = Material::from_workplace(workplace)?;
     if args.stop_after == Stage::Ladder {
         return Ok(Answer::Yes);
     }
+    let mut material = Material::from_workplace(workplace)?;
     let evidence = evidence::judge(&material, &Asked::default())?;
     workplace::write_json(&workplace.out().join("fit.json"), &evidence.fits)?;
     workplace::write_json(&workplace.out().join("forecast.json"), &evidence.forecast)?;
@@ -77,7 +77,7 @@ fn judge(workplace: &Workplace, args: &RunArgs) -> anyhow::Result<Answer> {
         if args.stop_after == Stage::Register {
             return Ok(Answer::Yes);
         }
-        if training(workplace, args).train("target", std::slice::from_ref(target))? > 0 {
+        if training(workplace, args, place).train("target", std::slice::from_ref(target))? > 0 {
             output::say(&format!("the target failed; `forescale run {}` tries it again", args.sweep.display()));
             return Ok(Answer::No);
         }

@@ -5,18 +5,39 @@ use std::time::Duration;
 
 use forescale_core::problem::Problem;
 use forescale_core::run::{PlannedRun, Role};
-use forescale_report::{Alignment, Table};
-use forescale_sweep::{RunState, SpikedRun};
+use forescale_report::{Alignment, Table, format};
+use forescale_sweep::{Card, Cards as _, RunState, SpikedRun};
 use serde::Serialize;
 
 use super::plan::{own_seconds, role_words};
 use crate::args::StatusArgs;
 use crate::exit::Answer;
 use crate::output;
+use crate::place;
 use crate::progress::clock;
 use crate::workplace::Workplace;
 
-/// One run's state, as `status --json` says it.
+/// What `status --json` says.
+#[derive(Debug, Serialize)]
+struct Status {
+    runs: Vec<Row>,
+    /// The cards of this machine, while runs go.
+    cards: Vec<CardRow>,
+}
+
+/// A card, as its driver tells now.
+#[derive(Debug, Serialize)]
+struct CardRow {
+    index: u32,
+    name: String,
+    memory_used_bytes: u64,
+    memory_bytes: u64,
+    utilisation: Option<f64>,
+    clock_mhz: Option<u32>,
+    memory_clock_mhz: Option<u32>,
+}
+
+/// One run's state.
 #[derive(Debug, Serialize)]
 struct Row {
     run_id: String,
@@ -39,8 +60,10 @@ pub(crate) fn run(args: &StatusArgs) -> anyhow::Result<Answer> {
         if args.watch && io::stdout().is_terminal() {
             output::text("\x1b[2J\x1b[H")?;
         }
-        output::either(args.json, &rows, |rows| words(rows, args.plot.is_wanted()))?;
-        if !args.watch || rows.iter().all(|row| row.seconds_left.is_none()) {
+        let cards = if rows.iter().any(|row| row.state == "running") { cards() } else { Vec::new() };
+        let status = Status { runs: rows, cards };
+        output::either(args.json, &status, |status| words(status, args.plot.is_wanted()))?;
+        if !args.watch || status.runs.iter().all(|row| row.seconds_left.is_none()) {
             return Ok(Answer::Yes);
         }
         std::thread::sleep(Duration::from_secs(2));
@@ -73,7 +96,35 @@ fn row(workplace: &Workplace, run: &PlannedRun, problems: &[Problem]) -> anyhow:
     Ok(Row { run_id, name, role, state, step, steps, loss, spikes, seconds_left })
 }
 
-fn words(rows: &[Row], with_bars: bool) -> String {
+/// The cards of this machine; none where no driver tells.
+fn cards() -> Vec<CardRow> {
+    let Ok((driver, cards)) = place::own_cards() else { return Vec::new() };
+    let row = |card: Card| {
+        let reading = driver.read(&card).ok()?;
+        Some(CardRow {
+            index: card.index,
+            name: card.name,
+            memory_used_bytes: reading.used_bytes,
+            memory_bytes: card.memory_bytes,
+            utilisation: reading.utilisation,
+            clock_mhz: reading.clock_mhz,
+            memory_clock_mhz: reading.memory_clock_mhz,
+        })
+    };
+    cards.into_iter().filter_map(row).collect()
+}
+
+/// A line for each card: `card 0 (NVIDIA H200): 12.0 GiB of 139 GiB, 87% busy, 1980 MHz, memory 3201 MHz`.
+fn card_words(card: &CardRow) -> String {
+    let memory = format!("{} of {}", format::bytes(card.memory_used_bytes), format::bytes(card.memory_bytes));
+    let busy = card.utilisation.map(|share| format!(", {:.0}% busy", 100.0 * share)).unwrap_or_default();
+    let clock = card.clock_mhz.map(|clock| format!(", {clock} MHz")).unwrap_or_default();
+    let memory_clock = card.memory_clock_mhz.map(|clock| format!(", memory {clock} MHz")).unwrap_or_default();
+    format!("\ncard {} ({}): {memory}{busy}{clock}{memory_clock}", card.index, card.name)
+}
+
+fn words(status: &Status, with_bars: bool) -> String {
+    let rows = &status.runs;
     let bar = with_bars.then_some("progress");
     let headers: Vec<&str> = ["run", "role", "state"].into_iter().chain(bar).collect();
     let left = headers.len();
@@ -89,7 +140,8 @@ fn words(rows: &[Row], with_bars: bool) -> String {
         format!("{done} of {} done, {} of one-thread work left", rows.len(), clock(Duration::from_secs_f64(left)));
     let spiking = rows.iter().filter(|row| row.spikes > 0);
     let spikes = spiking.map(|row| format!("\nnote: {}", SpikedRun { name: row.name.clone(), spikes: row.spikes }));
-    format!("{}\n{footer}{}", forescale_report::text::table(&table).trim_end(), spikes.collect::<String>())
+    let cards: String = status.cards.iter().map(card_words).collect();
+    format!("{}\n{footer}{cards}{}", forescale_report::text::table(&table).trim_end(), spikes.collect::<String>())
 }
 
 fn cells(row: &Row, with_bar: bool) -> Vec<String> {
@@ -102,4 +154,23 @@ fn cells(row: &Row, with_bar: bool) -> Vec<String> {
         row.seconds_left.map_or("–".to_owned(), |seconds| clock(Duration::from_secs_f64(seconds))),
     ];
     words.into_iter().chain(bar).chain(numbers).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_card_is_a_line_that_says_what_its_driver_tells() {
+        let card = CardRow {
+            index: 1,
+            name: "NVIDIA H200".to_owned(),
+            memory_used_bytes: 12 << 30,
+            memory_bytes: 139 << 30,
+            utilisation: Some(0.87),
+            clock_mhz: Some(1980),
+            memory_clock_mhz: None,
+        };
+        assert_eq!(card_words(&card), "\ncard 1 (NVIDIA H200): 12.0 GiB of 139 GiB, 87% busy, 1980 MHz");
+    }
 }

@@ -81,7 +81,7 @@ pub fn underway(lines: &[LogLine]) -> Option<Underway> {
                 points.insert(point.step, *point);
             }
             LogLine::End { status, .. } => ended = Some(*status),
-            LogLine::Step { .. } => {}
+            LogLine::Step { .. } | LogLine::OutOfMemory { .. } => {}
         }
     }
     let curve: Vec<CurvePoint> = points.into_values().collect();

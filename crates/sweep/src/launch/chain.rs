@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use forescale_core::run::RunConfig;
 
-use super::Task;
+use super::{Task, Way};
 use crate::plan::shared_steps;
 
 /// Tasks that run one after another; a task of its own is a chain of one.
@@ -19,9 +19,43 @@ pub(super) struct Chain {
 
 #[derive(Debug)]
 struct Link {
-    task: Task,
+    turn: Turn,
     /// Seconds on one thread of the steps that no shorter task of the chain has done.
     seconds: f64,
+}
+
+/// A task, and how it is tried this time.
+#[derive(Clone, Debug)]
+pub(super) struct Turn {
+    pub(super) task: Task,
+    /// Which of the task's ways.
+    way: usize,
+    /// Whether nothing else may run beside it.
+    pub(super) alone: bool,
+}
+
+impl Turn {
+    /// The first turn of a task where so many bytes are to be had at most: the first way that fits.
+    pub(super) fn first(task: Task, largest: u64) -> Self {
+        let fits = task.ways.iter().position(|way| way.bytes <= largest);
+        let way = fits.unwrap_or(task.ways.len().saturating_sub(1));
+        Self { task, way, alone: false }
+    }
+
+    /// How the batch is dealt, and what that needs.
+    pub(super) fn way(&self) -> Way {
+        self.task.ways.get(self.way).copied().unwrap_or(Way { accumulate: 1, bytes: 0 })
+    }
+
+    /// The turn after one that memory did not suffice for: the next way, the last of them alone; `None` where that was it.
+    pub(super) fn next(&self) -> Option<Self> {
+        let last = self.task.ways.len().saturating_sub(1);
+        let task = self.task.clone();
+        if self.way < last {
+            return Some(Self { task, way: self.way + 1, alone: self.way + 1 == last });
+        }
+        (!self.alone).then_some(Self { task, way: last, alone: true })
+    }
 }
 
 /// Chains of which no task is running, the one with most work first.
@@ -32,10 +66,10 @@ pub(super) struct Waiting {
 
 impl Chain {
     /// The shortest task first.
-    fn of(mut tasks: Vec<Task>) -> Self {
+    fn of(mut tasks: Vec<Task>, largest: u64) -> Self {
         tasks.sort_by_key(|task| task.run.config.steps);
         let configs: Vec<RunConfig> = tasks.iter().map(|task| task.run.config.clone()).collect();
-        let link = |task: Task| Link { seconds: own_seconds(&task, &configs), task };
+        let link = |task: Task| Link { seconds: own_seconds(&task, &configs), turn: Turn::first(task, largest) };
         Self { links: tasks.into_iter().map(link).collect() }
     }
 
@@ -50,16 +84,17 @@ impl Chain {
 }
 
 impl Waiting {
-    /// Sorts tasks into chains.
-    pub(super) fn of(tasks: Vec<Task>) -> Self {
+    /// Sorts tasks into chains, where a task may need so many bytes at most.
+    pub(super) fn of(tasks: Vec<Task>, largest: u64) -> Self {
         let (mut alone, mut trunks) = (Vec::new(), BTreeMap::<String, Vec<Task>>::new());
         for task in tasks {
             match task.run.config.trunk_id() {
                 Some(trunk) => trunks.entry(trunk).or_default().push(task),
-                None => alone.push(Chain::of(vec![task])),
+                None => alone.push(Chain::of(vec![task], largest)),
             }
         }
-        let mut waiting = Self { chains: trunks.into_values().map(Chain::of).chain(alone).collect() };
+        let trunks = trunks.into_values().map(|tasks| Chain::of(tasks, largest));
+        let mut waiting = Self { chains: trunks.chain(alone).collect() };
         waiting.sort();
         waiting
     }
@@ -74,11 +109,23 @@ impl Waiting {
         self.chains.iter().map(Chain::len).sum()
     }
 
+    /// The next task.
+    pub(super) fn first(&self) -> Option<&Turn> {
+        self.chains.first()?.links.front().map(|link| &link.turn)
+    }
+
     /// The next task and what comes after it in its chain.
-    pub(super) fn pop(&mut self) -> Option<(Task, Chain)> {
+    pub(super) fn pop(&mut self) -> Option<(Turn, Chain)> {
         let mut chain = if self.chains.is_empty() { return None } else { self.chains.remove(0) };
         let link = chain.links.pop_front()?;
-        Some((link.task, chain))
+        Some((link.turn, chain))
+    }
+
+    /// Takes back a task that is tried again before anything else, with what comes after it.
+    pub(super) fn put_first(&mut self, turn: Turn, mut chain: Chain) {
+        // So that it stays first when chains are sorted.
+        chain.links.push_front(Link { turn, seconds: f64::INFINITY });
+        self.chains.insert(0, chain);
     }
 
     /// Takes back a chain whose last started task has ended.

@@ -2,15 +2,25 @@
 //!
 //! Children die with their parent: on Linux the kernel ends them even when the parent is killed outright, elsewhere
 //! they end when the parent returns or panics. What a child says goes to `stderr.log` in its run folder.
+//!
+//! With a [`Fleet`], runs are packed onto its cards: a child sees the one card it was given, by `CUDA_VISIBLE_DEVICES`.
+//! Tasks start in their order: one that has to wait for memory or for an empty card holds up those after it, so that
+//! small ones never keep a large one waiting for ever.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use super::chain::{Chain, Waiting};
+use forescale_core::record::LogLine;
+use forescale_core::run::RunId;
+
+use super::chain::{Chain, Turn, Waiting};
+use super::fleet::{Fleet, Loading, Need};
+use super::packing::Kind;
 use super::split::threads_for_next;
 use super::{LaunchError, LaunchEvent, LaunchSummary, Launcher, Task};
+use crate::cards::VISIBLE;
 use crate::store::{RunState, STDERR, Store, StoreError};
 
 /// Five looks a second: smooth for the eye, nothing for the processor.
@@ -18,19 +28,25 @@ const INTERVAL: Duration = Duration::from_millis(200);
 /// Lines of a failed child's words that are reported.
 const STDERR_LINES: usize = 12;
 
-/// Starts runs over the cores of this machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Starts runs over the cores of this machine, and its cards.
+#[derive(Clone, Debug)]
 pub struct LocalLauncher {
     /// What to start: this program itself.
     pub executable: PathBuf,
     /// Most processes at once, at least 1; as many as there are cores when absent.
     pub jobs: Option<usize>,
+    /// The cards to pack runs onto; none for runs on the processor.
+    pub fleet: Option<Fleet>,
 }
 
 /// A child process that is ended when it is dropped.
 struct Running {
-    task: Task,
+    turn: Turn,
     threads: usize,
+    /// Which of the fleet's cards it is on.
+    slot: Option<usize>,
+    /// Lines of its log that said `out_of_memory` before it started.
+    refusals: usize,
     child: Child,
     /// What may start when it has ended.
     after: Option<Chain>,
@@ -55,13 +71,20 @@ impl Launcher for LocalLauncher {
             return Err(LaunchError::NoJobs);
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let jobs = self.jobs.unwrap_or(cores);
-        let mut launch = Launch { store, observer, running: Vec::new(), summary: LaunchSummary::default() };
-        let mut waiting = Waiting::of(tasks);
+        let limits = Limits { cores, jobs: self.jobs.unwrap_or(cores) };
+        let loading = self.fleet.as_ref().map(Loading::of);
+        let largest = loading.as_ref().map_or(u64::MAX, Loading::largest);
+        let mut launch = Launch { store, observer, loading, running: Vec::new(), summary: LaunchSummary::default() };
+        let mut waiting = Waiting::of(tasks, largest);
         while waiting.ready() > 0 || !launch.running.is_empty() {
-            self.start_what_fits(&mut launch, &mut waiting, Limits { cores, jobs })?;
+            self.start_what_fits(&mut launch, &mut waiting, limits)?;
             std::thread::sleep(INTERVAL);
-            launch.look()?.into_iter().for_each(|chain| waiting.put_back(chain));
+            for (again, chain) in launch.look()? {
+                match again {
+                    Some(turn) => waiting.put_first(turn, chain),
+                    None => waiting.put_back(chain),
+                }
+            }
             let running = launch.running.len();
             let later: usize = launch.running.iter().filter_map(|one| one.after.as_ref()).map(Chain::len).sum();
             (launch.observer)(LaunchEvent::Tick { waiting: waiting.tasks() + later, running });
@@ -89,18 +112,27 @@ impl LocalLauncher {
             let free = limits.cores.max(limits.jobs).saturating_sub(used);
             let slots = limits.jobs.saturating_sub(launch.running.len());
             let Some(threads) = threads_for_next(free, waiting.ready(), slots) else { return Ok(()) };
-            let Some((task, after)) = waiting.pop() else { return Ok(()) };
-            let child = self.start(launch.store, &task, threads)?;
-            (launch.observer)(LaunchEvent::Started { run: task.run.clone(), threads });
-            launch.running.push(Running { task, threads, child, after: Some(after) });
+            let Some(room) = waiting.first().and_then(|turn| launch.room(turn)) else { return Ok(()) };
+            let Some((turn, after)) = waiting.pop() else { return Ok(()) };
+            let start = launch.take(room, &turn, threads);
+            let child = self.start(launch.store, &turn, &start)?;
+            (launch.observer)(LaunchEvent::Started { run: turn.task.run.clone(), threads, card: room.card });
+            let Start { slot, refusals, .. } = start;
+            launch.running.push(Running { turn, threads, slot, refusals, child, after: Some(after) });
         }
     }
 
-    fn start(&self, store: &Store, task: &Task, threads: usize) -> Result<Child, LaunchError> {
-        let stderr = stderr_file(store, task)?;
+    fn start(&self, store: &Store, turn: &Turn, start: &Start) -> Result<Child, LaunchError> {
+        let stderr = stderr_file(store, &turn.task)?;
         let mut command = Command::new(&self.executable);
-        command.args(&task.arguments).arg("--threads").arg(threads.to_string());
-        command.env("RAYON_NUM_THREADS", threads.to_string());
+        command.args(&turn.task.arguments).arg("--threads").arg(start.threads.to_string());
+        if turn.way().accumulate > 1 {
+            command.arg("--accumulate").arg(turn.way().accumulate.to_string());
+        }
+        command.env("RAYON_NUM_THREADS", start.threads.to_string());
+        if let Some(uuid) = &start.uuid {
+            command.env(VISIBLE, uuid);
+        }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
         die_with_parent(&mut command);
         command.spawn().map_err(|cause| LaunchError::Start { executable: self.executable.display().to_string(), cause })
@@ -141,24 +173,75 @@ fn die_with_parent(_command: &mut Command) {}
 struct Launch<'a> {
     store: &'a Store,
     observer: &'a mut dyn FnMut(LaunchEvent),
+    /// The cards as they are filled; none for runs on the processor.
+    loading: Option<Loading>,
     running: Vec<Running>,
     summary: LaunchSummary,
 }
 
+/// Where a run may start.
+#[derive(Clone, Copy)]
+struct Room {
+    slot: Option<usize>,
+    card: Option<u32>,
+}
+
+/// How a run is started.
+struct Start {
+    threads: usize,
+    slot: Option<usize>,
+    /// The card that the process is told, by its unique name.
+    uuid: Option<String>,
+    refusals: usize,
+}
+
+fn need(turn: &Turn) -> Need {
+    Need { bytes: turn.way().bytes, alone: turn.alone }
+}
+
 impl Launch<'_> {
-    /// Looks at each running process once; returns the chains whose task has ended.
-    fn look(&mut self) -> Result<Vec<Chain>, LaunchError> {
+    /// Where a turn may start now: on a card with room, or on this machine where nothing runs that it must not run beside.
+    fn room(&self, turn: &Turn) -> Option<Room> {
+        match &self.loading {
+            Some(loading) => {
+                let slot = loading.place(need(turn))?;
+                Some(Room { slot: Some(slot), card: Some(loading.number(slot)) })
+            }
+            None => {
+                let someone_alone = self.running.iter().any(|one| one.turn.alone);
+                let fits = !someone_alone && (!turn.alone || self.running.is_empty());
+                fits.then_some(Room { slot: None, card: None })
+            }
+        }
+    }
+
+    /// Takes the room for a turn.
+    fn take(&mut self, room: Room, turn: &Turn, threads: usize) -> Start {
+        let (id, config) = (&turn.task.run.id, &turn.task.run.config);
+        let uuid = match (&mut self.loading, room.slot) {
+            (Some(loading), Some(slot)) => Some(loading.started(slot, id, need(turn), Kind::of(config))),
+            _ => None,
+        };
+        Start { threads, slot: room.slot, uuid, refusals: refusals(self.store, id).len() }
+    }
+
+    /// Looks at each running process once; returns the chains whose task has ended, each with the turn that it is tried
+    /// again in, if it is.
+    fn look(&mut self) -> Result<Vec<(Option<Turn>, Chain)>, LaunchError> {
         let (mut still, mut freed) = (Vec::new(), Vec::new());
         for mut one in std::mem::take(&mut self.running) {
             let status = one.child.try_wait();
-            match status.map_err(|cause| LaunchError::Watch { run: one.task.run.name.clone(), cause })? {
+            match status.map_err(|cause| LaunchError::Watch { run: one.turn.task.run.name.clone(), cause })? {
                 None => {
                     self.report_progress(&one);
                     still.push(one);
                 }
                 Some(status) => {
-                    self.report_end(&one, status);
-                    freed.extend(one.after.take());
+                    if let (Some(loading), Some(slot)) = (&mut self.loading, one.slot) {
+                        loading.ended(slot, &one.turn.task.run.id);
+                    }
+                    let again = self.report_end(&one, status);
+                    freed.extend(one.after.take().map(|chain| (again, chain)));
                 }
             }
         }
@@ -167,24 +250,46 @@ impl Launch<'_> {
     }
 
     fn report_progress(&mut self, one: &Running) {
+        let run = &one.turn.task.run;
         // A log that cannot be read now is no reason to stop a run; its end will tell.
-        if let Ok(RunState::Started(progress)) = self.store.state(&one.task.run.id) {
-            (self.observer)(LaunchEvent::Progress { run: one.task.run.clone(), progress });
+        let Ok(RunState::Started(progress)) = self.store.state(&run.id) else { return };
+        if let (Some(loading), Some(slot), Some(speed)) = (&mut self.loading, one.slot, progress.tokens_per_second) {
+            loading.heard(slot, &run.id, progress.step, speed);
         }
+        (self.observer)(LaunchEvent::Progress { run: run.clone(), progress });
     }
 
-    fn report_end(&mut self, one: &Running, status: ExitStatus) {
-        let run = one.task.run.clone();
+    /// Says how a run ended; returns the turn that it is tried again in, where its memory did not suffice.
+    fn report_end(&mut self, one: &Running, status: ExitStatus) -> Option<Turn> {
+        let run = one.turn.task.run.clone();
         let sealed = matches!(self.store.record(&run.id), Ok(Some(_)));
         if sealed {
             self.summary.finished.push(run.name.clone());
             (self.observer)(LaunchEvent::Finished { run });
-            return;
+            return None;
+        }
+        let refused = refusals(self.store, &run.id).get(one.refusals).copied();
+        if let (Some(needed_and_free), Some(next)) = (refused, one.turn.next()) {
+            let (accumulate, alone) = (next.way().accumulate, next.alone);
+            (self.observer)(LaunchEvent::OutOfMemory { run, needed_and_free, accumulate, alone });
+            return Some(next);
         }
         self.summary.failed.push(run.name.clone());
         let stderr_tail = stderr_tail(&self.store.run_dir(&run.id).join(STDERR));
         (self.observer)(LaunchEvent::Failed { run, exit: status.to_string(), stderr_tail });
+        None
     }
+}
+
+/// Memory needed and memory there was, by each line of a run's log that says that it did not suffice.
+fn refusals(store: &Store, id: &RunId) -> Vec<(Option<u64>, Option<u64>)> {
+    // A log that cannot be read says nothing; the run's own end says what is wrong with it.
+    let lines = store.log(id).unwrap_or_default();
+    let refusal = |line: &LogLine| match line {
+        LogLine::OutOfMemory { needed_bytes, free_bytes, .. } => Some((*needed_bytes, *free_bytes)),
+        _ => None,
+    };
+    lines.iter().filter_map(refusal).collect()
 }
 
 fn stderr_tail(path: &std::path::Path) -> String {

@@ -2,9 +2,14 @@
 //!
 //! A [`Launcher`] knows processes, not training: a task is the arguments of `forescale exec`, and only what the child
 //! leaves in its run folder counts. Branches of one trunk are never started together. A new launcher is one new file and one line here.
+//!
+//! A child whose memory did not suffice says so by a line `out_of_memory` at the end of its log; its task is then started
+//! again in the next of its ways, the last of them alone.
 
 mod chain;
+mod fleet;
 mod local;
+mod packing;
 mod split;
 
 use std::ffi::OsString;
@@ -12,6 +17,7 @@ use std::ffi::OsString;
 use forescale_core::run::PlannedRun;
 use thiserror::Error;
 
+pub use fleet::Fleet;
 pub use local::LocalLauncher;
 
 use crate::store::{Progress, Store, StoreError};
@@ -21,11 +27,22 @@ use crate::store::{Progress, Store, StoreError};
 pub struct Task {
     /// The run.
     pub run: PlannedRun,
-    /// Arguments of the executable; the launcher appends `--threads N`.
+    /// Arguments of the executable; the launcher appends `--threads N`, and `--accumulate K` where a batch is dealt.
     pub arguments: Vec<OsString>,
+    /// How its batches may be dealt for want of memory, the way of least memory last; none are one way that needs nothing.
+    pub ways: Vec<Way>,
     /// How long one thread is thought to take from the first step, shared steps of a trunk included; only the order of
     /// tasks follows from it.
     pub estimated_seconds: f64,
+}
+
+/// A way to deal each batch of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// Parts, one after another.
+    pub accumulate: u32,
+    /// Memory of the device that it is thought to need, bytes.
+    pub bytes: u64,
 }
 
 /// What happens while tasks run.
@@ -37,6 +54,8 @@ pub enum LaunchEvent {
         run: PlannedRun,
         /// Threads it was given.
         threads: usize,
+        /// Number of its card, where it has one.
+        card: Option<u32>,
     },
     /// A running run, about five times a second.
     Progress {
@@ -49,6 +68,17 @@ pub enum LaunchEvent {
     Finished {
         /// The run.
         run: PlannedRun,
+    },
+    /// Memory did not suffice for a run, which is tried again before any other.
+    OutOfMemory {
+        /// The run.
+        run: PlannedRun,
+        /// Memory it needed and memory there was, bytes, as far as it was told.
+        needed_and_free: (Option<u64>, Option<u64>),
+        /// Parts that each batch is dealt into next.
+        accumulate: u32,
+        /// Whether nothing runs beside it then.
+        alone: bool,
     },
     /// A run ended without one; the others go on.
     Failed {

@@ -1,4 +1,4 @@
-use forescale_core::record::{Environment, Metric};
+use forescale_core::record::{CardUse, Environment, Metric};
 use forescale_core::run::{PlannedRun, RunConfig, RunId};
 
 use super::*;
@@ -69,6 +69,8 @@ fn environment() -> Environment {
         attempts: 1,
         peak_memory_bytes: None,
         notes: Vec::new(),
+        accumulate: 1,
+        card: None,
     }
 }
 
@@ -126,6 +128,34 @@ fn the_columns_have_the_noise_of_the_seed_and_the_spikes() {
     assert_eq!(degrees.iter().collect::<Vec<_>>(), [Some(1.0), Some(1.0), None]);
     let spikes: Vec<Option<u64>> = frame.column("spikes").and_then(|c| c.u64()).expect("a column").iter().collect();
     assert_eq!(spikes, [Some(0), Some(3), Some(0)]);
+}
+
+/// The card is where a run was computed, parts are how: two runs that differ in them alone have one result.
+#[test]
+fn card_and_parts_are_kept_and_are_no_part_of_the_result() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("records.parquet");
+    let card = CardUse {
+        name: "NVIDIA H200".to_owned(),
+        driver: "580.95".to_owned(),
+        memory_bytes: 150_754_820_096,
+        peak_memory_bytes: None,
+        peak_card_memory_bytes: 4_294_967_296,
+        mean_utilisation: Some(0.87),
+        mean_clock_mhz: Some(1980.0),
+        mean_memory_clock_mhz: Some(3201.0),
+        readings: 12,
+    };
+    let mut on_card = record("a", 2.5);
+    on_card.environment = Environment { accumulate: 4, card: Some(card), ..on_card.environment };
+    assert_eq!(on_card.compute_result_digest(), record("a", 2.5).result_digest);
+    write_records(&path, std::slice::from_ref(&on_card)).expect("written");
+    assert_eq!(read_records(&path).expect("read"), [on_card]);
+    let plain = serde_json::to_string(&record("a", 2.5).environment).expect("JSON");
+    assert!(
+        !plain.contains("accumulate") && !plain.contains("card"),
+        "left out where there is nothing to say: {plain}"
+    );
 }
 
 #[test]

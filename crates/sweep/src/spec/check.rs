@@ -7,7 +7,7 @@ use super::source::Source;
 use super::written::{
     Numbers, WrittenEvaluation, WrittenForecast, WrittenLadder, WrittenOffPath, WrittenSpec, WrittenTarget,
 };
-use super::{ForecastSpec, Horizon, OffPath, Rung, SpecError, SweepSpec, Target};
+use super::{ForecastSpec, HardwareSpec, Horizon, OffPath, Rung, SpecError, SweepSpec, Target};
 
 mod corpus;
 mod training;
@@ -39,6 +39,7 @@ pub(super) fn check(source: &Source<'_>, written: WrittenSpec) -> Result<SweepSp
         trunks,
         target,
         forecast,
+        hardware: HardwareSpec { accumulate: written.hardware.accumulate },
     })
 }
 

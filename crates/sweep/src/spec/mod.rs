@@ -55,6 +55,7 @@ pub struct SweepSpec {
     pub(crate) trunks: Vec<Trunk>,
     pub(crate) target: Option<Target>,
     pub(crate) forecast: ForecastSpec,
+    pub(crate) hardware: HardwareSpec,
 }
 
 /// What all models of a sweep share.
@@ -192,6 +193,13 @@ pub struct ForecastSpec {
     pub laws: Vec<String>,
 }
 
+/// How runs may be fitted onto what there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HardwareSpec {
+    /// Whether a batch may be dealt into parts, one after another, where memory does not suffice for the whole.
+    pub accumulate: bool,
+}
+
 impl SweepSpec {
     /// Reads and checks a spec, given its file or the sweep folder that holds it.
     ///
@@ -292,6 +300,12 @@ impl SweepSpec {
     #[must_use]
     pub fn target(&self) -> Option<&Target> {
         self.target.as_ref()
+    }
+
+    /// How runs may be fitted onto what there is.
+    #[must_use]
+    pub fn hardware(&self) -> HardwareSpec {
+        self.hardware
     }
 
     /// What is fitted and how it is counted.

@@ -34,6 +34,22 @@ pub(super) struct WrittenSpec {
     pub(super) target: Option<WrittenTarget>,
     #[serde(default)]
     pub(super) forecast: WrittenForecast,
+    #[serde(default)]
+    pub(super) hardware: WrittenHardware,
+}
+
+/// `[hardware]`: how runs may be fitted onto what there is; nothing here is part of a run's identity.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct WrittenHardware {
+    pub(super) accumulate: bool,
+}
+
+impl Default for WrittenHardware {
+    /// In parts, a batch has the same gradient but for rounding.
+    fn default() -> Self {
+        Self { accumulate: true }
+    }
 }
 
 /// `[model]`.

@@ -2,7 +2,7 @@
 //!
 //! A killed process may leave a broken last line. It stays where it is, for what is raw is never cut: the next
 //! attempt starts on a fresh line. So a line that cannot be read is expected at the end of the log and right before
-//! an attempt's `start` line, and damage anywhere else.
+//! the first line of an attempt (`start`, or `out_of_memory` where it was refused before it began), and damage anywhere else.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -85,7 +85,7 @@ pub fn read(path: &Path) -> Result<Vec<LogLine>, StoreError> {
 
 /// Whether a broken line with this one after it is what a killed process leaves.
 fn cut_short(next: Option<&serde_json::Result<LogLine>>) -> bool {
-    matches!(next, None | Some(Ok(LogLine::Start { .. })))
+    matches!(next, None | Some(Ok(LogLine::Start { .. } | LogLine::OutOfMemory { .. })))
 }
 
 fn garbled(path: &Path, number: usize, error: &serde_json::Error) -> StoreError {

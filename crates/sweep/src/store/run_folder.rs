@@ -250,7 +250,10 @@ pub(super) fn progress(folder: &Path) -> Result<Option<Progress>, StoreError> {
 
 fn step_of(line: &LogLine) -> u64 {
     match line {
-        LogLine::Start { step, .. } | LogLine::Step { step, .. } | LogLine::End { step, .. } => *step,
+        LogLine::Start { step, .. }
+        | LogLine::Step { step, .. }
+        | LogLine::OutOfMemory { step, .. }
+        | LogLine::End { step, .. } => *step,
         LogLine::Evaluation { point, .. } => point.step,
     }
 }

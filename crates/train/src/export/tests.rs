@@ -45,6 +45,8 @@ fn config() -> RunConfig {
 fn trained(config: &RunConfig, sink: &mut Memory) -> TrainOutcome {
     let options = TrainOptions {
         device: DeviceChoice::Cpu,
+        precision: None,
+        accumulate: 1,
         threads: 1,
         registration_sha256: None,
         checkpoint_every: Duration::MAX,

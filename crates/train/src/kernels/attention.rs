@@ -18,6 +18,7 @@ use super::attention_head::{
 use super::product::{Rows, RowsMut};
 use super::simd::multiversion;
 use super::tape::Tape;
+use super::trace::{Traceable, Traced};
 use super::{operand, pool, tensor, view};
 
 /// Everything about attention that does not change between steps.
@@ -42,6 +43,13 @@ impl Attention {
 struct AttentionOp {
     attention: Attention,
     log_sums: OnceLock<Vec<f32>>,
+}
+
+impl Traceable for AttentionOp {
+    fn trace(&self, inputs: &[&Tensor]) -> Result<(Traced, Shape)> {
+        let shape = (inputs[0].dim(0)?, self.attention.shape.width());
+        Ok((Traced::Attention(self.attention.clone()), Shape::from(shape)))
+    }
 }
 
 impl CustomOp3 for AttentionOp {

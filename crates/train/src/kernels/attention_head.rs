@@ -53,6 +53,15 @@ impl RotaryTable {
         Self { cosines: table(libm::cos), sines: table(libm::sin) }
     }
 
+    /// Cosines and sines by position, then by pair: the other way round, without what pads a row.
+    pub(crate) fn by_position(&self, shape: &HeadShape) -> [Vec<f32>; 2] {
+        let (half, padded) = (shape.head_size / 2, shape.padded());
+        let turn = |table: &[f32]| {
+            (0..shape.context).flat_map(|position| (0..half).map(move |pair| table[pair * padded + position])).collect()
+        };
+        [turn(&self.cosines), turn(&self.sines)]
+    }
+
     /// Cosine and sine of one pair of channels at one position.
     #[inline(always)]
     pub(crate) fn at(&self, pair: usize, padded: usize, position: usize) -> (f32, f32) {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
 use super::tape::Tape;
+use super::trace::{Traceable, Traced};
 use super::{operand, pool, tensor, view};
 
 /// Which rows are summed for which token.
@@ -71,6 +72,13 @@ impl Lookup {
             let reach = orders.min(row % self.context + 1);
             (0..reach).map(move |order| (row, order * self.vocabulary + self.tokens[row - order] as usize))
         })
+    }
+}
+
+impl Traceable for EmbeddingOp {
+    fn trace(&self, inputs: &[&Tensor]) -> Result<(Traced, Shape)> {
+        let Lookup { tokens, vocabulary, .. } = &self.lookup;
+        Ok((Traced::Embedding { vocabulary: *vocabulary }, Shape::from((tokens.len(), inputs[0].dim(1)?))))
     }
 }
 

@@ -5,6 +5,7 @@
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
 use super::tape::Tape;
+use super::trace::{Traceable, Traced};
 use super::{operand, pool, tensor, view};
 
 /// x·Wᵀ.
@@ -18,6 +19,13 @@ pub(crate) fn linear_onto(tape: &Tape, residual: &Tensor, x: &Tensor, weight: &T
 }
 
 struct LinearOp;
+
+impl Traceable for LinearOp {
+    fn trace(&self, inputs: &[&Tensor]) -> Result<(Traced, Shape)> {
+        let extent = Extent::of(inputs[0].layout(), inputs[1].layout())?;
+        Ok((Traced::Linear, Shape::from((extent.rows, extent.output))))
+    }
+}
 
 impl CustomOp2 for LinearOp {
     fn name(&self) -> &'static str {
@@ -49,6 +57,13 @@ impl CustomOp2 for LinearOp {
 }
 
 struct LinearOntoOp;
+
+impl Traceable for LinearOntoOp {
+    fn trace(&self, inputs: &[&Tensor]) -> Result<(Traced, Shape)> {
+        let extent = Extent::of(inputs[1].layout(), inputs[2].layout())?;
+        Ok((Traced::LinearOnto, Shape::from((extent.rows, extent.output))))
+    }
+}
 
 impl CustomOp3 for LinearOntoOp {
     fn name(&self) -> &'static str {

@@ -21,6 +21,7 @@ pub(crate) mod rms_norm;
 pub(crate) mod simd;
 pub(crate) mod swiglu;
 pub(crate) mod tape;
+pub(crate) mod trace;
 pub(crate) mod transpose;
 
 use std::ops::Deref;

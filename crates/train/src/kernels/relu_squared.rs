@@ -8,6 +8,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 use super::simd::multiversion;
 use super::tape::Tape;
+use super::trace::{Traceable, Traced};
 use super::{operand, pool, tensor, view};
 
 /// max(0, x)² of each value.
@@ -16,6 +17,12 @@ pub(crate) fn relu_squared(tape: &Tape, x: &Tensor) -> Result<Tensor> {
 }
 
 struct ReluSquaredOp;
+
+impl Traceable for ReluSquaredOp {
+    fn trace(&self, inputs: &[&Tensor]) -> Result<(Traced, Shape)> {
+        Ok((Traced::ReluSquared, inputs[0].shape().clone()))
+    }
+}
 
 impl CustomOp1 for ReluSquaredOp {
     fn name(&self) -> &'static str {

@@ -9,6 +9,7 @@ use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
 use super::simd::{dot, madd, multiversion};
 use super::tape::Tape;
+use super::trace::{Traceable, Traced};
 use super::{operand, pool, tensor, view};
 
 /// Added to the mean square under the root of every norm, block norms and QK-norm alike, as in Qwen3.
@@ -20,6 +21,12 @@ pub(crate) fn rms_norm(tape: &Tape, x: &Tensor, gain: &Tensor) -> Result<Tensor>
 }
 
 struct RmsNormOp;
+
+impl Traceable for RmsNormOp {
+    fn trace(&self, inputs: &[&Tensor]) -> Result<(Traced, Shape)> {
+        Ok((Traced::RmsNorm, inputs[0].shape().clone()))
+    }
+}
 
 impl CustomOp2 for RmsNormOp {
     fn name(&self) -> &'static str {

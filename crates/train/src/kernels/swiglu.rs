@@ -8,6 +8,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 use super::simd::{exp, multiversion};
 use super::tape::Tape;
+use super::trace::{Traceable, Traced};
 use super::{operand, pool, tensor, view};
 
 /// Gates rows of width 2f into rows of width f.
@@ -16,6 +17,13 @@ pub(crate) fn swiglu(tape: &Tape, packed: &Tensor) -> Result<Tensor> {
 }
 
 struct SwigluOp;
+
+impl Traceable for SwigluOp {
+    fn trace(&self, inputs: &[&Tensor]) -> Result<(Traced, Shape)> {
+        let (rows, width) = inputs[0].dims2()?;
+        Ok((Traced::Swiglu, Shape::from((rows, width / 2))))
+    }
+}
 
 impl CustomOp1 for SwigluOp {
     fn name(&self) -> &'static str {

@@ -10,11 +10,13 @@ use std::collections::HashMap;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, InplaceOp2, Layout, Result, Tensor, TensorId, bail};
 
 use super::simd::multiversion;
+use super::trace::{Traceable, TracedStep, placeholder};
 use super::{operand, pool};
 
-/// Runs operations, and remembers them if it records.
+/// Runs operations, and remembers them if it records; or writes down what they would do, without doing it.
 pub(crate) struct Tape {
     recorded: Option<RefCell<Vec<Recorded>>>,
+    traced: Option<RefCell<Vec<TracedStep>>>,
 }
 
 struct Recorded {
@@ -32,27 +34,50 @@ enum Operation {
 impl Tape {
     /// A tape for a forward and a backward pass.
     pub(crate) fn recording() -> Self {
-        Self { recorded: Some(RefCell::new(Vec::new())) }
+        Self { recorded: Some(RefCell::new(Vec::new())), traced: None }
     }
 
     /// A tape for a forward pass alone.
     pub(crate) fn forward_only() -> Self {
-        Self { recorded: None }
+        Self { recorded: None, traced: None }
     }
 
-    pub(crate) fn one(&self, x: &Tensor, operation: impl CustomOp1 + 'static) -> Result<Tensor> {
+    /// A tape that computes nothing: what it is given and what it returns are shapes.
+    pub(crate) fn tracing() -> Self {
+        Self { recorded: None, traced: Some(RefCell::new(Vec::new())) }
+    }
+
+    /// What was traced, in its order.
+    pub(crate) fn into_trace(self) -> Vec<TracedStep> {
+        self.traced.map(RefCell::into_inner).unwrap_or_default()
+    }
+
+    pub(crate) fn one(&self, x: &Tensor, operation: impl CustomOp1 + Traceable + 'static) -> Result<Tensor> {
+        if let Some(traced) = &self.traced {
+            return trace(traced, &operation, &[x]);
+        }
         let output = x.apply_op1_no_bwd(&operation)?;
         self.record(|| Operation::One(Box::new(operation)), &[x], &output);
         Ok(output)
     }
 
-    pub(crate) fn two(&self, [x, y]: [&Tensor; 2], operation: impl CustomOp2 + 'static) -> Result<Tensor> {
+    pub(crate) fn two(&self, [x, y]: [&Tensor; 2], operation: impl CustomOp2 + Traceable + 'static) -> Result<Tensor> {
+        if let Some(traced) = &self.traced {
+            return trace(traced, &operation, &[x, y]);
+        }
         let output = x.apply_op2_no_bwd(y, &operation)?;
         self.record(|| Operation::Two(Box::new(operation)), &[x, y], &output);
         Ok(output)
     }
 
-    pub(crate) fn three(&self, [x, y, z]: [&Tensor; 3], operation: impl CustomOp3 + 'static) -> Result<Tensor> {
+    pub(crate) fn three(
+        &self,
+        [x, y, z]: [&Tensor; 3],
+        operation: impl CustomOp3 + Traceable + 'static,
+    ) -> Result<Tensor> {
+        if let Some(traced) = &self.traced {
+            return trace(traced, &operation, &[x, y, z]);
+        }
         let output = x.apply_op3_no_bwd(y, z, &operation)?;
         self.record(|| Operation::Three(Box::new(operation)), &[x, y, z], &output);
         Ok(output)
@@ -88,6 +113,14 @@ impl Tape {
         }
         Ok(gradients)
     }
+}
+
+fn trace(traced: &RefCell<Vec<TracedStep>>, operation: &impl Traceable, inputs: &[&Tensor]) -> Result<Tensor> {
+    let (operation, shape) = operation.trace(inputs)?;
+    let output = placeholder(shape)?;
+    let inputs = inputs.iter().copied().cloned().collect();
+    traced.borrow_mut().push(TracedStep { operation, inputs, output: output.clone() });
+    Ok(output)
 }
 
 impl Recorded {

@@ -20,6 +20,7 @@ use crate::error::TrainError;
 use crate::init::normal;
 use crate::kernels::tape::Tape;
 use crate::kernels::tensor;
+use crate::kernels::trace::{TracedStep, placeholder};
 use crate::parametrization::{Initial, Layer, Rule};
 
 /// Which count of the record a weight belongs to.
@@ -123,6 +124,37 @@ impl Model {
         let weights: Vec<Weight> = specs.into_iter().map(|spec| weight(spec, config)).collect::<Result<_>>()?;
         let tensors = weights.iter().map(|weight| weight.variable.as_tensor().clone()).collect();
         Ok(Self { parameters, family: assemble(config.family, &config.shape, tensors), weights })
+    }
+}
+
+/// A family's forward pass over so many rows, written down.
+pub(crate) struct Trace {
+    pub(crate) steps: Vec<TracedStep>,
+    /// The weights, and which tensors of the trace they are.
+    pub(crate) weights: Vec<(WeightSpec, Rule, Tensor)>,
+    /// Tokens of a window.
+    pub(crate) context: usize,
+}
+
+impl Trace {
+    /// Rows, one per token, that the trace is of.
+    pub(crate) fn rows(&self) -> usize {
+        self.steps.first().map_or(0, |step| step.output.dims()[0])
+    }
+
+    /// The trace of a config's model over so many sequences.
+    pub(crate) fn of(config: &RunConfig, sequences: usize) -> std::result::Result<Self, TrainError> {
+        check_shape(&config.shape)?;
+        let context = config.shape.context as usize;
+        let specs = specs(config.family, &config.shape);
+        let tensors: Vec<Tensor> = specs.iter().map(|spec| placeholder(spec.dims.clone())).collect::<Result<_>>()?;
+        let family = assemble(config.family, &config.shape, tensors.clone());
+        let tape = Tape::tracing();
+        family.logits(&tape, &Inputs { tokens: vec![0; sequences * context].into(), context })?;
+        let rule = |spec: &WeightSpec| spec.layer.rule(spec.fan_in(), &config.shape, &config.optimizer);
+        let weights =
+            specs.into_iter().zip(tensors).map(|(spec, tensor)| (spec.clone(), rule(&spec), tensor)).collect();
+        Ok(Self { steps: tape.into_trace(), weights, context })
     }
 }
 

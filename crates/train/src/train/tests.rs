@@ -59,7 +59,9 @@ impl RunSink for Memory {
 
 fn options(threads: usize) -> TrainOptions<'static> {
     TrainOptions {
-        device: DeviceChoice::Auto,
+        device: DeviceChoice::Cpu,
+        precision: None,
+        accumulate: 1,
         threads,
         registration_sha256: Some("sealed".to_owned()),
         checkpoint_every: Duration::ZERO,
@@ -134,6 +136,24 @@ fn the_result_does_not_depend_on_threads() {
     let one = on(1);
     assert_eq!(one, on(2));
     assert_eq!(one, on(5));
+}
+
+#[test]
+fn a_step_in_parts_ends_where_a_step_at_once_does_but_for_rounding() {
+    let in_parts = |accumulate, threads| {
+        let options = TrainOptions { accumulate, ..options(threads) };
+        train(&config(), &token_file(&manifest()), &mut Memory::default(), &options).expect("a run")
+    };
+    let (whole, thirds) = (run(&config(), &mut Memory::default(), 1).expect("a run"), in_parts(3, 1));
+    assert_eq!(result(&in_parts(1, 1)), result(&whole));
+    assert_eq!(result(&in_parts(3, 2)), result(&thirds));
+    // Sums of f32 in another order, over sixteen steps.
+    let (one, other) = (thirds.metrics[0].value, whole.metrics[0].value);
+    assert!((one - other).abs() < 1e-4, "{one} {other}");
+    assert_eq!(thirds.environment.notes, ["each step in 3 parts, their gradients added up (from step 0)"]);
+    assert!(whole.environment.notes.is_empty());
+    let options = TrainOptions { accumulate: 2, ..options(1) };
+    assert!(train(&config(), &token_file(&manifest()), &mut Memory::default(), &options).is_err());
 }
 
 #[test]

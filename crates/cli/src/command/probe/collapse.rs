@@ -6,14 +6,15 @@ use forescale_fit::probe::CollapseInput;
 
 use crate::args::CollapseArgs;
 use crate::exit::Answer;
+use crate::place::Place;
 use crate::workplace::{self, Workplace};
 
 pub(super) fn run(args: &CollapseArgs) -> anyhow::Result<Answer> {
-    args.training.device.parse::<forescale_train::DeviceChoice>()?.resolve()?;
+    let place = Place::of(&args.training.device)?;
     let spec = workplace::load(&args.probe.sweep)?;
     forescale_fit::probe::check_curves(spec.rungs().len(), spec.evaluation().curve_points as usize)?;
     let workplace = Workplace::building(spec)?;
-    let ladder = ladder(args, &workplace)?;
+    let ladder = ladder(args, &workplace, &place)?;
     let mut records = Vec::new();
     for run in &ladder {
         records.extend(workplace.store.planned_record(run)?);
@@ -28,7 +29,7 @@ pub(super) fn run(args: &CollapseArgs) -> anyhow::Result<Answer> {
 }
 
 /// The ladder as planned, or under the parametrisation asked for; that other ladder is trained here.
-fn ladder(args: &CollapseArgs, workplace: &Workplace) -> anyhow::Result<Vec<PlannedRun>> {
+fn ladder(args: &CollapseArgs, workplace: &Workplace, place: &Place) -> anyhow::Result<Vec<PlannedRun>> {
     let asked = args.probe.parametrization(workplace);
     if asked == workplace.spec.training().parametrization {
         return Ok(workplace.plan.ladder().cloned().collect());
@@ -37,6 +38,6 @@ fn ladder(args: &CollapseArgs, workplace: &Workplace) -> anyhow::Result<Vec<Plan
     let manifest = &workplace.built().manifest;
     let other = forescale_sweep::plan_with(&workplace.spec, Some(manifest), Some(asked))?;
     let ladder: Vec<PlannedRun> = other.ladder().filter(|run| run.role == Role::Path).cloned().collect();
-    super::train(workplace, &args.training, &ladder)?;
+    super::train(workplace, &args.training, place, &ladder)?;
     Ok(ladder)
 }

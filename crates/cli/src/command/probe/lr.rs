@@ -7,10 +7,11 @@ use forescale_sweep::{RateProbe, SweepSpec, probe_rates};
 
 use crate::args::RateArgs;
 use crate::exit::Answer;
+use crate::place::Place;
 use crate::workplace::{self, Workplace};
 
 pub(super) fn run(args: &RateArgs) -> anyhow::Result<Answer> {
-    args.training.device.parse::<forescale_train::DeviceChoice>()?.resolve()?;
+    let place = Place::of(&args.training.device)?;
     let spec = workplace::load(&args.probe.sweep)?;
     forescale_fit::probe::check_grid(&widths(args, &spec), &args.factors)?;
     let _lock = workplace::take(&spec)?;
@@ -18,7 +19,7 @@ pub(super) fn run(args: &RateArgs) -> anyhow::Result<Answer> {
     let grid = Grid { args, workplace: &workplace };
     // The whole grid is planned once, so that what cannot be is refused before any of it is trained.
     let all = grid.whole()?;
-    super::train(&workplace, &args.training, &all)?;
+    super::train(&workplace, &args.training, &place, &all)?;
     let report =
         forescale_fit::probe::rate(&RateInput { subject: args.probe.subject(&workplace), runs: grid.runs()? })?;
     args.probe.conclude(&workplace, &report)

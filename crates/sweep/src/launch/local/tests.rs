@@ -1,8 +1,12 @@
 use std::ffi::OsString;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
+use super::super::Way;
 use super::*;
+use crate::cards::Cards as _;
+use crate::cards::tests::StandIn;
 use crate::records::tests::{planned, record};
 
 struct Sweep {
@@ -17,7 +21,7 @@ fn sweep() -> Sweep {
 }
 
 fn shell(jobs: usize) -> LocalLauncher {
-    LocalLauncher { executable: PathBuf::from("/bin/sh"), jobs: Some(jobs) }
+    LocalLauncher { executable: PathBuf::from("/bin/sh"), jobs: Some(jobs), fleet: None }
 }
 
 impl Sweep {
@@ -27,7 +31,12 @@ impl Sweep {
         run.config.seed = seed;
         run.id = run.config.id();
         run.name = format!("run-{seed}");
-        Task { run, arguments: vec![OsString::from("-c"), OsString::from(script)], estimated_seconds: seconds }
+        Task {
+            run,
+            arguments: vec![OsString::from("-c"), OsString::from(script)],
+            ways: Vec::new(),
+            estimated_seconds: seconds,
+        }
     }
 
     /// A task that leaves a sealed record, as `exec` does.
@@ -183,7 +192,7 @@ fn a_task_alone_is_told_to_use_every_core() {
 #[test]
 fn a_program_that_is_not_there_is_an_error() {
     let sweep = sweep();
-    let launcher = LocalLauncher { executable: PathBuf::from("/nonexistent/forescale"), jobs: None };
+    let launcher = LocalLauncher { executable: PathBuf::from("/nonexistent/forescale"), jobs: None, fleet: None };
     let error =
         launcher.launch(&sweep.store, vec![sweep.task(1, 1.0, "")], &mut |_| {}).expect_err("refused").to_string();
     assert!(error.starts_with("`/nonexistent/forescale` cannot be started") && error.contains("hint: "), "{error}");
@@ -234,7 +243,8 @@ fn children_die_with_a_parent_that_is_killed_outright() {
     let task = sweep.task(1, 1.0, &format!("echo $$ > {}; exec sleep 600", pid_file.display()));
     let pid = std::thread::scope(|scope| {
         let parent = scope.spawn(|| {
-            let child = shell(1).start(&sweep.store, &task, 1).expect("started");
+            let start = Start { threads: 1, slot: None, uuid: None, refusals: 0 };
+            let child = shell(1).start(&sweep.store, &Turn::first(task, 0), &start).expect("started");
             let pid = wait_for_pid(&pid_file);
             assert!(alive(&pid));
             std::mem::forget(child);
@@ -254,4 +264,152 @@ fn no_jobs_at_all_are_refused() {
     let sweep = sweep();
     let error = shell(0).launch(&sweep.store, vec![sweep.task(1, 1.0, "true")], &mut |_| {}).expect_err("refused");
     assert_eq!(error.to_string(), "`jobs` is 0; at least 1 is needed\n\nhint: --jobs 1");
+}
+
+/// A launcher onto stand-in cards of these sizes.
+fn onto(cards: &[u64], jobs: usize) -> LocalLauncher {
+    let driver = StandIn::of(cards);
+    let fleet = Fleet { cards: driver.list().expect("cards"), driver: Arc::new(driver) };
+    LocalLauncher { fleet: Some(fleet), ..shell(jobs) }
+}
+
+impl Sweep {
+    /// A task that says which card it sees, and how its batch is dealt, then waits until both of two are there.
+    fn seer(&self, seed: u64, together: usize) -> Task {
+        let seen = self.folder.path().join("seen");
+        fs::create_dir_all(&seen).expect("a folder");
+        let script = format!(
+            "echo $CUDA_VISIBLE_DEVICES > {0}/{seed}; for i in $(seq 400); do [ $(ls {0} | wc -l) -ge {together} ] && exit 3; \
+             sleep 0.05; done; exit 4",
+            seen.display()
+        );
+        self.task(seed, 1.0, &script)
+    }
+
+    fn seen(&self, seed: u64) -> String {
+        fs::read_to_string(self.folder.path().join(format!("seen/{seed}")))
+            .expect("the child wrote it")
+            .trim()
+            .to_owned()
+    }
+}
+
+#[test]
+fn each_card_of_a_node_has_a_run_that_sees_no_other() {
+    let sweep = sweep();
+    let mut events = Vec::new();
+    // Each ends only when both have begun: neither waits for the other's card.
+    let tasks = vec![sweep.seer(1, 2), sweep.seer(2, 2)];
+    let summary =
+        onto(&[1000, 1000], 8).launch(&sweep.store, tasks, &mut |event| events.push(event)).expect("launched");
+    assert_eq!(summary.failed.len(), 2, "they leave no records");
+    assert_eq!([sweep.seen(1), sweep.seen(2)], ["GPU-0", "GPU-1"]);
+    let cards = events.iter().filter_map(|event| match event {
+        LaunchEvent::Started { card, .. } => Some(*card),
+        _ => None,
+    });
+    assert_eq!(cards.collect::<Vec<_>>(), [Some(0), Some(1)]);
+    let exits = events.iter().filter(|e| matches!(e, LaunchEvent::Failed { exit, .. } if exit == "exit status: 3"));
+    assert_eq!(exits.count(), 2);
+}
+
+#[test]
+fn jobs_cap_the_runs_on_all_cards_together() {
+    let sweep = sweep();
+    let mut most = 0;
+    let tasks = vec![sweep.good_task(1, 1.0), sweep.good_task(2, 1.0)];
+    let launcher = onto(&[1000, 1000], 1);
+    let mut watch = |event| {
+        if let LaunchEvent::Tick { running, .. } = event {
+            most = most.max(running);
+        }
+    };
+    launcher.launch(&sweep.store, tasks, &mut watch).expect("launched");
+    assert!(most <= 1, "{most}");
+}
+
+/// A log's line that says that memory did not suffice, as `exec` writes it.
+fn refusal(needed: u64, free: u64) -> String {
+    let (needed_bytes, free_bytes) = (Some(needed), Some(free));
+    let line =
+        LogLine::OutOfMemory { attempt: 0, step: 0, device: "cpu".into(), accumulate: 1, needed_bytes, free_bytes };
+    serde_json::to_string(&line).expect("JSON")
+}
+
+impl Sweep {
+    /// A task of these ways that memory does not suffice for until its batch is dealt into so many parts.
+    fn hungry(&self, seed: u64, ways: &[u32], enough: u32) -> Task {
+        let mut task = self.good_task(seed, 1.0);
+        let log = self.store.run_dir(&task.run.id).join("log.jsonl");
+        let tries = self.tries(seed);
+        // Arguments after a script are its $0, $1, and so on: `--threads 1 --accumulate 2`.
+        let script = format!(
+            "echo \"${{3:-1}} $CUDA_VISIBLE_DEVICES\" >> {}; if [ ${{3:-1}} -lt {enough} ]; then echo '{}' >> {}; exit 2; fi; {}",
+            tries.display(),
+            refusal(7, 5),
+            log.display(),
+            task.arguments[1].to_string_lossy()
+        );
+        task.arguments[1] = OsString::from(script);
+        task.ways = ways.iter().map(|parts| Way { accumulate: *parts, bytes: 800 / u64::from(*parts) }).collect();
+        task
+    }
+
+    fn tries(&self, seed: u64) -> PathBuf {
+        self.folder.path().join(format!("tries-{seed}"))
+    }
+
+    fn tried(&self, seed: u64) -> Vec<String> {
+        let text = fs::read_to_string(self.tries(seed)).expect("the child wrote it");
+        text.lines().map(|line| line.trim().to_owned()).collect()
+    }
+}
+
+fn retries(events: &[LaunchEvent]) -> Vec<(u32, bool)> {
+    let retry = |event: &LaunchEvent| match event {
+        LaunchEvent::OutOfMemory { needed_and_free: (Some(7), Some(5)), accumulate, alone, .. } => {
+            Some((*accumulate, *alone))
+        }
+        _ => None,
+    };
+    events.iter().filter_map(retry).collect()
+}
+
+#[test]
+fn a_run_that_memory_does_not_suffice_for_is_tried_again_with_its_batch_dealt_and_alone_at_last() {
+    let sweep = sweep();
+    let (summary, events) = sweep.launch(2, vec![sweep.hungry(1, &[1, 2, 4], 4), sweep.good_task(2, 0.5)]);
+    assert_eq!(sweep.tried(1), ["1", "2", "4"]);
+    assert_eq!(retries(&events), [(2, false), (4, true)]);
+    let mut finished = summary.finished;
+    finished.sort();
+    assert_eq!((finished, summary.failed), (vec!["run-1".to_owned(), "run-2".to_owned()], vec![]));
+}
+
+#[test]
+fn a_run_whose_batch_may_not_be_dealt_is_tried_once_more_alone_and_then_has_failed() {
+    let sweep = sweep();
+    let (summary, events) = sweep.launch(2, vec![sweep.hungry(1, &[1], 2)]);
+    assert_eq!((sweep.tried(1), retries(&events)), (vec!["1".to_owned(); 2], vec![(1, true)]));
+    assert_eq!(summary.failed, ["run-1"]);
+}
+
+#[test]
+fn a_log_that_spoke_of_memory_before_does_not_excuse_another_failure() {
+    let sweep = sweep();
+    let task = sweep.task(1, 1.0, "exit 3");
+    let folder = sweep.store.run_dir(&task.run.id);
+    fs::create_dir_all(&folder).expect("made");
+    fs::write(folder.join("log.jsonl"), refusal(7, 5) + "\n").expect("written");
+    let (summary, events) = sweep.launch(1, vec![task]);
+    assert_eq!((summary.failed, retries(&events)), (vec!["run-1".to_owned()], vec![]));
+}
+
+#[test]
+fn a_batch_too_large_for_the_largest_card_is_dealt_from_the_start() {
+    let sweep = sweep();
+    // 800 bytes whole, and 475 of 500 to be had: two parts of 400.
+    let task = sweep.hungry(1, &[1, 2, 4], 1);
+    onto(&[300, 500], 2).launch(&sweep.store, vec![task], &mut |_| {}).expect("launched");
+    assert_eq!(sweep.tried(1), ["2 GPU-0"]);
 }

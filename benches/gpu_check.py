@@ -1,0 +1,494 @@
+#!/usr/bin/env python3
+"""Whether training on a card is right, and how fast: one command, under eight minutes, one table.
+
+    python3 benches/gpu_check.py [--dry] [--binary FILE] [--check FILE] [--out FILE] [--part NAME ...]
+
+Needs the two binaries that `just cuda-build` makes, and on the machine with the card a Python with PyTorch. With --dry the
+same code runs at tiny sizes on the CPU (kernels in the emulation of a card, which needs a C++ compiler), with whatever
+binaries there are and without PyTorch, writes no page and judges no speed; CI runs that.
+
+operations  each operation of training on the card, forward and backward, against the CPU's
+parity      the same run on card and CPU ends within two standard deviations between seeds
+resume      a run killed outright and gone on with ends with the result of one that was not
+speed       tokens/s and MFU at d = 256, 512, 1024 against torch.compile with SDPA, all in bfloat16
+family      16 small runs through `forescale run`, at once and one after another
+
+Each part has its own time and its own failure: one that fails, or takes too long, leaves the others alone. The exit code is 0
+when all that ran held its bar, 1 when something did not, 2 when the check itself could not be made.
+"""
+
+import argparse
+import contextlib
+import datetime
+import importlib.metadata
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
+
+# Seconds that each part may take on a card; together under eight minutes.
+SECONDS = {"operations": 40, "parity": 60, "resume": 50, "speed": 150, "family": 160}
+# Seconds in which a run of the family trains alone, once it has started.
+RUN_SECONDS = 3.0
+RUNS = 16
+MPS = "nvidia-cuda-mps-control"
+FAMILY_BAR, TORCH_BAR, TORCH_GOAL = 3.0, 0.7, 1.0
+
+
+class Failed(Exception):
+    """A part could not be measured; the words say why."""
+
+
+@dataclass
+class Bar:
+    """Something asked for, and whether it held; None where it was not judged."""
+
+    words: str
+    held: bool | None
+
+
+@dataclass
+class Part:
+    """What came of a part: lines of Markdown, bars, and why it could not be measured, if so."""
+
+    name: str
+    lines: list = field(default_factory=list)
+    bars: list = field(default_factory=list)
+    problem: str | None = None
+    seconds: float = 0.0
+
+
+class Clock:
+    """The time of one part."""
+
+    def __init__(self, seconds):
+        self.end = time.monotonic() + seconds
+
+    def left(self):
+        return max(self.end - time.monotonic(), 1.0)
+
+
+def run(command, clock, **options):
+    """A command's output; its last words where it fails or takes longer than the part has."""
+    words = " ".join(map(str, command))
+    try:
+        done = subprocess.run(
+            list(map(str, command)), capture_output=True, text=True, timeout=clock.left(), **options
+        )
+    except subprocess.TimeoutExpired:
+        raise Failed(f"`{words}` took longer than this part may") from None
+    except OSError as error:
+        raise Failed(f"`{words}` does not start: {error}") from None
+    if done.returncode != 0:
+        said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-4:]
+        raise Failed(f"`{words}` ended with {done.returncode}: {' / '.join(said)}")
+    return done.stdout
+
+
+# ------------------------------------------------------------------------------------------------- sweeps of our own
+
+SPEC = """
+schema = "forescale.sweep/1.1"
+name = "{name}"
+description = "Made by benches/gpu_check.py"
+
+[corpus]
+source = "zipf-facts"
+vocabulary = 64
+facts = 262144
+key_digits = 3
+exponent = 1.5
+noise = 0.05
+train_tokens = {train_tokens}
+validation_tokens = 65536
+seed = 1
+
+[model]
+layers = {layers}
+head_size = {head_size}
+context = {context}
+
+[training]
+# The same batch for every length, so that a run's speed can be told from a shorter one.
+batch_coefficient = {batch}
+batch_exponent = 0.0
+allow_repeats = true
+
+[evaluation]
+tokens = 16384
+curve_points = 1
+
+[ladder]
+widths = [{width}]
+tokens_per_param = {tokens_per_param}
+seeds = {seeds}
+"""
+
+
+@dataclass(frozen=True)
+class Family:
+    """Runs of one shape and several seeds, on a synthetic text."""
+
+    width: int
+    layers: int
+    head_size: int
+    context: int
+    batch: int
+
+    def spec(self, name, tokens_per_param, seeds, train_tokens):
+        numbers = {**self.__dict__, "batch": float(self.batch)}
+        return SPEC.format(
+            name=name, tokens_per_param=tokens_per_param, seeds=seeds, train_tokens=train_tokens, **numbers
+        )
+
+
+def cuda_libraries():
+    """Folders of the CUDA libraries that came with PyTorch, which our binaries are linked against as well."""
+    torch = importlib.util.find_spec("torch")
+    if torch is None:
+        return []
+    packages = Path(torch.submodule_search_locations[0]).parent
+    return sorted({str(path.parent) for path in packages.glob("nvidia/**/lib*.so*")})
+
+
+class Bench:
+    """Where the check works: binaries, device, a folder and a cache that are thrown away."""
+
+    def __init__(self, arguments, folder):
+        self.dry = arguments.dry
+        self.device = "cpu" if self.dry else "cuda"
+        self.forescale, self.check = arguments.binary, arguments.check
+        self.folder = folder
+        self.environment = {**os.environ, "FORESCALE_CACHE": str(folder / "cache"), "NO_COLOR": "1"}
+        if not self.dry:
+            known = [path for path in [os.environ.get("LD_LIBRARY_PATH")] if path]
+            self.environment["LD_LIBRARY_PATH"] = ":".join(known + cuda_libraries())
+        if self.dry:
+            self.family = Family(width=16, layers=1, head_size=8, context=32, batch=64)
+        else:
+            self.family = Family(width=128, layers=4, head_size=32, context=256, batch=8192)
+        self.train_tokens = 500_000 if self.dry else 16_000_000
+
+    def command(self, clock, *words):
+        return run([self.forescale, *words], clock, cwd=self.folder, env=self.environment)
+
+    def sweep(self, name, tokens_per_param, seeds, family=None):
+        """A sweep's folder; one that is there is written anew."""
+        folder = self.folder / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        spec = (family or self.family).spec(name, tokens_per_param, seeds, self.train_tokens)
+        (folder / "sweep.toml").write_text(spec)
+        return folder
+
+    def train(self, clock, sweep, *words):
+        """Trains a sweep's ladder; returns the seconds it took."""
+        began = time.monotonic()
+        self.command(clock, "run", sweep, "--device", self.device, "--stop-after", "ladder", *words)
+        return time.monotonic() - began
+
+
+def records(sweep):
+    """Sealed records by run name."""
+    found = [json.loads(path.read_text()) for path in sweep.glob("runs/*/record.json")]
+    return {record["name"]: record for record in found}
+
+
+def loss(record):
+    return next(metric["value"] for metric in record["metrics"] if metric["name"] == "loss")
+
+
+def speed_logged(sweep):
+    """Tokens per second of a sweep's only run, from its log: the median, without the first line."""
+    [log] = sweep.glob("runs/*/log.jsonl")
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    speeds = [line["tokens_per_second"] for line in lines if line["event"] == "step"]
+    if not speeds:
+        raise Failed(f"`{log}` holds no step")
+    return statistics.median(speeds[1:] or speeds)
+
+
+# ------------------------------------------------------------------------------------------------------------- parts
+
+
+def family(bench, part, clock):
+    """16 runs at once, packed as `forescale run` packs them, against one after another."""
+    for width in [bench.family.width] if bench.dry else [256, 64]:
+        one = Family(width, bench.family.layers, min(bench.family.head_size, width // 2), bench.family.context,
+                     bench.family.batch)
+        if part.lines and clock.left() < 70:
+            part.lines.append(f"\nd = {width}: left out, the part's time was over.")
+            return
+        ratios = bench_family(bench, part, clock, one)
+        judged = None if bench.dry else max(ratios.values()) >= FAMILY_BAR
+        words = ", ".join(f"{ratio:.2f}x {how}" for how, ratio in ratios.items())
+        part.bars.append(Bar(f"family of {RUNS} at d = {width} over one after another: {words} (bar {FAMILY_BAR:g}x)", judged))
+
+
+@contextlib.contextmanager
+def multi_process_service(bench, clock):
+    """NVIDIA's MPS for the processes started meanwhile: their kernels then run side by side, not in turn."""
+    places = {name: bench.folder / name.lower() for name in ("CUDA_MPS_PIPE_DIRECTORY", "CUDA_MPS_LOG_DIRECTORY")}
+    for place in places.values():
+        place.mkdir(exist_ok=True)
+    before = bench.environment
+    bench.environment = {**before, **{name: str(place) for name, place in places.items()}}
+    try:
+        run([MPS, "-d"], clock, env=bench.environment)
+        yield
+    finally:
+        subprocess.run([MPS], input="quit\n", text=True, env=bench.environment, capture_output=True, timeout=20)
+        bench.environment = before
+
+
+def bench_family(bench, part, clock, one):
+    # How long a run must be is told by a short one.
+    short = 20 if bench.dry else 2
+    trial = bench.sweep("trial", short, 1, one)
+    bench.train(clock, trial)
+    [record] = records(trial).values()
+    wanted = 0.3 if bench.dry else RUN_SECONDS
+    tokens_per_param = max(short * speed_logged(trial) * wanted / record["tokens"], short / 2)
+    alone_rate, alone = rate_of(bench, clock, "serial", one, tokens_per_param, RUNS, "--jobs", "1")
+    rates = {"one after another": alone_rate}
+    rates["at once"], packed = rate_of(bench, clock, "packed", one, tokens_per_param, RUNS)
+    if not bench.dry and shutil.which(MPS) and clock.left() > 25:
+        with multi_process_service(bench, clock):
+            rates["at once under MPS"], _ = rate_of(bench, clock, "side-by-side", one, tokens_per_param, RUNS)
+    if not part.lines:
+        part.lines += ["| d | runs | tokens/s | over one after another |", "|---|---|---|---|"]
+    for words, rate in rates.items():
+        part.lines.append(f"| {one.width} | {RUNS}, {words} | {rate:,.0f} | {rate / alone_rate:.2f} |")
+    apart = max(abs(loss(packed[name]) / loss(record) - 1) for name, record in alone.items())
+    part.bars.append(Bar(f"d = {one.width}: packed runs end as runs alone do (losses within {apart:.1e})",
+                         apart <= (1e-12 if bench.dry else 1e-3)))
+    return {words: rate / alone_rate for words, rate in rates.items() if words != "one after another"}
+
+
+def rate_of(bench, clock, name, one, tokens_per_param, seeds, *options):
+    """Tokens per second of a whole family, its start included, and its records."""
+    sweep = bench.sweep(name, f"{tokens_per_param:.4f}", seeds, one)
+    seconds = bench.train(clock, sweep, *options)
+    found = records(sweep)
+    if len(found) != seeds:
+        raise Failed(f"{len(found)} of {seeds} runs are sealed")
+    return sum(record["tokens"] for record in found.values()) / seconds, found
+
+
+def resume(bench, part, clock):
+    """A run killed with SIGKILL once it has a checkpoint, and gone on with."""
+    tokens_per_param = 150 if bench.dry else 20
+    whole, killed = (bench.sweep(name, tokens_per_param, 1) for name in ("whole", "killed"))
+    bench.train(clock, whole)
+    bench.command(clock, "corpus", "build", killed)
+    [(name, straight)] = records(whole).items()
+    words = [bench.forescale, "exec", killed, name, "--device", bench.device, "--checkpoint-seconds", "0.05"]
+    with (bench.folder / "killed.log").open("w") as said:
+        child = subprocess.Popen(list(map(str, words)), env=bench.environment, stderr=said, stdout=said)
+    try:
+        while not list(killed.glob("runs/*/checkpoint.bin")):
+            if child.poll() is not None or clock.left() <= 1.0:
+                raise Failed(f"no checkpoint before the run was over: {(bench.folder / 'killed.log').read_text()[-300:]}")
+            time.sleep(0.005)
+        child.send_signal(signal.SIGKILL)
+    finally:
+        child.kill()
+        child.wait()
+    if records(killed):
+        raise Failed("the run was over before it was killed")
+    bench.command(clock, *words[1:])
+    [again] = records(killed).values()
+    same = again["result_digest"] == straight["result_digest"]
+    part.lines += [
+        f"Killed and gone on with, attempt {again['environment']['attempts']}: loss {loss(again):.6f}; never stopped: "
+        f"{loss(straight):.6f}.",
+    ]
+    part.bars.append(Bar("a run killed and gone on with has the same result, digest for digest", same))
+
+
+def ask(bench, clock, part, *words):
+    """What the trainer's own check found, by part."""
+    dry = ["--dry"] if bench.dry else []
+    return json.loads(run([bench.check, "--part", part, *dry, *words], clock, env=bench.environment))[part]
+
+
+def operations(bench, part, clock):
+    """Every operation of training, forward and backward, against the CPU's."""
+    rows = ask(bench, clock, "operations")
+    # Of each kind of operation in each precision the size that came nearest to what is allowed.
+    kinds = {}
+    for row in rows:
+        kinds.setdefault((row["operation"].split(",")[0], row["precision"]), []).append(row)
+    part.lines += ["| operation | precision | sizes | apart at most | allowed |", "|---|---|---|---|---|"]
+    for (kind, precision), sizes in kinds.items():
+        worst = max(sizes, key=lambda row: row["apart"] / row["allowed"])
+        part.lines.append(f"| {kind} | {precision} | {len(sizes)} | {worst['apart']:.1e} | {worst['allowed']:.1e} |")
+    failed = [f"{row['operation']} in {row['precision']}" for row in rows if not row["holds"]]
+    words = f"{len(rows)} operations agree with the CPU's" if not failed else f"apart from the CPU's: {', '.join(failed)}"
+    part.bars.append(Bar(words, bool(rows) and not failed))
+
+
+def parity(bench, part, clock):
+    """The same run on card and CPU, in each precision."""
+    rows = ask(bench, clock, "parity")
+    part.lines += ["| precision | loss, CPU | loss, card | apart | two deviations between seeds |", "|---|---|---|---|---|"]
+    for row in rows:
+        part.lines.append(f"| {row['precision']} | {row['loss_cpu']:.5f} | {row['loss_card']:.5f} | {row['apart']:.1e} "
+                          f"| {row['allowed']:.1e} |")
+    part.bars.append(Bar("a run ends on the card within two deviations of seeds of where it ends on the CPU",
+                         bool(rows) and all(row["holds"] for row in rows)))
+
+
+def torch_speed(row, clock):
+    """Tokens per second of the peer, on the shape that ours was measured on."""
+    shape = {name: row[name] for name in ("width", "layers", "context", "sequences")}
+    shape["heads"] = row.get("heads", row["width"] // 64)
+    shape["mlp-hidden"] = row.get("mlp_hidden", (row["width"] * 8 // 3 + 63) // 64 * 64)
+    words = [word for name, value in shape.items() for word in (f"--{name}", value)]
+    said = run([sys.executable, REPOSITORY / "benches" / "gpu_torch.py", "--seconds", 4, *words], clock)
+    return json.loads(said.splitlines()[-1])["tokens_per_second"]
+
+
+def speed(bench, part, clock):
+    """Tokens per second and share of the card's peak, beside torch.compile; each width by itself."""
+    part.lines += ["| d | ours, tokens/s | MFU | torch.compile, tokens/s | MFU | ours / torch |", "|---|---|---|---|---|---|"]
+    problems = []
+    for width in [16] if bench.dry else [256, 512, 1024]:
+        try:
+            speed_of(bench, part, clock, width)
+        except Failed as failure:
+            problems.append(f"d = {width}: {failure}")
+    if bench.dry:
+        part.lines.append("\nOn the CPU there is no peer to be held against: skipped.")
+    if problems:
+        raise Failed("; ".join(problems))
+
+
+def speed_of(bench, part, clock, width):
+    [row] = ask(bench, clock, "speed", "--width", width, "--seconds", 20 if bench.dry else 6)
+    ours, flops, peak = row["tokens_per_second"], row["flops_per_token"], row["peak_tflops"]
+
+    def share(tokens):
+        return f"{tokens * flops / peak / 1e12:.1%}" if peak else "–"
+
+    if bench.dry:
+        part.lines.append(f"| {width} | {ours:,.0f} | {share(ours)} | – | – | – |")
+        part.bars.append(Bar(f"d = {width}: {ours:,.0f} tokens/s", None if ours > 0 else False))
+        return
+    try:
+        theirs = torch_speed(row, clock)
+    except Failed:
+        part.lines.append(f"| {width} | {ours:,.0f} | {share(ours)} | not measured | – | – |")
+        raise
+    ratio = ours / theirs
+    part.lines.append(f"| {width} | {ours:,.0f} | {share(ours)} | {theirs:,.0f} | {share(theirs)} | {ratio:.2f} |")
+    goal = " goal met" if ratio >= TORCH_GOAL else ""
+    part.bars.append(Bar(f"d = {width}: {ratio:.2f} of torch.compile (bar {TORCH_BAR:g}, goal {TORCH_GOAL:g}){goal}",
+                         ratio >= TORCH_BAR))
+
+
+# Named in the order of the page; what costs least and says most comes first.
+PARTS = {"operations": operations, "parity": parity, "resume": resume, "speed": speed, "family": family}
+
+
+def measure(name, bench):
+    """One part, whatever becomes of it."""
+    part, began = Part(name), time.monotonic()
+    print(f"{name} …", file=sys.stderr, flush=True)
+    try:
+        PARTS[name](bench, part, Clock(SECONDS[name]))
+    except Failed as failure:
+        part.problem = str(failure)
+    except (KeyError, ValueError, TypeError, OSError) as error:
+        part.problem = f"{type(error).__name__}: {error}"
+    part.seconds = time.monotonic() - began
+    for line in verdict(part):
+        print(f"  {line}", file=sys.stderr, flush=True)
+    return part
+
+
+def verdict(part):
+    words = {True: "met", False: "NOT MET", None: "not judged"}
+    lines = [f"{words[bar.held]}: {bar.words}" for bar in part.bars]
+    return lines + ([f"FAILED: {part.problem}"] if part.problem else [])
+
+
+# -------------------------------------------------------------------------------------------------------------- page
+
+
+def card():
+    query = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
+    try:
+        return "; ".join(run(query, Clock(20)).strip().splitlines())
+    except Failed:
+        return "no card"
+
+
+def torch_version():
+    if importlib.util.find_spec("torch") is None:
+        return "no torch"
+    return f"torch {importlib.metadata.version('torch')}"
+
+
+def commit():
+    try:
+        return run(["git", "describe", "--always", "--dirty"], Clock(20), cwd=REPOSITORY).strip()
+    except Failed:
+        return "unknown"
+
+
+def page(parts, seconds):
+    lines = [
+        "# Training on a card",
+        "",
+        "Written by `just gpu-check`; each bar is asked for by the project, and says whether it was met.",
+        "",
+        f"{datetime.date.today().isoformat()}, {card()}, {os.cpu_count()} processors; {torch_version()}, commit {commit()}; "
+        f"{seconds:.0f} s.",
+        "",
+        *(f"- {line}" for part in parts for line in verdict(part)),
+    ]
+    for part in parts:
+        lines += ["", f"## {part.name} ({part.seconds:.0f} s)", "", *(part.lines or ["Nothing was measured."])]
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dry", action="store_true", help="the same code at tiny sizes on the CPU")
+    parser.add_argument("--binary", type=Path, default=TARGET / "release" / "forescale")
+    parser.add_argument("--check", type=Path, default=TARGET / "release" / "examples" / "gpu_check")
+    parser.add_argument("--out", type=Path, help="where the page goes [default: benches/gpu.md, of all parts on a card]")
+    parser.add_argument("--part", choices=PARTS, action="append", help="only this part; may be given again")
+    arguments = parser.parse_args()
+    arguments.binary, arguments.check = arguments.binary.resolve(), arguments.check.resolve()
+    for binary in (arguments.binary, arguments.check):
+        if not binary.is_file():
+            print(f"error: `{binary}` is not there\n\nhint: just cuda-build", file=sys.stderr)
+            return 2
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="gpu-check-") as folder:
+        bench = Bench(arguments, Path(folder))
+        parts = [measure(name, bench) for name in arguments.part or PARTS]
+    text = page(parts, time.monotonic() - began)
+    print(text, end="")
+    whole = not arguments.dry and not arguments.part
+    out = arguments.out or (REPOSITORY / "benches" / "gpu.md" if whole else None)
+    if out:
+        out.write_text(text)
+    return int(any(part.problem or any(bar.held is False for bar in part.bars) for part in parts))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,166 @@
+//! Where runs are trained, as meant: the processor, or the cards that a process of this machine may use.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use forescale_core::run::RunConfig;
+use forescale_sweep::cards::{VISIBLE, Watch, visible};
+use forescale_sweep::{Card, CardsError, Fleet, NvmlCards, Way};
+use forescale_train::{DeviceChoice, Precision};
+
+use crate::args::DeviceArgs;
+use crate::output;
+
+/// Memory that the driver and the library of matrix products keep of a card for each process, beside what the estimate of a
+/// run counts. Chosen here, not measured: some hundreds of MiB are usual, and too much costs a place, too little a retry.
+const CONTEXT_BYTES: u64 = 600 << 20;
+
+/// Where runs are trained.
+pub(crate) struct Place {
+    /// The device as a child is told it.
+    device: String,
+    precision: Precision,
+    /// Memory that one run may need.
+    limit: Option<u64>,
+    /// The cards to pack runs onto, where they could be told apart.
+    pub(crate) fleet: Option<Fleet>,
+    /// Runs at once where nobody says how many.
+    pub(crate) jobs: Option<usize>,
+}
+
+impl Place {
+    /// What was typed, held against what there is; `cuda` is every card, `cuda:N` the one of that number.
+    pub(crate) fn of(args: &DeviceArgs) -> anyhow::Result<Self> {
+        let choice: DeviceChoice = args.device.parse()?;
+        let precision = choice.precision(asked(args)?)?;
+        let place = |device: &str| Self {
+            device: device.to_owned(),
+            precision,
+            limit: args.memory_limit,
+            fleet: None,
+            jobs: None,
+        };
+        let resolved = choice.resolve()?;
+        if resolved == "cpu" {
+            return Ok(place("cpu"));
+        }
+        let one = args.device.strip_prefix("cuda:").and_then(|number| number.parse::<usize>().ok());
+        match (own_cards(), one) {
+            // Its process is told one card, which is then its first.
+            (Ok((driver, cards)), one) => {
+                let cards = chosen(cards, one)?;
+                Ok(Self { fleet: Some(Fleet { cards, driver: Arc::new(driver) }), ..place("cuda:0") })
+            }
+            // Without NVML nothing tells what is free; runs then go one after another.
+            (Err(error), Some(_)) => {
+                output::say(&format!("note: {}; runs go one after another", error.problem));
+                Ok(Self { jobs: Some(1), ..place(&resolved) })
+            }
+            (Err(error), None) => Err(error).context("the cards cannot be told apart"),
+        }
+    }
+
+    /// The arguments by which a child is told its device.
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        let mut words = vec!["--device".to_owned(), self.device.clone()];
+        if self.device != "cpu" {
+            words.extend(["--precision".to_owned(), self.precision.to_string()]);
+        }
+        words.extend(self.limit.iter().flat_map(|limit| ["--memory-limit".to_owned(), limit.to_string()]));
+        words
+    }
+
+    /// How a run's batches may be dealt: whole, and where that is allowed into ever more equal parts, at least twice as many
+    /// each time.
+    pub(crate) fn ways(&self, config: &RunConfig, may_accumulate: bool) -> Vec<Way> {
+        let kept = if self.device == "cpu" { 0 } else { CONTEXT_BYTES };
+        let bytes = |parts| forescale_train::device_memory_bytes(config, self.precision, parts) + kept;
+        let next = |parts: &u32| (2 * parts..=config.sequences).find(|more| config.sequences.is_multiple_of(*more));
+        let all = std::iter::successors(Some(1), next).map(|accumulate| Way { accumulate, bytes: bytes(accumulate) });
+        all.take(if may_accumulate { usize::MAX } else { 1 }).collect()
+    }
+}
+
+/// The precision as typed.
+pub(crate) fn asked(args: &DeviceArgs) -> anyhow::Result<Option<Precision>> {
+    Ok(args.precision.as_deref().map(str::parse).transpose()?)
+}
+
+/// The driver, and the cards that this process may use.
+pub(crate) fn own_cards() -> Result<(NvmlCards, Vec<Card>), CardsError> {
+    let driver = NvmlCards::open()?;
+    let told = std::env::var(VISIBLE).ok();
+    let cards = visible(&forescale_sweep::Cards::list(&driver)?, told.as_deref())?;
+    Ok((driver, cards))
+}
+
+fn chosen(mut cards: Vec<Card>, one: Option<usize>) -> anyhow::Result<Vec<Card>> {
+    let count = cards.len();
+    match one {
+        Some(number) if number < count => Ok(vec![cards.swap_remove(number)]),
+        Some(number) => bail!("there is no card {number}: this process may use {count}\n\nhint: forescale doctor"),
+        None if cards.is_empty() => {
+            bail!(
+                "this process may use none of the cards\n\nhint: see whether `{VISIBLE}` leaves one out, or --device cpu"
+            )
+        }
+        None => Ok(cards),
+    }
+}
+
+/// Watches the card of this process while a run trains on it; nothing where the driver does not tell.
+pub(crate) fn watch(device: DeviceChoice) -> Option<Watch> {
+    let resolved = device.resolve().ok()?;
+    let number: usize = resolved.strip_prefix("cuda:")?.parse().ok()?;
+    let (driver, cards) = own_cards().ok()?;
+    Some(Watch::start(Box::new(driver), cards.get(number)?.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use forescale_sweep::{SweepSpec, plan, template};
+
+    use super::*;
+
+    fn cpu(limit: Option<u64>) -> Place {
+        let args = DeviceArgs { device: "cpu".to_owned(), precision: None, memory_limit: limit };
+        Place::of(&args).expect("there is a processor")
+    }
+
+    fn parts(sequences: u32, may_accumulate: bool) -> Vec<u32> {
+        let text = template("smoke", Path::new("smoke")).expect("a template");
+        let spec = SweepSpec::parse(Path::new("smoke/sweep.toml"), &text).expect("a good spec");
+        let config = plan(&spec, None).expect("a good plan").runs.remove(0).config;
+        let ways = cpu(None).ways(&RunConfig { sequences, ..config }, may_accumulate);
+        assert!(ways.is_sorted_by(|one, next| one.bytes > next.bytes), "{ways:?}");
+        ways.iter().map(|way| way.accumulate).collect()
+    }
+
+    #[test]
+    fn a_batch_is_dealt_into_twice_as_many_equal_parts_or_the_next_more() {
+        assert_eq!(parts(8, true), [1, 2, 4, 8]);
+        assert_eq!(parts(12, true), [1, 2, 4, 12]);
+        assert_eq!(parts(9, true), [1, 3, 9]);
+        assert_eq!(parts(1, true), [1]);
+        assert_eq!(parts(12, false), [1]);
+    }
+
+    #[test]
+    fn a_child_is_told_its_device_and_the_limit() {
+        assert_eq!(cpu(None).arguments(), ["--device", "cpu"]);
+        assert_eq!(cpu(Some(4096)).arguments(), ["--device", "cpu", "--memory-limit", "4096"]);
+    }
+
+    #[test]
+    fn a_card_that_this_process_may_not_use_is_refused() {
+        let card = |index| Card { index, uuid: format!("GPU-{index}"), name: String::new(), memory_bytes: 1 };
+        let cards = || vec![card(4), card(7)];
+        assert_eq!(chosen(cards(), Some(1)).expect("the second")[0].index, 7);
+        assert_eq!(chosen(cards(), None).expect("both").len(), 2);
+        let error = chosen(cards(), Some(2)).expect_err("refused").to_string();
+        assert!(error.starts_with("there is no card 2: this process may use 2") && error.contains("hint: "), "{error}");
+        assert!(chosen(Vec::new(), None).is_err_and(|error| error.to_string().contains("none of the cards")));
+    }
+}

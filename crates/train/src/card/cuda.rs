@@ -1,0 +1,365 @@
+//! A CUDA device: buffers, our kernels and cuBLAS on one stream, whose lists of work are replayed as graphs.
+//!
+//! A list is done one launch after another the first time, which loads what it needs; it is captured as a graph the second
+//! time, and from then on it is one launch. Where a capture fails the list goes on one by one, and the record says so.
+
+use std::collections::HashMap;
+use std::ffi::c_void;
+use std::sync::Arc;
+
+use candle_core::cuda_backend::cudarc::cublas::result::CublasError;
+use candle_core::cuda_backend::cudarc::cublas::{CudaBlas, result as blas, sys as blas_sys};
+use candle_core::cuda_backend::cudarc::driver::{
+    CudaContext, CudaFunction, CudaGraph, CudaModule, CudaStream, DriverError, result as driver, sys,
+};
+use candle_core::cuda_backend::cudarc::nvrtc::Ptx;
+
+use super::{Address, Argument, Card, CardError, Format, Launch, Matrix, Product, Program, Work};
+
+/// Our kernels, compiled by the build script.
+const PTX: &str = include_str!(concat!(env!("OUT_DIR"), "/kernels.ptx"));
+
+/// Working memory of matrix products, which a graph must not allocate: what NVIDIA recommends for Hopper.
+const PRODUCT_WORKSPACE_BYTES: usize = 32 << 20;
+
+/// Shared memory that a block may have without asking.
+const SHARED_WITHOUT_ASKING: u32 = 48 << 10;
+
+/// A card that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) name: String,
+    /// Compute capability, major and minor.
+    pub(crate) capability: (i32, i32),
+    pub(crate) free_bytes: u64,
+    pub(crate) total_bytes: u64,
+}
+
+/// The cards of this machine, or what the driver said instead.
+pub(crate) fn cards() -> Result<Vec<Found>, String> {
+    let said = |error: DriverError| error.to_string();
+    let count = CudaContext::device_count().map_err(said)?;
+    let found = |number: i32| -> Result<Found, DriverError> {
+        let context = CudaContext::new(number as usize)?;
+        let (free, total) = context.mem_get_info()?;
+        Ok(Found {
+            name: context.name()?,
+            capability: context.compute_capability()?,
+            free_bytes: free as u64,
+            total_bytes: total as u64,
+        })
+    };
+    (0..count).map(|number| found(number).map_err(said)).collect()
+}
+
+/// How many cards the driver lists, without opening one.
+pub(crate) fn count() -> Result<usize, String> {
+    CudaContext::device_count().map(|count| usize::try_from(count).unwrap_or(0)).map_err(|error| error.to_string())
+}
+
+/// A card opened for one run.
+pub(crate) struct Cuda {
+    context: Arc<CudaContext>,
+    stream: Arc<CudaStream>,
+    blas: CudaBlas,
+    module: Arc<CudaModule>,
+    functions: HashMap<String, CudaFunction>,
+    buffers: Vec<Address>,
+    programs: Vec<Prepared>,
+    notes: Vec<String>,
+}
+
+struct Prepared {
+    works: Vec<Work>,
+    replay: Replay,
+}
+
+/// How a list of work is done the next time.
+enum Replay {
+    /// One by one: what it needs is loaded.
+    First,
+    /// Captured, then launched.
+    Capture,
+    /// As one launch.
+    Graph(CudaGraph),
+    /// One by one, because a capture failed.
+    Never,
+}
+
+fn failed(error: DriverError) -> CardError {
+    if error.0 == sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY {
+        return CardError::OutOfMemory { free_bytes: driver::mem_get_info().ok().map(|(free, _)| free as u64) };
+    }
+    CardError::Failed(error.to_string())
+}
+
+fn product_failed(error: CublasError) -> CardError {
+    if error.0 == blas_sys::cublasStatus_t::CUBLAS_STATUS_ALLOC_FAILED {
+        return CardError::OutOfMemory { free_bytes: driver::mem_get_info().ok().map(|(free, _)| free as u64) };
+    }
+    CardError::Failed(format!("cuBLAS: {error:?}"))
+}
+
+impl Cuda {
+    /// Opens a card by its number.
+    pub(crate) fn open(number: usize) -> Result<Self, CardError> {
+        let context = CudaContext::new(number).map_err(failed)?;
+        // SAFETY: everything of a card goes through its one stream, in order.
+        unsafe { context.disable_event_tracking() };
+        let stream = context.new_stream().map_err(failed)?;
+        let blas = CudaBlas::new(stream.clone()).map_err(product_failed)?;
+        let module = context.load_module(Ptx::from_src(PTX)).map_err(|error| {
+            CardError::Failed(format!(
+                "the card does not take the kernels, which were built for compute capability {} or later: {error}",
+                option_env!("CUDA_COMPUTE_CAP").unwrap_or("80")
+            ))
+        })?;
+        let mut card = Self {
+            context,
+            stream,
+            blas,
+            module,
+            functions: HashMap::new(),
+            buffers: Vec::new(),
+            programs: Vec::new(),
+            notes: Vec::new(),
+        };
+        let workspace = card.allocate(PRODUCT_WORKSPACE_BYTES as u64)?;
+        // SAFETY: the buffer lives as long as the handle: both belong to this card, and only dropping frees it.
+        unsafe {
+            blas_sys::cublasSetWorkspace_v2(*card.blas.handle(), workspace as *mut c_void, PRODUCT_WORKSPACE_BYTES)
+        }
+        .result()
+        .map_err(product_failed)?;
+        Ok(card)
+    }
+
+    /// Finds a kernel once, and lets it have the shared memory that it will ask for.
+    fn find(&mut self, launch: &Launch) -> Result<(), CardError> {
+        if self.functions.contains_key(&launch.kernel) {
+            return Ok(());
+        }
+        let function = self
+            .module
+            .load_function(&launch.kernel)
+            .map_err(|error| CardError::Failed(format!("kernel `{}`: {error}", launch.kernel)))?;
+        if launch.shared_bytes > SHARED_WITHOUT_ASKING {
+            let most = sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+            function.set_attribute(most, launch.shared_bytes as i32).map_err(failed)?;
+        }
+        self.functions.insert(launch.kernel.clone(), function);
+        Ok(())
+    }
+
+    fn do_one(&self, work: &Work) -> Result<(), CardError> {
+        let stream = self.stream.cu_stream();
+        // SAFETY: addresses and extents come from the plan, whose buffers this card allocated and keeps until it is dropped.
+        unsafe {
+            match work {
+                Work::Launch(launch) => self.launch(launch),
+                Work::Product(product) => self.multiply(product),
+                Work::Zero { address, bytes } => {
+                    driver::memset_d8_async(*address, 0, *bytes as usize, stream).map_err(failed)
+                }
+                Work::Copy { from, to, bytes } => {
+                    driver::memcpy_dtod_async(*to, *from, *bytes as usize, stream).map_err(failed)
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The arguments must be those of the kernel, and point at buffers of this card.
+    unsafe fn launch(&self, launch: &Launch) -> Result<(), CardError> {
+        let function = &self.functions[&launch.kernel];
+        let mut values: Vec<u64> = launch.arguments.iter().map(bits).collect();
+        let mut pointers: Vec<*mut c_void> = values.iter_mut().map(|value| std::ptr::from_mut(value).cast()).collect();
+        let [x, y, z] = launch.grid;
+        // SAFETY: the caller's; the values outlive the call, which copies them.
+        unsafe {
+            driver::launch_kernel(
+                function.cu_function(),
+                (x, y, z),
+                (launch.threads, 1, 1),
+                launch.shared_bytes,
+                self.stream.cu_stream(),
+                &mut pointers,
+            )
+        }
+        .map_err(|error| match failed(error) {
+            CardError::Failed(problem) => CardError::Failed(format!("kernel `{}`: {problem}", launch.kernel)),
+            memory @ CardError::OutOfMemory { .. } => memory,
+        })
+    }
+
+    /// # Safety
+    ///
+    /// The matrices must lie in buffers of this card.
+    unsafe fn multiply(&self, product: &Product) -> Result<(), CardError> {
+        let [m, n, k] = product.extent.map(|extent| extent as i32);
+        let (one, onto) = (1.0f32, if product.add { 1.0f32 } else { 0.0 });
+        let compute = if product.tf32 {
+            blas_sys::cublasComputeType_t::CUBLAS_COMPUTE_32F_FAST_TF32
+        } else {
+            blas_sys::cublasComputeType_t::CUBLAS_COMPUTE_32F
+        };
+        let Product { a, b, c, .. } = *product;
+        // SAFETY: the caller's; the two factors outlive the call, which reads them.
+        unsafe {
+            blas::gemm_ex(
+                *self.blas.handle(),
+                operation(a),
+                operation(b),
+                m,
+                n,
+                k,
+                (&raw const one).cast(),
+                a.address as *const c_void,
+                data_type(a.format),
+                a.leading as i32,
+                b.address as *const c_void,
+                data_type(b.format),
+                b.leading as i32,
+                (&raw const onto).cast(),
+                c.address as *mut c_void,
+                data_type(c.format),
+                c.leading as i32,
+                compute,
+                blas_sys::cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT,
+            )
+        }
+        .map_err(product_failed)
+    }
+
+    fn one_by_one(&self, works: &[Work]) -> Result<(), CardError> {
+        works.iter().try_for_each(|work| self.do_one(work))
+    }
+
+    /// A list as one graph, or what is against it.
+    fn capture(&self, works: &[Work]) -> Result<CudaGraph, String> {
+        let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
+        self.stream.begin_capture(mode).map_err(|error| error.to_string())?;
+        let done = self.one_by_one(works);
+        // A capture is ended whether or not it went well, or the stream stays in it.
+        let graph = self.stream.end_capture(sys::CUgraphInstantiate_flags(0));
+        match (done, graph) {
+            (Ok(()), Ok(Some(graph))) => Ok(graph),
+            (Err(CardError::Failed(problem)), _) => Err(problem),
+            (Err(CardError::OutOfMemory { .. }), _) => Err("out of memory".to_owned()),
+            (Ok(()), Ok(None)) => Err("nothing was captured".to_owned()),
+            (Ok(()), Err(error)) => Err(error.to_string()),
+        }
+    }
+
+    fn execute_prepared(&mut self, prepared: &mut Prepared) -> Result<(), CardError> {
+        if let Replay::Capture = prepared.replay {
+            prepared.replay = match self.capture(&prepared.works) {
+                Ok(graph) => Replay::Graph(graph),
+                Err(problem) => {
+                    let note = format!("launched one by one, because no graph of a step could be made: {problem}");
+                    if !self.notes.contains(&note) {
+                        self.notes.push(note);
+                    }
+                    Replay::Never
+                }
+            };
+        }
+        match &prepared.replay {
+            Replay::Graph(graph) => graph.launch().map_err(failed),
+            _ => self.one_by_one(&prepared.works),
+        }?;
+        if let Replay::First = prepared.replay {
+            prepared.replay = Replay::Capture;
+        }
+        Ok(())
+    }
+
+    fn make_current(&self) -> Result<(), CardError> {
+        self.context.bind_to_thread().map_err(failed)
+    }
+}
+
+fn bits(argument: &Argument) -> u64 {
+    match argument {
+        Argument::Address(address) => *address,
+        Argument::Int(value) => u64::from(value.cast_unsigned()),
+        Argument::Float(value) => u64::from(value.to_bits()),
+    }
+}
+
+fn operation(matrix: Matrix) -> blas_sys::cublasOperation_t {
+    if matrix.transposed { blas_sys::cublasOperation_t::CUBLAS_OP_T } else { blas_sys::cublasOperation_t::CUBLAS_OP_N }
+}
+
+fn data_type(format: Format) -> blas_sys::cudaDataType {
+    match format {
+        Format::F32 => blas_sys::cudaDataType::CUDA_R_32F,
+        Format::Bf16 => blas_sys::cudaDataType::CUDA_R_16BF,
+    }
+}
+
+impl Card for Cuda {
+    fn allocate(&mut self, bytes: u64) -> Result<Address, CardError> {
+        self.make_current()?;
+        // SAFETY: the buffer is freed once, when the card is dropped.
+        let address = unsafe { driver::malloc_sync(bytes.max(1) as usize) }.map_err(failed)?;
+        self.buffers.push(address);
+        Ok(address)
+    }
+
+    fn write(&mut self, to: Address, bytes: &[u8]) -> Result<(), CardError> {
+        self.make_current()?;
+        // SAFETY: `to` is a buffer of this card, with room for the bytes; from memory that is not pinned the copy has left
+        // the source when the call returns.
+        unsafe { driver::memcpy_htod_async(to, bytes, self.stream.cu_stream()) }.map_err(failed)
+    }
+
+    fn read(&mut self, from: Address, bytes: &mut [u8]) -> Result<(), CardError> {
+        self.make_current()?;
+        // SAFETY: `from` is a buffer of this card that holds so many bytes; they are there once the stream is done.
+        unsafe { driver::memcpy_dtoh_async(bytes, from, self.stream.cu_stream()) }.map_err(failed)?;
+        self.stream.synchronize().map_err(failed)
+    }
+
+    fn prepare(&mut self, works: Vec<Work>) -> Result<Program, CardError> {
+        self.make_current()?;
+        for work in &works {
+            if let Work::Launch(launch) = work {
+                self.find(launch)?;
+            }
+        }
+        self.programs.push(Prepared { works, replay: Replay::First });
+        Ok(Program(self.programs.len() - 1))
+    }
+
+    fn execute(&mut self, program: Program) -> Result<(), CardError> {
+        self.make_current()?;
+        let idle = Prepared { works: Vec::new(), replay: Replay::Never };
+        let mut prepared = std::mem::replace(&mut self.programs[program.0], idle);
+        let done = self.execute_prepared(&mut prepared);
+        self.programs[program.0] = prepared;
+        done
+    }
+
+    fn free_bytes(&self) -> Option<u64> {
+        self.context.mem_get_info().ok().map(|(free, _)| free as u64)
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.notes.clone()
+    }
+}
+
+impl Drop for Cuda {
+    fn drop(&mut self) {
+        // What fails here leaves memory to the end of the process; there is nobody to tell.
+        let _ = self.context.bind_to_thread();
+        let _ = self.stream.synchronize();
+        self.programs.clear();
+        for address in self.buffers.drain(..) {
+            // SAFETY: allocated by `allocate`, freed here alone, and the stream is done with it.
+            let _ = unsafe { driver::free_sync(address) };
+        }
+    }
+}
