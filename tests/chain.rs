@@ -122,7 +122,7 @@ fn what_a_ledger_refuses_costs_no_training_and_no_answer(folder: &Path, ledger: 
 
 fn answers_are_exit_codes(folder: &Path) {
     let status = forescale(folder, &["status", "tiny", "--json"]).expect_code(0).json();
-    assert!(status["runs"].as_array().expect("rows").iter().all(|row| row["state"] == "finished"));
+    assert!(status.as_array().expect("rows").iter().all(|row| row["state"] == "finished"));
     forescale(folder, &["score", "tiny", "--observed", "99"]).expect_code(1);
     forescale(folder, &["score", "tiny", "--observed", "-1"]).expect_code(2);
     let fit = forescale(folder, &["fit", "tiny", "--json"]).expect_code(0).json();

@@ -17,8 +17,7 @@ use crate::place;
 use crate::progress::clock;
 use crate::workplace::Workplace;
 
-/// What `status --json` says.
-#[derive(Debug, Serialize)]
+/// What a person is told; `--json` is the list of runs, and `doctor --json` has the cards.
 struct Status {
     runs: Vec<Row>,
     /// The cards of this machine, while runs go.
@@ -26,7 +25,6 @@ struct Status {
 }
 
 /// A card, as its driver tells now.
-#[derive(Debug, Serialize)]
 struct CardRow {
     index: u32,
     name: String,
@@ -62,7 +60,7 @@ pub(crate) fn run(args: &StatusArgs) -> anyhow::Result<Answer> {
         }
         let cards = if rows.iter().any(|row| row.state == "running") { cards() } else { Vec::new() };
         let status = Status { runs: rows, cards };
-        output::either(args.json, &status, |status| words(status, args.plot.is_wanted()))?;
+        output::either(args.json, &status.runs, |_| words(&status, args.plot.is_wanted()))?;
         if !args.watch || status.runs.iter().all(|row| row.seconds_left.is_none()) {
             return Ok(Answer::Yes);
         }

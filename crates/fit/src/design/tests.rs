@@ -4,7 +4,6 @@ use forescale_core::law::{Centre, LawForm as _, OptimalPoint, chinchilla::Chinch
 use forescale_core::math;
 use forescale_core::observation::Observation;
 use forescale_core::outcome::Severity;
-use forescale_core::run::Role;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 

@@ -109,6 +109,9 @@ pub fn read_table(path: &Path, options: &TableOptions) -> Result<Table, TableErr
     reader.finish(seen, exclusions)
 }
 
+/// A row that a fit may see, by its number from 0.
+type Row = (usize, Observation);
+
 struct Reader<'a> {
     path: &'a Path,
     cells: &'a Cells,
@@ -137,7 +140,7 @@ impl Reader<'_> {
     }
 
     /// Observations, each with its row, and the rows left out.
-    fn rows(&self, filter: Option<&Filter>) -> Result<(Vec<(usize, Observation)>, Vec<Exclusion>), TableError> {
+    fn rows(&self, filter: Option<&Filter>) -> Result<(Vec<Row>, Vec<Exclusion>), TableError> {
         let (mut seen, mut left_out, mut runs) = (Vec::new(), Vec::new(), BTreeSet::new());
         self.check_one_loss(filter)?;
         for row in 0..self.cells.rows {
@@ -377,7 +380,7 @@ impl Reader<'_> {
         Err(bad_cell(self.path, self.cells, (column, row), needed))
     }
 
-    fn finish(&self, seen: Vec<(usize, Observation)>, exclusions: Vec<Exclusion>) -> Result<Table, TableError> {
+    fn finish(&self, seen: Vec<Row>, exclusions: Vec<Exclusion>) -> Result<Table, TableError> {
         let (rows, observations): (Vec<usize>, Vec<Observation>) = seen.into_iter().unzip();
         if observations.is_empty() {
             let problem = format!("no row is left of {}", self.cells.rows);
