@@ -282,7 +282,8 @@ pub enum FitError {
     },
     /// No budget that was sought has this loss.
     #[error(
-        "no budget reaches a loss of {loss}: the forecast runs from {highest:.4} at the smallest run to {lowest:.4} at a million times the largest\n\nhint: ask for a loss between the two"
+        "{} a loss of {loss}: the forecast runs from {highest:.4} at the smallest run to {lowest:.4} at a million times the largest\n\nhint: ask for a loss between the two",
+        if .loss > .highest { "every budget has passed" } else { "no budget that was sought reaches" }
     )]
     OutOfReach {
         /// The loss asked for.

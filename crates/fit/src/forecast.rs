@@ -273,6 +273,9 @@ fn forecast_one(forecaster: &Forecaster, target: &Target, options: &ForecastOpti
     if let Some((reason, hint)) = beyond_the_laws(forecaster, target) {
         return refuse(reason, hint);
     }
+    if let Some((reason, hint)) = alone(forecaster, target) {
+        return refuse(&reason, hint);
+    }
     let outlook = forecaster.outlook(target);
     let Some(predictive) = outlook.predictive else {
         let (reason, hint) = NO_NUMBER;
@@ -334,6 +337,18 @@ fn beyond_the_laws(forecaster: &Forecaster, target: &Target) -> Option<(&'static
     let reason = "the target repeats its data, and no law fitted to these runs models that";
     (!forecaster.can_speak_of(target))
         .then_some((reason, "ask for `--law data_constrained`, with runs that repeat data"))
+}
+
+/// Why runs of one size, or of one amount of data, tell nothing of a target that has another, and what to do.
+pub(crate) fn alone(forecaster: &Forecaster, target: &Target) -> Option<(String, &'static str)> {
+    let (name, value) = forecaster.alone(target)?;
+    let reason = format!(
+        "all runs have {name} of {value:.4e}: their curve is that of this one value, and says nothing of a compute-optimal run or of another"
+    );
+    Some((
+        reason,
+        "train runs of other sizes and data, or give the target the one that the runs have (--at params=…,tokens=…)",
+    ))
 }
 
 /// The best split of the budget, for which data are taken as fresh: none where it needs more of them than there are.

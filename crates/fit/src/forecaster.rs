@@ -17,7 +17,7 @@ use crate::fitted::{Fitted, fit_law};
 use crate::form_error::Calibration;
 use crate::functional::Functional;
 use crate::noise::seed_sigma;
-use crate::path::{is_on_path, path_shape};
+use crate::path::{distinct, is_on_path, path_shape};
 use crate::session::{estimate, fit_group_by};
 use crate::stacking::{Trial, stack};
 use crate::{FitError, FitOptions, Target};
@@ -32,6 +32,9 @@ pub(crate) const WORTH_A_WORD: f64 = 1e-3;
 /// Tokens per parameter this far outside those of the runs are worth a word: as far as a run may lie from a path and be on
 /// it.
 const RATIO_MARGIN: f64 = 2.0;
+
+/// A target's size within this of all runs' is theirs.
+const SAME_SHAPE: f64 = 0.05;
 
 /// A group's laws with what turns them into forecasts.
 pub(crate) struct Forecaster {
@@ -49,6 +52,8 @@ pub(crate) struct Forecaster {
     pub(crate) decades: f64,
     /// The least and the largest tokens per parameter of the runs.
     ratios: [f64; 2],
+    /// The size, and the data, of all runs, where they have one.
+    alone: [Option<f64>; 2],
     /// Log losses that no distribution of a law is carried past: a tenth of the least loss seen, and twice the largest.
     /// A profile that the data do not bound ends anywhere, and no larger run is that bad; a smaller one may be.
     bounds: (f64, f64),
@@ -117,12 +122,19 @@ pub(crate) fn forecaster(
             max_flops,
             decades,
             ratios,
+            alone: [alone(runs, |o| o.params), alone(runs, |o| o.tokens)],
             bounds,
             calibration,
             stacked,
         },
         refusals,
     ))
+}
+
+/// The number that all runs have, to 2%, of two or more.
+fn alone(runs: &[&Observation], of: fn(&Observation) -> f64) -> Option<f64> {
+    let is_one = runs.len() > 1 && distinct(runs.iter().map(|o| math::ln(of(o)))) == 1;
+    is_one.then(|| of(runs[0]))
 }
 
 impl FittedMember {
@@ -401,6 +413,21 @@ impl Forecaster {
             doubts.push(Doubt::LawsDisagree { spread, half_width });
         }
         doubts
+    }
+
+    /// What all runs have one value of and a target another, or none: `params` or `tokens`, and the value. Their curve is that
+    /// of one size or of one amount of data, and not the compute-optimal one.
+    pub(crate) fn alone(&self, target: &Target) -> Option<(&'static str, f64)> {
+        let flops_per_product = self.laws().next()?.flops_per_product();
+        let (params, tokens) = shape_of(target, flops_per_product).unzip();
+        let differs =
+            |value: f64, asked: Option<f64>| asked.is_none_or(|asked| (asked / value - 1.0).abs() > SAME_SHAPE);
+        let named = ["params", "tokens"].into_iter().zip(self.alone).zip([params, tokens]);
+        named
+            .filter_map(|((name, value), asked)| {
+                value.filter(|value| differs(*value, asked)).map(|value| (name, value))
+            })
+            .next()
     }
 
     /// Whether a target's tokens per parameter, or those of the best split of its budget, lie outside those of the runs,

@@ -14,7 +14,7 @@ use forescale_core::outcome::{Diagnosis, Forecast, Severity};
 
 use crate::ensemble::validate_level;
 use crate::fitted::validate;
-use crate::forecast::{Refusal, assemble, prepare};
+use crate::forecast::{Refusal, alone, assemble, prepare};
 use crate::forecaster::Forecaster;
 use crate::{FitError, ForecastOptions, Target};
 
@@ -48,6 +48,9 @@ pub fn reach(observations: &[Observation], loss: f64, options: &ForecastOptions)
         Ok(ready) => ready,
         Err(Refusal { reason, hint, .. }) => return Err(FitError::NoForecast { reason, hint }),
     };
+    if let Some((reason, hint)) = alone(&forecaster, &Target::of_budget(forecaster.max_flops)) {
+        return Err(FitError::NoForecast { reason, hint: hint.to_owned() });
+    }
     let search = Search { forecaster: &forecaster, loss, level: options.fit.level };
     let (found, said) = search.answer(observations)?;
     let target = budget(math::log10(found.flops.estimate));

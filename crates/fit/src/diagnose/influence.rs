@@ -30,8 +30,9 @@ pub(super) fn doubts(fitted: &Fitted) -> Vec<Doubt> {
     let refits = refits(fitted);
     let outliers = outliers(fitted);
     let influential = if outliers.is_none() { influential_run(fitted, &refits) } else { None };
+    let far = far_runs(fitted).map(Doubt::from);
     let range = left_one_out(fitted, &refits).map(Doubt::from);
-    [influential, outliers, range].into_iter().flatten().collect()
+    [influential, outliers, far, range].into_iter().flatten().collect()
 }
 
 /// Of those the ones that a forecast repeats: outliers, or a run that the law of the others misses.
@@ -118,21 +119,73 @@ fn largest_move(fitted: &Fitted, theta: &Theta) -> Option<(String, f64, f64, f64
     moves.filter(|m| m.3 > 1.0).max_by(|a, b| a.3.total_cmp(&b.3))
 }
 
-fn outliers(fitted: &Fitted) -> Option<Doubt> {
+/// Points past [`OUTLIER_SCALES`] robust standard deviations, of ten or more.
+fn far_points(fitted: &Fitted) -> Vec<usize> {
     let residuals = fitted.problem.residuals(&fitted.optimum.theta);
-    if residuals.len() < 10 {
-        return None;
-    }
     let sizes: Vec<f64> = residuals.iter().map(|r| r.abs()).collect();
-    let limit = OUTLIER_SCALES * 1.4826 * math::median(&sizes)?;
-    let far: Vec<usize> = (0..sizes.len()).filter(|&i| sizes[i] > limit).collect();
-    if far.is_empty() || limit < 1e-9 {
+    let limit = OUTLIER_SCALES * 1.4826 * math::median(&sizes).unwrap_or_default();
+    let is_judged = sizes.len() >= 10 && limit >= 1e-9;
+    (0..sizes.len()).filter(|&i| is_judged && sizes[i] > limit).collect()
+}
+
+fn outliers(fitted: &Fitted) -> Option<Doubt> {
+    let far = far_points(fitted);
+    if far.is_empty() {
         return None;
     }
     let (symbol, with, without, _) = largest_move(fitted, &without(fitted, &far)?)?;
     let points = far.iter().map(|&i| point_name(fitted, i)).collect();
     let (law, vertices) = (fitted.law.to_string(), fitted.vertices);
     Some(Doubt::Outliers { law, points, vertices, symbol, with, without })
+}
+
+/// Runs that a law misses by far though they do not move it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct FarRuns {
+    law: String,
+    points: Vec<String>,
+    /// The loss of the farthest over what the law says of it.
+    factor: f64,
+}
+
+/// A miss of less is no slip.
+const FAR: f64 = 0.1;
+
+/// Outliers in loss by a tenth or more that move no exponent: the objective shuts its ears to them, and the scatter does not.
+pub(super) fn far_runs(fitted: &Fitted) -> Option<FarRuns> {
+    let residuals = fitted.problem.residuals(&fitted.optimum.theta);
+    let mut far: Vec<usize> = far_points(fitted).into_iter().filter(|&i| residuals[i].abs() > FAR).collect();
+    far.sort_by(|&a, &b| residuals[b].abs().total_cmp(&residuals[a].abs()));
+    let farthest = *far.first()?;
+    if outliers(fitted).is_some() {
+        return None;
+    }
+    let points = far.iter().map(|&i| point_name(fitted, i)).collect();
+    let at = &fitted.problem.samples[farthest].at;
+    let said = math::exp(fitted.problem.form.log_loss(&fitted.optimum.theta, at));
+    Some(FarRuns { law: fitted.law.to_string(), points, factor: fitted.points[farthest].loss / said })
+}
+
+impl Voiced for FarRuns {
+    fn code(&self) -> &'static str {
+        "far_runs"
+    }
+
+    fn hint(&self) -> &'static str {
+        "look at those runs' losses and curves: correct a slip, and say `status` diverged of one that did"
+    }
+}
+
+impl fmt::Display for FarRuns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "`{}`: the law misses {} by far, the first by a factor of {:.3}: no parameter moves by it, and the scatter that intervals are made of does",
+            self.law,
+            named(&self.points),
+            self.factor
+        )
+    }
 }
 
 /// The run that moves something by most, past its threshold. In short ladders the ends always do: only where the law of

@@ -33,6 +33,10 @@
 //! | 23 | registration | – | `score`, which holds the digests; a table has no order in time |
 //! | – | one run written twice | `copied_runs` | fit, forecast |
 //! | – | sizes or data that nobody trains: columns swapped, another unit | `tokens_below_params`, `params_unit` | fit, forecast |
+//! | – | compute that does not belong to its size and data, losses that are none | `stray_flops`, `flops_unit`, `no_losses` | fit, forecast |
+//! | – | runs of one size and data far apart | `twins_differ` | fit, forecast |
+//! | – | runs far from the law | `far_runs` | fit, forecast |
+//! | – | one size, or one amount of data | refused where another is asked for | forecast |
 //! | – | not asymptotic yet | `not_asymptotic` | fit, forecast |
 //! | – | wrong model form | `model_form` | fit, forecast |
 //!
@@ -49,6 +53,7 @@ mod form;
 mod influence;
 mod kink;
 mod residuals;
+mod scales;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -179,6 +184,8 @@ rooms! {
     Form(FormDoubt),
     LeftOneOut(influence::LeftOneOut),
     Residuals(residuals::ResidualDoubt),
+    Scale(scales::ScaleDoubt),
+    FarRuns(influence::FarRuns),
     Target(TargetDoubt),
     Training(training::TrainingDoubt),
     VertexSides(vertex::VertexSides),
@@ -193,7 +200,8 @@ fn named(runs: &[String]) -> String {
 /// All doubts about the runs of one group, whatever is fitted to them.
 pub(crate) fn doubts_of_runs(runs: &[&Observation], options: &FitOptions) -> Vec<Doubt> {
     let training = training::doubts(runs, options.model_repetition()).into_iter().map(Doubt::from);
-    training.chain(data::doubts(runs).into_iter().map(Doubt::from)).collect()
+    let data = data::doubts(runs).into_iter().map(Doubt::from);
+    training.chain(data).chain(scales::doubts(runs).into_iter().map(Doubt::from)).collect()
 }
 
 /// What was left out before any law was fitted.
@@ -205,7 +213,7 @@ pub(crate) fn doubt_of_exclusions(exclusions: &[Exclusion], runs: usize) -> Opti
 /// move it alone.
 pub(crate) fn doubts_of_a_say(fitted: &Fitted) -> Vec<Doubt> {
     let bounds = fit::bounds(fitted).into_iter().filter(|doubt| doubt.severity() == Severity::Warning);
-    bounds.chain(influence::warnings(fitted)).collect()
+    bounds.chain(influence::warnings(fitted)).chain(influence::far_runs(fitted).map(Doubt::from)).collect()
 }
 
 /// All doubts about one fit.

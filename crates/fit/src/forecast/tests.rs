@@ -444,3 +444,43 @@ fn a_target_of_size_and_data_alone_costs_what_such_runs_cost() {
     assert!((target.flops / 1.6e20 - 1.0).abs() < 1e-12 && target.params == Some(1e9) && target.tokens == Some(2e10));
     assert!((Target::of_shape(1e9, 2e10, &[]).flops / 1.2e20 - 1.0).abs() < 1e-12);
 }
+
+#[test]
+fn runs_of_one_size_or_one_amount_of_data_tell_nothing_of_another() {
+    // A newcomer's nine runs of 1e8 parameters were answered as compute-optimal, 0.5 nats too high ten times out.
+    let law = forescale_core::law::padded(EPOCH);
+    let run = |i: usize, n: f64, d: f64| {
+        published::run(i, n, d, 6.0 * n * d, law[2] + law[0] * math::pow(n, -law[3]) + law[1] * math::pow(d, -law[4]))
+    };
+    let steps = |i: usize| math::pow(10.0, 8.5 + 0.3 * i as f64);
+    let one_size: Vec<Observation> = (0..9).map(|i| run(i, 1e8, steps(i))).collect();
+    let one_data: Vec<Observation> = (0..9).map(|i| run(i, steps(i) / 10.0, 1e10)).collect();
+    for (runs, name) in [(one_size.clone(), "params"), (one_data, "tokens")] {
+        let runs = published::with_noise(&runs, 0.002, 3);
+        let answer = forecast(&runs, &[at(1e22)], &ForecastOptions::default()).expect("an answer");
+        let reason = answer.targets[0].reason.clone().unwrap_or_default();
+        assert!(reason.starts_with(&format!("all runs have {name} of 1.0000e")), "{reason}");
+        let error = crate::reach(&runs, 2.4, &ForecastOptions::default()).expect_err("refused").to_string();
+        assert!(error.contains("compute-optimal") && error.contains("hint:"), "{error}");
+    }
+    // The same size trained for longer is what such runs are for.
+    let runs = published::with_noise(&one_size, 0.002, 3);
+    let longer = Target::of_shape(1e8, 5e11, &runs);
+    let answer = forecast(&runs, &[longer], &ForecastOptions::default()).expect("an answer");
+    assert_eq!(answer.targets[0].reason, None);
+}
+
+#[test]
+fn a_loss_off_by_a_thousand_is_named_though_it_moves_no_exponent() {
+    // A newcomer's table: the interval went from 0.11 to 40 nats, and nothing said why.
+    let asked = quick(LawName::CHINCHILLA, Objective::default());
+    let mut runs = published::with_noise(&published::grid(EPOCH), 0.003, 1);
+    runs[14].loss /= 1000.0;
+    let answer = forecast(&runs, &[at(1e24)], &asked).expect("an answer");
+    let said: Vec<&Diagnosis> = answer.diagnoses.iter().filter(|doubt| doubt.message.contains("`run0014`")).collect();
+    assert!(
+        said.iter().any(|doubt| ["far_runs", "outlier_leverage"].contains(&doubt.code.as_str())),
+        "{:?}",
+        codes(&answer)
+    );
+}

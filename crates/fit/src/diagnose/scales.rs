@@ -1,0 +1,188 @@
+//! Doubts about the scale of numbers: compute that does not belong to its size and data, losses that are none, and runs of
+//! one size and data that are not of one kind.
+
+use core::fmt;
+
+use forescale_core::math;
+use forescale_core::observation::Observation;
+use forescale_core::outcome::Severity;
+
+use super::{Voiced, named};
+
+/// C/(N·D) of a run this far from the others' median is a slip of the pen: how embeddings, attention and active parameters
+/// are counted comes to less within one table. Chosen here.
+const STRAY: f64 = 10.0;
+/// Where more of the runs stray, the table counts in two ways and none is a slip.
+const FEW: f64 = 0.2;
+/// C this far from 6·N·D in half of the runs is in another unit: a PF-day is 8.64e19 FLOPs.
+const UNIT: f64 = 100.0;
+/// Half of the losses above this are no cross-entropies: ln of the largest vocabularies is 12.5 nats.
+const NO_LOSS: f64 = 25.0;
+/// Half of the losses above this are nothing that a model is measured by.
+const NONSENSE: f64 = 1e4;
+/// Runs that agree in size and data and every setting that is told differ by less: seeds scatter by 0.03 to 0.3%.
+const TWINS: f64 = 0.02;
+
+/// A doubt about scales.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum ScaleDoubt {
+    Stray { runs: Vec<String>, factor: f64 },
+    Unit { ratio: f64 },
+    NoLosses { median: f64 },
+    Twins { pairs: usize, apart: f64 },
+}
+
+/// Doubts that the numbers of a group's runs give reason for.
+pub(super) fn doubts(runs: &[&Observation]) -> Vec<ScaleDoubt> {
+    let products: Vec<f64> = runs.iter().map(|o| o.flops / (o.params * o.tokens)).collect();
+    let losses: Vec<f64> = runs.iter().map(|o| o.loss).collect();
+    let (Some(product), Some(loss)) = (math::median(&products), math::median(&losses)) else { return Vec::new() };
+    let is_unit = !(6.0 / UNIT..=6.0 * UNIT).contains(&product);
+    let unit = is_unit.then_some(ScaleDoubt::Unit { ratio: product / 6.0 });
+    let no_losses = (loss > NO_LOSS).then_some(ScaleDoubt::NoLosses { median: loss });
+    [unit, stray(runs, product), no_losses, twins(runs)].into_iter().flatten().collect()
+}
+
+fn stray(runs: &[&Observation], product: f64) -> Option<ScaleDoubt> {
+    let factor = |o: &Observation| o.flops / (o.params * o.tokens) / product;
+    let off: Vec<&&Observation> = runs.iter().filter(|o| !(1.0 / STRAY..=STRAY).contains(&factor(o))).collect();
+    let first = off.first()?;
+    let is_few = runs.len() > 2 && off.len() as f64 <= (FEW * runs.len() as f64).max(1.0);
+    let names = off.iter().map(|o| format!("`{}`", o.name)).collect();
+    is_few.then(|| ScaleDoubt::Stray { runs: names, factor: factor(first) })
+}
+
+/// Runs of one size and data that are far apart though nothing told of them differs, not even a seed, in half of all such
+/// groups or more.
+fn twins(runs: &[&Observation]) -> Option<ScaleDoubt> {
+    let told = |o: &Observation| format!("{:?} {:?} {:?}", o.training, o.unique_tokens, o.role);
+    let key = |o: &Observation| ([o.params, o.tokens].map(f64::to_bits), told(o));
+    let unseeded = runs.iter().filter(|o| o.seed.is_none());
+    let mut sorted: Vec<(([u64; 2], String), f64)> = unseeded.map(|o| (key(o), math::ln(o.loss))).collect();
+    sorted.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
+    let alike = sorted.chunk_by(|a, b| a.0 == b.0).filter(|alike| alike.len() > 1);
+    let apart: Vec<f64> = alike.map(|alike| alike[alike.len() - 1].1 - alike[0].1).collect();
+    let middle = math::median(&apart)?;
+    (apart.len() > 2 && middle > TWINS)
+        .then(|| ScaleDoubt::Twins { pairs: apart.len(), apart: math::exp(middle) - 1.0 })
+}
+
+impl Voiced for ScaleDoubt {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Stray { .. } => "stray_flops",
+            Self::Unit { .. } => "flops_unit",
+            Self::NoLosses { .. } => "no_losses",
+            Self::Twins { .. } => "twins_differ",
+        }
+    }
+
+    fn severity(&self) -> Severity {
+        match self {
+            Self::Stray { .. } | Self::Unit { .. } => Severity::Error,
+            Self::NoLosses { median } if *median > NONSENSE => Severity::Error,
+            _ => Severity::Warning,
+        }
+    }
+
+    fn hint(&self) -> &'static str {
+        match self {
+            Self::Stray { .. } => "correct the compute of these runs, or leave them out with `--where`",
+            Self::Unit { .. } => {
+                "give compute in FLOPs (a PF-day is 8.64e19), or leave the column out: 6ND follows from the other two"
+            }
+            Self::NoLosses { .. } => {
+                "look whether columns changed places, and give the loss in nats per token, bits (`--unit bits`) or bits per byte (`--unit bpb`)"
+            }
+            Self::Twins { .. } => "name what tells them apart: `--map group=COLUMN`, or lr= or batch_tokens=",
+        }
+    }
+}
+
+impl fmt::Display for ScaleDoubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stray { runs, factor } => write!(
+                f,
+                "the compute of {} is {factor:.3} times what its size and data make by the other runs: how far the data reach, and where the target lies, would follow from a slip",
+                named(runs)
+            ),
+            Self::Unit { ratio } => {
+                write!(
+                    f,
+                    "compute is {ratio:.3e} times 6ND in half of the runs: it is not in FLOPs, or N and D are no plain counts"
+                )
+            }
+            Self::NoLosses { median } => {
+                write!(
+                    f,
+                    "half of the losses lie above {median:.4e} nats per token, and knowing nothing costs 12 at most"
+                )
+            }
+            Self::Twins { pairs, apart } => write!(
+                f,
+                "in {pairs} groups of runs of one size and data losses lie {:.1}% apart in the median, far beyond what seeds do: they are of several recipes or settings, and what separates them enters the law as noise",
+                100.0 * apart
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::published;
+
+    fn codes(runs: &[Observation]) -> Vec<&'static str> {
+        doubts(&runs.iter().collect::<Vec<_>>()).iter().map(Voiced::code).collect()
+    }
+
+    fn grid() -> Vec<Observation> {
+        published::with_noise(&published::grid([482.01, 2085.43, 1.8172, 0.3478, 0.3658]), 0.003, 1)
+    }
+
+    #[test]
+    fn a_table_of_one_recipe_in_plain_counts_is_not_doubted() {
+        assert_eq!(codes(&grid()), Vec::<&str>::new());
+        // Attention and embeddings counted: 0.7 to 3 times 6ND.
+        let counted = |(i, run): (usize, Observation)| Observation { flops: run.flops * [0.7, 1.4, 3.0][i % 3], ..run };
+        assert_eq!(codes(&grid().into_iter().enumerate().map(counted).collect::<Vec<_>>()), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn one_cell_of_compute_off_by_a_thousand_is_named() {
+        // A newcomer's table: the slip made a target ten times beyond the runs lie inside the data.
+        for factor in [1e3, 1e-3] {
+            let mut runs = grid();
+            runs[14].flops *= factor;
+            assert_eq!(codes(&runs), ["stray_flops"]);
+            let said = doubts(&runs.iter().collect::<Vec<_>>()).remove(0);
+            assert!(said.to_string().contains("`run0014`") && said.severity() == Severity::Error, "{said}");
+        }
+    }
+
+    #[test]
+    fn compute_in_another_unit_and_losses_that_are_none_are_told() {
+        let of = |change: fn(Observation) -> Observation| codes(&grid().into_iter().map(change).collect::<Vec<_>>());
+        assert_eq!(of(|run| Observation { flops: run.flops / 8.64e19, ..run }), ["flops_unit"]);
+        assert_eq!(of(|run| Observation { loss: run.loss * 100.0, ..run }), ["no_losses"]);
+        assert_eq!(of(|run| Observation { flops: run.loss, loss: run.flops, ..run }), ["flops_unit", "no_losses"]);
+    }
+
+    #[test]
+    fn runs_of_one_size_and_data_that_lie_far_apart_are_of_several_recipes() {
+        let twice = |by: f64| {
+            let worse = grid().into_iter().map(|run| Observation { loss: run.loss * by, ..run });
+            codes(&grid().into_iter().chain(worse).collect::<Vec<_>>())
+        };
+        assert_eq!(twice(1.06), ["twins_differ"]);
+        assert_eq!(twice(1.004), Vec::<&str>::new());
+        // Seeds that are told as such scatter as they do: tiny runs of a mixture of tasks by 2.2%.
+        let seeded = |seed: u64| {
+            move |run: Observation| Observation { seed: Some(seed), loss: run.loss * (1.0 + 0.06 * seed as f64), ..run }
+        };
+        let both: Vec<Observation> =
+            grid().into_iter().map(seeded(0)).chain(grid().into_iter().map(seeded(1))).collect();
+        assert_eq!(codes(&both), Vec::<&str>::new());
+    }
+}
