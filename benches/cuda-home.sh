@@ -8,6 +8,9 @@
 # python3 with venv, gcc and a package index. Its version is held at 13.0, since a driver refuses the intermediate code
 # (PTX) of a newer compiler than its own CUDA.
 #
+# CUDA_COMPUTE_CAP names the cards that our kernels are compiled for to the end, 90 (Hopper) unless it is set. The binary has
+# intermediate code for 80 (Ampere) and later besides, which any other card compiles when it opens it.
+#
 # To run the binary, the machine with the card needs its driver and the libraries libcublas, libcublasLt and libcurand of
 # CUDA 13: where PyTorch for CUDA 13 is installed, LD_LIBRARY_PATH may point at those that came with it.
 set -euo pipefail

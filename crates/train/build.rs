@@ -1,4 +1,4 @@
-//! Compiles the CUDA kernels to PTX where the feature `cuda` asks for them; otherwise does nothing.
+//! Compiles the CUDA kernels where the feature `cuda` asks for them; otherwise does nothing.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -8,9 +8,12 @@ use std::process::Command;
 const FOLDER: &str = "src/card";
 const SOURCES: [&str; 5] = ["kernels.cu", "attention.cuh", "rows.cuh", "weights.cuh", "words.h"];
 
-/// Compute capability that PTX is made for unless asked otherwise; later cards compile it further when it is loaded.
-/// bf16 needs 80.
-const LEAST_CAPABILITY: &str = "80";
+/// Compute capability that the kernels need, for bf16. Every later card takes intermediate code (PTX) made for it, and
+/// compiles it further when it is loaded.
+const LEAST_CAPABILITY: u32 = 80;
+
+/// Compute capability that the kernels are compiled for to the end, unless `CUDA_COMPUTE_CAP` names another: Hopper's.
+const USUAL_CAPABILITY: &str = "90";
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -23,12 +26,17 @@ fn main() {
     for variable in ["CUDA_COMPUTE_CAP", "NVCC", "CUDA_HOME", "CUDA_PATH"] {
         println!("cargo::rerun-if-env-changed={variable}");
     }
-    let ptx = PathBuf::from(env::var_os("OUT_DIR").expect("cargo names it")).join("kernels.ptx");
-    if let Err(problem) = compile(&nvcc(), &ptx) {
+    let kernels = PathBuf::from(env::var_os("OUT_DIR").expect("cargo names it")).join("kernels.fatbin");
+    if let Err(Failed { problem, hint }) = compile(&nvcc(), &kernels) {
         println!("cargo::error={problem}");
-        println!("cargo::error=hint: `just cuda-build` builds with a toolkit of its own where there is none");
+        println!("cargo::error=hint: {hint}");
         std::process::exit(1);
     }
+}
+
+struct Failed {
+    problem: String,
+    hint: &'static str,
 }
 
 fn nvcc() -> PathBuf {
@@ -37,18 +45,37 @@ fn nvcc() -> PathBuf {
     asked.or_else(|| of_home("CUDA_HOME")).or_else(|| of_home("CUDA_PATH")).unwrap_or_else(|| PathBuf::from("nvcc"))
 }
 
-fn compile(nvcc: &Path, ptx: &Path) -> Result<(), String> {
-    let capability = env::var("CUDA_COMPUTE_CAP").unwrap_or_else(|_| LEAST_CAPABILITY.to_owned());
+/// The capability asked for, as nvcc writes it: `90`, `90a`.
+fn capability() -> Result<String, Failed> {
+    let asked = env::var("CUDA_COMPUTE_CAP").unwrap_or_else(|_| USUAL_CAPABILITY.to_owned()).replace('.', "");
+    match asked.trim_end_matches(|letter: char| letter.is_ascii_lowercase()).parse::<u32>() {
+        Ok(number) if number >= LEAST_CAPABILITY => Ok(asked),
+        _ => Err(Failed {
+            problem: format!("CUDA_COMPUTE_CAP is `{asked}`, but bf16 needs {LEAST_CAPABILITY} or more"),
+            hint: "unset CUDA_COMPUTE_CAP, or export the card's own as `nvidia-smi --query-gpu=compute_cap` has it",
+        }),
+    }
+}
+
+fn compile(nvcc: &Path, kernels: &Path) -> Result<(), Failed> {
+    let capability = capability()?;
     let output = Command::new(nvcc)
-        .args(["-std=c++17", "-O3", "--ptx"])
-        .arg(format!("-arch=compute_{}", capability.replace('.', "")))
+        .args(["-std=c++17", "-O3", "--fatbin"])
+        .arg(format!("-gencode=arch=compute_{LEAST_CAPABILITY},code=compute_{LEAST_CAPABILITY}"))
+        .arg(format!("-gencode=arch=compute_{capability},code=sm_{capability}"))
         .arg(format!("{FOLDER}/kernels.cu"))
         .arg("-o")
-        .arg(ptx)
+        .arg(kernels)
         .output()
-        .map_err(|error| format!("the feature `cuda` needs nvcc, but `{}` does not run: {error}", nvcc.display()))?;
+        .map_err(|error| Failed {
+            problem: format!("the feature `cuda` needs nvcc, but `{}` does not run: {error}", nvcc.display()),
+            hint: "`just cuda-build` builds with a toolkit of its own where there is none",
+        })?;
     if output.status.success() {
         return Ok(());
     }
-    Err(format!("nvcc failed: {}", String::from_utf8_lossy(&output.stderr).replace('\n', " ")))
+    Err(Failed {
+        problem: format!("nvcc failed: {}", String::from_utf8_lossy(&output.stderr).replace('\n', " ")),
+        hint: "where the toolkit is too old for the card that CUDA_COMPUTE_CAP names, CUDA_COMPUTE_CAP=80 suits all",
+    })
 }

@@ -20,10 +20,8 @@ use forescale_core::corpus::{
 use forescale_core::count::{Mlp, ModelShape};
 use forescale_core::record::{Checkpoint, LogLine, RunSink, SinkError};
 use forescale_core::run::{EvaluationConfig, Family, OptimizerConfig, Parametrization, RunConfig, ScheduleKind};
-use forescale_train::gpu_check::{Target, operations, train_there};
-use forescale_train::{
-    DeviceChoice, Precision, TokenFile, TrainError, TrainOptions, TrainOutcome, device_report, train,
-};
+use forescale_train::gpu_check::{Target, operations, replayed_as_graph, train_there};
+use forescale_train::{DeviceChoice, Precision, TokenFile, TrainOptions, TrainOutcome, device_report, train};
 use serde_json::{Value, json};
 
 #[global_allocator]
@@ -32,13 +30,18 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const TRAIN_TOKENS: u64 = 8_000_000;
 const VALIDATION_TOKENS: u64 = 100_000;
 
+/// Readings of speed, one a second, that a median is taken of at least.
+const LEAST_READINGS: usize = 4;
+
 /// Dense bf16 peaks in TFLOP/s, as NVIDIA's data sheets give them (without sparsity), by a part of the card's name; the
 /// first that fits counts.
-const PEAKS: [(&str, f64); 9] = [
+const PEAKS: [(&str, f64); 11] = [
     ("H200 NVL", 835.5),
     ("H200", 989.0),
+    ("H100 NVL", 835.5),
     ("H100 PCIe", 756.0),
     ("H100", 989.0),
+    ("GB200", 2500.0),
     ("B200", 2250.0),
     ("A100", 312.0),
     ("L40S", 362.0),
@@ -141,7 +144,7 @@ impl Check {
             Ok(json!({
                 "precision": precision.name(), "loss_cpu": seeds[0], "loss_card": found, "apart": apart,
                 "seed_deviation": deviation, "allowed": 2.0 * deviation, "holds": apart <= 2.0 * deviation,
-                "notes": outcome.environment.notes,
+                "graph": replayed_as_graph(self.target, &outcome), "notes": outcome.environment.notes,
             }))
         };
         Ok(Precision::ALL.into_iter().map(row).collect::<Answer<Vec<_>>>()?.into())
@@ -186,43 +189,53 @@ impl Check {
         let precision = text("--precision").map_or(Ok(Precision::Bf16), |name| name.parse())?;
         let options = options(number("--accumulate", 1)?);
         let seconds = Duration::from_secs(number("--seconds", 20)?.into());
-        let rates = self.rates((&config, precision), &options, seconds)?;
+        let (rates, outcome) = self.rates((&config, precision), &options, seconds)?;
         let rate = median(&rates);
         let flops_per_token = config.flops().exact / config.tokens() as f64;
-        let peak = peak()?;
+        let peak = self.peak()?;
         Ok(json!({
             "width": width, "layers": layers, "context": context, "sequences": config.sequences,
             "precision": precision.name(), "accumulate": options.accumulate, "tokens_per_second": rate,
             "flops_per_token": flops_per_token, "tflops": rate * flops_per_token / 1e12,
             "mfu": peak.map(|peak| rate * flops_per_token / 1e12 / peak), "peak_tflops": peak,
+            "readings": rates.len(), "graph": replayed_as_graph(self.target, &outcome),
+            "notes": outcome.environment.notes,
         }))
     }
 
-    /// Tokens per second of each second of training, without the first two, which pay for loading and capture.
+    /// Tokens per second of each second of training, from its first reading on, without the first two, which pay for
+    /// loading and capture; opening the card and drawing weights lie before them.
     fn rates(
         &self,
         (config, precision): (&RunConfig, Precision),
         options: &TrainOptions<'_>,
         limit: Duration,
-    ) -> Result<Vec<f64>, TrainError> {
-        let (stop, done) = (AtomicBool::new(false), AtomicBool::new(false));
-        let mut sink = Sink::default();
-        std::thread::scope(|scope| {
-            let (stop, done) = (&stop, &done);
-            scope.spawn(move || {
-                let end = Instant::now() + limit;
-                while Instant::now() < end && !done.load(Ordering::Relaxed) {
-                    std::thread::sleep(Duration::from_millis(20));
-                }
-                stop.store(true, Ordering::Relaxed);
-            });
-            let options = TrainOptions { stop: Some(stop), registration_sha256: None, ..*options };
-            let outcome = train_there((self.target, precision), config, &self.tokens, &mut sink, &options);
-            done.store(true, Ordering::Relaxed);
-            outcome
-        })?;
-        let first = if sink.rates.len() > 3 { 2 } else { 0 };
-        Ok(sink.rates.split_off(first))
+    ) -> Answer<(Vec<f64>, TrainOutcome)> {
+        let stop = AtomicBool::new(false);
+        let mut watch = Stopwatch { rates: Vec::new(), began: None, limit, stop: &stop };
+        let options = TrainOptions { stop: Some(&stop), registration_sha256: None, ..*options };
+        let outcome = train_there((self.target, precision), config, &self.tokens, &mut watch, &options)?;
+        let mut rates = watch.rates;
+        if rates.len() < LEAST_READINGS && !self.dry {
+            let (found, seconds) = (rates.len(), limit.as_secs());
+            let more = seconds.saturating_mul(2).max(10);
+            return Err(format!(
+                "{found} readings of speed in {seconds} s are too few to tell it; at least {LEAST_READINGS} are needed\n\nhint: --seconds {more}"
+            )
+            .into());
+        }
+        let paid_for = if rates.len() >= LEAST_READINGS { 2 } else { 0 };
+        Ok((rates.split_off(paid_for), outcome))
+    }
+
+    /// What the card that is asked for can do in bf16, TFLOP/s, where that is known.
+    fn peak(&self) -> Answer<Option<f64>> {
+        if let Some(given) = text("--peak-tflops") {
+            return Ok(Some(given.parse()?));
+        }
+        let (report, start) = (device_report(), format!("{} is a ", self.target.name()));
+        let card = report.iter().find_map(|(_, finding)| finding.strip_prefix(&start)).unwrap_or_default();
+        Ok(PEAKS.iter().find(|(part, _)| card.contains(part)).map(|(_, peak)| *peak))
     }
 
     fn config(&self, shape: ModelShape, sequences: u32, steps: u64) -> RunConfig {
@@ -294,29 +307,43 @@ fn median(values: &[f64]) -> f64 {
     sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
 }
 
-/// What the card can do in bf16, TFLOP/s, where that is known.
-fn peak() -> Answer<Option<f64>> {
-    if let Some(given) = text("--peak-tflops") {
-        return Ok(Some(given.parse()?));
-    }
-    let report = device_report();
-    let card = report.iter().find(|(name, _)| name == "cuda").map_or("", |(_, finding)| finding);
-    Ok(PEAKS.iter().find(|(part, _)| card.contains(part)).map(|(_, peak)| *peak))
+/// Keeps the speed of each second, and stops a run so long after the first.
+struct Stopwatch<'a> {
+    rates: Vec<f64>,
+    began: Option<Instant>,
+    limit: Duration,
+    stop: &'a AtomicBool,
 }
 
-/// Keeps the speed of each second and the last checkpoint, and can fail at a step as a killed process would.
+impl RunSink for Stopwatch<'_> {
+    fn log(&mut self, line: &LogLine) -> Result<(), SinkError> {
+        if let LogLine::Step { tokens_per_second, .. } = line {
+            self.rates.push(*tokens_per_second);
+            let began = *self.began.get_or_insert_with(Instant::now);
+            self.stop.store(began.elapsed() >= self.limit, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+    fn attempts(&mut self) -> Result<u32, SinkError> {
+        Ok(0)
+    }
+    fn save(&mut self, _: &Checkpoint) -> Result<(), SinkError> {
+        Ok(())
+    }
+    fn restore(&mut self) -> Result<Option<Checkpoint>, SinkError> {
+        Ok(None)
+    }
+}
+
+/// Keeps the last checkpoint, and can fail at a step as a killed process would.
 #[derive(Default)]
 struct Sink {
-    rates: Vec<f64>,
     saved: Option<Checkpoint>,
     killed_at: Option<u64>,
 }
 
 impl RunSink for Sink {
-    fn log(&mut self, line: &LogLine) -> Result<(), SinkError> {
-        if let LogLine::Step { tokens_per_second, .. } = line {
-            self.rates.push(*tokens_per_second);
-        }
+    fn log(&mut self, _: &LogLine) -> Result<(), SinkError> {
         Ok(())
     }
     fn attempts(&mut self) -> Result<u32, SinkError> {

@@ -12,10 +12,10 @@ use crate::kernels::simd::SimdLevel;
 use crate::machine::Place;
 use crate::precision::{self, Precision};
 
-/// The device asked for: `auto`, `cpu` or `cuda:0`.
+/// The device asked for: `auto`, `cpu` or `cuda:N`; `cuda` alone is the first card.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum DeviceChoice {
-    /// The first card where there is one that this build can train on, and else the CPU.
+    /// The first card, where this build has CUDA and the driver lists one, and else the CPU.
     #[default]
     Auto,
     /// The CPU.
@@ -24,9 +24,9 @@ pub enum DeviceChoice {
     Cuda(usize),
 }
 
-/// A device that is neither `auto`, `cpu` nor `cuda:N`.
+/// A device that is neither `auto`, `cpu`, `cuda` nor `cuda:N`.
 #[derive(Debug, Error)]
-#[error("`{0}` is not a device; allowed are `auto`, `cpu` and `cuda:N`\n\nhint: --device auto")]
+#[error("`{0}` is not a device; allowed are `auto`, `cpu`, `cuda` and `cuda:N`\n\nhint: --device auto")]
 pub struct ParseDeviceError(String);
 
 impl FromStr for DeviceChoice {
@@ -176,7 +176,11 @@ fn card_report() -> Vec<(&'static str, String)> {
 }
 
 #[cfg(feature = "cuda")]
-fn card_line(number: usize, card: &cuda::Found) -> String {
+fn card_line(number: usize, card: &Result<cuda::Found, String>) -> String {
+    let card = match card {
+        Ok(card) => card,
+        Err(problem) => return format!("cuda:{number} cannot be opened: {problem}"),
+    };
     let (major, minor) = card.capability;
     let mebibytes = |bytes: u64| bytes >> 20;
     format!(
@@ -204,6 +208,7 @@ mod tests {
         for text in ["auto", "cpu", "cuda:0", "cuda:3"] {
             assert_eq!(text.parse::<DeviceChoice>().expect("a device").to_string(), text);
         }
+        assert_eq!("cuda".parse::<DeviceChoice>().expect("a device"), DeviceChoice::Cuda(0));
         for text in ["gpu", "cuda:", "cuda:x", ""] {
             assert!(text.parse::<DeviceChoice>().is_err(), "{text}");
         }

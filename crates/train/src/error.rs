@@ -80,12 +80,12 @@ pub enum TrainError {
     #[error(
         "`{device}` is out of memory{}\n\nhint: {}",
         memory_asked(*needed_bytes, *free_bytes),
-        memory_hint(*accumulate, *sequences)
+        memory_hint(*needed_bytes, *accumulate, *sequences)
     )]
     OutOfMemory {
         /// The device.
         device: String,
-        /// Bytes the run takes, where they were counted.
+        /// Bytes the run takes; `None` where not even the device itself could be opened.
         needed_bytes: Option<u64>,
         /// Bytes that were free, where the device tells.
         free_bytes: Option<u64>,
@@ -144,9 +144,15 @@ fn memory_asked(needed: Option<u64>, free: Option<u64>) -> String {
     }
 }
 
-fn memory_hint(accumulate: u32, sequences: u32) -> String {
+fn memory_hint(needed: Option<u64>, accumulate: u32, sequences: u32) -> String {
+    if needed.is_none() {
+        return "other processes hold the card's memory (`nvidia-smi` lists them): end some, or train fewer runs at once"
+            .to_owned();
+    }
     match next_accumulation(accumulate, sequences) {
-        Some(more) => format!("--accumulate {more} splits each step into smaller parts, with the same result"),
+        Some(more) => {
+            format!("--accumulate {more} splits each step into smaller parts, with the same result but for rounding")
+        }
         None => "a part of a step is one sequence already: use a card with more memory, or a smaller model".to_owned(),
     }
 }
@@ -166,6 +172,16 @@ impl TrainError {
         }
     }
 
+    /// Of a device that was opened for a run of so many sequences a step, in so many parts.
+    pub(crate) fn opening_for(self, sequences: u32, accumulate: u32) -> Self {
+        match self {
+            Self::OutOfMemory { device, needed_bytes, free_bytes, .. } => {
+                Self::OutOfMemory { device, needed_bytes, free_bytes, accumulate, sequences }
+            }
+            other => other,
+        }
+    }
+
     pub(crate) fn config(problem: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::BadConfig { problem: problem.into(), hint: hint.into() }
     }
@@ -174,6 +190,7 @@ impl TrainError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::card::CardError;
 
     fn full(accumulate: u32) -> TrainError {
         TrainError::OutOfMemory {
@@ -193,5 +210,17 @@ mod tests {
         assert!(error.contains("hint: --accumulate 6"), "{error}");
         assert_eq!((full(6).next_accumulation(), full(12).next_accumulation()), (Some(12), None));
         assert!(full(12).to_string().contains("one sequence already"));
+    }
+
+    #[test]
+    fn a_card_too_full_to_be_opened_is_out_of_memory_for_the_run_it_was_opened_for() {
+        let full = CardError::OutOfMemory { free_bytes: Some(9 << 20) };
+        let error = full.on("cuda:0").opening_for(12, 4);
+        let text = error.to_string();
+        assert!(text.contains("`cuda:0` is out of memory: 9 MiB are free"), "{text}");
+        assert!(text.contains("hint: other processes hold the card's memory"), "{text}");
+        assert_eq!(error.next_accumulation(), Some(6));
+        let broken = CardError::Failed("gone".to_owned()).on("cuda:0").opening_for(12, 4);
+        assert!(matches!(broken, TrainError::Device { .. }), "{broken}");
     }
 }

@@ -6,7 +6,7 @@ use forescale_core::record::RunSink;
 use forescale_core::run::RunConfig;
 
 pub use crate::card::Agreement;
-use crate::card::{Card, compare};
+use crate::card::{Card, ONE_BY_ONE, compare};
 use crate::data::TokenFile;
 use crate::device::open_card;
 use crate::error::TrainError;
@@ -82,6 +82,14 @@ pub fn train_there(
     sink: &mut dyn RunSink,
     options: &TrainOptions<'_>,
 ) -> Result<TrainOutcome, TrainError> {
-    let place = Place { name: target.name(), precision, card: Some(target.open()?) };
+    let opened = target.open().map_err(|error| error.opening_for(config.sequences, options.accumulate))?;
+    let place = Place { name: target.name(), precision, card: Some(opened) };
     train_at(place, config, tokens, sink, options)
+}
+
+/// Whether a run's steps were replayed as one graph each; `None` under emulation, which has none.
+#[must_use]
+pub fn replayed_as_graph(target: Target, outcome: &TrainOutcome) -> Option<bool> {
+    let one_by_one = outcome.environment.notes.iter().any(|note| note.starts_with(ONE_BY_ONE));
+    matches!(target, Target::Cuda(_)).then_some(!one_by_one)
 }

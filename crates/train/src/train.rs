@@ -90,7 +90,9 @@ pub fn train(
     sink: &mut dyn RunSink,
     options: &TrainOptions<'_>,
 ) -> Result<TrainOutcome, TrainError> {
-    train_at(options.device.open(options.precision)?, config, tokens, sink, options)
+    let opened = options.device.open(options.precision);
+    let place = opened.map_err(|error| error.opening_for(config.sequences, options.accumulate))?;
+    train_at(place, config, tokens, sink, options)
 }
 
 /// Trains a run on a device that was opened.

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::ffi::c_void;
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
 use candle_core::cuda_backend::cudarc::cublas::result::CublasError;
@@ -14,13 +15,23 @@ use candle_core::cuda_backend::cudarc::driver::{
 };
 use candle_core::cuda_backend::cudarc::nvrtc::Ptx;
 
-use super::{Address, Argument, Card, CardError, Format, Launch, Matrix, Product, Program, Work};
+use super::{Address, Argument, Card, CardError, Format, Launch, Matrix, ONE_BY_ONE, Product, Program, Work};
 
-/// Our kernels, compiled by the build script.
-const PTX: &str = include_str!(concat!(env!("OUT_DIR"), "/kernels.ptx"));
+/// Our kernels, compiled by the build script: for one kind of card as it takes them, for later ones to be compiled further.
+const KERNELS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/kernels.fatbin"));
 
 /// Working memory of matrix products, which a graph must not allocate: what NVIDIA recommends for Hopper.
 const PRODUCT_WORKSPACE_BYTES: usize = 32 << 20;
+
+/// Bytes on their way to the card that are kept before the card is waited for. Chosen here: many steps' tokens, and little
+/// beside a model's weights.
+const MOST_IN_FLIGHT: usize = 16 << 20;
+
+/// With less memory free than this, whatever a library could not do is put down to that.
+const HARDLY_ANY_FREE: u64 = 64 << 20;
+
+/// With less memory free than this, it is why cuBLAS does not start. Chosen here: several times what it keeps.
+const TOO_LITTLE_TO_START: u64 = 1 << 30;
 
 /// Shared memory that a block may have without asking.
 const SHARED_WITHOUT_ASKING: u32 = 48 << 10;
@@ -35,8 +46,8 @@ pub(crate) struct Found {
     pub(crate) total_bytes: u64,
 }
 
-/// The cards of this machine, or what the driver said instead.
-pub(crate) fn cards() -> Result<Vec<Found>, String> {
+/// The cards of this machine in the order of their numbers, or what the driver said instead: of one, or of all.
+pub(crate) fn cards() -> Result<Vec<Result<Found, String>>, String> {
     let said = |error: DriverError| error.to_string();
     let count = CudaContext::device_count().map_err(said)?;
     let found = |number: i32| -> Result<Found, DriverError> {
@@ -49,7 +60,7 @@ pub(crate) fn cards() -> Result<Vec<Found>, String> {
             total_bytes: total as u64,
         })
     };
-    (0..count).map(|number| found(number).map_err(said)).collect()
+    Ok((0..count).map(|number| found(number).map_err(said)).collect())
 }
 
 /// How many cards the driver lists, without opening one.
@@ -61,10 +72,13 @@ pub(crate) fn count() -> Result<usize, String> {
 pub(crate) struct Cuda {
     context: Arc<CudaContext>,
     stream: Arc<CudaStream>,
-    blas: CudaBlas,
+    /// Dropped with a card that works, and left alone with one that failed: there it could not be ended without a panic.
+    blas: ManuallyDrop<CudaBlas>,
     module: Arc<CudaModule>,
     functions: HashMap<String, CudaFunction>,
     buffers: Vec<Address>,
+    /// Bytes that the card may still be copying.
+    in_flight: Vec<Vec<u8>>,
     programs: Vec<Prepared>,
     notes: Vec<String>,
 }
@@ -86,18 +100,42 @@ enum Replay {
     Never,
 }
 
+fn free() -> Option<u64> {
+    driver::mem_get_info().ok().map(|(free, _)| free as u64)
+}
+
 fn failed(error: DriverError) -> CardError {
     if error.0 == sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY {
-        return CardError::OutOfMemory { free_bytes: driver::mem_get_info().ok().map(|(free, _)| free as u64) };
+        return CardError::OutOfMemory { free_bytes: free() };
     }
     CardError::Failed(error.to_string())
 }
 
+/// The same, where the driver's words alone do not say what failed.
+fn failed_at(what: &str, error: DriverError) -> CardError {
+    match failed(error) {
+        CardError::Failed(problem) => CardError::Failed(format!("{what}: {problem}")),
+        memory @ CardError::OutOfMemory { .. } => memory,
+    }
+}
+
 fn product_failed(error: CublasError) -> CardError {
-    if error.0 == blas_sys::cublasStatus_t::CUBLAS_STATUS_ALLOC_FAILED {
-        return CardError::OutOfMemory { free_bytes: driver::mem_get_info().ok().map(|(free, _)| free as u64) };
+    let free_bytes = free();
+    if is_for_want_of_memory(error.0, free_bytes) {
+        return CardError::OutOfMemory { free_bytes };
     }
     CardError::Failed(format!("cuBLAS: {error:?}"))
+}
+
+/// Whether cuBLAS failed because memory was short, which it often calls something else.
+fn is_for_want_of_memory(status: blas_sys::cublasStatus_t, free_bytes: Option<u64>) -> bool {
+    let below = |bound| free_bytes.is_some_and(|free| free < bound);
+    match status {
+        blas_sys::cublasStatus_t::CUBLAS_STATUS_ALLOC_FAILED => true,
+        // What making a handle says when its own buffers find no room.
+        blas_sys::cublasStatus_t::CUBLAS_STATUS_NOT_INITIALIZED => below(TOO_LITTLE_TO_START),
+        _ => below(HARDLY_ANY_FREE),
+    }
 }
 
 impl Cuda {
@@ -107,13 +145,10 @@ impl Cuda {
         // SAFETY: everything of a card goes through its one stream, in order.
         unsafe { context.disable_event_tracking() };
         let stream = context.new_stream().map_err(failed)?;
-        let blas = CudaBlas::new(stream.clone()).map_err(product_failed)?;
-        let module = context.load_module(Ptx::from_src(PTX)).map_err(|error| {
-            CardError::Failed(format!(
-                "the card does not take the kernels, which were built for compute capability {} or later: {error}",
-                option_env!("CUDA_COMPUTE_CAP").unwrap_or("80")
-            ))
+        let module = context.load_module(Ptx::from_binary(KERNELS.to_vec())).map_err(|error| {
+            failed_at("the card does not take the kernels, which are built for compute capability 8.0 or later", error)
         })?;
+        let blas = ManuallyDrop::new(CudaBlas::new(stream.clone()).map_err(product_failed)?);
         let mut card = Self {
             context,
             stream,
@@ -121,16 +156,20 @@ impl Cuda {
             module,
             functions: HashMap::new(),
             buffers: Vec::new(),
+            in_flight: Vec::new(),
             programs: Vec::new(),
             notes: Vec::new(),
         };
         let workspace = card.allocate(PRODUCT_WORKSPACE_BYTES as u64)?;
+        let handle = *card.blas.handle();
         // SAFETY: the buffer lives as long as the handle: both belong to this card, and only dropping frees it.
-        unsafe {
-            blas_sys::cublasSetWorkspace_v2(*card.blas.handle(), workspace as *mut c_void, PRODUCT_WORKSPACE_BYTES)
-        }
-        .result()
-        .map_err(product_failed)?;
+        unsafe { blas_sys::cublasSetWorkspace_v2(handle, workspace as *mut c_void, PRODUCT_WORKSPACE_BYTES) }
+            .result()
+            .map_err(product_failed)?;
+        // Sums that are split over blocks are f32, too; TensorFloat-32 is asked for by each product that may use it.
+        let sums = blas_sys::cublasMath_t::CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION;
+        // SAFETY: the handle is this card's.
+        unsafe { blas_sys::cublasSetMathMode(handle, sums) }.result().map_err(product_failed)?;
         Ok(card)
     }
 
@@ -142,7 +181,7 @@ impl Cuda {
         let function = self
             .module
             .load_function(&launch.kernel)
-            .map_err(|error| CardError::Failed(format!("kernel `{}`: {error}", launch.kernel)))?;
+            .map_err(|error| failed_at(&format!("kernel `{}`", launch.kernel), error))?;
         if launch.shared_bytes > SHARED_WITHOUT_ASKING {
             let most = sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
             function.set_attribute(most, launch.shared_bytes as i32).map_err(failed)?;
@@ -187,10 +226,7 @@ impl Cuda {
                 &mut pointers,
             )
         }
-        .map_err(|error| match failed(error) {
-            CardError::Failed(problem) => CardError::Failed(format!("kernel `{}`: {problem}", launch.kernel)),
-            memory @ CardError::OutOfMemory { .. } => memory,
-        })
+        .map_err(|error| failed_at(&format!("kernel `{}`", launch.kernel), error))
     }
 
     /// # Safety
@@ -257,7 +293,7 @@ impl Cuda {
             prepared.replay = match self.capture(&prepared.works) {
                 Ok(graph) => Replay::Graph(graph),
                 Err(problem) => {
-                    let note = format!("launched one by one, because no graph of a step could be made: {problem}");
+                    let note = format!("{ONE_BY_ONE}: {problem}");
                     if !self.notes.contains(&note) {
                         self.notes.push(note);
                     }
@@ -272,6 +308,13 @@ impl Cuda {
         if let Replay::First = prepared.replay {
             prepared.replay = Replay::Capture;
         }
+        Ok(())
+    }
+
+    /// Waits until all work is done; what was on its way to the card is there then.
+    fn wait(&mut self) -> Result<(), CardError> {
+        self.stream.synchronize().map_err(failed)?;
+        self.in_flight.clear();
         Ok(())
     }
 
@@ -310,16 +353,18 @@ impl Card for Cuda {
 
     fn write(&mut self, to: Address, bytes: &[u8]) -> Result<(), CardError> {
         self.make_current()?;
-        // SAFETY: `to` is a buffer of this card, with room for the bytes; from memory that is not pinned the copy has left
-        // the source when the call returns.
-        unsafe { driver::memcpy_htod_async(to, bytes, self.stream.cu_stream()) }.map_err(failed)
+        self.in_flight.push(bytes.to_vec());
+        let held = self.in_flight.last().expect("just pushed");
+        // SAFETY: `to` is a buffer of this card, with room for the bytes, which are kept until the stream is done with them.
+        unsafe { driver::memcpy_htod_async(to, held, self.stream.cu_stream()) }.map_err(failed)?;
+        if self.in_flight.iter().map(Vec::len).sum::<usize>() > MOST_IN_FLIGHT { self.wait() } else { Ok(()) }
     }
 
     fn read(&mut self, from: Address, bytes: &mut [u8]) -> Result<(), CardError> {
         self.make_current()?;
         // SAFETY: `from` is a buffer of this card that holds so many bytes; they are there once the stream is done.
         unsafe { driver::memcpy_dtoh_async(bytes, from, self.stream.cu_stream()) }.map_err(failed)?;
-        self.stream.synchronize().map_err(failed)
+        self.wait()
     }
 
     fn prepare(&mut self, works: Vec<Work>) -> Result<Program, CardError> {
@@ -355,11 +400,38 @@ impl Drop for Cuda {
     fn drop(&mut self) {
         // What fails here leaves memory to the end of the process; there is nobody to tell.
         let _ = self.context.bind_to_thread();
-        let _ = self.stream.synchronize();
+        let works = self.stream.synchronize().is_ok();
         self.programs.clear();
+        if works {
+            // SAFETY: dropped here alone, and nothing uses it afterwards.
+            unsafe { ManuallyDrop::drop(&mut self.blas) };
+        } else {
+            // Nobody knows whether the card still reads them.
+            std::mem::forget(std::mem::take(&mut self.in_flight));
+        }
         for address in self.buffers.drain(..) {
             // SAFETY: allocated by `allocate`, freed here alone, and the stream is done with it.
             let _ = unsafe { driver::free_sync(address) };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_product_that_fails_where_hardly_any_memory_is_free_failed_for_that() {
+        use blas_sys::cublasStatus_t::{
+            CUBLAS_STATUS_ALLOC_FAILED, CUBLAS_STATUS_EXECUTION_FAILED, CUBLAS_STATUS_NOT_INITIALIZED,
+        };
+        let mebibytes = |count: u64| Some(count << 20);
+        assert!(is_for_want_of_memory(CUBLAS_STATUS_ALLOC_FAILED, None));
+        assert!(is_for_want_of_memory(CUBLAS_STATUS_NOT_INITIALIZED, mebibytes(200)));
+        assert!(is_for_want_of_memory(CUBLAS_STATUS_EXECUTION_FAILED, mebibytes(10)));
+        assert!(!is_for_want_of_memory(CUBLAS_STATUS_EXECUTION_FAILED, mebibytes(200)));
+        // A library that does not fit the driver says the same, with all memory free.
+        assert!(!is_for_want_of_memory(CUBLAS_STATUS_NOT_INITIALIZED, mebibytes(80_000)));
+        assert!(!is_for_want_of_memory(CUBLAS_STATUS_NOT_INITIALIZED, None));
     }
 }

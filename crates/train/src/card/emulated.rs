@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::compare::{from_bytes, to_bytes};
-use super::counting::ALIGNMENT;
+use super::counting::taken;
 use super::{Address, Argument, Card, CardError, Launch, Matrix, Product, Program, Work};
 
 const SOURCES: [(&str, &str); 6] = [
@@ -226,11 +226,6 @@ impl Emulated {
             Some(index) => Err(CardError::Failed(format!("{work:?} wrote beside buffer {index}"))),
         }
     }
-}
-
-/// What a buffer takes of a card's memory.
-fn taken(bytes: u64) -> u64 {
-    bytes.next_multiple_of(ALIGNMENT)
 }
 
 /// An argument as a kernel finds it in memory, little-endian.

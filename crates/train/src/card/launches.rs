@@ -54,6 +54,14 @@ fn int(value: usize) -> Argument {
     Argument::Int(value as i32)
 }
 
+/// So many blocks one below the other, of which a launch takes 65,535.
+fn blocks_below(count: usize, what: &str) -> Result<usize, CardError> {
+    if count > 65_535 {
+        return Err(CardError::Failed(format!("{count} {what} at once are too many; split the step into more parts")));
+    }
+    Ok(count)
+}
+
 fn rows_and_width(tensor: &Tensor) -> (usize, usize) {
     let width = tensor.dims().last().copied().unwrap_or(1);
     (tensor.elem_count() / width, width)
@@ -188,7 +196,7 @@ impl Builder<'_> {
         let partial = self.take(bytes)?;
         let addresses = [x, inverses, gradient.address, partial].map(at);
         let arguments = [&addresses[..], &[int(rows), int(width), int(STRIP_ROWS)]].concat();
-        let grid = [width.div_ceil(32), strips, 1];
+        let grid = [width.div_ceil(32), blocks_below(strips, "strips of rows")?, 1];
         self.launch_shared(&self.named("rms_norm_gain"), grid, (THREADS, 4 * THREADS), arguments);
         let onto = self.weight_gradient(step.inputs[1])?;
         self.add_strips(partial, onto, [strips, width, width]);
@@ -405,12 +413,7 @@ impl Builder<'_> {
     /// Blocks over tiles of positions, and over sequences and heads.
     fn tiles(&self, attention: &Attention, rows: usize, tiling: Tiling) -> Result<[usize; 3], CardError> {
         let shape = attention.shape;
-        let of_sequences = rows / shape.context * shape.heads;
-        if of_sequences > 65_535 {
-            let problem =
-                format!("{of_sequences} heads of sequences at once are too many; split the step into more parts");
-            return Err(CardError::Failed(problem));
-        }
+        let of_sequences = blocks_below(rows / shape.context * shape.heads, "heads of sequences")?;
         Ok([shape.context.div_ceil(tiling.tile), of_sequences, 1])
     }
 

@@ -31,6 +31,10 @@ pub(crate) use trainer::{OnCard, Setting, Taken};
 #[cfg(any(test, feature = "cuda", feature = "emulation"))]
 use crate::error::TrainError;
 
+/// How a card's note begins that its steps are not replayed as one graph.
+#[cfg(any(test, feature = "cuda", feature = "emulation"))]
+pub(crate) const ONE_BY_ONE: &str = "launched one by one, because no graph of a step could be made";
+
 /// Where a buffer lies on a card.
 pub(crate) type Address = u64;
 
@@ -124,13 +128,18 @@ impl CardError {
     /// The error of a device that could not do what it was asked, before a run was laid out on it.
     #[cfg(any(test, feature = "cuda", feature = "emulation"))]
     pub(crate) fn on(self, device: &str) -> TrainError {
-        let problem = match self {
-            Self::OutOfMemory { .. } => "out of memory".to_owned(),
-            Self::Failed(problem) => problem,
-        };
-        TrainError::Device {
-            problem: format!("`{device}`: {problem}"),
-            hint: "run `forescale doctor`; `--device cpu` trains without a card".to_owned(),
+        match self {
+            Self::OutOfMemory { free_bytes } => TrainError::OutOfMemory {
+                device: device.to_owned(),
+                needed_bytes: None,
+                free_bytes,
+                accumulate: 1,
+                sequences: 1,
+            },
+            Self::Failed(problem) => TrainError::Device {
+                problem: format!("`{device}`: {problem}"),
+                hint: "run `forescale doctor`; `--device cpu` trains without a card".to_owned(),
+            },
         }
     }
 }

@@ -28,7 +28,7 @@ fn check(case: &Case) {
 }
 
 #[test]
-fn every_operation_equals_the_cpu_in_every_order_of_threads() {
+fn every_operation_equals_the_cpu_in_several_orders_of_threads() {
     cases().iter().for_each(check);
 }
 
