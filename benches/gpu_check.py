@@ -243,8 +243,8 @@ class Rate:
 def family(bench, part, clock):
     """16 runs at once, packed as `forescale run` packs them, against one after another; each width by itself."""
     widths = [bench.family.width] if bench.dry else [256, 64]
-    part.lines += ["| d | runs | most at once | tokens/s | over one after another | in training, tokens/s | over one after another |",
-                   "|---|---|---|---|---|---|---|"]
+    columns = ["d", "runs", "most at once", "tokens/s", "over one after another", "in training, tokens/s", "over one after another"]
+    part.lines += [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     part.notes.append("A rate is of the whole family, each run's start included; in training, of the runs that trained while most "
                       "of them did.")
     problems = []
