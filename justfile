@@ -28,7 +28,7 @@ cuda-build:
 cuda-lint:
     bash benches/cuda-build.sh --lint
 
-# on a machine with a card: is training there right, and how fast; under eight minutes (--dry: tiny, on the CPU)
+# on a machine with a card: is training there right, and how fast; meant for under eight minutes (--dry: tiny, on the CPU)
 gpu-check *ARGS:
     python3 benches/gpu_check.py {{ ARGS }}
 

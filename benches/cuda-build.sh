@@ -16,7 +16,8 @@ cargo build --release --locked -p forescale-train --example gpu_check --features
 
 # Nearly all of a binary is the text of candle's kernels, which packs well: send the .gz to the machine with the card.
 size() { printf '%-44s %9d KiB\n' "$1" "$(($(stat -c %s "$1") / 1024))"; }
-for binary in target/release/forescale target/release/examples/gpu_check; do
+target=${CARGO_TARGET_DIR:-target}
+for binary in "$target/release/forescale" "$target/release/examples/gpu_check"; do
     strip "$binary"
     gzip --keep --force "$binary"
     size "$binary"

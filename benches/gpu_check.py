@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Whether training on a card is right, and how fast: one command, under eight minutes, one table.
+"""Whether training on a card is right, and how fast: one command, meant for under eight minutes, one table.
 
     python3 benches/gpu_check.py [--dry] [--binary FILE] [--check FILE] [--out FILE] [--part NAME ...]
 
@@ -11,7 +11,7 @@ operations  each operation of training on the card, forward and backward, agains
 parity      the same run on card and CPU ends within two standard deviations between seeds
 resume      a run killed outright and gone on with ends with the result of one that was not
 speed       tokens/s and MFU at d = 256, 512, 1024 against torch.compile with SDPA, all in bfloat16
-family      16 small runs through `forescale run`, at once and one after another
+family      16 small runs through `forescale run` at once, against 5 of them one after another
 
 Each part has its own time and its own failure: one that fails, or takes too long, leaves the others alone. The exit code is 0
 when all that ran held its bar, 1 when something did not, 2 when the check itself could not be made.
@@ -30,6 +30,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,11 +38,15 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
 
-# Seconds that each part may take on a card; together under eight minutes.
+# Seconds that each part may take on a card; together less than eight minutes.
 SECONDS = {"operations": 40, "parity": 60, "resume": 50, "speed": 150, "family": 160}
 # Seconds in which a run of the family trains alone, once it has started.
 RUN_SECONDS = 3.0
 RUNS = 16
+# Of them so many go one after another: a rate needs no more.
+RUNS_ALONE = 5
+# Seconds that a family needs at least to be begun, and once more under MPS.
+FAMILY_SECONDS, MPS_SECONDS = 70, 25
 MPS = "nvidia-cuda-mps-control"
 FAMILY_BAR, TORCH_BAR, TORCH_GOAL = 3.0, 0.7, 1.0
 
@@ -60,10 +65,11 @@ class Bar:
 
 @dataclass
 class Part:
-    """What came of a part: lines of Markdown, bars, and why it could not be measured, if so."""
+    """What came of a part: lines of Markdown, notes below them, bars, and why it could not be measured, if so."""
 
     name: str
     lines: list = field(default_factory=list)
+    notes: list = field(default_factory=list)
     bars: list = field(default_factory=list)
     problem: str | None = None
     seconds: float = 0.0
@@ -82,17 +88,16 @@ class Clock:
 def run(command, clock, **options):
     """A command's output; its last words where it fails or takes longer than the part has."""
     words = " ".join(map(str, command))
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
     try:
-        done = subprocess.run(
-            list(map(str, command)), capture_output=True, text=True, timeout=clock.left(), **options
-        )
+        done = subprocess.run(list(map(str, command)), text=True, timeout=clock.left(), **options)
     except subprocess.TimeoutExpired:
         raise Failed(f"`{words}` took longer than this part may") from None
     except OSError as error:
         raise Failed(f"`{words}` does not start: {error}") from None
     if done.returncode != 0:
-        said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-4:]
-        raise Failed(f"`{words}` ended with {done.returncode}: {' / '.join(said)}")
+        said = (done.stderr or "").strip() or (done.stdout or "").strip()
+        raise Failed(f"`{words}` ended with {done.returncode}: {' / '.join(said.splitlines()[-4:])}")
     return done.stdout
 
 
@@ -222,18 +227,84 @@ def speed_logged(sweep):
 # ------------------------------------------------------------------------------------------------------------- parts
 
 
+@dataclass
+class Rate:
+    """How fast a family was trained."""
+
+    # Tokens per second of all of it, starts and ends included.
+    whole: float
+    # Tokens per second of those that trained while most of them did; None where runs were too short to tell.
+    training: float | None
+    # Most runs on their way at once.
+    at_once: int
+    records: dict
+
+
 def family(bench, part, clock):
-    """16 runs at once, packed as `forescale run` packs them, against one after another."""
-    for width in [bench.family.width] if bench.dry else [256, 64]:
+    """16 runs at once, packed as `forescale run` packs them, against one after another; each width by itself."""
+    widths = [bench.family.width] if bench.dry else [256, 64]
+    columns = ["d", "runs", "most at once", "tokens/s", "over one after another", "in training, tokens/s", "over one after another"]
+    part.lines += [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    part.notes.append("A rate is of the whole family, each run's start included; in training, of the runs that trained while most "
+                      "of them did.")
+    problems = []
+    for width in widths:
+        if width != widths[0] and clock.left() < FAMILY_SECONDS:
+            part.notes.append(f"d = {width}: left out, the part's time was over.")
+            continue
         one = Family(width, bench.family.layers, min(bench.family.head_size, width // 2), bench.family.context,
                      bench.family.batch)
-        if part.lines and clock.left() < 70:
-            part.lines.append(f"\nd = {width}: left out, the part's time was over.")
-            return
-        ratios = bench_family(bench, part, clock, one)
-        judged = None if bench.dry else max(ratios.values()) >= FAMILY_BAR
-        words = ", ".join(f"{ratio:.2f}x {how}" for how, ratio in ratios.items())
-        part.bars.append(Bar(f"family of {RUNS} at d = {width} over one after another: {words} (bar {FAMILY_BAR:g}x)", judged))
+        try:
+            family_of(bench, part, clock, one)
+        except Failed as failure:
+            problems.append(f"d = {width}: {failure}")
+    if problems:
+        raise Failed("; ".join(problems))
+
+
+def family_of(bench, part, clock, one):
+    tokens_per_param = long_enough(bench, clock, one)
+    alone = rate_of(bench, clock, "serial", one, tokens_per_param, RUNS_ALONE, "--jobs", "1")
+    part.lines.append(rate_line(one, f"{RUNS_ALONE}, one after another", alone, alone))
+    packed = rate_of(bench, clock, "packed", one, tokens_per_param, RUNS)
+    part.lines.append(rate_line(one, f"{RUNS}, at once", packed, alone))
+    apart = max(abs(loss(packed.records[name]) / loss(record) - 1) for name, record in alone.records.items())
+    part.bars.append(Bar(f"d = {one.width}: packed runs end as runs alone do (losses within {apart:.1e})",
+                         apart <= (1e-12 if bench.dry else 1e-3)))
+    bar = family_bar(bench, one, {"at once": packed.whole / alone.whole})
+    part.bars.append(bar)
+    if bench.dry or not shutil.which(MPS):
+        return
+    # What was measured is kept, whatever becomes of the service.
+    try:
+        beside = under_mps(bench, clock, one, tokens_per_param)
+    except Exception as problem:  # noqa: BLE001
+        part.notes.append(f"d = {one.width}: nothing was measured under MPS: {problem}")
+        return
+    part.lines.append(rate_line(one, f"{RUNS}, at once under MPS", beside, alone))
+    ratios = {"at once": packed.whole / alone.whole, "at once under MPS": beside.whole / alone.whole}
+    part.bars[part.bars.index(bar)] = family_bar(bench, one, ratios)
+
+
+def family_bar(bench, one, ratios):
+    words = ", ".join(f"{ratio:.2f}x {how}" for how, ratio in ratios.items())
+    judged = None if bench.dry else max(ratios.values()) >= FAMILY_BAR
+    return Bar(f"family of {RUNS} at d = {one.width} over one after another: {words} (bar {FAMILY_BAR:g}x)", judged)
+
+
+def rate_line(one, words, rate, alone):
+    training, over = "–", "–"
+    if rate.training:
+        training = f"{rate.training:,.0f}"
+        over = f"{rate.training / alone.training:.2f}" if alone.training else "–"
+    return f"| {one.width} | {words} | {rate.at_once} | {rate.whole:,.0f} | {rate.whole / alone.whole:.2f} | {training} | {over} |"
+
+
+def under_mps(bench, clock, one, tokens_per_param):
+    if clock.left() < MPS_SECONDS:
+        raise Failed("the part's time was over")
+    with multi_process_service(bench, clock):
+        return rate_of(bench, clock, "side-by-side", one, tokens_per_param, RUNS)
 
 
 @contextlib.contextmanager
@@ -244,46 +315,81 @@ def multi_process_service(bench, clock):
         place.mkdir(exist_ok=True)
     before = bench.environment
     bench.environment = {**before, **{name: str(place) for name, place in places.items()}}
+    nowhere = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     try:
-        run([MPS, "-d"], clock, env=bench.environment)
+        # The daemon keeps what it is given to write to: a pipe would never end.
+        run([MPS, "-d"], clock, env=bench.environment, **nowhere)
         yield
     finally:
-        subprocess.run([MPS], input="quit\n", text=True, env=bench.environment, capture_output=True, timeout=20)
+        with contextlib.suppress(Exception):
+            subprocess.run([MPS], input="quit\n", text=True, env=bench.environment, timeout=20, **nowhere)
         bench.environment = before
 
 
-def bench_family(bench, part, clock, one):
-    # How long a run must be is told by a short one.
+def long_enough(bench, clock, one):
+    """Tokens per parameter with which a run trains as long as is wanted, as a short one tells."""
     short = 20 if bench.dry else 2
     trial = bench.sweep("trial", short, 1, one)
     bench.train(clock, trial)
     [record] = records(trial).values()
     wanted = 0.3 if bench.dry else RUN_SECONDS
-    tokens_per_param = max(short * speed_logged(trial) * wanted / record["tokens"], short / 2)
-    alone_rate, alone = rate_of(bench, clock, "serial", one, tokens_per_param, RUNS, "--jobs", "1")
-    rates = {"one after another": alone_rate}
-    rates["at once"], packed = rate_of(bench, clock, "packed", one, tokens_per_param, RUNS)
-    if not bench.dry and shutil.which(MPS) and clock.left() > 25:
-        with multi_process_service(bench, clock):
-            rates["at once under MPS"], _ = rate_of(bench, clock, "side-by-side", one, tokens_per_param, RUNS)
-    if not part.lines:
-        part.lines += ["| d | runs | tokens/s | over one after another |", "|---|---|---|---|"]
-    for words, rate in rates.items():
-        part.lines.append(f"| {one.width} | {RUNS}, {words} | {rate:,.0f} | {rate / alone_rate:.2f} |")
-    apart = max(abs(loss(packed[name]) / loss(record) - 1) for name, record in alone.items())
-    part.bars.append(Bar(f"d = {one.width}: packed runs end as runs alone do (losses within {apart:.1e})",
-                         apart <= (1e-12 if bench.dry else 1e-3)))
-    return {words: rate / alone_rate for words, rate in rates.items() if words != "one after another"}
+    return max(short * speed_logged(trial) * wanted / record["tokens"], short / 2)
 
 
 def rate_of(bench, clock, name, one, tokens_per_param, seeds, *options):
-    """Tokens per second of a whole family, its start included, and its records."""
+    """How fast a family is trained."""
     sweep = bench.sweep(name, f"{tokens_per_param:.4f}", seeds, one)
-    seconds = bench.train(clock, sweep, *options)
+    bench.command(clock, "corpus", "build", sweep)
+    with Watch(sweep) as watch:
+        seconds = bench.train(clock, sweep, *options)
     found = records(sweep)
     if len(found) != seeds:
         raise Failed(f"{len(found)} of {seeds} runs are sealed")
-    return sum(record["tokens"] for record in found.values()) / seconds, found
+    whole = sum(record["tokens"] for record in found.values()) / seconds
+    return Rate(whole, watch.training(), watch.at_once(), found)
+
+
+class Watch(threading.Thread):
+    """Looks at the logs of a sweep while it is trained: how many runs are on their way, and how fast each is."""
+
+    def __init__(self, sweep):
+        super().__init__(daemon=True)
+        self.sweep, self.over, self.looks = sweep, threading.Event(), []
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.join()
+
+    def run(self):
+        while not self.over.wait(0.25):
+            logs = [log for log in self.sweep.glob("runs/*/log.jsonl") if not (log.parent / "record.json").exists()]
+            speeds = [newest_speed(log) for log in logs]
+            self.looks.append((len(logs), [speed for speed in speeds if speed]))
+
+    def at_once(self):
+        return max((runs for runs, _ in self.looks), default=0)
+
+    def training(self):
+        """Tokens per second of all runs together, in the middle of the looks at which most said how fast they were."""
+        most = max((len(speeds) for _, speeds in self.looks), default=0)
+        sums = [sum(speeds) for _, speeds in self.looks if len(speeds) == most]
+        return statistics.median(sums) if most else None
+
+
+def newest_speed(log):
+    """The newest speed in a log that may be growing; None before the second, for the first pays for the start."""
+    speeds = []
+    with contextlib.suppress(OSError):
+        for line in log.read_text(errors="replace").splitlines():
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                said = json.loads(line)
+                if said["event"] == "step":
+                    speeds.append(said["tokens_per_second"])
+    return speeds[-1] if len(speeds) > 1 else None
 
 
 def resume(bench, part, clock):
@@ -342,55 +448,70 @@ def operations(bench, part, clock):
 def parity(bench, part, clock):
     """The same run on card and CPU, in each precision."""
     rows = ask(bench, clock, "parity")
-    part.lines += ["| precision | loss, CPU | loss, card | apart | two deviations between seeds |", "|---|---|---|---|---|"]
+    part.lines += ["| precision | loss, CPU | loss, card | apart | two deviations between seeds | notes of the run |",
+                   "|---|---|---|---|---|---|"]
     for row in rows:
+        notes = "; ".join(row["notes"]).replace("|", "/").replace("\n", " ") or "–"
         part.lines.append(f"| {row['precision']} | {row['loss_cpu']:.5f} | {row['loss_card']:.5f} | {row['apart']:.1e} "
-                          f"| {row['allowed']:.1e} |")
+                          f"| {row['allowed']:.1e} | {notes} |")
     part.bars.append(Bar("a run ends on the card within two deviations of seeds of where it ends on the CPU",
                          bool(rows) and all(row["holds"] for row in rows)))
+    graphs = bool(rows) and all(row.get("graph") is True for row in rows)
+    part.bars.append(Bar("steps are replayed as a graph", None if bench.dry else graphs))
 
 
-def torch_speed(row, clock):
-    """Tokens per second of the peer, on the shape that ours was measured on."""
-    shape = {name: row[name] for name in ("width", "layers", "context", "sequences")}
-    shape["heads"] = row.get("heads", row["width"] // 64)
-    shape["mlp-hidden"] = row.get("mlp_hidden", (row["width"] * 8 // 3 + 63) // 64 * 64)
-    words = [word for name, value in shape.items() for word in (f"--{name}", value)]
-    said = run([sys.executable, REPOSITORY / "benches" / "gpu_torch.py", "--seconds", 4, *words], clock)
-    return json.loads(said.splitlines()[-1])["tokens_per_second"]
+def torch_speeds(bench, rows, clock):
+    """Tokens per second of the peer by width, on the shapes that ours was measured on, and why some are missing."""
+    shapes = []
+    for row in rows:
+        shape = {name: row[name] for name in ("width", "layers", "context", "sequences")}
+        shape["heads"] = row.get("heads", row["width"] // 64)
+        shape["mlp_hidden"] = row.get("mlp_hidden", (row["width"] * 8 // 3 + 63) // 64 * 64)
+        shapes.append(json.dumps(shape))
+    # One process for all, and a line each: what was said before it failed or took too long counts.
+    said, problems = bench.folder / "torch.jsonl", []
+    with said.open("w") as file:
+        try:
+            run([sys.executable, REPOSITORY / "benches" / "gpu_torch.py", "--seconds", 4, *shapes], clock, stdout=file)
+        except Failed as failure:
+            problems.append(f"torch.compile: {failure}")
+    lines = []
+    for line in said.read_text().splitlines():
+        with contextlib.suppress(ValueError):
+            lines.append(json.loads(line))
+    problems += [f"torch.compile at d = {line['width']}: {line['problem']}" for line in lines if "problem" in line]
+    return {line["width"]: line["tokens_per_second"] for line in lines if "problem" not in line}, problems
 
 
 def speed(bench, part, clock):
     """Tokens per second and share of the card's peak, beside torch.compile; each width by itself."""
     part.lines += ["| d | ours, tokens/s | MFU | torch.compile, tokens/s | MFU | ours / torch |", "|---|---|---|---|---|---|"]
-    problems = []
+    rows, problems = [], []
     for width in [16] if bench.dry else [256, 512, 1024]:
         try:
-            speed_of(bench, part, clock, width)
+            rows += ask(bench, clock, "speed", "--width", width, "--seconds", 20 if bench.dry else 6)
         except Failed as failure:
             problems.append(f"d = {width}: {failure}")
+    theirs, missing = ({}, []) if bench.dry or not rows else torch_speeds(bench, rows, clock)
+    for row in rows:
+        speed_line(bench, part, row, theirs.get(row["width"]))
     if bench.dry:
-        part.lines.append("\nOn the CPU there is no peer to be held against: skipped.")
-    if problems:
-        raise Failed("; ".join(problems))
+        part.notes.append("On the CPU there is no peer to be held against: skipped.")
+    if problems + missing:
+        raise Failed("; ".join(problems + missing))
 
 
-def speed_of(bench, part, clock, width):
-    [row] = ask(bench, clock, "speed", "--width", width, "--seconds", 20 if bench.dry else 6)
-    ours, flops, peak = row["tokens_per_second"], row["flops_per_token"], row["peak_tflops"]
+def speed_line(bench, part, row, theirs):
+    width, ours, flops, peak = row["width"], row["tokens_per_second"], row["flops_per_token"], row["peak_tflops"]
 
     def share(tokens):
         return f"{tokens * flops / peak / 1e12:.1%}" if peak else "–"
 
-    if bench.dry:
-        part.lines.append(f"| {width} | {ours:,.0f} | {share(ours)} | – | – | – |")
+    if theirs is None:
+        theirs_words = "–" if bench.dry else "not measured"
+        part.lines.append(f"| {width} | {ours:,.0f} | {share(ours)} | {theirs_words} | – | – |")
         part.bars.append(Bar(f"d = {width}: {ours:,.0f} tokens/s", None if ours > 0 else False))
         return
-    try:
-        theirs = torch_speed(row, clock)
-    except Failed:
-        part.lines.append(f"| {width} | {ours:,.0f} | {share(ours)} | not measured | – | – |")
-        raise
     ratio = ours / theirs
     part.lines.append(f"| {width} | {ours:,.0f} | {share(ours)} | {theirs:,.0f} | {share(theirs)} | {ratio:.2f} |")
     goal = " goal met" if ratio >= TORCH_GOAL else ""
@@ -410,7 +531,7 @@ def measure(name, bench):
         PARTS[name](bench, part, Clock(SECONDS[name]))
     except Failed as failure:
         part.problem = str(failure)
-    except (KeyError, ValueError, TypeError, OSError) as error:
+    except Exception as error:  # noqa: BLE001
         part.problem = f"{type(error).__name__}: {error}"
     part.seconds = time.monotonic() - began
     for line in verdict(part):
@@ -461,7 +582,21 @@ def page(parts, seconds):
     ]
     for part in parts:
         lines += ["", f"## {part.name} ({part.seconds:.0f} s)", "", *(part.lines or ["Nothing was measured."])]
+        lines += [line for note in part.notes for line in ("", note)]
     return "\n".join(lines) + "\n"
+
+
+def missing_card(bench):
+    """Why nothing can be checked on a card here; None where there is one that the binary trains on."""
+    try:
+        facts = json.loads(run([bench.forescale, "doctor", "--json"], Clock(60), env=bench.environment))
+    except (Failed, ValueError) as problem:
+        return f"`forescale doctor` tells nothing of this machine: {problem}"
+    cards = [found for name, found in facts.items() if name.startswith("card ") and "left out by" not in found]
+    if facts.get("device", "cpu").startswith("cuda") and cards:
+        return None
+    said = [f"{name}: {facts[name]}" for name in ("cuda", "NVIDIA driver", "cards to train on") if name in facts]
+    return f"there is no card to train on ({'; '.join(said)})"
 
 
 def main():
@@ -480,6 +615,12 @@ def main():
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="gpu-check-") as folder:
         bench = Bench(arguments, Path(folder))
+        # A page of failures would take the place of a good one.
+        missing = None if bench.dry else missing_card(bench)
+        if missing:
+            print(f"error: {missing}\n\nhint: `nvidia-smi` shows whether the driver works; `just cuda-build` builds the "
+                  "binaries; --dry checks on the CPU", file=sys.stderr)
+            return 2
         parts = [measure(name, bench) for name in arguments.part or PARTS]
     text = page(parts, time.monotonic() - began)
     print(text, end="")

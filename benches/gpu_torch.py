@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""The default family in PyTorch, compiled, in bfloat16: how fast it trains on a card, as one line of JSON.
+"""The default family in PyTorch, compiled, in bfloat16: how fast it trains on a card, as a line of JSON for each shape.
 
-    python3 benches/gpu_torch.py --width 256 --layers 4 --heads 4 --context 512 --sequences 32 --mlp-hidden 688
+    python3 benches/gpu_torch.py \\
+        '{"width": 256, "layers": 8, "heads": 4, "context": 512, "sequences": 64, "mlp_hidden": 704}' ...
 
 The same architecture as crates/train/src/model/qwen3.rs: pre-norm RMSNorm, rotary positions, norms with weights on queries
 and keys, SwiGLU, no bias, input and output tables apart. Matrix products run in bfloat16 under autocast, weights and
@@ -19,6 +20,7 @@ from torch import nn
 from torch.nn import functional
 
 READ_EVERY = 10
+SHAPE = {"width", "layers", "heads", "context", "sequences", "mlp_hidden"}
 
 
 def rotate(x, cos, sin):
@@ -100,6 +102,8 @@ class Model(nn.Module):
 
 
 def measure(shape, seconds):
+    # Nothing that was compiled for another shape, or widened to take both.
+    torch.compiler.reset()
     torch.manual_seed(0)
     model = Model(shape).to(shape.device)
     compiled = torch.compile(model)
@@ -129,16 +133,34 @@ def measure(shape, seconds):
     return shape.sequences * shape.context / statistics.median(times), loss.item()
 
 
+def shape_of(text):
+    """A shape as typed; a name too many or too few is refused before anything is measured."""
+    shape = json.loads(text)
+    if set(shape) != SHAPE:
+        raise ValueError(f"a shape has {', '.join(sorted(SHAPE))}")
+    return shape
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("width", "layers", "heads", "context", "sequences", "mlp-hidden"):
-        parser.add_argument(f"--{name}", type=int, required=True)
+    parser.add_argument("shapes", type=shape_of, nargs="+", metavar="SHAPE")
     parser.add_argument("--vocabulary", type=int, default=256)
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--device", default="cuda")
-    shape = parser.parse_args()
-    speed, loss = measure(shape, shape.seconds)
-    print(json.dumps({"torch": torch.__version__, "tokens_per_second": speed, "loss": loss}))
+    arguments = parser.parse_args()
+    for numbers in arguments.shapes:
+        shape = argparse.Namespace(**numbers, vocabulary=arguments.vocabulary, device=arguments.device)
+        found = {"torch": torch.__version__, "width": shape.width}
+        try:
+            speed, loss = measure(shape, arguments.seconds)
+            found |= {"tokens_per_second": speed, "loss": loss}
+        except RuntimeError as error:
+            # Out of memory, above all; the other shapes are measured all the same.
+            found["problem"] = str(error).splitlines()[0]
+        if shape.device == "cuda":
+            torch.cuda.empty_cache()
+        # At once, so that a shape that takes too long leaves what was said before.
+        print(json.dumps(found), flush=True)
 
 
 if __name__ == "__main__":

@@ -88,6 +88,7 @@ fn one_command_goes_from_a_spec_to_a_judged_forecast() {
     a_forecast_made_afterwards_is_refused(folder.path());
     what_a_ledger_refuses_costs_no_training_and_no_answer(folder.path(), &ledger);
     answers_are_exit_codes(folder.path());
+    runs_in_two_precisions_are_doubted(folder.path(), &sweep);
     the_baseline_is_a_gate(folder.path());
 }
 
@@ -129,6 +130,33 @@ fn answers_are_exit_codes(folder: &Path) {
     assert_eq!(fit["schema"], "forescale.fit/1.0");
     forescale(folder, &["corpus", "show", "tiny", "--verify"]).expect_code(0);
     forescale(folder, &["report", "tiny", "--format", "md"]).expect_code(0);
+}
+
+/// A ladder of which one run was trained on a card is fitted, and not without a word.
+fn runs_in_two_precisions_are_doubted(folder: &Path, sweep: &Path) {
+    let doubts = || {
+        let fits = forescale(folder, &["fit", "tiny", "--json"]).expect_code(0).json()["fits"].clone();
+        let fits = fits.as_array().expect("fits").clone();
+        let of =
+            |fit: &Value| fit["diagnoses"].as_array().expect("doubts").iter().any(|d| d["code"] == "mixed_precision");
+        fits.iter().map(of).collect::<Vec<_>>()
+    };
+    let before = doubts();
+    assert!(!before.is_empty() && !before.contains(&true));
+    let change = |name: &str| {
+        let path = sweep.join("runs").join(record(sweep, name)["run_id"].as_str().expect("id")).join("record.json");
+        let good = fs::read_to_string(&path).expect("a record");
+        let other = good.replacen("\"dtype\": \"f32\"", "\"dtype\": \"bf16\"", 1);
+        assert_ne!(good, other);
+        fs::write(&path, other).expect("written");
+        (path, good)
+    };
+    let (path, good) = change(&target_name(sweep));
+    assert_eq!(doubts(), before, "the target is in no fit");
+    fs::write(path, good).expect("written");
+    let (path, good) = change(&names(sweep)[0].0);
+    assert!(!doubts().contains(&false));
+    fs::write(path, good).expect("written");
 }
 
 /// `check` holds on the evidence it wrote, and fails when a committed prediction or seal is changed.

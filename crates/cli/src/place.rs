@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use forescale_core::run::RunConfig;
-use forescale_sweep::cards::{VISIBLE, Watch, visible};
+use forescale_sweep::cards::{ORDER, VISIBLE, Watch, are_numbered_by_bus, visible};
 use forescale_sweep::{Card, CardsError, Fleet, NvmlCards, Way};
 use forescale_train::{DeviceChoice, Precision};
 
@@ -74,7 +74,8 @@ impl Place {
     /// each time.
     pub(crate) fn ways(&self, config: &RunConfig, may_accumulate: bool) -> Vec<Way> {
         let kept = if self.device == "cpu" { 0 } else { CONTEXT_BYTES };
-        let bytes = |parts| forescale_train::device_memory_bytes(config, self.precision, parts) + kept;
+        // A run that no card can take has the largest number already.
+        let bytes = |parts| forescale_train::device_memory_bytes(config, self.precision, parts).saturating_add(kept);
         let next = |parts: &u32| (2 * parts..=config.sequences).find(|more| config.sequences.is_multiple_of(*more));
         let all = std::iter::successors(Some(1), next).map(|accumulate| Way { accumulate, bytes: bytes(accumulate) });
         all.take(if may_accumulate { usize::MAX } else { 1 }).collect()
@@ -89,8 +90,8 @@ pub(crate) fn asked(args: &DeviceArgs) -> anyhow::Result<Option<Precision>> {
 /// The driver, and the cards that this process may use.
 pub(crate) fn own_cards() -> Result<(NvmlCards, Vec<Card>), CardsError> {
     let driver = NvmlCards::open()?;
-    let told = std::env::var(VISIBLE).ok();
-    let cards = visible(&forescale_sweep::Cards::list(&driver)?, told.as_deref())?;
+    let told = |name| std::env::var(name).ok();
+    let cards = visible(&forescale_sweep::Cards::list(&driver)?, told(VISIBLE).as_deref(), told(ORDER).as_deref())?;
     Ok((driver, cards))
 }
 
@@ -113,6 +114,11 @@ pub(crate) fn watch(device: DeviceChoice) -> Option<Watch> {
     let resolved = device.resolve().ok()?;
     let number: usize = resolved.strip_prefix("cuda:")?.parse().ok()?;
     let (driver, cards) = own_cards().ok()?;
+    // Cards that nobody has put in order are numbered by CUDA for the one who trains, and by bus for the one who watches.
+    let told = |name| std::env::var(name).ok();
+    if told(VISIBLE).is_none() && !are_numbered_by_bus(&cards, told(ORDER).as_deref()) {
+        return None;
+    }
     Some(Watch::start(Box::new(driver), cards.get(number)?.clone()))
 }
 
@@ -120,6 +126,7 @@ pub(crate) fn watch(device: DeviceChoice) -> Option<Watch> {
 mod tests {
     use std::path::Path;
 
+    use forescale_core::count::ModelShape;
     use forescale_sweep::{SweepSpec, plan, template};
 
     use super::*;
@@ -129,11 +136,14 @@ mod tests {
         Place::of(&args).expect("there is a processor")
     }
 
-    fn parts(sequences: u32, may_accumulate: bool) -> Vec<u32> {
+    fn smallest() -> RunConfig {
         let text = template("smoke", Path::new("smoke")).expect("a template");
         let spec = SweepSpec::parse(Path::new("smoke/sweep.toml"), &text).expect("a good spec");
-        let config = plan(&spec, None).expect("a good plan").runs.remove(0).config;
-        let ways = cpu(None).ways(&RunConfig { sequences, ..config }, may_accumulate);
+        plan(&spec, None).expect("a good plan").runs.remove(0).config
+    }
+
+    fn parts(sequences: u32, may_accumulate: bool) -> Vec<u32> {
+        let ways = cpu(None).ways(&RunConfig { sequences, ..smallest() }, may_accumulate);
         assert!(ways.is_sorted_by(|one, next| one.bytes > next.bytes), "{ways:?}");
         ways.iter().map(|way| way.accumulate).collect()
     }
@@ -145,6 +155,17 @@ mod tests {
         assert_eq!(parts(9, true), [1, 3, 9]);
         assert_eq!(parts(1, true), [1]);
         assert_eq!(parts(12, false), [1]);
+    }
+
+    #[test]
+    fn a_run_that_no_card_can_take_asks_for_the_largest_number_of_bytes() {
+        let on_a_card = Place { device: "cuda:0".to_owned(), ..cpu(None) };
+        let bytes = |place: &Place, config: &RunConfig| place.ways(config, false)[0].bytes;
+        let small = smallest();
+        assert_eq!(bytes(&on_a_card, &small), bytes(&cpu(None), &small) + CONTEXT_BYTES);
+        // Kernels are compiled for heads of up to 128 channels.
+        let shape = ModelShape { width: 256, heads: 1, head_size: 256, ..small.shape };
+        assert_eq!(bytes(&on_a_card, &RunConfig { shape, ..small }), u64::MAX);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A SOURCE as typed (a sweep, a baseline folder or a table) becomes observations and the conventions they follow.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -168,13 +169,14 @@ impl Material {
             let folder = sweep.spec.folder().display();
             bail!("`{folder}` has no finished run to fit\n\nhint: forescale run {folder}");
         }
+        let doubts = sweep.mixed_precision(&observations).into_iter().collect();
         Ok(Self {
             observations,
             exclusions,
             selection,
             notes: Vec::new(),
             reductions: Vec::new(),
-            doubts: Vec::new(),
+            doubts,
             unreduced: None,
             place: sweep.spec.folder().to_owned(),
             sweep: Some(sweep),
@@ -362,6 +364,12 @@ impl Material {
 }
 
 impl SweepMaterial {
+    /// The doubt that the runs of a fit were trained in unlike precisions.
+    fn mixed_precision(&self, observations: &[Observation]) -> Option<Diagnosis> {
+        let fitted: HashSet<&str> = observations.iter().map(|one| one.run_id.as_str()).collect();
+        forescale_sweep::mixed_precision(self.records.iter().filter(|record| fitted.contains(record.run_id.0.as_str())))
+    }
+
     /// The planned target.
     pub(crate) fn target(&self) -> Option<&PlannedRun> {
         self.plan.target()

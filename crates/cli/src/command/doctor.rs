@@ -50,12 +50,16 @@ fn card_facts() -> Vec<(String, String)> {
     let mut facts = vec![("NVIDIA driver".to_owned(), driver.as_ref().map_or_else(missing, driver_fact))];
     let Ok(driver) = driver else { return facts };
     let cards = driver.list().unwrap_or_default();
-    let own = place::own_cards().map(|(_, cards)| cards).unwrap_or_default();
+    let own = place::own_cards().map(|(_, cards)| cards);
     for card in &cards {
         let free = driver.read(card).map_or("unknown".to_owned(), |reading| format::bytes(reading.free_bytes));
-        let used = if own.contains(card) { "" } else { "; left out by CUDA_VISIBLE_DEVICES" };
+        let used =
+            if own.as_ref().is_ok_and(|own| !own.contains(card)) { "; left out by CUDA_VISIBLE_DEVICES" } else { "" };
         let words = format!("{}, {}, {free} free{used}", card.name, format::bytes(card.memory_bytes));
         facts.push((format!("card {}", card.index), words));
+    }
+    if let Err(error) = &own {
+        facts.push(("cards to train on".to_owned(), missing(error)));
     }
     if cards.is_empty() {
         facts.push(("card".to_owned(), "none, though there is a driver".to_owned()));

@@ -11,7 +11,7 @@ mod watch;
 use thiserror::Error;
 
 pub use nvml::NvmlCards;
-pub use visible::{VISIBLE, visible};
+pub use visible::{ORDER, VISIBLE, are_numbered_by_bus, visible};
 pub use watch::Watch;
 
 /// A card of this machine.

@@ -7,6 +7,9 @@ use nvml_wrapper::{Device, Nvml};
 
 use super::{Card, Cards, CardsError, Reading};
 
+/// `NVML_ERROR_GPU_NOT_FOUND` in `nvml.h`, for which the wrapper has no name.
+const GPU_NOT_FOUND: u32 = 28;
+
 /// NVIDIA's driver.
 #[derive(Debug)]
 pub struct NvmlCards {
@@ -46,6 +49,11 @@ impl NvmlCards {
     }
 }
 
+/// Whether a card is one that this process may not see, or that has failed: no reason to know nothing of the others.
+fn is_out_of_reach(card: &Result<Card, NvmlError>) -> bool {
+    matches!(card, Err(NvmlError::NoPermission | NvmlError::GpuLost | NvmlError::UnexpectedVariant(GPU_NOT_FOUND)))
+}
+
 fn silent(what: &str, error: &NvmlError) -> CardsError {
     CardsError {
         problem: format!("the NVIDIA driver does not tell of {what}: {error}"),
@@ -65,7 +73,8 @@ impl Cards for NvmlCards {
             let memory_bytes = device.memory_info()?.total;
             Ok(Card { index, uuid: device.uuid()?, name: device.name()?, memory_bytes })
         };
-        (0..count).map(|index| card(index).map_err(|error| silent(&format!("card {index}"), &error))).collect()
+        let told = (0..count).map(|index| (index, card(index))).filter(|(_, card)| !is_out_of_reach(card));
+        told.map(|(index, card)| card.map_err(|error| silent(&format!("card {index}"), &error))).collect()
     }
 
     fn read(&self, card: &Card) -> Result<Reading, CardsError> {
@@ -92,6 +101,13 @@ impl Cards for NvmlCards {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_card_out_of_reach_is_passed_over_and_another_failure_is_not() {
+        let passed_over = [NvmlError::NoPermission, NvmlError::GpuLost, NvmlError::UnexpectedVariant(28)];
+        assert!(passed_over.into_iter().all(|error| is_out_of_reach(&Err(error))));
+        assert!(!is_out_of_reach(&Err(NvmlError::Unknown)));
+    }
 
     #[test]
     fn a_machine_without_a_driver_is_told_so_with_a_hint() {

@@ -64,9 +64,11 @@ impl Loading {
         self.slots.iter().map(|slot| slot.capacity).max().unwrap_or(0)
     }
 
-    /// The card for a run, if one has room: the one with the fewest runs.
+    /// The card for a run, if one has room: the one with the fewest runs. A run that no card has the memory for is tried on an
+    /// empty one of most memory.
     pub(super) fn place(&self, need: Need) -> Option<usize> {
-        let open = self.slots.iter().enumerate().filter(|(_, slot)| slot.takes(need, &*self.driver));
+        let largest = self.largest();
+        let open = self.slots.iter().enumerate().filter(|(_, slot)| slot.takes(need, largest, &*self.driver));
         open.min_by_key(|(_, slot)| slot.runs.len()).map(|(index, _)| index)
     }
 
@@ -96,11 +98,12 @@ impl Loading {
 }
 
 impl Slot {
-    fn takes(&self, need: Need, driver: &dyn Cards) -> bool {
+    /// Whether the card has room for a run, where the one of most memory has `largest` bytes.
+    fn takes(&self, need: Need, largest: u64, driver: &dyn Cards) -> bool {
         if self.runs.is_empty() {
-            return true;
+            return need.bytes.min(largest) <= self.capacity;
         }
-        let promised: u64 = self.runs.iter().map(|(_, need)| need.bytes).sum();
+        let promised = sum(self.runs.iter().map(|(_, need)| need.bytes));
         !need.alone
             && !self.runs.iter().any(|(_, need)| need.alone)
             && self.packing.has_room()
@@ -112,9 +115,14 @@ impl Slot {
     fn free_now(&self, driver: &dyn Cards) -> u64 {
         let Ok(reading) = driver.read(&self.card) else { return self.capacity };
         let cold = self.runs.iter().filter(|(id, _)| self.packing.is_cold(id));
-        let coming: u64 = cold.map(|(_, need)| need.bytes).sum();
+        let coming = sum(cold.map(|(_, need)| need.bytes));
         reading.free_bytes.saturating_sub(reserve(&self.card)).saturating_sub(coming)
     }
+}
+
+/// All of them; a run that was tried in spite of its need may have the largest number for it.
+fn sum(bytes: impl Iterator<Item = u64>) -> u64 {
+    bytes.fold(0, u64::saturating_add)
 }
 
 fn reserve(card: &Card) -> u64 {
@@ -209,5 +217,25 @@ mod tests {
     fn a_run_larger_than_any_card_is_tried_on_an_empty_one() {
         let loading = loading(StandIn::of(&[1000]));
         assert_eq!((loading.largest(), loading.place(SHARED(5000))), (950, Some(0)));
+    }
+
+    #[test]
+    fn an_empty_card_takes_what_it_has_the_memory_for_and_the_largest_one_what_none_has() {
+        let mut loading = loading(StandIn::of(&[1000, 4000, 2000]));
+        assert_eq!(loading.place(SHARED(1500)), Some(1));
+        assert_eq!(loading.place(SHARED(u64::MAX)), Some(1));
+        put(&mut loading, 0, Need { bytes: 1500, alone: true });
+        assert_eq!(loading.place(SHARED(1500)), Some(2), "not the first, which is as empty and too small");
+        assert_eq!(loading.place(SHARED(3000)), None, "it waits for the card that has the memory");
+        assert_eq!(loading.place(SHARED(u64::MAX)), None);
+        assert_eq!(loading.place(SHARED(900)), Some(0));
+    }
+
+    #[test]
+    fn needs_beyond_any_number_are_summed_all_the_same() {
+        let mut loading = loading(StandIn::of(&[1000]));
+        put(&mut loading, 0, SHARED(u64::MAX));
+        assert_eq!(loading.place(SHARED(u64::MAX)), None);
+        assert_eq!(loading.place(SHARED(10)), None);
     }
 }

@@ -21,7 +21,7 @@ use super::packing::Kind;
 use super::split::threads_for_next;
 use super::{LaunchError, LaunchEvent, LaunchSummary, Launcher, Task};
 use crate::cards::VISIBLE;
-use crate::store::{RunState, STDERR, Store, StoreError};
+use crate::store::{Progress, RunState, STDERR, Store, StoreError};
 
 /// Five looks a second: smooth for the eye, nothing for the processor.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -47,6 +47,8 @@ struct Running {
     slot: Option<usize>,
     /// Lines of its log that said `out_of_memory` before it started.
     refusals: usize,
+    /// What its log said of its speed before it started.
+    stale: Option<Speed>,
     child: Child,
     /// What may start when it has ended.
     after: Option<Chain>,
@@ -117,8 +119,8 @@ impl LocalLauncher {
             let start = launch.take(room, &turn, threads);
             let child = self.start(launch.store, &turn, &start)?;
             (launch.observer)(LaunchEvent::Started { run: turn.task.run.clone(), threads, card: room.card });
-            let Start { slot, refusals, .. } = start;
-            launch.running.push(Running { turn, threads, slot, refusals, child, after: Some(after) });
+            let Start { slot, refusals, stale, .. } = start;
+            launch.running.push(Running { turn, threads, slot, refusals, stale, child, after: Some(after) });
         }
     }
 
@@ -193,6 +195,14 @@ struct Start {
     /// The card that the process is told, by its unique name.
     uuid: Option<String>,
     refusals: usize,
+    stale: Option<Speed>,
+}
+
+/// A line on a run's speed: steps done, and tokens per second.
+type Speed = (u64, f64);
+
+fn speed(progress: &Progress) -> Option<Speed> {
+    Some((progress.step, progress.tokens_per_second?))
 }
 
 fn need(turn: &Turn) -> Need {
@@ -222,7 +232,11 @@ impl Launch<'_> {
             (Some(loading), Some(slot)) => Some(loading.started(slot, id, need(turn), Kind::of(config))),
             _ => None,
         };
-        Start { threads, slot: room.slot, uuid, refusals: refusals(self.store, id).len() }
+        let stale = match self.store.state(id) {
+            Ok(RunState::Started(progress)) => speed(&progress),
+            _ => None,
+        };
+        Start { threads, slot: room.slot, uuid, refusals: refusals(self.store, id).len(), stale }
     }
 
     /// Looks at each running process once; returns the chains whose task has ended, each with the turn that it is tried
@@ -253,8 +267,9 @@ impl Launch<'_> {
         let run = &one.turn.task.run;
         // A log that cannot be read now is no reason to stop a run; its end will tell.
         let Ok(RunState::Started(progress)) = self.store.state(&run.id) else { return };
-        if let (Some(loading), Some(slot), Some(speed)) = (&mut self.loading, one.slot, progress.tokens_per_second) {
-            loading.heard(slot, &run.id, progress.step, speed);
+        let news = speed(&progress).filter(|speed| one.stale != Some(*speed));
+        if let (Some(loading), Some(slot), Some((step, tokens_per_second))) = (&mut self.loading, one.slot, news) {
+            loading.heard(slot, &run.id, step, tokens_per_second);
         }
         (self.observer)(LaunchEvent::Progress { run: run.clone(), progress });
     }

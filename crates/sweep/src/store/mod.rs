@@ -65,7 +65,7 @@ pub struct Progress {
     pub steps: u64,
     /// Newest training loss, nats per token.
     pub loss: Option<f64>,
-    /// Newest speed.
+    /// Newest speed of the newest attempt; none before its first line of that.
     pub tokens_per_second: Option<f64>,
     /// When the log last grew.
     pub updated: Option<SystemTime>,

@@ -234,18 +234,27 @@ pub(super) fn progress(folder: &Path) -> Result<Option<Progress>, StoreError> {
     let Some(run) = read_json::<PlannedRun>(&folder.join(CONFIG))? else { return Ok(None) };
     let path = folder.join(log::FILE);
     let lines = log::tail(&path).unwrap_or_default();
-    let speed = lines.iter().rev().find_map(|line| match line {
-        LogLine::Step { loss, tokens_per_second, .. } => Some((*loss, *tokens_per_second)),
+    let loss = lines.iter().rev().find_map(|line| match line {
+        LogLine::Step { loss, .. } => Some(*loss),
         _ => None,
     });
     Ok(Some(Progress {
         step: lines.last().map_or(0, step_of),
         steps: run.config.steps,
-        loss: speed.map(|(loss, _)| loss),
-        tokens_per_second: speed.map(|(_, tokens)| tokens),
+        loss,
+        tokens_per_second: speed(&lines),
         updated: fs::metadata(&path).and_then(|file| file.modified()).ok(),
         held: is_held(folder),
     }))
+}
+
+/// The newest speed of the newest attempt: what an earlier one went at tells nothing of this one.
+fn speed(lines: &[LogLine]) -> Option<f64> {
+    let began = |line: &&LogLine| matches!(line, LogLine::Start { .. } | LogLine::OutOfMemory { .. });
+    lines.iter().rev().take_while(|line| !began(line)).find_map(|line| match line {
+        LogLine::Step { tokens_per_second, .. } => Some(*tokens_per_second),
+        _ => None,
+    })
 }
 
 fn step_of(line: &LogLine) -> u64 {

@@ -68,6 +68,30 @@ fn an_interrupted_run_is_not_held() {
 }
 
 #[test]
+fn a_run_that_goes_on_has_no_speed_before_it_says_one() {
+    let sweep = sweep();
+    let mut folder = sweep.store.begin(&sweep.run).expect("begun");
+    let mut after = |line: LogLine| {
+        folder.log(&line).expect("logged");
+        let RunState::Started(progress) = sweep.store.state(&sweep.run.id).expect("state") else { panic!("sealed") };
+        (progress.step, progress.loss, progress.tokens_per_second)
+    };
+    after(start(1, 0));
+    assert_eq!(after(step(40)), (40, Some(3.25), Some(1e5)));
+    assert_eq!(after(start(2, 30)), (30, Some(3.25), None));
+    assert_eq!(after(step(50)), (50, Some(3.25), Some(1e5)));
+    let refused = LogLine::OutOfMemory {
+        attempt: 2,
+        step: 50,
+        device: "cuda:0".to_owned(),
+        accumulate: 1,
+        needed_bytes: None,
+        free_bytes: None,
+    };
+    assert_eq!(after(refused), (50, Some(3.25), None));
+}
+
+#[test]
 fn two_cannot_hold_one_run() {
     let sweep = sweep();
     let held = sweep.store.begin(&sweep.run).expect("begun");

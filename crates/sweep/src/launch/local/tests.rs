@@ -3,10 +3,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use forescale_core::record::RunSink as _;
+
 use super::super::Way;
 use super::*;
-use crate::cards::Cards as _;
 use crate::cards::tests::StandIn;
+use crate::cards::{Cards as _, Reading};
 use crate::records::tests::{planned, record};
 
 struct Sweep {
@@ -243,7 +245,7 @@ fn children_die_with_a_parent_that_is_killed_outright() {
     let task = sweep.task(1, 1.0, &format!("echo $$ > {}; exec sleep 600", pid_file.display()));
     let pid = std::thread::scope(|scope| {
         let parent = scope.spawn(|| {
-            let start = Start { threads: 1, slot: None, uuid: None, refusals: 0 };
+            let start = Start { threads: 1, slot: None, uuid: None, refusals: 0, stale: None };
             let child = shell(1).start(&sweep.store, &Turn::first(task, 0), &start).expect("started");
             let pid = wait_for_pid(&pid_file);
             assert!(alive(&pid));
@@ -311,6 +313,37 @@ fn each_card_of_a_node_has_a_run_that_sees_no_other() {
     assert_eq!(cards.collect::<Vec<_>>(), [Some(0), Some(1)]);
     let exits = events.iter().filter(|e| matches!(e, LaunchEvent::Failed { exit, .. } if exit == "exit status: 3"));
     assert_eq!(exits.count(), 2);
+}
+
+#[test]
+fn a_run_that_goes_on_is_not_heard_by_what_its_log_said_before() {
+    let sweep = sweep();
+    let mut task = sweep.task(1, 1.0, "exec sleep 600");
+    let gib = 1 << 30;
+    task.ways = vec![Way { accumulate: 1, bytes: gib / 4 }];
+    let said = |step| LogLine::Step { attempt: 1, step, loss: 3.0, gradient_norm: 0.5, tokens_per_second: 1e5 };
+    let mut folder = sweep.store.begin(&task.run).expect("begun");
+    folder.log(&said(40)).expect("logged");
+    // The run takes a quarter at once, of which the driver knows nothing before it is told.
+    let reading =
+        Reading { used_bytes: 0, free_bytes: gib, utilisation: None, clock_mhz: None, memory_clock_mhz: None };
+    let driver = StandIn::reading(vec![reading, Reading { free_bytes: gib / 2, ..reading }], None);
+    let fleet = Fleet { cards: driver.list().expect("cards"), driver: Arc::new(driver) };
+    let (loading, summary) = (Some(Loading::of(&fleet)), LaunchSummary::default());
+    let mut launch = Launch { store: &sweep.store, observer: &mut |_| {}, loading, running: Vec::new(), summary };
+    let turn = Turn::first(task, gib);
+    let start = launch.take(Room { slot: Some(0), card: Some(0) }, &turn, 1);
+    let child = shell(1).start(&sweep.store, &turn, &start).expect("started");
+    let Start { threads, slot, refusals, stale, .. } = start;
+    let one = Running { turn, threads, slot, refusals, stale, child, after: None };
+    let mut has_room = || {
+        launch.report_progress(&one);
+        let next = Need { bytes: gib * 3 / 10, alone: false };
+        launch.loading.as_ref().and_then(|loading| loading.place(next)).is_some()
+    };
+    assert!(!has_room(), "what the run is about to take is kept for it");
+    folder.log(&said(50)).expect("logged");
+    assert!(has_room());
 }
 
 #[test]
@@ -411,5 +444,5 @@ fn a_batch_too_large_for_the_largest_card_is_dealt_from_the_start() {
     // 800 bytes whole, and 475 of 500 to be had: two parts of 400.
     let task = sweep.hungry(1, &[1, 2, 4], 1);
     onto(&[300, 500], 2).launch(&sweep.store, vec![task], &mut |_| {}).expect("launched");
-    assert_eq!(sweep.tried(1), ["2 GPU-0"]);
+    assert_eq!(sweep.tried(1), ["2 GPU-1"], "the first card has no memory for it");
 }
