@@ -327,7 +327,7 @@ mod tests {
     #[test]
     fn every_run_without_a_vertex_is_left_out_with_the_reason() {
         let mut runs = noisy_grid();
-        let mut lone = published::run(900, 1e9, 1e10, 1e24, 2.0);
+        let mut lone = published::run(900, 1e12, 1e12, 6e24, 2.0);
         lone.cluster = "lone".to_owned();
         runs.push(lone);
         let report = fit(&runs, &[], &only(LawName::POWER_LAW)).expect("fits");
