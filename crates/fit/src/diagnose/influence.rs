@@ -28,17 +28,23 @@ impl Unit {
 /// Doubts about runs that move the fit: outliers, or else the one run that moves it most; and what any one moves.
 pub(super) fn doubts(fitted: &Fitted) -> Vec<Doubt> {
     let refits = refits(fitted);
-    let outliers = outliers(fitted);
-    let influential = if outliers.is_none() { influential_run(fitted, &refits) } else { None };
-    let far = far_runs(fitted).map(Doubt::from);
+    let outlying = outlying(fitted);
+    let influential = if is_moving(outlying.as_ref()) { None } else { influential_run(fitted, &refits) };
     let range = left_one_out(fitted, &refits).map(Doubt::from);
-    [influential, outliers, far, range].into_iter().flatten().collect()
+    [influential, outlying, range].into_iter().flatten().collect()
 }
 
 /// Of those the ones that a forecast repeats: outliers, or a run that the law of the others misses.
-pub(super) fn warnings(fitted: &Fitted) -> Option<Doubt> {
-    outliers(fitted)
-        .or_else(|| influential_run(fitted, &refits(fitted)).filter(|doubt| doubt.severity() == Severity::Warning))
+pub(super) fn warnings(fitted: &Fitted) -> Vec<Doubt> {
+    let outlying = outlying(fitted);
+    let influential = if is_moving(outlying.as_ref()) { None } else { influential_run(fitted, &refits(fitted)) };
+    let influential = influential.filter(|doubt| doubt.severity() == Severity::Warning);
+    [influential, outlying].into_iter().flatten().collect()
+}
+
+/// Whether outliers are what moves the fit, so that no single run need be named for it.
+fn is_moving(outlying: Option<&Doubt>) -> bool {
+    matches!(outlying, Some(Doubt::Outliers { .. }))
 }
 
 /// θ without one run, or without one trunk.
@@ -128,12 +134,14 @@ fn far_points(fitted: &Fitted) -> Vec<usize> {
     (0..sizes.len()).filter(|&i| is_judged && sizes[i] > limit).collect()
 }
 
-fn outliers(fitted: &Fitted) -> Option<Doubt> {
+/// Outliers: by what they move, or, where they move nothing, by how far the law misses them.
+fn outlying(fitted: &Fitted) -> Option<Doubt> {
     let far = far_points(fitted);
     if far.is_empty() {
         return None;
     }
-    let (symbol, with, without, _) = largest_move(fitted, &without(fitted, &far)?)?;
+    let moved = without(fitted, &far).and_then(|theta| largest_move(fitted, &theta));
+    let Some((symbol, with, without, _)) = moved else { return far_runs(fitted, far).map(Doubt::from) };
     let points = far.iter().map(|&i| point_name(fitted, i)).collect();
     let (law, vertices) = (fitted.law.to_string(), fitted.vertices);
     Some(Doubt::Outliers { law, points, vertices, symbol, with, without })
@@ -152,14 +160,11 @@ pub(crate) struct FarRuns {
 const FAR: f64 = 0.1;
 
 /// Outliers in loss by a tenth or more that move no exponent: the objective shuts its ears to them, and the scatter does not.
-pub(super) fn far_runs(fitted: &Fitted) -> Option<FarRuns> {
+fn far_runs(fitted: &Fitted, mut far: Vec<usize>) -> Option<FarRuns> {
     let residuals = fitted.problem.residuals(&fitted.optimum.theta);
-    let mut far: Vec<usize> = far_points(fitted).into_iter().filter(|&i| residuals[i].abs() > FAR).collect();
+    far.retain(|&i| residuals[i].abs() > FAR);
     far.sort_by(|&a, &b| residuals[b].abs().total_cmp(&residuals[a].abs()));
     let farthest = *far.first()?;
-    if outliers(fitted).is_some() {
-        return None;
-    }
     let points = far.iter().map(|&i| point_name(fitted, i)).collect();
     let at = &fitted.problem.samples[farthest].at;
     let said = math::exp(fitted.problem.form.log_loss(&fitted.optimum.theta, at));

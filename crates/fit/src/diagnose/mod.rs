@@ -213,7 +213,7 @@ pub(crate) fn doubt_of_exclusions(exclusions: &[Exclusion], runs: usize) -> Opti
 /// move it alone.
 pub(crate) fn doubts_of_a_say(fitted: &Fitted) -> Vec<Doubt> {
     let bounds = fit::bounds(fitted).into_iter().filter(|doubt| doubt.severity() == Severity::Warning);
-    bounds.chain(influence::warnings(fitted)).chain(influence::far_runs(fitted).map(Doubt::from)).collect()
+    bounds.chain(influence::warnings(fitted)).collect()
 }
 
 /// All doubts about one fit.

@@ -91,3 +91,51 @@ fn differs_between_twins(cells: &Cells, column: usize, rows: &[&Seen]) -> bool {
         *first != value
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::table::{TableOptions, read_table};
+    use super::*;
+
+    fn doubt(content: &str, options: &TableOptions) -> Option<Diagnosis> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("runs.csv");
+        fs::write(&path, content).expect("written");
+        read_table(&path, options).expect("read").doubts.pop()
+    }
+
+    /// Four sizes at each of two budgets of data, once for each value of a column.
+    fn twice(name: &str, values: [&str; 2]) -> String {
+        let rows = values.iter().flat_map(|value| {
+            (1..=4).flat_map(move |n| [20, 40].map(|r| format!("{}00,{},3.{n}{r},{value}\n", n, n * 100 * r)))
+        });
+        format!("params,tokens,loss,{name}\n{}", rows.collect::<String>())
+    }
+
+    #[test]
+    fn recipes_that_nothing_tells_apart_are_doubted() {
+        // Published tables of several data sets, tunings and counts (isoflops, porian_isoflop) were pooled without a word.
+        for (name, values, hint) in
+            [("dataset", ["c4", "pile"], "--map group=dataset"), ("peak", ["1e-3", "2e-3"], "--map lr=peak")]
+        {
+            let content = twice(name, values);
+            let found = doubt(&content, &TableOptions::default()).expect(name);
+            assert_eq!(found.code, "recipes_pooled");
+            assert!(found.message.contains(&format!("differ in `{name}` (up to 2 values)")), "{}", found.message);
+            assert!(found.hint.starts_with(hint), "{}", found.hint);
+            let apart = TableOptions { map: vec![format!("group={name}")], ..TableOptions::default() };
+            assert_eq!(doubt(&content, &apart), None);
+            assert_eq!(doubt(&content, &TableOptions { pool: true, ..TableOptions::default() }), None);
+        }
+        // Neither the name of a size nor a note on one row is a recipe.
+        let named = "params,tokens,loss,size\n".to_owned()
+            + &(1..=4)
+                .flat_map(|n| [20, 40, 60, 80].map(|r| format!("{n}00,{},3.{n}{r},{n}B\n", n * 100 * r)))
+                .collect::<String>();
+        assert_eq!(doubt(&named, &TableOptions::default()), None);
+        let noted = twice("remark", ["", ""]).replacen(",\n", ",restarted\n", 1);
+        assert_eq!(doubt(&noted, &TableOptions::default()), None);
+    }
+}
