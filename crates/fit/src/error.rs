@@ -7,6 +7,9 @@ use thiserror::Error;
 pub(crate) const SMALLEST: f64 = 1e-60;
 pub(crate) const LARGEST: f64 = 1e60;
 
+/// Observations that `log_log`, the smallest law, needs.
+const FEWEST: usize = 3;
+
 /// A fit was refused.
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum FitError {
@@ -66,7 +69,7 @@ pub enum FitError {
     #[error(
         "`{law}` was given {}; it has {} and needs at least {needed}\n\nhint: add runs{}",
         counted(*.found, "observation"), counted(*.parameters, "parameter"),
-        if .law == "log_log" { "" } else { ", or ask for a smaller law with `--law log_log`" }
+        if *.found < FEWEST || .law == "log_log" { "" } else { ", or ask for a smaller law with `--law log_log`" }
     )]
     TooFew {
         /// The law.
@@ -334,6 +337,13 @@ mod tests {
     fn one_observation_is_named_in_the_singular() {
         let error = FitError::TooFew { law: "log_log".to_owned(), found: 1, parameters: 2, needed: 3 };
         assert_eq!(error.fault(), "`log_log` was given 1 observation; it has 2 parameters and needs at least 3");
+    }
+
+    #[test]
+    fn a_smaller_law_is_proposed_only_where_it_could_be_fitted() {
+        let of = |found| FitError::TooFew { law: "power_law".to_owned(), found, parameters: 3, needed: 4 }.hint();
+        assert_eq!([2, 3].map(of), ["add runs", "add runs, or ask for a smaller law with `--law log_log`"]);
+        assert_eq!(forescale_core::law::LawName::LOG_LOG.form().least_observations(), FEWEST);
     }
 
     #[test]

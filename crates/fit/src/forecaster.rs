@@ -202,13 +202,18 @@ impl FittedMember {
 
     /// Whether this law is what a wider one is at one value of a parameter.
     fn is_special_case_of(&self, other: &Self) -> bool {
-        other.fitted.law == LawName::COUPLED && [LawName::CHINCHILLA, LawName::KAPLAN].contains(&self.fitted.law)
+        is_special_case(self.fitted.law, other.fitted.law)
     }
 
     /// ln L at a target.
     fn log_loss(&self, target: &Target) -> f64 {
         self.functional(target).at(&self.fitted.problem, &self.fitted.optimum.theta).0
     }
+}
+
+/// Whether a law is what a wider one is at one value of a parameter.
+pub(crate) fn is_special_case(law: LawName, wider: LawName) -> bool {
+    wider == LawName::COUPLED && [LawName::CHINCHILLA, LawName::KAPLAN].contains(&law)
 }
 
 /// N and D of a target; one follows from the other and C; `None` where neither is given.
@@ -454,11 +459,13 @@ impl Forecaster {
         (!agrees(6.0) && !by_the_runs).then_some(doubt)
     }
 
-    /// The law that optima are read from: of those with an optimum the first that extrapolates best.
+    /// The law that optima are read from: of those with an optimum the first that extrapolates best and is no special case
+    /// of another, so that it is one that a forecast listens to.
     pub(crate) fn surface(&self) -> Option<&Fitted> {
         let own = self.members.iter().enumerate().map(|(index, member)| self.bare(index).unwrap_or(member));
         let able = own.filter(|member| member.has_optimum());
-        let member = able.reduce(|best, next| if next.rank() > best.rank() { next } else { best })?;
+        let rank = |member: &FittedMember| (member.rank(), self.is_widest(member));
+        let member = able.reduce(|best, next| if rank(next) > rank(best) { next } else { best })?;
         Some(&member.fitted)
     }
 

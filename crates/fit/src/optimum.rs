@@ -14,6 +14,7 @@ use thiserror::Error;
 
 use crate::allocation::{Allocation, Wanted};
 use crate::fitted::{Fitted, validate};
+use crate::forecaster::is_special_case;
 use crate::functional::Functional;
 use crate::session::{estimate, fit_group, groups, inputs};
 use crate::{FitError, FitOptions};
@@ -85,7 +86,8 @@ pub fn optimum(
 ) -> Result<OptimumUnderCap, OptimumError> {
     validate(observations, options)?;
     validate_question(aim, &caps)?;
-    let (fitted, refusals) = laws_of_size_and_data(observations, options)?;
+    let (mut fitted, refusals) = laws_of_size_and_data(observations, options)?;
+    widest_first(&mut fitted);
     let (mut laws, mut diagnoses, mut first) = (Vec::new(), refusals, None);
     for law in &fitted {
         match answer(law, aim, caps, options.level) {
@@ -160,6 +162,12 @@ fn laws_of_size_and_data(
     };
     fit_group(runs, &FitOptions { laws, ..options.clone() })
         .map_err(|error| OptimumError::NoLaw { reason: error.fault(), hint: error.hint() })
+}
+
+/// Special cases stand behind the law that they are one of, which a forecast listens to in their place.
+fn widest_first(fitted: &mut [Fitted]) {
+    let laws: Vec<LawName> = fitted.iter().map(|found| found.law).collect();
+    fitted.sort_by_key(|found| laws.iter().any(|&other| is_special_case(found.law, other)));
 }
 
 /// One law's answer.
@@ -281,7 +289,7 @@ fn doubts(fitted: &Fitted, found: &LawOptimum, observations: &[Observation]) -> 
         code: "ratio_outside_runs".to_owned(),
         severity: Severity::Warning,
         message: format!(
-            "`{}`: the optimum has {ratio:.1} tokens per parameter, and the runs have {low:.1} to {high:.1}: how loss falls so far off was never seen",
+            "`{}`: the optimum has {ratio:.3} tokens per parameter, and the runs have {low:.3} to {high:.3}: how loss falls so far off was never seen",
             found.law
         ),
         hint: "add runs at that ratio, or soften the cap".to_owned(),

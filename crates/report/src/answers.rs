@@ -227,11 +227,12 @@ pub fn optimum(answer: &OptimumUnderCap) -> String {
         Aim::Loss(level) => format!("a loss of {}", loss(level)),
     };
     let mut text = format!("the best size and data for {aim}\n");
-    for law in &answer.laws {
-        let held = if law.binding.is_empty() {
-            "no cap holds it".to_owned()
-        } else {
-            format!("held by {}", law.binding.join(", "))
+    for (rank, law) in answer.laws.iter().enumerate() {
+        let is_forecast = rank == 0 && matches!(answer.aim, Aim::Flops(_));
+        let held = match law.binding.join(", ") {
+            none if none.is_empty() => "no cap holds it".to_owned(),
+            caps if is_forecast => format!("held by {caps}; the run it leaves is what is forecast"),
+            caps => format!("held by {caps}"),
         };
         let mut table = columns(&["", "under the caps", "interval", "without caps", "interval"]);
         choice_rows(&mut table, &law.chosen, &law.unconstrained);

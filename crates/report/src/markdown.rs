@@ -20,7 +20,7 @@ pub fn markdown(data: &ReportData) -> Result<String, ReportError> {
     if let Some(forecast) = &data.forecast {
         text +=
             &section("Law by law at the target", &[tables::predictions(&forecast.laws), tables::intervals(forecast)]);
-        text += &section("Compute-optimal size", &forecast.optimum.iter().map(tables::optimum).collect::<Vec<_>>());
+        text += &section("Compute-optimal size", &tables::optimum(forecast).into_iter().collect::<Vec<_>>());
     }
     text += &section("Approaches 1 to 3", &[tables::approaches(data)]);
     text += &section("What the target's compute costs", &[tables::costs(&data.decision.costs)]);

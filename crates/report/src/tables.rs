@@ -8,12 +8,14 @@ use std::collections::BTreeSet;
 
 use forescale_core::estimate::Estimate;
 use forescale_core::observation::Exclusion;
-use forescale_core::outcome::{BacktestReport, FittedLaw, ForecastTarget, LawPrediction, Optimum, Severity, Verdict};
+use forescale_core::outcome::{BacktestReport, FittedLaw, ForecastTarget, LawPrediction, Severity, Verdict};
 use forescale_core::panel::{ReportData, RunRow};
 use forescale_core::record::RunStatus;
 use forescale_core::run::Role;
 
-use crate::format::{bounds, count, duration, flops, interval, loss, number, percent, signed_percent, times};
+use crate::format::{
+    bounds, count, duration, flops, interval, loss, number, percent, scientific, signed_percent, times,
+};
 use crate::table::Alignment::{Left, Right};
 use crate::table::Table;
 pub(crate) use capability::{Unforeseen, bucket_name, capabilities, unforeseen};
@@ -66,10 +68,11 @@ pub(crate) fn predictions(laws: &[LawPrediction]) -> Table {
 }
 
 /// Compute-optimal size and data at the target's budget, by the law that they are read from.
-pub(crate) fn optimum(optimum: &Optimum) -> Table {
+pub(crate) fn optimum(target: &ForecastTarget) -> Option<Table> {
+    let optimum = target.optimum.as_ref()?;
     let by = optimum.law.as_ref().map(|law| format!(", by {law}")).unwrap_or_default();
     let mut table = Table::new(&[
-        (&format!("compute-optimal{by}"), Left),
+        (&format!("compute-optimal for {} FLOPs{by}", scientific(target.flops)), Left),
         ("estimate", Right),
         ("interval", Right),
         ("level", Right),
@@ -77,7 +80,7 @@ pub(crate) fn optimum(optimum: &Optimum) -> Table {
     ]);
     table.push(estimate_cells("parameters N", &optimum.params, count));
     table.push(estimate_cells("tokens D", &optimum.tokens, count));
-    table
+    Some(table)
 }
 
 /// Intervals of a forecast: for one run, by the laws as they are carried to the target, and for the mean, by the same laws

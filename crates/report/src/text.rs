@@ -183,7 +183,7 @@ fn target(target: &ForecastTarget, inside: &str) -> String {
     let median = target.median.map_or_else(|| tables::NONE.to_owned(), loss);
     let mut text =
         format!("{place}\nmedian {median} {}, {}\n", target.unit.label(), reach(target.decades_beyond_data, inside));
-    let optimum = target.optimum.as_ref().map(tables::optimum);
+    let optimum = tables::optimum(target);
     for table in
         [Some(tables::intervals(target)), Some(tables::predictions(&target.laws)), optimum].into_iter().flatten()
     {

@@ -135,13 +135,17 @@ pub(crate) fn seal_own(
     Ok((registration, workplace.registration_path(run)))
 }
 
+/// What a target's file holds.
+const TARGET_FILE: &str =
+    r#"{"name": "next", "flops": 1e21, "params": 7e9, "tokens": 1.4e11}; all but name and flops may be left out"#;
+
 /// What is to be forecast, as a file describes it.
 fn read_target(path: &Path) -> anyhow::Result<ForeignTarget> {
     let place = path.display();
-    let text = std::fs::read_to_string(path).with_context(|| format!("`{place}` cannot be read"))?;
-    let target: ForeignTarget = serde_json::from_str(&text).map_err(|cause| {
-        anyhow!("`{place}` describes no target: {cause}\n\nhint: {{\"name\": \"next\", \"flops\": 1e21, \"params\": 7e9, \"tokens\": 1.4e11}}; all but name and flops may be left out")
-    })?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|cause| anyhow!("`{place}` cannot be read: {cause}\n\nhint: write it: {TARGET_FILE}"))?;
+    let target: ForeignTarget = serde_json::from_str(&text)
+        .map_err(|cause| anyhow!("`{place}` describes no target: {cause}\n\nhint: {TARGET_FILE}"))?;
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if target.name.is_empty() || !target.name.chars().all(plain) {
         bail!("`{place}`: `name` is `{}`; letters, digits, `-` and `_` are allowed", target.name);

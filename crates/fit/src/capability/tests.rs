@@ -317,6 +317,33 @@ fn a_task_that_follows_its_loss_is_told_through_it() {
 }
 
 #[test]
+fn a_solved_task_forecast_below_its_largest_run_says_so() {
+    // 0.25 + 0.75 / (1 + e^(−2.2 (log₁₀ C − 18))), to 0.9995 at the largest run: the law expects an upper end below 1.
+    let of = |ceiling: f64| {
+        let share = move |flops: f64| 1.0 / (1.0 + math::exp(-2.2 * (math::log10(flops) - 18.0)));
+        let row = move |i: i32| {
+            let flops = 1.2e16 * math::pow(4.0, f64::from(i));
+            TaskScore {
+                params: None,
+                tokens: None,
+                loss: None,
+                chance: Some(0.25),
+                n_items: Some(1000.0),
+                ..score(&format!("r{i}"), flops, 0.25 + (ceiling - 0.25) * share(flops))
+            }
+        };
+        let rows: Vec<TaskScore> = (0..10).map(row).collect();
+        let found = forecast_tasks(&rows, &Target::of_budget(1e23), &CapabilityOptions::default()).expect("told");
+        found.tasks.into_iter().next().expect("a task")
+    };
+    let is_said = |told: &TaskForecast| told.diagnoses.iter().any(|doubt| doubt.code == "below_largest");
+    let solved = of(1.0);
+    assert!(solved.median < solved.last && is_said(&solved), "{:?} {:?}", solved.median, solved.last);
+    let rising = of(0.85);
+    assert!(!is_said(&rising), "{:?} {:?}", rising.median, rising.last);
+}
+
+#[test]
 fn a_task_at_chance_has_no_number_and_a_backtest_keeps_what_it_would_have_been() {
     let flat = table(|_| 0.505);
     let found = forecast_tasks(&flat, &Target::of_budget(1e23), &CapabilityOptions::default()).expect("a table");

@@ -88,7 +88,12 @@ fn of_evaluation(evaluation: &Evaluation) -> Diagnosis {
     } else {
         "nothing shows that both recipes were measured on one evaluation set"
     };
-    let message = format!("{why}: the stated standard errors widen the intervals by {:.3}%", 100.0 * evaluation.noise);
+    let widened = if evaluation.noise > 0.0 {
+        format!("the stated standard errors widen the intervals by {:.3}%", 100.0 * evaluation.noise)
+    } else {
+        "no standard error is stated (`loss_se`), so that nothing widens the intervals for it".to_owned()
+    };
+    let message = format!("{why}: {widened}");
     diagnosis(
         "evaluation_unknown",
         Severity::Warning,

@@ -84,7 +84,7 @@ pub enum DesignError {
     Noiseless,
     /// The budget buys nothing.
     #[error(
-        "a budget of {budget:.3e} FLOPs buys no run: the cheapest, `{name}`, costs {cheapest:.3e}\n\nhint: raise `--budget`, or allow smaller runs"
+        "a budget of {budget:.3e} FLOPs buys no run: the cheapest, `{name}`, costs {cheapest:.4e}\n\nhint: raise `--budget`, or allow smaller runs"
     )]
     TooSmall {
         /// The budget.

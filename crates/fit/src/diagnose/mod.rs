@@ -76,7 +76,7 @@ use crate::{FitError, FitOptions};
 
 pub(crate) use fit::does_not_fall;
 pub(crate) use form::{FormDoubt, evidence, no_floor, not_asymptotic};
-pub(crate) use target::{TargetDoubt, uncertified};
+pub(crate) use target::{Kind, TargetDoubt, uncertified};
 
 /// An exponent or a loss ten times further out that moves by more than this when runs are left out is worth a word.
 const EXPONENT_MOVE: f64 = 0.10;
@@ -109,7 +109,7 @@ pub(crate) enum Doubt {
     Extrapolating { decades: f64, data_decades: f64, expected_error: f64, is_backtested: bool },
     LawsDisagree { spread: f64, half_width: f64 },
     OffPathTarget { law: String },
-    BacktestMissed { cases: usize, inside: f64 },
+    BacktestMissed { ratio: Option<f64>, cases: usize, inside: f64 },
     NearStart { highest: f64, start: f64 },
     NoForecast { hint: String },
     TargetContradicts { flops: f64, implied: f64 },

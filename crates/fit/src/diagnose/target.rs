@@ -14,10 +14,11 @@ use crate::fitted::Fitted;
 pub(crate) enum TargetDoubt {
     /// The target is smaller than every run.
     BelowData { decades: f64 },
-    /// A law as it was fitted to be carried to the target is not known to be at its optimum.
-    Uncertified { law: String, fault: String },
-    /// The forecast's median lies outside the interval of the laws fitted for their own sake.
-    FitsApart { median: f64, mean: Interval },
+    /// A law is not known to be at its optimum: as it was fitted to be carried to the target, or for its own sake.
+    Uncertified { law: String, fit: Kind, fault: String },
+    /// The forecast's median lies outside the interval of the laws fitted for their own sake, or that interval reaches beyond
+    /// the one of one run.
+    FitsApart { median: f64, mean: Interval, one: Interval, is_outside: bool },
     /// The optimum is read from a law, and no law of its kind has a say in the forecast.
     OptimumUnheard { law: String, weight: f64 },
     /// The target, or the best split of its budget, trains on other tokens per parameter than any run.
@@ -26,8 +27,17 @@ pub(crate) enum TargetDoubt {
     PartOfBacktests { runs: usize, most_fitted: usize, most_targets: usize },
 }
 
+/// The two fits of one law that a forecast is read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Made to be carried far: the intervals of one run.
+    Ahead,
+    /// To every run alike: the interval of the mean, and the optimum.
+    Plain,
+}
+
 /// What speaks against the optimum of a fit that a forecast is read from.
-pub(crate) fn uncertified(fitted: &Fitted) -> Option<TargetDoubt> {
+pub(crate) fn uncertified(fitted: &Fitted, fit: Kind) -> Option<TargetDoubt> {
     let gradient = fitted.optimum.gradient_norm;
     let fault = if fitted.starts > 1 && fitted.agreeing < 2 {
         format!("{} of {} starts ended at its optimum; at least 2 must", fitted.agreeing, fitted.starts)
@@ -36,7 +46,7 @@ pub(crate) fn uncertified(fitted: &Fitted) -> Option<TargetDoubt> {
     } else {
         return None;
     };
-    Some(TargetDoubt::Uncertified { law: fitted.law.to_string(), fault })
+    Some(TargetDoubt::Uncertified { law: fitted.law.to_string(), fit, fault })
 }
 
 impl Voiced for TargetDoubt {
@@ -82,10 +92,23 @@ impl fmt::Display for TargetDoubt {
                 f,
                 "the target lies {decades:.1} decades of compute below the smallest run: backtests look upwards only, and towards an untrained model loss leaves the laws"
             ),
-            Self::Uncertified { law, fault } => {
+            Self::Uncertified { law, fit: Kind::Ahead, fault } => {
                 write!(f, "`{law}`, as fitted to be carried to the target, is not known to be at its optimum: {fault}")
             }
-            Self::FitsApart { median, mean } => write!(
+            Self::Uncertified { law, fit: Kind::Plain, fault } => write!(
+                f,
+                "`{law}`, as fitted to every run alike, which the mean and the optimum are read from, is not known to be at its optimum: {fault}"
+            ),
+            Self::FitsApart { mean, one, is_outside: false, .. } => write!(
+                f,
+                "the {:.0}% interval of the mean, {:.4} to {:.4}, reaches beyond that of one run, {:.4} to {:.4}: the first is of laws fitted to every run alike, the second of the same laws fitted so that they carry to the target, and the runs near it and the small ones do not say the same",
+                100.0 * mean.level,
+                mean.lower,
+                mean.upper,
+                one.lower,
+                one.upper
+            ),
+            Self::FitsApart { median, mean, .. } => write!(
                 f,
                 "the median {median:.4} is of laws fitted so that they carry to the target, and lies outside {:.4} to {:.4}, the {:.0}% interval of the mean of the same laws fitted to every run alike: the runs near the target and the small ones do not say the same",
                 mean.lower,

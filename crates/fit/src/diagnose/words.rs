@@ -194,11 +194,11 @@ impl fmt::Display for Doubt {
                 "the target's compute of {flops:.2e} FLOPs and the {implied:.2e} that its size and data come to by 6ND differ by more than {CONTRADICTION}x under every counting rule: laws of compute and laws of size and data are asked about different runs"
             ),
             Self::NearStart { highest, start } => f.write_str(&near_start(*highest, *start)),
-            Self::BacktestMissed { cases, inside } => write!(
-                f,
-                "of {cases} backtest forecasts on these runs {:.0}% lay inside their 90% interval",
-                100.0 * inside
-            ),
+            Self::BacktestMissed { ratio, cases, inside } => {
+                let at = ratio.map_or_else(String::new, |ratio| format!(" at {ratio} times the compute"));
+                let inside = 100.0 * inside;
+                write!(f, "of {cases} backtest forecasts{at} on these runs {inside:.0}% lay inside their 90% interval")
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::forecaster::WORTH_A_WORD;
 use crate::published::rust_ladder;
 use crate::{DesignError, DesignOptions, LawName, Objective, design, published};
+use forescale_core::estimate::Interval;
 use forescale_core::math;
 use forescale_core::run::Role;
 use rand::SeedableRng as _;
@@ -360,6 +361,52 @@ fn an_optimum_is_doubted_where_no_law_of_size_and_data_has_a_say() {
     share(&mut entry, 0.96);
     let doubt = optimum_unheard(&entry, &forecaster).expect("a doubt");
     assert!(Doubt::from(doubt).diagnosis().message.contains("`chinchilla`"));
+}
+
+#[test]
+fn an_optimum_is_read_from_the_law_that_speaks_for_its_special_cases() {
+    let runs = published::with_noise(&published::grid(EPOCH), 0.003, 1);
+    let laws = vec![LawName::CHINCHILLA, LawName::COUPLED];
+    let fit = FitOptions { laws, ..FitOptions::default() };
+    let options = ForecastOptions { fit, backtest: false, ..ForecastOptions::default() };
+    let target = &forecast(&runs, &[at(1e22)], &options).expect("a forecast").targets[0];
+    let heard: Vec<&str> = target.laws.iter().filter(|law| law.weight > 0.0).map(|law| law.law.as_str()).collect();
+    assert_eq!(heard, ["coupled"]);
+    assert_eq!(target.optimum.as_ref().and_then(|best| best.law.as_deref()), Some("coupled"));
+}
+
+#[test]
+fn backtests_that_mostly_failed_at_one_ratio_are_said_beside_many_that_held() {
+    let case = |ratio: f64, is_inside: bool| BacktestCase {
+        group: None,
+        target_run_id: "a".to_owned(),
+        ratio,
+        mode: "run".to_owned(),
+        law: "ensemble".to_owned(),
+        cut_flops: 1e18,
+        target_flops: 1e18 * ratio,
+        predicted: 2.0,
+        actual: if is_inside { 2.0 } else { 2.2 },
+        relative_error: 0.0,
+        intervals: vec![Interval { level: 0.9, lower: 1.9, upper: 2.1 }],
+        crps: 0.0,
+        pit: 0.5,
+        n_fit: 9,
+    };
+    let of = |inside: usize, all: usize, ratio: f64| (0..all).map(move |i| case(ratio, i < inside)).collect::<Vec<_>>();
+    let said = |cases: Vec<BacktestCase>| missed(&report(cases)).map(|doubt| doubt.diagnosis().message);
+    // 38 of 45 inside, which is more than three in four; of 15 at 3 times, 9.
+    let mixed = [of(9, 15, 3.0), of(14, 15, 10.0), of(15, 15, 30.0)].concat();
+    let words = said(mixed).expect("a doubt");
+    assert_eq!(
+        words,
+        "of 15 backtest forecasts at 3 times the compute on these runs 60% lay inside their 90% interval"
+    );
+    assert_eq!(said([of(10, 15, 3.0), of(14, 15, 10.0)].concat()), None);
+    assert_eq!(said([of(4, 7, 3.0), of(14, 15, 10.0)].concat()), None);
+    assert!(
+        said([of(9, 15, 3.0), of(9, 15, 10.0)].concat()).expect("a doubt").starts_with("of 30 backtest forecasts on")
+    );
 }
 
 const EPOCH: [f64; 5] = [482.01, 2085.43, 1.8172, 0.3478, 0.3658];

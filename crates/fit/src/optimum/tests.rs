@@ -36,6 +36,13 @@ fn without_a_cap_it_is_the_forecasts_own_optimum_and_costs_nothing() {
 }
 
 #[test]
+fn the_law_that_a_forecast_listens_to_answers_first() {
+    let answer = asked(Aim::Flops(1e23), Caps::default());
+    let laws: Vec<&str> = answer.laws.iter().map(|law| law.law.as_str()).collect();
+    assert_eq!(laws, ["coupled", "chinchilla"]);
+}
+
+#[test]
 fn a_cap_on_tokens_costs_what_the_true_law_says() {
     // Hoffmann et al.'s rounded constants at 1e23 FLOPs with 5e10 tokens: N = 3.333e11, and the loss of the formula.
     let answer = asked(Aim::Flops(1e23), Caps { max_tokens: Some(5e10), ..Caps::default() });

@@ -119,7 +119,7 @@ impl<'a> Page<'a> {
             bucket_doubts: data.capability.as_ref().map(bucket_doubts).unwrap_or_default(),
             predictions: filled(forecast.map(|f| tables::predictions(&f.laws))),
             intervals: filled(forecast.map(tables::intervals)),
-            optimum: forecast.and_then(|f| f.optimum.as_ref()).map(tables::optimum),
+            optimum: forecast.and_then(tables::optimum),
             approaches: filled(Some(tables::approaches(data))),
             refusals: tables::refusals(data),
             costs: filled(Some(tables::costs(&data.decision.costs))),

@@ -164,7 +164,11 @@ fn read(path: &Path) -> Result<Cells, TableError> {
         Some("csv") => from_frame(path, &csv(path)?),
         Some("parquet") => from_frame(path, &parquet(path)?),
         Some("jsonl" | "ndjson") => jsonl(path),
-        _ => Err(TableError::new(path, "the kind of table is not known by its name", "use .csv, .parquet or .jsonl")),
+        _ => Err(TableError::new(
+            path,
+            "the kind of table is not known by its name",
+            "use .csv (columns apart by commas), .parquet or .jsonl",
+        )),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Doubts about a target: off the path, far from the runs, or forecast by what missed runs already known.
 
-use forescale_core::outcome::Forecast;
+use forescale_core::estimate::Interval;
+use forescale_core::outcome::{Forecast, ForecastTarget};
 
 use super::*;
 
@@ -51,6 +52,36 @@ fn a_median_outside_the_mean_of_the_plain_fits_is_said() {
 }
 
 #[test]
+fn a_mean_that_may_lie_where_no_run_is_expected_is_said() {
+    // Nearer the target the same bend is too small to put the median outside, and the mean's end still sticks out.
+    let bent = |by: f64| with(move |_, run| run.loss *= math::exp(by * math::log10(1e21 / run.flops).max(0.0)));
+    let answers: Vec<Forecast> = (1..=20)
+        .map(|step| asked(&bent(0.005 * f64::from(step)), &[LawName::CHINCHILLA], Target::of_budget(2e22), false))
+        .collect();
+    for answer in &answers {
+        let (one, mean) = (answer.targets[0].intervals[0], answer.targets[0].mean_intervals[0]);
+        let sticks_out = mean.upper > 1.001 * one.upper || 1.001 * mean.lower < one.lower;
+        assert!(!sticks_out || answer.diagnoses.iter().any(|doubt| doubt.code == "fits_apart"), "{one:?} {mean:?}");
+    }
+    let entry = |lower: f64, upper: f64| {
+        let at = |level, lower, upper| Interval { level, lower, upper };
+        let target = &answers[0].targets[0];
+        ForecastTarget {
+            median: Some(2.0),
+            intervals: vec![at(0.9, 1.9, 2.1)],
+            mean_intervals: vec![at(0.9, lower, upper)],
+            ..target.clone()
+        }
+    };
+    let said = |lower, upper| crate::forecast::fits_apart(&entry(lower, upper)).map(|doubt| doubt.to_string());
+    assert_eq!(said(1.95, 2.05), None);
+    assert_eq!(said(1.9, 2.1), None);
+    for words in [said(1.89, 2.05), said(1.95, 2.11)] {
+        assert!(words.expect("a doubt").contains("reaches beyond that of one run, 1.9000 to 2.1000"));
+    }
+}
+
+#[test]
 fn a_method_that_missed_the_last_runs_known_is_said() {
     // Three decades of one exponent, then one of another: no cut below the break can foresee it.
     let breaks = ladder(17, 0.003, 1, |flops| broken(flops, 3.0, [0.15, 0.5]));
@@ -84,13 +115,15 @@ fn a_law_carried_to_the_target_short_of_its_optimum_is_said() {
     let runs = clean(1);
     let all: Vec<&Observation> = runs.iter().collect();
     let mut fitted = crate::ahead::fit_ahead(LawName::CHINCHILLA, &all, &FitOptions::default()).expect("fits");
-    assert_eq!(uncertified(&fitted), None);
+    assert_eq!(uncertified(&fitted, Kind::Ahead), None);
     fitted.agreeing = 1;
-    let said = Doubt::from(uncertified(&fitted).expect("a doubt")).diagnosis();
+    let said = Doubt::from(uncertified(&fitted, Kind::Ahead).expect("a doubt")).diagnosis();
     assert!(said.code == "uncertified" && said.message.contains("1 of "), "{said:?}");
+    let plain = uncertified(&fitted, Kind::Plain).expect("a doubt").to_string();
+    assert!(plain.starts_with("`chinchilla`, as fitted to every run alike"), "{plain}");
     fitted.agreeing = 20;
     fitted.optimum.gradient_norm = 1e-3;
-    assert!(uncertified(&fitted).is_some());
+    assert!(uncertified(&fitted, Kind::Ahead).is_some());
     assert_unsaid(&asked(&runs, &[LawName::CHINCHILLA], Target::of_budget(1e23), false).diagnoses, "uncertified");
 }
 
