@@ -128,7 +128,8 @@ fn check_card(number: usize) -> Result<(), TrainError> {
 fn check_card(number: usize) -> Result<(), TrainError> {
     Err(TrainError::Device {
         problem: format!("`cuda:{number}` was asked for, but this binary is built without CUDA"),
-        hint: "`just cuda-build` builds one with it; `--device cpu` trains without a card".to_owned(),
+        hint: "`just cuda-build` makes target/cuda/bin/forescale, which has it; `--device cpu` trains without a card"
+            .to_owned(),
     })
 }
 
@@ -163,7 +164,10 @@ pub fn device_report() -> Vec<(String, String)> {
 
 #[cfg(not(feature = "cuda"))]
 fn card_report() -> Vec<(&'static str, String)> {
-    vec![("cuda", "not built in; `just cuda-build` builds a binary that trains on NVIDIA cards".to_owned())]
+    vec![(
+        "cuda",
+        "not built in; `just cuda-build` makes target/cuda/bin/forescale, which trains on NVIDIA cards".to_owned(),
+    )]
 }
 
 #[cfg(feature = "cuda")]
@@ -189,6 +193,16 @@ fn card_line(number: usize, card: &Result<cuda::Found, String>) -> String {
         mebibytes(card.free_bytes),
         mebibytes(card.total_bytes)
     )
+}
+
+/// The generation of CUDA that a build with the feature is made for, 13 for 13.0: of this build, or of the toolkit that
+/// `just cuda-build` makes.
+#[must_use]
+pub fn cuda_generation() -> u32 {
+    #[cfg(feature = "cuda")]
+    return candle_core::cuda_backend::cudarc::driver::sys::CUDA_VERSION / 1000;
+    #[cfg(not(feature = "cuda"))]
+    13
 }
 
 /// Largest resident memory of this process so far, where the system tells.

@@ -4,12 +4,14 @@
 //! is looked for when the program runs, so that a machine without one loses nothing. Tests put a stand-in of known sizes in
 //! its place. Nothing here computes on a card: which run goes to which is [`crate::launch`]'s.
 
+mod libraries;
 mod nvml;
 mod visible;
 mod watch;
 
 use thiserror::Error;
 
+pub use libraries::{MissingLibrary, missing_libraries};
 pub use nvml::NvmlCards;
 pub use visible::{ORDER, VISIBLE, are_numbered_by_bus, visible};
 pub use watch::Watch;
