@@ -9,6 +9,7 @@ use forescale_sweep::{Card, CardsError, Fleet, NvmlCards, Way};
 use forescale_train::{DeviceChoice, Precision};
 
 use crate::args::DeviceArgs;
+use crate::memory::Allowance;
 use crate::output;
 
 /// Memory that the driver and the library of matrix products keep of a card for each process, beside what the estimate of a
@@ -21,7 +22,7 @@ pub(crate) struct Place {
     device: String,
     precision: Precision,
     /// Memory that one run may need.
-    limit: Option<u64>,
+    pub(crate) limit: Option<u64>,
     /// The cards to pack runs onto, where they could be told apart.
     pub(crate) fleet: Option<Fleet>,
     /// Runs at once where nobody says how many.
@@ -66,7 +67,7 @@ impl Place {
         if self.device != "cpu" {
             words.extend(["--precision".to_owned(), self.precision.to_string()]);
         }
-        words.extend(self.limit.iter().flat_map(|limit| ["--memory-limit".to_owned(), limit.to_string()]));
+        words.extend(self.limit.iter().flat_map(|limit| ["--memory-limit".to_owned(), format!("{limit}B")]));
         words
     }
 
@@ -79,6 +80,14 @@ impl Place {
         let next = |parts: &u32| (2 * parts..=config.sequences).find(|more| config.sequences.is_multiple_of(*more));
         let all = std::iter::successors(Some(1), next).map(|accumulate| Way { accumulate, bytes: bytes(accumulate) });
         all.take(if may_accumulate { usize::MAX } else { 1 }).collect()
+    }
+}
+
+impl Place {
+    /// What a run may take here.
+    pub(crate) fn allowance(&self, may_accumulate: bool) -> Allowance {
+        let (limit, precision, on_card) = (self.limit, self.precision, self.device != "cpu");
+        Allowance { limit, precision, on_card, may_accumulate }
     }
 }
 
@@ -171,7 +180,7 @@ mod tests {
     #[test]
     fn a_child_is_told_its_device_and_the_limit() {
         assert_eq!(cpu(None).arguments(), ["--device", "cpu"]);
-        assert_eq!(cpu(Some(4096)).arguments(), ["--device", "cpu", "--memory-limit", "4096"]);
+        assert_eq!(cpu(Some(4096)).arguments(), ["--device", "cpu", "--memory-limit", "4096B"]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::bail;
 use forescale_core::outcome::{ForecastStatus, Registration, Score};
-use forescale_core::run::PlannedRun;
+use forescale_core::run::{PlannedRun, Role};
 use forescale_fit::{Entered, Evidence};
 use forescale_report::format;
 use forescale_sweep::RunState;
@@ -31,13 +31,17 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Answer> {
     let spec = workplace::load(&args.sweep)?;
     let _lock = workplace::take(&spec)?;
     LedgerFile::of_sweep(spec.folder()).refuse_broken()?;
-    output::text(&spec.folder().join("out").join("index.html").display().to_string())?;
     let workplace = Workplace::building(spec)?;
     for note in &workplace.plan.notes {
         output::say(&format!("note: {note}"));
     }
     if args.stop_after == Stage::Corpus {
         return Ok(Answer::Yes);
+    }
+    let asked = |run: &&PlannedRun| run.role != Role::Target || args.stop_after >= Stage::Target;
+    training(&workplace, args, &place).refuse_hopeless(workplace.plan.runs.iter().filter(asked))?;
+    if args.stop_after == Stage::Report {
+        output::text(&workplace.out().join("index.html").display().to_string())?;
     }
     let ladder: Vec<PlannedRun> = workplace.plan.ladder().cloned().collect();
     let failed = training(&workplace, args, &place).train("ladder", &ladder)?;
@@ -46,7 +50,9 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Answer> {
         return Ok(Answer::No);
     }
     let answer = judge(&workplace, args, &place)?;
-    output::say(&format!("done in {}", clock(began.elapsed())));
+    if answer == Answer::Yes {
+        output::say(&format!("done in {}", clock(began.elapsed())));
+    }
     Ok(answer)
 }
 
