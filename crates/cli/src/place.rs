@@ -89,6 +89,18 @@ impl Place {
         let (limit, precision, on_card) = (self.limit, self.precision, self.device != "cpu");
         Allowance { limit, precision, on_card, may_accumulate }
     }
+
+    /// Where runs are trained, for the person who asked for a device: `training on 2 cards in bf16`.
+    pub(crate) fn words(&self, asked: &str) -> String {
+        let on = match self.fleet.as_ref().map(|fleet| fleet.cards.as_slice()) {
+            Some([card]) => format!("card {} ({})", card.index, card.name),
+            Some(cards) => format!("{} cards", cards.len()),
+            None => self.device.clone(),
+        };
+        let why = forescale_train::why_no_card().filter(|_| self.device == "cpu" && asked == "auto");
+        let why = why.map(|why| format!(" (no card: {why})")).unwrap_or_default();
+        format!("training on {on} in {}{why}", self.precision)
+    }
 }
 
 /// The precision as typed.
@@ -181,6 +193,16 @@ mod tests {
     fn a_child_is_told_its_device_and_the_limit() {
         assert_eq!(cpu(None).arguments(), ["--device", "cpu"]);
         assert_eq!(cpu(Some(4096)).arguments(), ["--device", "cpu", "--memory-limit", "4096B"]);
+    }
+
+    #[test]
+    fn where_runs_are_trained_is_said_with_the_reason_where_it_was_not_chosen() {
+        assert_eq!(cpu(None).words("cpu"), "training on cpu in f32");
+        if !cfg!(feature = "cuda") {
+            assert_eq!(cpu(None).words("auto"), "training on cpu in f32 (no card: this build has no CUDA)");
+        }
+        let one = Place { device: "cuda:1".to_owned(), precision: Precision::Bf16, ..cpu(None) };
+        assert_eq!(one.words("cuda:1"), "training on cuda:1 in bf16");
     }
 
     #[test]

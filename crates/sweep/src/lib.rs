@@ -49,5 +49,5 @@ pub use records::{collect, read_records, write_records};
 pub use seed_noise::{RungNoise, SeedNoise, seed_noise};
 pub use spec::{SpecError, SweepSpec};
 pub use spiked::{SpikedRun, spiked};
-pub use store::{RunFolder, RunState, Store, StoreError, read_log, write_atomically};
+pub use store::{Failure, RunFolder, RunState, Store, StoreError, read_log, write_atomically};
 pub use template::template;

@@ -26,8 +26,20 @@ pub enum DeviceChoice {
 
 /// A device that is neither `auto`, `cpu`, `cuda` nor `cuda:N`.
 #[derive(Debug, Error)]
-#[error("`{0}` is not a device; allowed are `auto`, `cpu`, `cuda` and `cuda:N`\n\nhint: --device auto")]
+#[error("`{0}` is not a device; allowed are `auto`, `cpu`, `cuda` and `cuda:N`\n\nhint: --device {hint}", hint = meant(.0))]
 pub struct ParseDeviceError(String);
+
+/// The device that a word for one most likely stands for: `gpu:1` is another program's `cuda:1`.
+fn meant(text: &str) -> String {
+    let word = text.to_lowercase();
+    let is_card = ["gpu", "cuda", "nvidia"].iter().any(|name| word.contains(name));
+    let number = word.rsplit(':').next().and_then(|number| number.parse::<usize>().ok());
+    match (is_card, number) {
+        (true, Some(number)) => format!("cuda:{number}"),
+        (true, None) => "cuda".to_owned(),
+        (false, _) => "auto".to_owned(),
+    }
+}
 
 impl FromStr for DeviceChoice {
     type Err = ParseDeviceError;
@@ -195,6 +207,19 @@ fn card_line(number: usize, card: &Result<cuda::Found, String>) -> String {
     )
 }
 
+/// Why `auto` is the CPU, where it is.
+#[must_use]
+pub fn why_no_card() -> Option<String> {
+    #[cfg(feature = "cuda")]
+    return match cuda::cards() {
+        Err(error) => Some(format!("no driver answers: {error}")),
+        Ok(cards) if cards.is_empty() => Some("the driver lists none for this process".to_owned()),
+        Ok(_) => None,
+    };
+    #[cfg(not(feature = "cuda"))]
+    Some("this build has no CUDA".to_owned())
+}
+
 /// The generation of CUDA that a build with the feature is made for, 13 for 13.0: of this build, or of the toolkit that
 /// `just cuda-build` makes.
 #[must_use]
@@ -226,6 +251,17 @@ mod tests {
         for text in ["gpu", "cuda:", "cuda:x", ""] {
             assert!(text.parse::<DeviceChoice>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_word_of_another_program_is_answered_with_ours() {
+        let hint = |text: &str| text.parse::<DeviceChoice>().expect_err("refused").to_string();
+        let hints = ["gpu", "gpu:1", "CUDA:x", "tpu", ""].map(hint);
+        let ours = ["cuda", "cuda:1", "cuda", "auto", "auto"];
+        assert!(
+            hints.iter().zip(ours).all(|(said, ours)| said.ends_with(&format!("hint: --device {ours}"))),
+            "{hints:?}"
+        );
     }
 
     #[cfg(not(feature = "cuda"))]

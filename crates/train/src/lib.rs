@@ -42,7 +42,7 @@ mod watch;
 
 pub use coord::activation_scales;
 pub use data::TokenFile;
-pub use device::{DeviceChoice, ParseDeviceError, cuda_generation, device_report};
+pub use device::{DeviceChoice, ParseDeviceError, cuda_generation, device_report, why_no_card};
 pub use error::TrainError;
 pub use estimate::{counted_memory_bytes, device_memory_bytes, estimated_seconds};
 pub use evaluate::eval_set_digest;

@@ -43,6 +43,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Answer> {
     if args.stop_after == Stage::Report {
         output::text(&workplace.out().join("index.html").display().to_string())?;
     }
+    output::say(&place.words(&args.device.device));
     let ladder: Vec<PlannedRun> = workplace.plan.ladder().cloned().collect();
     let failed = training(&workplace, args, &place).train("ladder", &ladder)?;
     if failed > 0 {
