@@ -42,7 +42,7 @@ mod watch;
 
 pub use coord::activation_scales;
 pub use data::TokenFile;
-pub use device::{DeviceChoice, ParseDeviceError, device_report};
+pub use device::{DeviceChoice, NumberedCard, ParseDeviceError, device_report, numbered_cards};
 pub use error::TrainError;
 pub use estimate::{device_memory_bytes, estimated_seconds};
 pub use evaluate::eval_set_digest;
