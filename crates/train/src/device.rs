@@ -2,11 +2,15 @@
 
 use std::str::FromStr;
 
+#[cfg(feature = "cuda")]
+use forescale_core::memory::words;
 use thiserror::Error;
 
 use crate::card::Card;
 #[cfg(feature = "cuda")]
 use crate::card::cuda;
+#[cfg(feature = "cuda")]
+use crate::card::listed::{Listed, check_number, first, none_visible};
 use crate::error::TrainError;
 use crate::kernels::simd::SimdLevel;
 use crate::machine::Place;
@@ -68,7 +72,7 @@ impl core::fmt::Display for DeviceChoice {
 impl DeviceChoice {
     /// The name of the device that will train: `cpu`, or `cuda:N`.
     ///
-    /// `auto` is the first card, where this build can train on cards and there is one, and else the CPU.
+    /// `auto` is the first card that can train, where this build can and there is one, and else the CPU.
     ///
     /// # Errors
     ///
@@ -76,7 +80,7 @@ impl DeviceChoice {
     pub fn resolve(self) -> Result<String, TrainError> {
         match self {
             Self::Cpu => Ok("cpu".to_owned()),
-            Self::Auto => Ok(if has_card() { "cuda:0" } else { "cpu" }.to_owned()),
+            Self::Auto => Ok(first_card().map_or("cpu".to_owned(), |number| format!("cuda:{number}"))),
             Self::Cuda(number) => {
                 check_card(number)?;
                 Ok(format!("cuda:{number}"))
@@ -106,34 +110,38 @@ impl DeviceChoice {
     }
 }
 
-#[cfg(feature = "cuda")]
-fn has_card() -> bool {
-    cuda::count().is_ok_and(|count| count > 0)
+/// A card that this process may use, in the order of its number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NumberedCard {
+    /// Name that no other card has, as the driver's tools show it; of a slice of a card (MIG) the slice's own.
+    pub uuid: String,
+    /// Whether runs can be trained on it: old kinds lack what the kernels need.
+    pub trains: bool,
 }
 
-#[cfg(not(feature = "cuda"))]
-fn has_card() -> bool {
-    false
+/// The cards that this process may use, as CUDA numbers them; `None` where this build has no CUDA, or no driver answers.
+#[must_use]
+pub fn numbered_cards() -> Option<Vec<NumberedCard>> {
+    #[cfg(feature = "cuda")]
+    {
+        let numbered = |card: Listed| NumberedCard { trains: card.trains(), uuid: card.uuid };
+        Some(cuda::listed().ok()?.into_iter().map(numbered).collect())
+    }
+    #[cfg(not(feature = "cuda"))]
+    None
+}
+
+/// The number of the first card that can train.
+fn first_card() -> Option<usize> {
+    #[cfg(feature = "cuda")]
+    return first(&cuda::listed().ok()?);
+    #[cfg(not(feature = "cuda"))]
+    None
 }
 
 #[cfg(feature = "cuda")]
 fn check_card(number: usize) -> Result<(), TrainError> {
-    let refuse = |problem: String, hint: &str| Err(TrainError::Device { problem, hint: hint.to_owned() });
-    match cuda::count() {
-        Ok(count) if number < count => Ok(()),
-        Ok(0) => refuse(
-            format!("`cuda:{number}` was asked for, but the driver lists no card"),
-            "look at CUDA_VISIBLE_DEVICES and `nvidia-smi`; `--device cpu` trains without a card",
-        ),
-        Ok(count) => refuse(
-            format!("`cuda:{number}` was asked for, but there are {count} cards, counted from 0"),
-            &format!("--device cuda:{}", count - 1),
-        ),
-        Err(error) => refuse(
-            format!("`cuda:{number}` was asked for, but no driver answers: {error}"),
-            "install NVIDIA's driver (`nvidia-smi` shows whether it works); `--device cpu` trains without a card",
-        ),
-    }
+    check_number(number, cuda::listed())
 }
 
 #[cfg(not(feature = "cuda"))]
@@ -184,37 +192,34 @@ fn card_report() -> Vec<(&'static str, String)> {
 
 #[cfg(feature = "cuda")]
 fn card_report() -> Vec<(&'static str, String)> {
-    match cuda::cards() {
-        Err(error) => vec![("cuda", format!("built in, but no driver answers: {error}"))],
-        Ok(cards) if cards.is_empty() => vec![("cuda", "built in, but the driver lists no card".to_owned())],
+    match cuda::listed() {
+        Err(unlisted) => vec![("cuda", format!("built in, but {}; {}", unlisted.problem, unlisted.hint))],
+        Ok(cards) if cards.is_empty() => {
+            vec![("cuda", format!("built in, but {}", none_visible()))]
+        }
         Ok(cards) => cards.iter().enumerate().map(|(number, card)| ("cuda", card_line(number, card))).collect(),
     }
 }
 
 #[cfg(feature = "cuda")]
-fn card_line(number: usize, card: &Result<cuda::Found, String>) -> String {
-    let card = match card {
-        Ok(card) => card,
-        Err(problem) => return format!("cuda:{number} cannot be opened: {problem}"),
-    };
+fn card_line(number: usize, card: &Listed) -> String {
     let (major, minor) = card.capability;
-    let mebibytes = |bytes: u64| bytes >> 20;
-    format!(
-        "cuda:{number} is a {} (compute capability {major}.{minor}), {} of {} MiB free",
-        card.name,
-        mebibytes(card.free_bytes),
-        mebibytes(card.total_bytes)
-    )
+    let memory = match cuda::memory(number) {
+        Ok((free, total)) => format!("{} of {} free", words(free), words(total)),
+        Err(problem) => format!("cannot be opened: {problem}"),
+    };
+    let too_old = if card.trains() { "" } else { ", too old to train on" };
+    format!("cuda:{number} is a {} (compute capability {major}.{minor}{too_old}), {memory}", card.kind)
 }
 
 /// Why `auto` is the CPU, where it is.
 #[must_use]
 pub fn why_no_card() -> Option<String> {
     #[cfg(feature = "cuda")]
-    return match cuda::cards() {
-        Err(error) => Some(format!("no driver answers: {error}")),
-        Ok(cards) if cards.is_empty() => Some("the driver lists none for this process".to_owned()),
-        Ok(_) => None,
+    return match cuda::listed() {
+        Err(unlisted) => Some(unlisted.problem),
+        Ok(cards) if cards.is_empty() => Some(none_visible()),
+        Ok(cards) => first(&cards).is_none().then(|| "all that there are are too old".to_owned()),
     };
     #[cfg(not(feature = "cuda"))]
     Some("this build has no CUDA".to_owned())
@@ -276,7 +281,7 @@ mod tests {
     #[cfg(feature = "cuda")]
     #[test]
     fn a_card_that_is_not_there_is_refused_and_auto_falls_back() {
-        if has_card() {
+        if first_card().is_some() {
             return;
         }
         let error = DeviceChoice::Cuda(0).resolve().expect_err("no card").to_string();

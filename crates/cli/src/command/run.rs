@@ -176,6 +176,7 @@ fn score(workplace: &Workplace, material: &Material) -> anyhow::Result<()> {
         Some(score) => {
             workplace::write_json(&workplace.out().join("score.json"), &score)?;
             say_score(&score);
+            evidence::say_precision(material);
             LedgerFile::of_sweep(workplace.spec.folder()).score(&registration, &score)?;
         }
         None => output::say("the target has no loss to score"),

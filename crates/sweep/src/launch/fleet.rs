@@ -125,6 +125,7 @@ impl Slot {
         }
         let promised = sum(self.runs.iter().map(|(_, need)| need.bytes));
         !need.alone
+            && !self.card.takes_one
             && !self.runs.iter().any(|(_, need)| need.alone)
             && self.packing.has_room()
             && promised.saturating_add(need.bytes) <= self.capacity
@@ -195,6 +196,17 @@ mod tests {
         assert_eq!(put(&mut loading, 2 * FIRST, SHARED(10)), None, "nothing is known yet of a fifth run on a card");
         hear(&mut loading, 1, 1..5);
         assert_eq!(put(&mut loading, 2 * FIRST, SHARED(10)), Some(1));
+    }
+
+    #[test]
+    fn a_card_that_takes_one_process_has_one_run_at_a_time() {
+        let mut fleet = StandIn::of(&[1000, 1000]).list().expect("cards");
+        fleet[0].takes_one = true;
+        let mut loading = Loading::of(&Fleet { cards: fleet, driver: Arc::new(StandIn::of(&[1000, 1000])) });
+        let places: Vec<_> = (0..4).map(|number| put(&mut loading, number, SHARED(10))).collect();
+        assert_eq!(places, [0, 1, 1, 1].map(Some));
+        loading.ended(0, &id(0));
+        assert_eq!(loading.place(&id(NEW), SHARED(10)), Some(0));
     }
 
     #[test]
