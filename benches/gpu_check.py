@@ -5,7 +5,7 @@
 
 Needs the two binaries that `just cuda-build` makes, and on the machine with the card a Python with PyTorch. With --dry the
 same code runs at tiny sizes on the CPU (kernels in the emulation of a card, which needs a C++ compiler), with whatever
-binaries there are and without PyTorch, writes no page and judges no speed; CI runs that.
+binaries there are and without PyTorch, writes no page unless --out asks for one, and judges no speed; CI runs that.
 
 operations  each operation of training on the card, forward and backward, against the CPU's
 parity      the same run on card and CPU ends within two standard deviations between seeds
@@ -656,10 +656,11 @@ def commit():
         return "unknown"
 
 
-def page(parts, seconds):
+def page(parts, seconds, dry):
     lines = [
         "# Training on a card",
         "",
+        *(["**A dry run at tiny sizes on the CPU: no card was asked for, and speeds mean nothing.**", ""] if dry else []),
         "Written by `just gpu-check`; each bar is asked for by the project, and says whether it was met.",
         "",
         f"{datetime.date.today().isoformat()}, {card()}, {os.cpu_count()} processors; {torch_version()}, commit {commit()}; "
@@ -682,8 +683,30 @@ def missing_card(bench):
     cards = [found for name, found in facts.items() if name.startswith("card ") and "left out by" not in found]
     if facts.get("device", "cpu").startswith("cuda") and cards:
         return None
-    said = [f"{name}: {facts[name]}" for name in ("cuda", "NVIDIA driver", "cards to train on") if name in facts]
+    names = ("cuda", "CUDA libraries", "NVIDIA driver", "CUDA_VISIBLE_DEVICES", "cards to train on")
+    said = [f"{name}: {facts[name]}" for name in names if name in facts]
     return f"there is no card to train on ({'; '.join(said)})"
+
+
+def built(name, release, dry):
+    """A binary of `just cuda-build`; where there is none, and for the CPU, of cargo."""
+    of_cuda_build = TARGET / "cuda" / "bin" / name
+    return of_cuda_build if of_cuda_build.is_file() and not dry else TARGET / "release" / release
+
+
+def unusable(arguments):
+    """What is wrong with the arguments, and what to do; None where nothing is."""
+    for binary in (arguments.binary, arguments.check):
+        if not binary.is_file():
+            dry = ("cargo build --release -p forescale, and\n      cargo build --release -p forescale-train --features emulation "
+                   "--example gpu_check")
+            return f"`{binary}` is not there", dry if arguments.dry else "just cuda-build, or --binary and --check say where"
+    if arguments.slow_start and not arguments.dry:
+        return "`--slow-start` is for rehearsals", "--dry --slow-start 5"
+    # Before minutes of measuring, not after.
+    if arguments.out and (arguments.out.is_dir() or not os.access(arguments.out.resolve().parent, os.W_OK)):
+        return f"`{arguments.out}` cannot be written", "--out FILE in a folder that is there"
+    return None
 
 
 def main():
@@ -692,18 +715,17 @@ def main():
     parser.add_argument("--slow-start", type=float, metavar="SECONDS",
                         help="with --dry: each process that would open a card waits so long")
     parser.add_argument("--peak-tflops", type=float, help="dense bf16 peak of a card that docs/gpu.md does not list")
-    parser.add_argument("--binary", type=Path, default=TARGET / "release" / "forescale")
-    parser.add_argument("--check", type=Path, default=TARGET / "release" / "examples" / "gpu_check")
-    parser.add_argument("--out", type=Path, help="where the page goes [default: benches/gpu.md, of all parts on a card]")
+    parser.add_argument("--binary", type=Path,
+                        help="forescale [default: of target/cuda/bin, else, and with --dry, of target/release]")
+    parser.add_argument("--check", type=Path, help="the checks of the trainer, likewise")
+    parser.add_argument("--out", type=Path,
+                        help="where the page goes [default: benches/gpu.md of all parts on a card, else stdout alone]")
     parser.add_argument("--part", choices=PARTS, action="append", help="only this part; may be given again")
     arguments = parser.parse_args()
-    arguments.binary, arguments.check = arguments.binary.resolve(), arguments.check.resolve()
-    for binary in (arguments.binary, arguments.check):
-        if not binary.is_file():
-            print(f"error: `{binary}` is not there\n\nhint: just cuda-build", file=sys.stderr)
-            return 2
-    if arguments.slow_start and not arguments.dry:
-        print("error: `--slow-start` is for rehearsals\n\nhint: --dry --slow-start 5", file=sys.stderr)
+    arguments.binary = (arguments.binary or built("forescale", "forescale", arguments.dry)).resolve()
+    arguments.check = (arguments.check or built("gpu_check", "examples/gpu_check", arguments.dry)).resolve()
+    if wrong := unusable(arguments):
+        print(f"error: {wrong[0]}\n\nhint: {wrong[1]}", file=sys.stderr)
         return 2
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="gpu-check-") as folder:
@@ -718,7 +740,7 @@ def main():
         for name in arguments.part or PARTS:
             parts.append(measure(name, bench, SECONDS[name] + spare))
             spare += SECONDS[name] - parts[-1].seconds
-    text = page(parts, time.monotonic() - began)
+    text = page(parts, time.monotonic() - began, arguments.dry)
     print(text, end="")
     whole = not arguments.dry and not arguments.part
     out = arguments.out or (REPOSITORY / "benches" / "gpu.md" if whole else None)
