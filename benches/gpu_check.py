@@ -42,7 +42,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
 
 # Seconds that each part may take on a card, and what earlier ones left over besides; together less than eight minutes.
-SECONDS = {"operations": 40, "parity": 60, "resume": 50, "speed": 150, "family": 160}
+SECONDS = {"operations": 50, "parity": 60, "resume": 50, "speed": 150, "family": 150}
 RUNS = 16
 # How much of a family is measured, the most first: seconds in which a run trains, once it has started, and how many go one after
 # another. A rate needs no more of these, and less of both where starting takes the time.
