@@ -11,7 +11,7 @@
 # CUDA_COMPUTE_CAP names the cards that our kernels are compiled for to the end, 90 (Hopper) unless it is set. The binary has
 # intermediate code for 80 (Ampere) and later besides, which any other card compiles when it opens it.
 #
-# To run the binary, the machine with the card needs its driver and the libraries libcublas, libcublasLt and libcurand of
+# To run the binary, the machine with the card needs its driver and the libraries libcudart, libcublas, libcublasLt and libcurand of
 # CUDA 13: where PyTorch for CUDA 13 is installed, LD_LIBRARY_PATH may point at those that came with it.
 set -euo pipefail
 
@@ -74,14 +74,14 @@ for library in "$wheels"/lib/*; do
 done
 
 # libcuda belongs to the driver, and a machine without a card has none. To link, a library that has the names is enough:
-# all those that cudarc, which candle calls CUDA through, may call.
+# all those that cudarc, which candle calls CUDA through, may call. Whoever runs with it is told CUDA_ERROR_STUB_LIBRARY.
 (cd "$repository" && cargo fetch --locked --quiet) >&2
 names=$(cd "$repository" && cargo metadata --format-version 1 --locked --features forescale/cuda |
     python3 -c 'import json, pathlib, sys
 packages = json.load(sys.stdin)["packages"]
 [manifest] = [package["manifest_path"] for package in packages if package["name"] == "cudarc"]
 print(pathlib.Path(manifest).parent / "src/driver/sys/mod.rs")')
-grep -oE '\bfn cu[A-Za-z0-9_]+' "$names" | awk '{ print "void " $2 "(void) {}" }' | sort -u > "$folder/libcuda.c"
+grep -oE '\bfn cu[A-Za-z0-9_]+' "$names" | awk '{ print "int " $2 "(void) { return 34; }" }' | sort -u > "$folder/libcuda.c"
 [ -s "$folder/libcuda.c" ] || { say "error: $names declares no function of the driver"; exit 1; }
 gcc -w -shared -fPIC -Wl,-soname,libcuda.so.1 -o "$home/lib64/stubs/libcuda.so" "$folder/libcuda.c"
 ln -sfn libcuda.so "$home/lib64/stubs/libcuda.so.1"
