@@ -8,6 +8,7 @@ use forescale_core::run::{EvaluationConfig, PLAN_SCHEMA, PlanReport, PlanRow, Pl
 use forescale_report::format;
 use forescale_report::{Alignment, Table};
 use forescale_sweep::Plan;
+use forescale_train::Precision;
 
 use crate::args::PlanArgs;
 use crate::exit::Answer;
@@ -81,8 +82,16 @@ fn footer(report: &PlanReport) -> String {
     };
     let (runs, total) = (report.runs.len(), format::flops(total));
     let is_for_a_card = report.runs.iter().any(|run| run.estimated_seconds > DAY);
-    let card = if is_for_a_card { " of a processor; times on a card are not known" } else { "" };
+    let card = if is_for_a_card { card_words(report) } else { String::new() };
     format!("{runs} runs, {total} FLOPs in all{shared}; times are for one thread each{card}")
+}
+
+/// What can be told of these runs on a card: the memory by which they are packed, and no time.
+fn card_words(report: &PlanReport) -> String {
+    let needed = |run: &PlanRow| forescale_train::counted_memory_bytes(&run.config, Precision::Bf16, 1).ok();
+    let most = report.runs.iter().filter_map(|run| Some((needed(run)?, &run.name))).max();
+    let memory = most.map(|(bytes, name)| format!(", where {name} takes {} of memory in bf16", format::bytes(bytes)));
+    format!(" of a processor; times on a card are not known{}", memory.unwrap_or_default())
 }
 
 fn cells(run: &PlanRow, has_trunks: bool) -> Vec<String> {
