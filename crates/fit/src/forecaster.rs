@@ -417,7 +417,35 @@ impl Forecaster {
         if spread > half_width.max(WORTH_A_WORD) {
             doubts.push(Doubt::LawsDisagree { spread, half_width });
         }
+        doubts.extend(self.one_law(target, laws).map(Doubt::from));
         doubts
+    }
+
+    /// Where one law alone has a say, and why no other has.
+    fn one_law(&self, target: &Target, laws: &[LawPrediction]) -> Option<TargetDoubt> {
+        let is_heard = |law: &str| laws.iter().any(|said| said.weight > 0.0 && said.law == law);
+        let (heard, others): (Vec<_>, Vec<_>) =
+            self.members.iter().partition(|member| is_heard(&member.fitted.law.to_string()));
+        let [one] = heard[..] else { return None };
+        let silent = others.into_iter().map(|other| (other.fitted.law.to_string(), self.silence(other, target)));
+        Some(TargetDoubt::OneLaw { law: one.fitted.law.to_string(), silent: silent.collect() })
+    }
+
+    /// Why a law has no say, in words.
+    fn silence(&self, member: &FittedMember, target: &Target) -> &'static str {
+        if !member.can_speak_of(target) {
+            "says nothing of repeated data"
+        } else if member.rank() == 0 {
+            "is not carried beyond the data"
+        } else if member.is_off_path(target) && self.carried(member, target).is_none() {
+            "holds along a path that the target is off"
+        } else if member.is_of_few_vertices() {
+            "is drawn through few vertices, made of runs that a law of size and data sees whole"
+        } else if !self.is_widest(member) {
+            "is a special case of it"
+        } else {
+            "gives no number there, or none that its backtests vouch for"
+        }
     }
 
     /// What all runs have one value of and a target another, or none: `params` or `tokens`, and the value. Their curve is that

@@ -13,6 +13,7 @@ use forescale_core::outcome::{Diagnosis, Severity};
 use thiserror::Error;
 
 use crate::allocation::{Allocation, Wanted};
+use crate::diagnose::{Doubt, Kind, uncertified};
 use crate::fitted::{Fitted, validate};
 use crate::forecaster::is_special_case;
 use crate::functional::Functional;
@@ -89,6 +90,8 @@ pub fn optimum(
     let (mut fitted, refusals) = laws_of_size_and_data(observations, options)?;
     widest_first(&mut fitted);
     let (mut laws, mut diagnoses, mut first) = (Vec::new(), refusals, None);
+    let uncertain = fitted.iter().filter_map(|law| uncertified(law, Kind::Plain));
+    diagnoses.extend(uncertain.map(|doubt| Doubt::from(doubt).diagnosis()));
     for law in &fitted {
         match answer(law, aim, caps, options.level) {
             Ok(found) => {

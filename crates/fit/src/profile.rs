@@ -34,7 +34,8 @@ impl Profile {
         let (kappa, standard_error) = fitted.scale_of(&gradient);
         let mut knots = vec![(0.0, centre)];
         if kappa > 0.0 {
-            let scale = standard_error.unwrap_or(0.05).clamp(1e-9, 3.0);
+            let unit = functional.unit(&gradient);
+            let scale = standard_error.unwrap_or(0.05 * unit).clamp(1e-9 * unit, 3.0 * unit);
             let reach = (reach * 1.05).min(MAX_ROOT);
             let spring = Spring { functional, kappa, centre };
             for sign in [-1.0, 1.0] {

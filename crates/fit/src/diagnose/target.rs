@@ -23,6 +23,8 @@ pub(crate) enum TargetDoubt {
     OptimumUnheard { law: String, weight: f64 },
     /// The target, or the best split of its budget, trains on other tokens per parameter than any run.
     BeyondRatios { ratio: f64, span: [f64; 2], is_best: bool },
+    /// One law alone has a say; each other that was fitted, and why it has none.
+    OneLaw { law: String, silent: Vec<(String, &'static str)> },
     /// Backtests of a large table were made on a part of it.
     PartOfBacktests { runs: usize, most_fitted: usize, most_targets: usize },
 }
@@ -57,12 +59,17 @@ impl Voiced for TargetDoubt {
             Self::FitsApart { .. } => "fits_apart",
             Self::OptimumUnheard { .. } => "optimum_unheard",
             Self::BeyondRatios { .. } => "beyond_ratios",
+            Self::OneLaw { .. } => "one_law",
             Self::PartOfBacktests { .. } => "backtest_sampled",
         }
     }
 
     fn severity(&self) -> Severity {
-        if matches!(self, Self::PartOfBacktests { .. }) { Severity::Note } else { Severity::Warning }
+        if matches!(self, Self::PartOfBacktests { .. } | Self::OneLaw { .. }) {
+            Severity::Note
+        } else {
+            Severity::Warning
+        }
     }
 
     fn hint(&self) -> &'static str {
@@ -80,6 +87,9 @@ impl Voiced for TargetDoubt {
             Self::BeyondRatios { .. } => {
                 "train one small run at that many tokens per parameter: it costs little and says whether the laws hold there"
             }
+            Self::OneLaw { .. } => {
+                "ask for further laws with `--law`, for example `power_law,m4`, to see how far apart they are"
+            }
             Self::PartOfBacktests { .. } => "`backtest` asks every run of the top band, from all of the smaller ones",
         }
     }
@@ -95,10 +105,9 @@ impl fmt::Display for TargetDoubt {
             Self::Uncertified { law, fit: Kind::Ahead, fault } => {
                 write!(f, "`{law}`, as fitted to be carried to the target, is not known to be at its optimum: {fault}")
             }
-            Self::Uncertified { law, fit: Kind::Plain, fault } => write!(
-                f,
-                "`{law}`, as fitted to every run alike, which the mean and the optimum are read from, is not known to be at its optimum: {fault}"
-            ),
+            Self::Uncertified { law, fit: Kind::Plain, fault } => {
+                write!(f, "`{law}`, as fitted to every run alike, is not known to be at its optimum: {fault}")
+            }
             Self::FitsApart { mean, one, is_outside: false, .. } => write!(
                 f,
                 "the {:.0}% interval of the mean, {:.4} to {:.4}, reaches beyond that of one run, {:.4} to {:.4}: the first is of laws fitted to every run alike, the second of the same laws fitted so that they carry to the target, and the runs near it and the small ones do not say the same",
@@ -125,6 +134,14 @@ impl fmt::Display for TargetDoubt {
                 "{} {ratio:.3} tokens per parameter, and the runs span {low:.3} to {high:.3}: the laws reach there by their exponents alone, and no backtest asked for it",
                 if *is_best { "the best split of the budget trains on" } else { "the target trains on" }
             ),
+            Self::OneLaw { law, silent } => {
+                let others: Vec<String> = silent.iter().map(|(other, why)| format!("`{other}` {why}")).collect();
+                let others = if others.is_empty() { "no other was fitted".to_owned() } else { others.join(", ") };
+                write!(
+                    f,
+                    "`{law}` alone has a say: {others}; what the interval allows for a wrong form is how far published families were missed, and no disagreement between laws"
+                )
+            }
             Self::PartOfBacktests { runs, most_fitted, most_targets } => write!(
                 f,
                 "of {runs} runs each of the forecast's own backtests saw about {most_fitted} smaller ones, evenly chosen, and was asked for about {most_targets}"
