@@ -123,13 +123,17 @@ impl<'a> Launch<'a> {
             if own.peek().is_none() {
                 submission::forget(self.store, &submission.name);
             }
-            own.for_each(|job| self.find_job(submission, job, &mut tasks));
+            let runs = own.map(|job| self.find_job(submission, job, &mut tasks)).sum();
+            if runs > 0 {
+                let job = self.lines.last().map(|line| line.array.clone()).unwrap_or_default();
+                (self.observer)(LaunchEvent::Queued { job, runs, found: true });
+            }
         }
         Ok(tasks)
     }
 
-    /// Takes the tasks that a job is for.
-    fn find_job(&mut self, submission: &Submission, job: &Job, tasks: &mut Vec<Task>) {
+    /// Takes the tasks that a job is for; returns how many there are.
+    fn find_job(&mut self, submission: &Submission, job: &Job, tasks: &mut Vec<Task>) -> usize {
         let mut links = Vec::new();
         for entry in submission.tasks.get(job.index as usize).into_iter().flatten() {
             if let Some(at) = tasks.iter().position(|task| task.run.id == entry.run) {
@@ -137,13 +141,14 @@ impl<'a> Launch<'a> {
                 links.push(self.link(turn));
             }
         }
-        if links.is_empty() {
+        let runs = links.len();
+        if runs == 0 {
             self.foreign.insert(job.name.clone());
-            return;
+            return 0;
         }
-        (self.observer)(LaunchEvent::Queued { job: job.id(), runs: links.len(), found: true });
         let (name, array, index) = (job.name.clone(), job.array.clone(), job.index);
         self.lines.push(Line { name, array, index, cpus: 1, links, job: Some(job.clone()), ended: None });
+        runs
     }
 
     fn link(&self, turn: Turn) -> Link {
@@ -179,6 +184,9 @@ impl<'a> Launch<'a> {
             // What an earlier attempt said is not this one's word.
             let _ = fs::remove_file(self.store.run_dir(&turn.task.run.id).join(STDERR));
         }
+        // Counted before the jobs can say anything.
+        let links: Vec<Vec<Link>> =
+            chains.iter().map(|chain| chain.iter().map(|turn| self.link(turn.clone())).collect()).collect();
         let submission = Submission::of(self.store, chains, alone);
         let batch = Batch { name: &submission.name, chains, alone, cpus };
         let run_dir = |turn: &Turn| absolute(self.store.run_dir(&turn.task.run.id));
@@ -192,8 +200,7 @@ impl<'a> Launch<'a> {
         };
         let runs = chains.iter().map(Vec::len).sum();
         (self.observer)(LaunchEvent::Queued { job: array.clone(), runs, found: false });
-        for (index, chain) in (0_u32..).zip(chains) {
-            let links = chain.iter().cloned().map(|turn| self.link(turn)).collect();
+        for (index, links) in (0_u32..).zip(links) {
             let (name, array) = (submission.name.clone(), array.clone());
             self.lines.push(Line { name, array, index, cpus, links, job: None, ended: None });
         }
@@ -202,16 +209,18 @@ impl<'a> Launch<'a> {
 
     /// The number of an array that Slurm has though `sbatch` failed, as where its answer came too late.
     fn taken_all_the_same(&self, submission: &Submission, error: SlurmError) -> Result<String, SlurmError> {
-        match self.queue.jobs(&[&submission.name]) {
-            Ok(jobs) => match jobs.into_iter().next() {
-                Some(job) => Ok(job.array),
-                None => {
-                    submission::forget(self.store, &submission.name);
-                    Err(error)
-                }
-            },
-            // What was submitted stays on file, so that the next launch asks again.
-            Err(_) => Err(error),
+        let found = match &error {
+            SlurmError::Missing { .. } => Ok(Vec::new()),
+            _ => self.queue.jobs(&[&submission.name]),
+        };
+        // Where that is not known either, what was submitted stays on file, and the next launch asks again.
+        let Ok(jobs) = found else { return Err(error) };
+        match jobs.into_iter().next() {
+            Some(job) => Ok(job.array),
+            None => {
+                submission::forget(self.store, &submission.name);
+                Err(error)
+            }
         }
     }
 
