@@ -242,7 +242,7 @@ pub(crate) struct ExecArgs {
 pub(crate) struct StatusArgs {
     /// Sweep folder
     pub(crate) sweep: PathBuf,
-    /// Show again every two seconds until all runs are done
+    /// Show again every two seconds, or every ten where jobs are in Slurm's queue, until all runs are done
     #[arg(long)]
     pub(crate) watch: bool,
     #[command(flatten)]

@@ -14,7 +14,7 @@ use forescale_sweep::{LaunchEvent, Launcher, LocalLauncher, Plan, RunState, Slur
 use crate::output;
 use crate::place::Place;
 use crate::progress::Progress;
-use crate::signal;
+use crate::signal::Heard;
 use crate::workplace::Workplace;
 
 /// How runs of a sweep are trained.
@@ -47,7 +47,8 @@ impl Training<'_> {
         if missing.is_empty() {
             return Ok(0);
         }
-        let launcher = self.launcher()?;
+        let heard = self.slurm.map(|_| Heard::listen());
+        let launcher = self.launcher(heard.as_ref())?;
         let plan = &self.workplace.plan;
         let work: f64 = missing.iter().map(|run| own_flops(plan, run, 1.0)).sum();
         let mut progress = Progress::new(label, missing.len(), work);
@@ -58,7 +59,8 @@ impl Training<'_> {
         Ok(summary.failed.len())
     }
 
-    fn launcher(&self) -> anyhow::Result<Box<dyn Launcher>> {
+    /// What starts the runs; jobs of Slurm are waited for until somebody asks not to.
+    fn launcher(&self, heard: Option<&Heard>) -> anyhow::Result<Box<dyn Launcher>> {
         let executable = std::env::current_exe().context("this program does not know where it lies")?;
         let Some(arguments) = self.slurm else {
             self.refuse_queued()?;
@@ -74,7 +76,7 @@ impl Training<'_> {
             with_card: self.place.is_card(),
             environment: vec![("FORESCALE_CACHE".to_owned(), cache)],
             needs: vec![spec, std::path::absolute(&self.workplace.built().dir).context("the corpus has no place")?],
-            interrupted: Some(signal::asked_to_stop_waiting()),
+            interrupted: heard.map(Heard::flag),
             ..SlurmLauncher::new(executable, folder)
         }))
     }

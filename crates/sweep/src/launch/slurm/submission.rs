@@ -140,7 +140,7 @@ mod tests {
         let script = one.keep(&store, "#!/bin/bash\n").expect("kept");
         let log = log(&store, &one.name, 0);
         fs::write(&log, "words").expect("written");
-        assert_eq!(Submission::all(&store).expect("one"), [one.clone()]);
+        assert_eq!(Submission::all(&store).expect("one"), std::slice::from_ref(&one));
         forget(&store, &one.name);
         assert_eq!(Submission::all(&store).expect("none"), []);
         assert!(!script.exists() && log.exists());

@@ -82,7 +82,7 @@ impl Queue for StandIn {
             for index in (0..tasks(words)).filter(|_| names.contains(&name)) {
                 match (self.answer)(at, question) {
                     Answer::State(state, reason) => {
-                        printed += &format!("{name}|{}|{index}|{state}|n1|{reason}\n", at + 1)
+                        printed += &format!("{name}|{}|{index}|{state}|n1|{reason}\n", at + 1);
                     }
                     Answer::Gone => {}
                     Answer::Silence => {
