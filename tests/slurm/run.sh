@@ -115,7 +115,7 @@ says requeue "d24-40x-s0: ended by Slurm before it was done" "[2/2] d24-40x-s0"
 grep '"event":"start"' "short/runs/$id/log.jsonl" | tail -n 1 | grep -q '"step":0,' && fail "the second attempt began anew"
 mkdir -p alone/short
 cp short/sweep.toml alone/short
-expect 0 whole exec alone/short d24-40x-s0 --threads 2
+expect 0 whole exec alone/short d24-40x-s0
 [ "$(digest "short/runs/$id")" = "$(digest "alone/short/runs/$id")" ] || fail "another result after a requeue"
 
 step "a batch that memory does not suffice for is dealt into parts"
