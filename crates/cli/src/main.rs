@@ -11,6 +11,7 @@ mod ledger;
 mod output;
 mod place;
 mod progress;
+mod signal;
 mod source;
 mod target;
 mod training;

@@ -1,11 +1,12 @@
 //! `forescale exec`: trains one run of a sweep, from its last checkpoint if there is one, and seals its record.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use forescale_core::count::FlopsCounts;
 use forescale_core::digest::json_list_digest;
-use forescale_core::record::{LogLine, RECORD_SCHEMA, RunRecord, RunSink as _};
+use forescale_core::record::{LogLine, RECORD_SCHEMA, RunRecord, RunSink as _, RunStatus};
 use forescale_core::run::{PlannedRun, RunConfig};
 use forescale_report::format;
 use forescale_sweep::RunFolder;
@@ -16,6 +17,7 @@ use crate::args::ExecArgs;
 use crate::exit::Answer;
 use crate::output;
 use crate::place;
+use crate::signal;
 use crate::workplace::{self, Workplace};
 
 pub(crate) fn run(args: &ExecArgs) -> anyhow::Result<Answer> {
@@ -38,6 +40,7 @@ pub(crate) fn run(args: &ExecArgs) -> anyhow::Result<Answer> {
     let registration_sha256 = first_registration(&folder.lines()?, || {
         Ok(workplace.registration(run)?.map(|registration| registration.sha256))
     })?;
+    let stop = signal::asked_to_end();
     let built = workplace.built();
     let tokens = TokenFile::open(&built.dir.join("tokens.bin"), &built.manifest)?;
     let options = TrainOptions {
@@ -47,7 +50,7 @@ pub(crate) fn run(args: &ExecArgs) -> anyhow::Result<Answer> {
         threads: args.threads,
         registration_sha256: registration_sha256.clone(),
         checkpoint_every,
-        stop: None,
+        stop: Some(stop),
     };
     let watch = place::watch(device);
     let trained = within(args.device.memory_limit, &run.config, &options)
@@ -56,6 +59,7 @@ pub(crate) fn run(args: &ExecArgs) -> anyhow::Result<Answer> {
         note_refusal(error, &mut folder)?;
     }
     let mut outcome = trained.with_context(|| format!("run `{}`", run.name))?;
+    refuse_unfinished(&outcome, stop, run)?;
     outcome.environment.card = watch.and_then(Watch::finish);
     folder.keep_items(&outcome.items)?;
     outcome.environment.notes.extend(memory_notes(&folder.lines()?));
@@ -82,6 +86,19 @@ fn find(workplace: &Workplace, args: &ExecArgs) -> anyhow::Result<PlannedRun> {
         );
     }
     Ok(run)
+}
+
+/// A run that was told to end has saved its state and is not over: it is not sealed, and the next attempt goes on from there.
+fn refuse_unfinished(outcome: &TrainOutcome, stop: &AtomicBool, run: &PlannedRun) -> anyhow::Result<()> {
+    if outcome.status == RunStatus::Stopped && stop.load(Ordering::Relaxed) {
+        bail!(
+            "run `{}` was told to end after step {} of {}; its state is saved\n\nhint: the same command goes on from there",
+            run.name,
+            outcome.steps,
+            run.config.steps
+        );
+    }
+    Ok(())
 }
 
 /// Refuses a run whose estimate is above the memory that it may need, before its first step.

@@ -3,7 +3,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use forescale_core::record::RunSink as _;
+use forescale_core::record::{LogLine, RunSink as _};
 
 use super::super::Way;
 use super::*;
