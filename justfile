@@ -20,7 +20,7 @@ smoke:
 quickstart:
     cargo run --release -- run sweeps/quickstart
 
-# the release binary that trains on cards, stripped; a CUDA toolkit is made where there is none (five minutes, 1.2 GB)
+# target/cuda/bin/forescale, which trains on cards; a CUDA toolkit is made where there is none (five minutes, 1.2 GB)
 cuda-build:
     bash benches/cuda-build.sh
 

@@ -1,20 +1,23 @@
 #!/usr/bin/env python3
 """Whether training on a card is right, and how fast: one command, meant for under eight minutes, one table.
 
-    python3 benches/gpu_check.py [--dry] [--binary FILE] [--check FILE] [--out FILE] [--part NAME ...]
+    python3 benches/gpu_check.py [--dry [--slow-start SECONDS]] [--binary FILE] [--check FILE] [--out FILE] [--part NAME ...]
 
 Needs the two binaries that `just cuda-build` makes, and on the machine with the card a Python with PyTorch. With --dry the
 same code runs at tiny sizes on the CPU (kernels in the emulation of a card, which needs a C++ compiler), with whatever
-binaries there are and without PyTorch, writes no page and judges no speed; CI runs that.
+binaries there are and without PyTorch, writes no page unless --out asks for one, and judges no speed; CI runs that.
 
 operations  each operation of training on the card, forward and backward, against the CPU's
 parity      the same run on card and CPU ends within two standard deviations between seeds
 resume      a run killed outright and gone on with ends with the result of one that was not
 speed       tokens/s and MFU at d = 256, 512, 1024 against torch.compile with SDPA, all in bfloat16
-family      16 small runs through `forescale run` at once, against 5 of them one after another
+family      16 small runs through `forescale run` at once, against 3 of them one after another
 
-Each part has its own time and its own failure: one that fails, or takes too long, leaves the others alone. The exit code is 0
-when all that ran held its bar, 1 when something did not, 2 when the check itself could not be made.
+Each part has its own time, what earlier ones left over added, and its own failure: one that fails, or takes too long, leaves the
+others alone, and what it found before stays. On a card some 90 processes open it, half of them one after another (`family` is
+84 of them), and opening takes from one second to several: `family` measures how long, and takes the runs and the seconds that its
+time suffices for. --slow-start has each of these processes wait so long, to rehearse that without a card. The exit code is 0 when
+all that ran held its bar, 1 when something did not, 2 when the check itself could not be made.
 """
 
 import argparse
@@ -38,21 +41,22 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
 
-# Seconds that each part may take on a card; together less than eight minutes.
+# Seconds that each part may take on a card, and what earlier ones left over besides; together less than eight minutes.
 SECONDS = {"operations": 40, "parity": 60, "resume": 50, "speed": 150, "family": 160}
-# Seconds in which a run of the family trains alone, once it has started.
-RUN_SECONDS = 3.0
 RUNS = 16
-# Of them so many go one after another: a rate needs no more.
-RUNS_ALONE = 5
-# Seconds that a family needs at least to be begun, and once more under MPS.
-FAMILY_SECONDS, MPS_SECONDS = 70, 25
+# How much of a family is measured, the most first: seconds in which a run trains, once it has started, and how many go one after
+# another. A rate needs no more of these, and less of both where starting takes the time.
+SIZES = [(3.0, 3), (2.0, 3), (1.5, 2)]
 MPS = "nvidia-cuda-mps-control"
 FAMILY_BAR, TORCH_BAR, TORCH_GOAL = 3.0, 0.7, 1.0
 
 
 class Failed(Exception):
     """A part could not be measured; the words say why."""
+
+
+class TookTooLong(Failed):
+    """Its time was over first."""
 
 
 @dataclass
@@ -84,6 +88,10 @@ class Clock:
     def left(self):
         return max(self.end - time.monotonic(), 1.0)
 
+    def share(self, part):
+        """The clock of a share of what is left."""
+        return Clock(part * self.left())
+
 
 def run(command, clock, **options):
     """A command's output; its last words where it fails or takes longer than the part has."""
@@ -92,7 +100,7 @@ def run(command, clock, **options):
     try:
         done = subprocess.run(list(map(str, command)), text=True, timeout=clock.left(), **options)
     except subprocess.TimeoutExpired:
-        raise Failed(f"`{words}` took longer than this part may") from None
+        raise TookTooLong(f"`{words}` took longer than this part may") from None
     except OSError as error:
         raise Failed(f"`{words}` does not start: {error}") from None
     if done.returncode != 0:
@@ -167,13 +175,32 @@ def cuda_libraries():
     return sorted({str(path.parent) for path in packages.glob("nvidia/**/lib*.so*")})
 
 
+SLOW_START = """
+#include <string.h>
+#include <unistd.h>
+
+__attribute__((constructor)) static void begin(int count, char **words) {
+    for (int word = 1; word < count; ++word)
+        if (!strcmp(words[word], "exec") || !strcmp(words[word], "--part")) usleep(%d);
+}
+"""
+
+
+def slow_start(folder, seconds):
+    """A library that has every process wait which would open a card, as a slow driver has it; for rehearsals."""
+    source, library = folder / "slow_start.c", folder / "slow_start.so"
+    source.write_text(SLOW_START % int(1e6 * seconds))
+    run(["cc", "-shared", "-fPIC", source, "-o", library], Clock(60))
+    return library
+
+
 class Bench:
     """Where the check works: binaries, device, a folder and a cache that are thrown away."""
 
     def __init__(self, arguments, folder):
         self.dry = arguments.dry
         self.device = "cpu" if self.dry else "cuda"
-        self.forescale, self.check = arguments.binary, arguments.check
+        self.forescale, self.check, self.peak = arguments.binary, arguments.check, arguments.peak_tflops
         self.folder = folder
         self.environment = {**os.environ, "FORESCALE_CACHE": str(folder / "cache"), "NO_COLOR": "1"}
         if not self.dry:
@@ -184,6 +211,8 @@ class Bench:
         else:
             self.family = Family(width=128, layers=4, head_size=32, context=256, batch=8192)
         self.train_tokens = 500_000 if self.dry else 16_000_000
+        if arguments.slow_start:
+            self.environment["LD_PRELOAD"] = str(slow_start(folder, arguments.slow_start))
 
     def command(self, clock, *words):
         return run([self.forescale, *words], clock, cwd=self.folder, env=self.environment)
@@ -238,6 +267,32 @@ class Rate:
     # Most runs on their way at once.
     at_once: int
     records: dict
+    # So many were to be trained; fewer records where time was over first.
+    runs: int
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much of a family is measured."""
+
+    # In which a run trains, once it has started.
+    seconds: float
+    # Runs one after another.
+    alone: int
+    # Whether all are trained once more under MPS.
+    under_mps: bool
+
+    def needed(self, start):
+        """Seconds of the stages one after another, at once and under MPS, where a run starts so long and the bar is just met."""
+        run = start + self.seconds
+        at_once = RUNS * run / FAMILY_BAR
+        return [self.alone * run, at_once, at_once if self.under_mps else 0.0]
+
+
+def affordable(left, start, has_mps):
+    """The most that can be measured in the time left, where a run starts so long; the least where nothing can."""
+    ways = [Sizes(*size, under_mps) for under_mps in ([True, False] if has_mps else [False]) for size in SIZES]
+    return next((sizes for sizes in ways if sum(sizes.needed(start)) <= left), ways[-1])
 
 
 def family(bench, part, clock):
@@ -248,14 +303,11 @@ def family(bench, part, clock):
     part.notes.append("A rate is of the whole family, each run's start included; in training, of the runs that trained while most "
                       "of them did.")
     problems = []
-    for width in widths:
-        if width != widths[0] and clock.left() < FAMILY_SECONDS:
-            part.notes.append(f"d = {width}: left out, the part's time was over.")
-            continue
+    for index, width in enumerate(widths):
         one = Family(width, bench.family.layers, min(bench.family.head_size, width // 2), bench.family.context,
                      bench.family.batch)
         try:
-            family_of(bench, part, clock, one)
+            family_of(bench, part, clock.share(1 / (len(widths) - index)), one)
         except Failed as failure:
             problems.append(f"d = {width}: {failure}")
     if problems:
@@ -263,25 +315,37 @@ def family(bench, part, clock):
 
 
 def family_of(bench, part, clock, one):
-    tokens_per_param = long_enough(bench, clock, one)
-    alone = rate_of(bench, clock, "serial", one, tokens_per_param, RUNS_ALONE, "--jobs", "1")
-    part.lines.append(rate_line(one, f"{RUNS_ALONE}, one after another", alone, alone))
-    packed = rate_of(bench, clock, "packed", one, tokens_per_param, RUNS)
-    part.lines.append(rate_line(one, f"{RUNS}, at once", packed, alone))
-    apart = max(abs(loss(packed.records[name]) / loss(record) - 1) for name, record in alone.records.items())
-    part.bars.append(Bar(f"d = {one.width}: packed runs end as runs alone do (losses within {apart:.1e})",
-                         apart <= (1e-12 if bench.dry else 1e-3)))
+    per_second, start = trial(bench, clock, one)
+    sizes = affordable(clock.left(), start, not bench.dry and bool(shutil.which(MPS)))
+    seconds = 0.3 if bench.dry else sizes.seconds
+    part.notes.append(f"d = {one.width}: a run takes {start:.1f} s to start, and trains for {seconds:g} s.")
+    tokens_per_param = per_second * seconds
+    stages = sizes.needed(start)
+    alone_clock = clock.share(stages[0] / sum(stages))
+    alone = rate_of(bench, alone_clock, "serial", one, tokens_per_param, sizes.alone, "--jobs", "1")
+    part.lines.append(rate_line(one, "one after another", alone, alone))
+    packed = rate_of(bench, clock.share(stages[1] / sum(stages[1:])), "packed", one, tokens_per_param, RUNS)
+    part.lines.append(rate_line(one, "at once", packed, alone))
+    both = alone.records.keys() & packed.records.keys()
+    apart = max((abs(loss(packed.records[name]) / loss(alone.records[name]) - 1) for name in both), default=None)
+    if apart is not None:
+        part.bars.append(Bar(f"d = {one.width}: packed runs end as runs alone do (losses within {apart:.1e})",
+                             apart <= (1e-12 if bench.dry else 1e-3)))
     bar = family_bar(bench, one, {"at once": packed.whole / alone.whole})
     part.bars.append(bar)
     if bench.dry or not shutil.which(MPS):
         return
+    if not sizes.under_mps:
+        part.notes.append(f"d = {one.width}: nothing was measured under MPS: starting takes too much of the part's time.")
+        return
     # What was measured is kept, whatever becomes of the service.
     try:
-        beside = under_mps(bench, clock, one, tokens_per_param)
+        with multi_process_service(bench, clock):
+            beside = rate_of(bench, clock, "side-by-side", one, tokens_per_param, RUNS)
     except Exception as problem:  # noqa: BLE001
         part.notes.append(f"d = {one.width}: nothing was measured under MPS: {problem}")
         return
-    part.lines.append(rate_line(one, f"{RUNS}, at once under MPS", beside, alone))
+    part.lines.append(rate_line(one, "at once under MPS", beside, alone))
     ratios = {"at once": packed.whole / alone.whole, "at once under MPS": beside.whole / alone.whole}
     part.bars[part.bars.index(bar)] = family_bar(bench, one, ratios)
 
@@ -297,14 +361,9 @@ def rate_line(one, words, rate, alone):
     if rate.training:
         training = f"{rate.training:,.0f}"
         over = f"{rate.training / alone.training:.2f}" if alone.training else "–"
-    return f"| {one.width} | {words} | {rate.at_once} | {rate.whole:,.0f} | {rate.whole / alone.whole:.2f} | {training} | {over} |"
-
-
-def under_mps(bench, clock, one, tokens_per_param):
-    if clock.left() < MPS_SECONDS:
-        raise Failed("the part's time was over")
-    with multi_process_service(bench, clock):
-        return rate_of(bench, clock, "side-by-side", one, tokens_per_param, RUNS)
+    done = str(rate.runs) if len(rate.records) == rate.runs else f"{len(rate.records)} of {rate.runs} in the time there was"
+    return (f"| {one.width} | {done}, {words} | {rate.at_once} | {rate.whole:,.0f} | {rate.whole / alone.whole:.2f} | {training} "
+            f"| {over} |")
 
 
 @contextlib.contextmanager
@@ -326,27 +385,33 @@ def multi_process_service(bench, clock):
         bench.environment = before
 
 
-def long_enough(bench, clock, one):
-    """Tokens per parameter with which a run trains as long as is wanted, as a short one tells."""
+def trial(bench, clock, one):
+    """Tokens per parameter that a run trains on in a second, and the seconds before its first step, as a short one tells."""
     short = 20 if bench.dry else 2
-    trial = bench.sweep("trial", short, 1, one)
-    bench.train(clock, trial)
-    [record] = records(trial).values()
-    wanted = 0.3 if bench.dry else RUN_SECONDS
-    return max(short * speed_logged(trial) * wanted / record["tokens"], short / 2)
+    sweep = bench.sweep("trial", short, 1, one)
+    bench.command(clock, "corpus", "build", sweep)
+    took = bench.train(clock, sweep)
+    [record] = records(sweep).values()
+    speed = speed_logged(sweep)
+    return short * speed / record["tokens"], max(took - record["tokens"] / speed, 0.0)
 
 
 def rate_of(bench, clock, name, one, tokens_per_param, seeds, *options):
-    """How fast a family is trained."""
-    sweep = bench.sweep(name, f"{tokens_per_param:.4f}", seeds, one)
+    """How fast a family is trained; where time is over first, what was sealed by then counts."""
+    sweep = bench.sweep(name, f"{max(tokens_per_param, 1.0):.4f}", seeds, one)
     bench.command(clock, "corpus", "build", sweep)
+    began, late = time.monotonic(), False
     with Watch(sweep) as watch:
-        seconds = bench.train(clock, sweep, *options)
+        try:
+            bench.train(clock, sweep, *options)
+        except TookTooLong:
+            late = True
+        seconds = time.monotonic() - began
     found = records(sweep)
-    if len(found) != seeds:
+    if not found or len(found) < seeds and not late:
         raise Failed(f"{len(found)} of {seeds} runs are sealed")
     whole = sum(record["tokens"] for record in found.values()) / seconds
-    return Rate(whole, watch.training(), watch.at_once(), found)
+    return Rate(whole, watch.training(), watch.at_once(), found, seeds)
 
 
 class Watch(threading.Thread):
@@ -394,7 +459,7 @@ def newest_speed(log):
 
 def resume(bench, part, clock):
     """A run killed with SIGKILL once it has a checkpoint, and gone on with."""
-    tokens_per_param = 150 if bench.dry else 20
+    tokens_per_param = 150 if bench.dry else 10
     whole, killed = (bench.sweep(name, tokens_per_param, 1) for name in ("whole", "killed"))
     bench.train(clock, whole)
     bench.command(clock, "corpus", "build", killed)
@@ -424,14 +489,29 @@ def resume(bench, part, clock):
 
 
 def ask(bench, clock, part, *words):
-    """What the trainer's own check found, by part."""
+    """What the trainer's own check found of a part, a row each, and why it stopped before its end, if it did."""
     dry = ["--dry"] if bench.dry else []
-    return json.loads(run([bench.check, "--part", part, *dry, *words], clock, env=bench.environment))[part]
+    return rows_said(bench, [bench.check, "--part", part, *dry, *words], clock)
+
+
+def rows_said(bench, command, clock):
+    """Lines of JSON that a command says, and its problem: what was said before it failed or took too long counts."""
+    said, problem = bench.folder / "said.jsonl", None
+    with said.open("w") as file:
+        try:
+            run(command, clock, env=bench.environment, stdout=file)
+        except Failed as failure:
+            problem = str(failure)
+    rows = []
+    for line in said.read_text(errors="replace").splitlines():
+        with contextlib.suppress(ValueError):
+            rows.append(json.loads(line))
+    return rows, problem
 
 
 def operations(bench, part, clock):
     """Every operation of training, forward and backward, against the CPU's."""
-    rows = ask(bench, clock, "operations")
+    rows, problem = ask(bench, clock, "operations")
     # Of each kind of operation in each precision the size that came nearest to what is allowed.
     kinds = {}
     for row in rows:
@@ -443,11 +523,13 @@ def operations(bench, part, clock):
     failed = [f"{row['operation']} in {row['precision']}" for row in rows if not row["holds"]]
     words = f"{len(rows)} operations agree with the CPU's" if not failed else f"apart from the CPU's: {', '.join(failed)}"
     part.bars.append(Bar(words, bool(rows) and not failed))
+    if problem:
+        raise Failed(problem)
 
 
 def parity(bench, part, clock):
     """The same run on card and CPU, in each precision."""
-    rows = ask(bench, clock, "parity")
+    rows, problem = ask(bench, clock, "parity")
     part.lines += ["| precision | loss, CPU | loss, card | apart | two deviations between seeds | notes of the run |",
                    "|---|---|---|---|---|---|"]
     for row in rows:
@@ -458,6 +540,8 @@ def parity(bench, part, clock):
                          bool(rows) and all(row["holds"] for row in rows)))
     graphs = bool(rows) and all(row.get("graph") is True for row in rows)
     part.bars.append(Bar("steps are replayed as a graph", None if bench.dry else graphs))
+    if problem:
+        raise Failed(problem)
 
 
 def torch_speeds(bench, rows, clock):
@@ -468,30 +552,33 @@ def torch_speeds(bench, rows, clock):
         shape["heads"] = row.get("heads", row["width"] // 64)
         shape["mlp_hidden"] = row.get("mlp_hidden", (row["width"] * 8 // 3 + 63) // 64 * 64)
         shapes.append(json.dumps(shape))
-    # One process for all, and a line each: what was said before it failed or took too long counts.
-    said, problems = bench.folder / "torch.jsonl", []
-    with said.open("w") as file:
-        try:
-            run([sys.executable, REPOSITORY / "benches" / "gpu_torch.py", "--seconds", 4, *shapes], clock, stdout=file)
-        except Failed as failure:
-            problems.append(f"torch.compile: {failure}")
-    lines = []
-    for line in said.read_text().splitlines():
-        with contextlib.suppress(ValueError):
-            lines.append(json.loads(line))
+    # One process for all, and a line each.
+    command = [sys.executable, REPOSITORY / "benches" / "gpu_torch.py", "--seconds", 4, *shapes]
+    lines, problem = rows_said(bench, command, clock)
+    problems = [f"torch.compile: {problem}"] if problem else []
     problems += [f"torch.compile at d = {line['width']}: {line['problem']}" for line in lines if "problem" in line]
     return {line["width"]: line["tokens_per_second"] for line in lines if "problem" not in line}, problems
+
+
+def our_speeds(bench, clock, widths):
+    """What the trainer's own check found of each width, and why some are missing."""
+    words = ["--seconds", 20 if bench.dry else 6, *(["--peak-tflops", bench.peak] if bench.peak else [])]
+    # One process for all, since each has to open the card; where it died, the others by themselves.
+    rows, problem = ask(bench, clock, "speed", "--width", ",".join(map(str, widths)), *words)
+    missing = [width for width in widths if all(row["width"] != width for row in rows)]
+    problems = [f"d = {missing[0]}: {problem}"] if missing else []
+    for width in missing[1:]:
+        more, problem = ask(bench, clock, "speed", "--width", width, *words)
+        rows += more
+        problems += [f"d = {width}: {problem}"] if problem else []
+    problems += [f"d = {row['width']}: {row['problem']}" for row in rows if "problem" in row]
+    return [row for row in rows if "problem" not in row], problems
 
 
 def speed(bench, part, clock):
     """Tokens per second and share of the card's peak, beside torch.compile; each width by itself."""
     part.lines += ["| d | ours, tokens/s | MFU | torch.compile, tokens/s | MFU | ours / torch |", "|---|---|---|---|---|---|"]
-    rows, problems = [], []
-    for width in [16] if bench.dry else [256, 512, 1024]:
-        try:
-            rows += ask(bench, clock, "speed", "--width", width, "--seconds", 20 if bench.dry else 6)
-        except Failed as failure:
-            problems.append(f"d = {width}: {failure}")
+    rows, problems = our_speeds(bench, clock, [16] if bench.dry else [256, 512, 1024])
     theirs, missing = ({}, []) if bench.dry or not rows else torch_speeds(bench, rows, clock)
     for row in rows:
         speed_line(bench, part, row, theirs.get(row["width"]))
@@ -523,12 +610,12 @@ def speed_line(bench, part, row, theirs):
 PARTS = {"operations": operations, "parity": parity, "resume": resume, "speed": speed, "family": family}
 
 
-def measure(name, bench):
-    """One part, whatever becomes of it."""
+def measure(name, bench, seconds):
+    """One part in so many seconds, whatever becomes of it."""
     part, began = Part(name), time.monotonic()
     print(f"{name} …", file=sys.stderr, flush=True)
     try:
-        PARTS[name](bench, part, Clock(SECONDS[name]))
+        PARTS[name](bench, part, Clock(seconds))
     except Failed as failure:
         part.problem = str(failure)
     except Exception as error:  # noqa: BLE001
@@ -569,10 +656,11 @@ def commit():
         return "unknown"
 
 
-def page(parts, seconds):
+def page(parts, seconds, dry):
     lines = [
         "# Training on a card",
         "",
+        *(["**A dry run at tiny sizes on the CPU: no card was asked for, and speeds mean nothing.**", ""] if dry else []),
         "Written by `just gpu-check`; each bar is asked for by the project, and says whether it was met.",
         "",
         f"{datetime.date.today().isoformat()}, {card()}, {os.cpu_count()} processors; {torch_version()}, commit {commit()}; "
@@ -595,23 +683,50 @@ def missing_card(bench):
     cards = [found for name, found in facts.items() if name.startswith("card ") and "left out by" not in found]
     if facts.get("device", "cpu").startswith("cuda") and cards:
         return None
-    said = [f"{name}: {facts[name]}" for name in ("cuda", "NVIDIA driver", "cards to train on") if name in facts]
+    names = ("cuda", "CUDA libraries", "NVIDIA driver", "CUDA_VISIBLE_DEVICES", "cards to train on")
+    said = [f"{name}: {facts[name]}" for name in names if name in facts]
     return f"there is no card to train on ({'; '.join(said)})"
+
+
+def built(name, release, dry):
+    """A binary of `just cuda-build`; where there is none, and for the CPU, of cargo."""
+    of_cuda_build = TARGET / "cuda" / "bin" / name
+    return of_cuda_build if of_cuda_build.is_file() and not dry else TARGET / "release" / release
+
+
+def unusable(arguments):
+    """What is wrong with the arguments, and what to do; None where nothing is."""
+    for binary in (arguments.binary, arguments.check):
+        if not binary.is_file():
+            dry = ("cargo build --release -p forescale, and\n      cargo build --release -p forescale-train --features emulation "
+                   "--example gpu_check")
+            return f"`{binary}` is not there", dry if arguments.dry else "just cuda-build, or --binary and --check say where"
+    if arguments.slow_start and not arguments.dry:
+        return "`--slow-start` is for rehearsals", "--dry --slow-start 5"
+    # Before minutes of measuring, not after.
+    if arguments.out and (arguments.out.is_dir() or not os.access(arguments.out.resolve().parent, os.W_OK)):
+        return f"`{arguments.out}` cannot be written", "--out FILE in a folder that is there"
+    return None
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dry", action="store_true", help="the same code at tiny sizes on the CPU")
-    parser.add_argument("--binary", type=Path, default=TARGET / "release" / "forescale")
-    parser.add_argument("--check", type=Path, default=TARGET / "release" / "examples" / "gpu_check")
-    parser.add_argument("--out", type=Path, help="where the page goes [default: benches/gpu.md, of all parts on a card]")
+    parser.add_argument("--slow-start", type=float, metavar="SECONDS",
+                        help="with --dry: each process that would open a card waits so long")
+    parser.add_argument("--peak-tflops", type=float, help="dense bf16 peak of a card that docs/gpu.md does not list")
+    parser.add_argument("--binary", type=Path,
+                        help="forescale [default: of target/cuda/bin, else, and with --dry, of target/release]")
+    parser.add_argument("--check", type=Path, help="the checks of the trainer, likewise")
+    parser.add_argument("--out", type=Path,
+                        help="where the page goes [default: benches/gpu.md of all parts on a card, else stdout alone]")
     parser.add_argument("--part", choices=PARTS, action="append", help="only this part; may be given again")
     arguments = parser.parse_args()
-    arguments.binary, arguments.check = arguments.binary.resolve(), arguments.check.resolve()
-    for binary in (arguments.binary, arguments.check):
-        if not binary.is_file():
-            print(f"error: `{binary}` is not there\n\nhint: just cuda-build", file=sys.stderr)
-            return 2
+    arguments.binary = (arguments.binary or built("forescale", "forescale", arguments.dry)).resolve()
+    arguments.check = (arguments.check or built("gpu_check", "examples/gpu_check", arguments.dry)).resolve()
+    if wrong := unusable(arguments):
+        print(f"error: {wrong[0]}\n\nhint: {wrong[1]}", file=sys.stderr)
+        return 2
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="gpu-check-") as folder:
         bench = Bench(arguments, Path(folder))
@@ -621,8 +736,11 @@ def main():
             print(f"error: {missing}\n\nhint: `nvidia-smi` shows whether the driver works; `just cuda-build` builds the "
                   "binaries; --dry checks on the CPU", file=sys.stderr)
             return 2
-        parts = [measure(name, bench) for name in arguments.part or PARTS]
-    text = page(parts, time.monotonic() - began)
+        parts, spare = [], 0.0
+        for name in arguments.part or PARTS:
+            parts.append(measure(name, bench, SECONDS[name] + spare))
+            spare += SECONDS[name] - parts[-1].seconds
+    text = page(parts, time.monotonic() - began, arguments.dry)
     print(text, end="")
     whole = not arguments.dry and not arguments.part
     out = arguments.out or (REPOSITORY / "benches" / "gpu.md" if whole else None)

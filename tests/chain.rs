@@ -153,6 +153,8 @@ fn runs_in_two_precisions_are_doubted(folder: &Path, sweep: &Path) {
     };
     let (path, good) = change(&target_name(sweep));
     assert_eq!(doubts(), before, "the target is in no fit");
+    let said = forescale(folder, &["score", "tiny"]);
+    assert!(said.code < 2 && said.stderr.contains("the target was trained in bf16, and runs of its forecast in f32"));
     fs::write(path, good).expect("written");
     let (path, good) = change(&names(sweep)[0].0);
     assert!(!doubts().contains(&false));

@@ -89,6 +89,11 @@ fn the_ladder_for_a_card_spans_what_it_says() {
     assert!(near(rungs.iter().copied().fold(f64::INFINITY, f64::min), 1e13), "{rungs:?}");
     assert!(near(rungs.iter().copied().fold(0.0, f64::max), 1e15), "{rungs:?}");
     assert!(target.len() == 1 && near(target[0], 1e17), "{target:?}");
+    let words = forescale(&repository().join("sweeps/gpu-ladder"), &["plan", "."]).expect_code(0).stdout;
+    assert!(
+        words.trim_end().ends_with("times are for one thread each of a processor; times on a card are not known"),
+        "{words}"
+    );
 }
 
 #[test]
@@ -125,6 +130,35 @@ fn every_document_has_a_schema_and_the_committed_ones_are_current() {
 fn doctor_says_what_it_finds() {
     let report = forescale(Path::new("."), &["doctor", "--json"]).expect_code(0).json();
     assert!(report["numerics version"].is_string());
+    assert!(report["cards"].is_array() && report["CUDA libraries"].is_string());
+}
+
+/// The system looks for libraries before a program with CUDA can say a word, so that another build has to.
+#[cfg(all(target_os = "linux", not(feature = "cuda")))]
+#[test]
+fn doctor_names_the_libraries_that_a_build_with_cuda_would_not_start_without() {
+    let folder = TempDir::new().expect("a folder");
+    let missing = |visible: &str| {
+        let mut command = crate::binary::command(folder.path(), &["doctor", "--json"]);
+        command.env("LD_LIBRARY_PATH", folder.path()).env("CUDA_VISIBLE_DEVICES", visible);
+        let report = crate::binary::said(&command.output().expect("the binary starts")).expect_code(0).json();
+        let names: Vec<String> = serde_json::from_value(report["missing_libraries"].clone()).expect("names");
+        (names, report["CUDA libraries"].as_str().expect("words").to_owned(), report["CUDA_VISIBLE_DEVICES"].clone())
+    };
+    let names = ["libcuda.so.1", "libcudart.so.13", "libcublas.so.13", "libcublasLt.so.13", "libcurand.so.10"];
+    // Files of these names that no system takes: what may be installed elsewhere does not count then.
+    names.iter().for_each(|name| std::fs::write(folder.path().join(name), "no library").expect("written"));
+    let (found, words, visible) = missing("");
+    assert_eq!((found, visible), (names.map(str::to_owned).to_vec(), "set, and empty".into()));
+    assert!(words.contains("does not start here: it needs libcuda.so.1 (NVIDIA's driver"), "{words}");
+    // Any library will do for what is looked at: whether the system loads it.
+    let mapped = std::fs::read_to_string("/proc/self/maps").expect("what this process has loaded");
+    let own = mapped.split_whitespace().find(|word| word.contains("libgcc_s.so.1")).expect("each of our programs");
+    for name in names {
+        std::fs::copy(own, folder.path().join(name)).expect("copied");
+    }
+    let (found, words, visible) = missing("0");
+    assert_eq!((found, visible), (Vec::new(), "0".into()), "{words}");
 }
 
 #[test]

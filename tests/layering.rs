@@ -52,7 +52,10 @@ const SMALL: [(&str, &[&str]); 7] = [
             "thiserror",
         ],
     ),
-    ("forescale-sweep", &["libc", "nvml-wrapper", "serde", "serde_json", "strsim", "tempfile", "thiserror"]),
+    (
+        "forescale-sweep",
+        &["libc", "libloading", "nvml-wrapper", "serde", "serde_json", "strsim", "tempfile", "thiserror"],
+    ),
     ("forescale-fit", &["pulp", "rand", "rand_chacha", "rayon", "serde", "serde_json", "thiserror"]),
     ("forescale-report", &["askama", "serde", "serde_json", "thiserror"]),
     (

@@ -52,7 +52,7 @@ fn capability() -> Result<String, Failed> {
         Ok(number) if number >= LEAST_CAPABILITY => Ok(asked),
         _ => Err(Failed {
             problem: format!("CUDA_COMPUTE_CAP is `{asked}`, but bf16 needs {LEAST_CAPABILITY} or more"),
-            hint: "unset CUDA_COMPUTE_CAP, or export the card's own as `nvidia-smi --query-gpu=compute_cap` has it",
+            hint: "unset CUDA_COMPUTE_CAP, or export the card's own without its dot, 90 where `nvidia-smi` says 9.0",
         }),
     }
 }

@@ -14,6 +14,7 @@ use crate::again;
 use crate::answers;
 use crate::args::LawArgs;
 use crate::capability;
+use crate::output;
 use crate::source::{Material, SweepMaterial};
 use crate::target::TypedTarget;
 use crate::workplace;
@@ -51,6 +52,14 @@ pub(crate) fn score(sweep: &SweepMaterial, registration: &Registration) -> anyho
     let (order, detail) = order_of(record, registration);
     let score = forescale_fit::score(registration, metric.value, order, detail)?;
     Ok(Some(forescale_fit::score_capabilities(score, registration, &capability::reached(sweep))))
+}
+
+/// Says so where the target was trained in another precision than the runs of its forecast.
+pub(crate) fn say_precision(material: &Material) {
+    let doubt = material.sweep.as_ref().and_then(|sweep| sweep.target_precision(&material.observations));
+    if let Some(doubt) = doubt {
+        output::say(&format!("note: {}\n\nhint: {}", doubt.message, doubt.hint));
+    }
 }
 
 /// How it is known that the forecast came before the run: the run's log names the registration.

@@ -8,6 +8,7 @@ mod command;
 mod evidence;
 mod exit;
 mod ledger;
+mod memory;
 mod output;
 mod place;
 mod progress;

@@ -1,14 +1,16 @@
 //! Where runs are trained, as meant: the processor, or the cards that a process of this machine may use.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use forescale_core::run::RunConfig;
-use forescale_sweep::cards::{ORDER, VISIBLE, Watch, are_numbered_by_bus, visible};
-use forescale_sweep::{Card, CardsError, Fleet, NvmlCards, Way};
-use forescale_train::{DeviceChoice, Precision};
+use forescale_sweep::cards::{ORDER, VISIBLE, Watch, named, visible};
+use forescale_sweep::{Card, Cards as _, CardsError, Fleet, NvmlCards, Way};
+use forescale_train::{DeviceChoice, NumberedCard, Precision};
 
 use crate::args::DeviceArgs;
+use crate::memory::Allowance;
 use crate::output;
 
 /// Memory that the driver and the library of matrix products keep of a card for each process, beside what the estimate of a
@@ -21,7 +23,7 @@ pub(crate) struct Place {
     device: String,
     precision: Precision,
     /// Memory that one run may need.
-    limit: Option<u64>,
+    pub(crate) limit: Option<u64>,
     /// The cards to pack runs onto, where they could be told apart.
     pub(crate) fleet: Option<Fleet>,
     /// Runs at once where nobody says how many.
@@ -48,7 +50,9 @@ impl Place {
         match (own_cards(), one) {
             // Its process is told one card, which is then its first.
             (Ok((driver, cards)), one) => {
-                let cards = chosen(cards, one)?;
+                // One that was asked for by its number has been looked at.
+                let cards = if one.is_some() { cards } else { without_old(&cards) };
+                let cards = shared(chosen(cards, one)?, has_service());
                 Ok(Self { fleet: Some(Fleet { cards, driver: Arc::new(driver) }), ..place("cuda:0") })
             }
             // Without NVML nothing tells what is free; runs then go one after another.
@@ -93,7 +97,7 @@ impl Place {
         if self.is_card() {
             words.extend(["--precision".to_owned(), self.precision.to_string()]);
         }
-        words.extend(self.limit.iter().flat_map(|limit| ["--memory-limit".to_owned(), limit.to_string()]));
+        words.extend(self.limit.iter().flat_map(|limit| ["--memory-limit".to_owned(), format!("{limit}B")]));
         words
     }
 
@@ -109,17 +113,80 @@ impl Place {
     }
 }
 
+impl Place {
+    /// What a run may take here.
+    pub(crate) fn allowance(&self, may_accumulate: bool) -> Allowance {
+        let (limit, precision, on_card) = (self.limit, self.precision, self.device != "cpu");
+        Allowance { limit, precision, on_card, may_accumulate }
+    }
+
+    /// Where runs are trained, for the person who asked for a device: `training on 2 cards in bf16`.
+    pub(crate) fn words(&self, asked: &str) -> String {
+        let on = match self.fleet.as_ref().map(|fleet| fleet.cards.as_slice()) {
+            Some([card]) => format!("card {} ({})", card.index, card.name),
+            Some(cards) => format!("{} cards", cards.len()),
+            None => self.device.clone(),
+        };
+        let why = forescale_train::why_no_card().filter(|_| self.device == "cpu" && asked == "auto");
+        let why = why.map(|why| format!(" (no card: {why})")).unwrap_or_default();
+        format!("training on {on} in {}{why}", self.precision)
+    }
+}
+
 /// The precision as typed.
 pub(crate) fn asked(args: &DeviceArgs) -> anyhow::Result<Option<Precision>> {
     Ok(args.precision.as_deref().map(str::parse).transpose()?)
 }
 
-/// The driver, and the cards that this process may use.
+/// The driver, and the cards that this process may use: those that CUDA tells by their unique names, or where this build
+/// cannot ask it, those that its variable names.
 pub(crate) fn own_cards() -> Result<(NvmlCards, Vec<Card>), CardsError> {
     let driver = NvmlCards::open()?;
-    let told = |name| std::env::var(name).ok();
-    let cards = visible(&forescale_sweep::Cards::list(&driver)?, told(VISIBLE).as_deref(), told(ORDER).as_deref())?;
-    Ok((driver, cards))
+    let listed = driver.list()?;
+    let cards = match forescale_train::numbered_cards() {
+        Some(numbered) => named(&listed, &numbered.into_iter().map(|card| card.uuid).collect::<Vec<_>>()),
+        None => {
+            let told = |name| std::env::var(name).ok();
+            visible(&listed, told(VISIBLE).as_deref(), told(ORDER).as_deref())
+        }
+    };
+    Ok((driver, cards?))
+}
+
+/// NVIDIA's MPS has a card's one process and takes runs as its clients; without it they go one after another.
+fn shared(mut cards: Vec<Card>, has_service: bool) -> Vec<Card> {
+    for card in cards.iter_mut().filter(|card| card.takes_one) {
+        card.takes_one = !has_service;
+        if card.takes_one {
+            output::say(&format!(
+                "note: card {} takes one process at a time (compute mode `Exclusive_Process`), and runs on it go one after \
+                 another; `nvidia-cuda-mps-control -d` has them share it",
+                card.index
+            ));
+        }
+    }
+    cards
+}
+
+/// Whether NVIDIA's MPS is there, by the place where its clients look for it.
+fn has_service() -> bool {
+    let place = std::env::var_os("CUDA_MPS_PIPE_DIRECTORY").map_or("/tmp/nvidia-mps".into(), PathBuf::from);
+    place.join("control").exists()
+}
+
+/// The cards of kinds that can train; says which are left out.
+fn without_old(cards: &[Card]) -> Vec<Card> {
+    let able = able(cards.to_vec(), &forescale_train::numbered_cards().unwrap_or_default());
+    for card in cards.iter().filter(|card| !able.contains(card)) {
+        output::say(&format!("note: card {} ({}) is too old to train on, and is left out", card.index, card.name));
+    }
+    able
+}
+
+/// Those of some cards that runs can be trained on.
+fn able(mut cards: Vec<Card>, numbered: &[NumberedCard]) -> Vec<Card> {
+    cards.retain(|card| !numbered.iter().any(|one| one.uuid == card.uuid && !one.trains));
+    cards
 }
 
 fn chosen(mut cards: Vec<Card>, one: Option<usize>) -> anyhow::Result<Vec<Card>> {
@@ -141,11 +208,6 @@ pub(crate) fn watch(device: DeviceChoice) -> Option<Watch> {
     let resolved = device.resolve().ok()?;
     let number: usize = resolved.strip_prefix("cuda:")?.parse().ok()?;
     let (driver, cards) = own_cards().ok()?;
-    // Cards that nobody has put in order are numbered by CUDA for the one who trains, and by bus for the one who watches.
-    let told = |name| std::env::var(name).ok();
-    if told(VISIBLE).is_none() && !are_numbered_by_bus(&cards, told(ORDER).as_deref()) {
-        return None;
-    }
     Some(Watch::start(Box::new(driver), cards.get(number)?.clone()))
 }
 
@@ -198,7 +260,43 @@ mod tests {
     #[test]
     fn a_child_is_told_its_device_and_the_limit() {
         assert_eq!(cpu(None).arguments(), ["--device", "cpu"]);
-        assert_eq!(cpu(Some(4096)).arguments(), ["--device", "cpu", "--memory-limit", "4096"]);
+        assert_eq!(cpu(Some(4096)).arguments(), ["--device", "cpu", "--memory-limit", "4096B"]);
+    }
+
+    #[test]
+    fn where_runs_are_trained_is_said_with_the_reason_where_it_was_not_chosen() {
+        assert_eq!(cpu(None).words("cpu"), "training on cpu in f32");
+        if !cfg!(feature = "cuda") {
+            assert_eq!(cpu(None).words("auto"), "training on cpu in f32 (no card: this build has no CUDA)");
+        }
+        let one = Place { device: "cuda:1".to_owned(), precision: Precision::Bf16, ..cpu(None) };
+        assert_eq!(one.words("cuda:1"), "training on cuda:1 in bf16");
+    }
+
+    fn card(index: u32) -> Card {
+        Card {
+            index,
+            uuid: format!("GPU-{index}"),
+            name: String::new(),
+            memory_bytes: 1,
+            is_sliced: false,
+            takes_one: false,
+        }
+    }
+
+    #[test]
+    fn a_card_that_takes_one_process_is_shared_where_the_service_has_that_one() {
+        let exclusive = || vec![Card { takes_one: true, ..card(4) }, card(7)];
+        let takes_one =
+            |has_service| shared(exclusive(), has_service).iter().map(|card| card.takes_one).collect::<Vec<_>>();
+        assert_eq!([takes_one(true), takes_one(false)], [[false, false], [true, false]]);
+    }
+
+    #[test]
+    fn a_card_that_is_too_old_is_not_among_all() {
+        let numbered = |index: u32, trains| NumberedCard { uuid: format!("GPU-{index}"), trains };
+        let kept = able(vec![card(4), card(7)], &[numbered(7, true), numbered(4, false)]);
+        assert_eq!(kept.iter().map(|card| card.index).collect::<Vec<_>>(), [7]);
     }
 
     #[test]
@@ -221,7 +319,6 @@ mod tests {
 
     #[test]
     fn a_card_that_this_process_may_not_use_is_refused() {
-        let card = |index| Card { index, uuid: format!("GPU-{index}"), name: String::new(), memory_bytes: 1 };
         let cards = || vec![card(4), card(7)];
         assert_eq!(chosen(cards(), Some(1)).expect("the second")[0].index, 7);
         assert_eq!(chosen(cards(), None).expect("both").len(), 2);

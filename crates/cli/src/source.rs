@@ -373,8 +373,17 @@ impl Material {
 impl SweepMaterial {
     /// The doubt that the runs of a fit were trained in unlike precisions.
     fn mixed_precision(&self, observations: &[Observation]) -> Option<Diagnosis> {
-        let fitted: HashSet<&str> = observations.iter().map(|one| one.run_id.as_str()).collect();
-        forescale_sweep::mixed_precision(self.records.iter().filter(|record| fitted.contains(record.run_id.0.as_str())))
+        forescale_sweep::mixed_precision(self.records_of(observations))
+    }
+
+    /// The doubt that the target was trained in another precision than the runs of a fit, once it is trained.
+    pub(crate) fn target_precision(&self, observations: &[Observation]) -> Option<Diagnosis> {
+        forescale_sweep::target_precision(self.records_of(observations), self.target_record()?)
+    }
+
+    fn records_of(&self, observations: &[Observation]) -> impl Iterator<Item = &RunRecord> {
+        let fitted: HashSet<String> = observations.iter().map(|one| one.run_id.clone()).collect();
+        self.records.iter().filter(move |record| fitted.contains(&record.run_id.0))
     }
 
     /// The planned target.

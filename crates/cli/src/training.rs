@@ -9,8 +9,9 @@ use anyhow::{Context as _, bail};
 use forescale_core::problem::Problem;
 use forescale_core::run::{PlannedRun, RunId};
 use forescale_report::format;
-use forescale_sweep::{LaunchEvent, Launcher, LocalLauncher, Plan, RunState, SlurmLauncher, Store, Task};
+use forescale_sweep::{LaunchEvent, Launcher, LocalLauncher, Plan, RunState, SlurmLauncher, Store, Task, Way};
 
+use crate::memory;
 use crate::output;
 use crate::place::Place;
 use crate::progress::Progress;
@@ -54,7 +55,9 @@ impl Training<'_> {
         let mut progress = Progress::new(label, missing.len(), work);
         let mut ledger = Ledger { store, plan, done: BTreeMap::new() };
         let problems = self.workplace.problems()?;
-        let tasks = missing.iter().map(|run| self.task(run, &problems)).collect();
+        let tasks = missing.iter().map(|run| self.task(run, &problems)).collect::<anyhow::Result<Vec<_>>>()?;
+        self.say_parts(&tasks);
+        self.place.allowance(true).say_uncounted(missing.iter().filter(|_| self.place.limit.is_some()));
         let summary = launcher.launch(store, tasks, &mut |event| ledger.note(event, &mut progress))?;
         Ok(summary.failed.len())
     }
@@ -97,16 +100,43 @@ impl Training<'_> {
         )
     }
 
-    fn task(&self, run: &PlannedRun, problems: &[Problem]) -> Task {
+    /// Refuses runs that no way of dealing their batches fits into what they may take, before any other is trained.
+    pub(crate) fn refuse_hopeless<'r>(&self, runs: impl IntoIterator<Item = &'r PlannedRun>) -> anyhow::Result<()> {
+        for run in runs {
+            if !matches!(self.workplace.store.state(&run.id)?, RunState::Sealed(_)) {
+                self.ways(run)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How a run's batches may be dealt, by its spec and by what it may take.
+    fn ways(&self, run: &PlannedRun) -> anyhow::Result<Vec<Way>> {
+        let may_accumulate = self.workplace.spec.hardware().accumulate;
+        self.place.allowance(may_accumulate).ways(run, self.place.ways(&run.config, may_accumulate))
+    }
+
+    /// Says of runs whose batches the limit has dealt into parts that they are.
+    fn say_parts(&self, tasks: &[Task]) {
+        let Some(limit) = self.place.limit else { return };
+        let in_parts = |task: &&Task| task.ways.first().is_some_and(|way| way.accumulate > 1);
+        for task in tasks.iter().filter(in_parts) {
+            let parts = task.ways[0].accumulate;
+            let (name, limit) = (&task.run.name, format::bytes(limit));
+            output::say(&format!("note: {name} has each batch in {parts} parts, to take no more than {limit}"));
+        }
+    }
+
+    fn task(&self, run: &PlannedRun, problems: &[Problem]) -> anyhow::Result<Task> {
         let words = [OsString::from("exec"), self.workplace.spec.folder().into(), run.id.0.clone().into()];
         let device = self.place.arguments().into_iter().map(OsString::from);
         let probe = self.probe.map(|list| [OsString::from("--probe"), list.into()]);
-        Task {
+        Ok(Task {
             run: run.clone(),
             arguments: words.into_iter().chain(device).chain(probe.into_iter().flatten()).collect(),
-            ways: self.place.ways(&run.config, self.workplace.spec.hardware().accumulate),
+            ways: self.ways(run)?,
             estimated_seconds: forescale_train::estimated_seconds(&run.config, problems, 1),
-        }
+        })
     }
 }
 
@@ -171,12 +201,11 @@ impl Ledger<'_> {
 
 /// Why a run is started once more, and how.
 fn memory_words(needed_and_free: (Option<u64>, Option<u64>), accumulate: u32, alone: bool) -> String {
-    let size = |bytes: Option<u64>| bytes.map_or("an unknown amount".to_owned(), format::bytes);
-    let (needed, free) = needed_and_free;
     let parts =
         if accumulate > 1 { format!("each batch in {accumulate} parts") } else { "its batches whole".to_owned() };
     let beside = if alone { ", with nothing beside it" } else { "" };
-    format!("out of memory ({} needed, {} free); again, {parts}{beside}", size(needed), size(free))
+    let (needed, free) = needed_and_free;
+    format!("out of memory ({}); again, {parts}{beside}", memory::needed_and_free(needed, free))
 }
 
 #[cfg(test)]

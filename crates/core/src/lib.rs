@@ -18,6 +18,7 @@ pub mod items;
 pub mod law;
 pub mod ledger;
 pub mod math;
+pub mod memory;
 pub mod observation;
 pub mod outcome;
 pub mod panel;

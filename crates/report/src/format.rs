@@ -105,13 +105,7 @@ pub fn duration(seconds: f64) -> String {
 /// Memory: `840 B`, `12.5 MiB`, `139 GiB`.
 #[must_use]
 pub fn bytes(bytes: u64) -> String {
-    let (number, unit) = match bytes {
-        0..1024 => return format!("{bytes} B"),
-        1024..1_048_576 => (bytes as f64 / 1024.0, "KiB"),
-        1_048_576..1_073_741_824 => (bytes as f64 / 1_048_576.0, "MiB"),
-        _ => (bytes as f64 / 1_073_741_824.0, "GiB"),
-    };
-    if number < 99.95 { format!("{number:.1} {unit}") } else { format!("{number:.0} {unit}") }
+    forescale_core::memory::words(bytes)
 }
 
 /// Time of devices: in GPU-hours from one hour on, like a clock below.

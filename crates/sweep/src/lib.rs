@@ -8,7 +8,7 @@
 //! - [`LocalLauncher`]: runs as child processes over the cores of this machine, or packed onto its cards, branches of a
 //!   trunk in turn; [`SlurmLauncher`]: runs as jobs of a cluster; [`cards`]: which cards there are, and how busy;
 //! - [`collect`], [`read_records`], [`read_items`]: all records of a sweep, and its results per problem, in a Parquet file each;
-//! - [`seed_noise()`], [`spiked()`], [`mixed_precision`]: what the records say of their own noise, and what can be doubted;
+//! - [`seed_noise()`], [`spiked()`], [`mixed_precision`], [`target_precision`]: what the records say of their own noise, and what can be doubted;
 //! - [`observe()`] and [`read_table`]: records and foreign tables as observations, with a reason for each row left out.
 //!
 //! # What it leaves alone
@@ -44,10 +44,10 @@ pub use items::{read_items, write_items};
 pub use launch::{Fleet, LaunchError, LaunchEvent, LaunchSummary, Launcher, LocalLauncher, SlurmLauncher, Task, Way};
 pub use observe::observe;
 pub use plan::{FamilyRun, Plan, PlanError, RECIPE, RateProbe, family, plan, plan_with, probe_rates};
-pub use precision::mixed_precision;
+pub use precision::{mixed_precision, target_precision};
 pub use records::{collect, read_records, write_records};
 pub use seed_noise::{RungNoise, SeedNoise, seed_noise};
 pub use spec::{SpecError, SweepSpec};
 pub use spiked::{SpikedRun, spiked};
-pub use store::{RunFolder, RunState, Store, StoreError, read_log, write_atomically};
+pub use store::{Failure, RunFolder, RunState, Store, StoreError, read_log, write_atomically};
 pub use template::template;

@@ -7,16 +7,13 @@
 //! All three are measured in turn in each round; a number is the median over rounds, a ratio the median of the rounds'
 //! ratios. On one thread seconds are of the processor where Linux tells them, else of the wall. `--width` takes one width instead of a ladder of them, `--batch` other numbers of sequences than 32 and 1.
 
-use std::path::Path;
-use std::time::{Duration, Instant};
+mod workload;
 
-use forescale_core::corpus::{
-    CORPUS_SCHEMA, Cluster, CorpusManifest, CorpusSpec, FilesSpec, TokenWidth, TokenizerSpec,
-};
+use std::time::Instant;
+
 use forescale_core::count::{Mlp, ModelShape};
-use forescale_core::record::{Checkpoint, LogLine, RunSink, SinkError};
-use forescale_core::run::{EvaluationConfig, Family, OptimizerConfig, Parametrization, RunConfig, ScheduleKind};
-use forescale_train::{AnswerOptions, DeviceChoice, TokenFile, TrainError, TrainOptions, TrainedModel, train};
+use forescale_train::{AnswerOptions, TokenFile, TrainError, TrainedModel, train};
+use workload::{Sink, config, median, number, options, show, write_tokens};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -30,13 +27,13 @@ const PREFIX: usize = CONTEXT - DRAWN / 2;
 const CORPUS_TOKENS: u64 = 40_000;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let (rounds, threads) = (argument("--rounds", 7)? as usize, argument("--threads", 1)? as usize);
+    let (rounds, threads) = (number("--rounds", 7)? as usize, number("--threads", 1)? as usize);
     show("width  layers  batch  cached tok/s  plain tok/s  last-row tok/s  cached/plain  cached/last-row");
-    let widths = match argument("--width", 0)? {
+    let widths = match number("--width", 0)? {
         0 => vec![16, 32, 64, 128],
         width => vec![width],
     };
-    let batches = match argument("--batch", 0)? {
+    let batches = match number("--batch", 0)? {
         0 => vec![32, 1],
         batch => vec![batch as usize],
     };
@@ -122,21 +119,6 @@ fn processor_seconds() -> Option<f64> {
     Some(stat.split_whitespace().next()?.parse::<f64>().ok()? / 1e9)
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-#[expect(clippy::print_stdout, reason = "an example prints its result")]
-fn show(line: &str) {
-    println!("{line}");
-}
-
-fn argument(name: &str, default: u32) -> Result<u32, std::num::ParseIntError> {
-    let mut arguments = std::env::args().skip_while(|argument| argument != name).skip(1);
-    arguments.next().map_or(Ok(default), |value| value.parse())
-}
-
 fn shape(width: u32, layers: u32) -> ModelShape {
     let head_size = if width < 32 { 8 } else { 16 };
     ModelShape {
@@ -152,102 +134,14 @@ fn shape(width: u32, layers: u32) -> ModelShape {
     }
 }
 
-/// Keeps the last checkpoint.
-struct Kept(Option<Checkpoint>);
-
-impl RunSink for Kept {
-    fn log(&mut self, _: &LogLine) -> Result<(), SinkError> {
-        Ok(())
-    }
-    fn attempts(&mut self) -> Result<u32, SinkError> {
-        Ok(0)
-    }
-    fn save(&mut self, checkpoint: &Checkpoint) -> Result<(), SinkError> {
-        self.0 = Some(checkpoint.clone());
-        Ok(())
-    }
-    fn restore(&mut self) -> Result<Option<Checkpoint>, SinkError> {
-        Ok(None)
-    }
-}
-
 /// A model after four steps: speed does not depend on what it knows.
 fn model(shape: ModelShape) -> Result<TrainedModel, Box<dyn std::error::Error>> {
-    let folder = tempfile::tempdir()?;
-    let manifest = write_tokens(&folder.path().join("tokens.bin"))?;
-    let tokens = TokenFile::open(&folder.path().join("tokens.bin"), &manifest)?;
-    let config = config(shape, &manifest);
-    let mut sink = Kept(None);
-    let options = TrainOptions {
-        device: DeviceChoice::Cpu,
-        precision: None,
-        accumulate: 1,
-        threads: 1,
-        registration_sha256: None,
-        checkpoint_every: Duration::MAX,
-        stop: None,
-    };
-    train(&config, &tokens, &mut sink, &options)?;
-    Ok(TrainedModel::load(&config, &sink.0.ok_or("the run kept no weights")?)?)
-}
-
-fn config(shape: ModelShape, manifest: &CorpusManifest) -> RunConfig {
-    RunConfig {
-        family: Family::Qwen3,
-        sequences: 4,
-        shape,
-        corpus_digest: manifest.digest.clone(),
-        steps: 4,
-        optimizer: OptimizerConfig {
-            learning_rate: 0.014,
-            embedding_learning_rate: 0.028,
-            base_width: 32,
-            base_layers: 2,
-            parametrization: Parametrization::Mup,
-            beta1: 0.9,
-            beta2: 0.99,
-            epsilon: 1e-10,
-            weight_decay: 0.0,
-            clip_norm: 1.0,
-            schedule: ScheduleKind::Linear,
-            warmup_steps: 1,
-            decay_steps: 0,
-        },
-        evaluation: EvaluationConfig { tokens: CONTEXT as u64, curve_tokens: 0, curve_points: 0, tasks: None },
-        seed: 0,
-        allow_repeats: true,
-        branch: false,
-    }
-}
-
-/// Bytes of a fixed rule.
-fn write_tokens(path: &Path) -> std::io::Result<CorpusManifest> {
-    let bytes: Vec<u8> = (0..CORPUS_TOKENS).map(|position| ((position * position * 7) >> 3) as u8).collect();
-    std::fs::write(path, bytes)?;
-    let validation_tokens = 2 * CONTEXT as u64;
-    Ok(CorpusManifest {
-        schema: CORPUS_SCHEMA.to_owned(),
-        spec: CorpusSpec::Files(FilesSpec {
-            paths: Vec::new(),
-            validation_share: 0.02,
-            tokenizer: TokenizerSpec::default(),
-        }),
-        digest: "generation".to_owned(),
-        tokens_sha256: "generation".to_owned(),
-        tokenizer_digest: "bytes-256".to_owned(),
-        vocabulary: 256,
-        token_width: TokenWidth::U8,
-        train_tokens: CORPUS_TOKENS - validation_tokens,
-        validation_tokens,
-        unique_tokens: CORPUS_TOKENS - validation_tokens,
-        window_alignment: 1,
-        clusters: vec![Cluster { name: "all".to_owned(), start: 0, end: validation_tokens }],
-        train_documents: 1,
-        left_out: Vec::new(),
-        bytes_per_token: Some(1.0),
-        unigram_entropy: 5.5,
-        entropy_rate: None,
-        parts: Vec::new(),
-        problems: None,
-    })
+    let file = tempfile::NamedTempFile::new()?;
+    let validation = 2 * CONTEXT as u64;
+    let manifest = write_tokens(file.path(), CORPUS_TOKENS - validation, validation)?;
+    let tokens = TokenFile::open(file.path(), &manifest)?;
+    let config = config(shape, 4, 4, CONTEXT as u64);
+    let mut sink = Sink::new(None, |_| {});
+    train(&config, &tokens, &mut sink, &options(1))?;
+    Ok(TrainedModel::load(&config, &sink.saved.ok_or("the run kept no weights")?)?)
 }

@@ -2,11 +2,15 @@
 
 use std::str::FromStr;
 
+#[cfg(feature = "cuda")]
+use forescale_core::memory::words;
 use thiserror::Error;
 
 use crate::card::Card;
 #[cfg(feature = "cuda")]
 use crate::card::cuda;
+#[cfg(feature = "cuda")]
+use crate::card::listed::{Listed, check_number, first, none_visible};
 use crate::error::TrainError;
 use crate::kernels::simd::SimdLevel;
 use crate::machine::Place;
@@ -26,8 +30,20 @@ pub enum DeviceChoice {
 
 /// A device that is neither `auto`, `cpu`, `cuda` nor `cuda:N`.
 #[derive(Debug, Error)]
-#[error("`{0}` is not a device; allowed are `auto`, `cpu`, `cuda` and `cuda:N`\n\nhint: --device auto")]
+#[error("`{0}` is not a device; allowed are `auto`, `cpu`, `cuda` and `cuda:N`\n\nhint: --device {hint}", hint = meant(.0))]
 pub struct ParseDeviceError(String);
+
+/// The device that a word for one most likely stands for: `gpu:1` is another program's `cuda:1`.
+fn meant(text: &str) -> String {
+    let word = text.to_lowercase();
+    let is_card = ["gpu", "cuda", "nvidia"].iter().any(|name| word.contains(name));
+    let number = word.rsplit(':').next().and_then(|number| number.parse::<usize>().ok());
+    match (is_card, number) {
+        (true, Some(number)) => format!("cuda:{number}"),
+        (true, None) => "cuda".to_owned(),
+        (false, _) => "auto".to_owned(),
+    }
+}
 
 impl FromStr for DeviceChoice {
     type Err = ParseDeviceError;
@@ -56,7 +72,7 @@ impl core::fmt::Display for DeviceChoice {
 impl DeviceChoice {
     /// The name of the device that will train: `cpu`, or `cuda:N`.
     ///
-    /// `auto` is the first card, where this build can train on cards and there is one, and else the CPU.
+    /// `auto` is the first card that can train, where this build can and there is one, and else the CPU.
     ///
     /// # Errors
     ///
@@ -64,7 +80,7 @@ impl DeviceChoice {
     pub fn resolve(self) -> Result<String, TrainError> {
         match self {
             Self::Cpu => Ok("cpu".to_owned()),
-            Self::Auto => Ok(if has_card() { "cuda:0" } else { "cpu" }.to_owned()),
+            Self::Auto => Ok(first_card().map_or("cpu".to_owned(), |number| format!("cuda:{number}"))),
             Self::Cuda(number) => {
                 check_card(number)?;
                 Ok(format!("cuda:{number}"))
@@ -94,41 +110,46 @@ impl DeviceChoice {
     }
 }
 
-#[cfg(feature = "cuda")]
-fn has_card() -> bool {
-    cuda::count().is_ok_and(|count| count > 0)
+/// A card that this process may use, in the order of its number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NumberedCard {
+    /// Name that no other card has, as the driver's tools show it; of a slice of a card (MIG) the slice's own.
+    pub uuid: String,
+    /// Whether runs can be trained on it: old kinds lack what the kernels need.
+    pub trains: bool,
 }
 
-#[cfg(not(feature = "cuda"))]
-fn has_card() -> bool {
-    false
+/// The cards that this process may use, as CUDA numbers them; `None` where this build has no CUDA, or no driver answers.
+#[must_use]
+pub fn numbered_cards() -> Option<Vec<NumberedCard>> {
+    #[cfg(feature = "cuda")]
+    {
+        let numbered = |card: Listed| NumberedCard { trains: card.trains(), uuid: card.uuid };
+        Some(cuda::listed().ok()?.into_iter().map(numbered).collect())
+    }
+    #[cfg(not(feature = "cuda"))]
+    None
+}
+
+/// The number of the first card that can train.
+fn first_card() -> Option<usize> {
+    #[cfg(feature = "cuda")]
+    return first(&cuda::listed().ok()?);
+    #[cfg(not(feature = "cuda"))]
+    None
 }
 
 #[cfg(feature = "cuda")]
 fn check_card(number: usize) -> Result<(), TrainError> {
-    let refuse = |problem: String, hint: &str| Err(TrainError::Device { problem, hint: hint.to_owned() });
-    match cuda::count() {
-        Ok(count) if number < count => Ok(()),
-        Ok(0) => refuse(
-            format!("`cuda:{number}` was asked for, but the driver lists no card"),
-            "look at CUDA_VISIBLE_DEVICES and `nvidia-smi`; `--device cpu` trains without a card",
-        ),
-        Ok(count) => refuse(
-            format!("`cuda:{number}` was asked for, but there are {count} cards, counted from 0"),
-            &format!("--device cuda:{}", count - 1),
-        ),
-        Err(error) => refuse(
-            format!("`cuda:{number}` was asked for, but no driver answers: {error}"),
-            "install NVIDIA's driver (`nvidia-smi` shows whether it works); `--device cpu` trains without a card",
-        ),
-    }
+    check_number(number, cuda::listed())
 }
 
 #[cfg(not(feature = "cuda"))]
 fn check_card(number: usize) -> Result<(), TrainError> {
     Err(TrainError::Device {
         problem: format!("`cuda:{number}` was asked for, but this binary is built without CUDA"),
-        hint: "`just cuda-build` builds one with it; `--device cpu` trains without a card".to_owned(),
+        hint: "`just cuda-build` makes target/cuda/bin/forescale, which has it; `--device cpu` trains without a card"
+            .to_owned(),
     })
 }
 
@@ -163,32 +184,55 @@ pub fn device_report() -> Vec<(String, String)> {
 
 #[cfg(not(feature = "cuda"))]
 fn card_report() -> Vec<(&'static str, String)> {
-    vec![("cuda", "not built in; `just cuda-build` builds a binary that trains on NVIDIA cards".to_owned())]
+    vec![(
+        "cuda",
+        "not built in; `just cuda-build` makes target/cuda/bin/forescale, which trains on NVIDIA cards".to_owned(),
+    )]
 }
 
 #[cfg(feature = "cuda")]
 fn card_report() -> Vec<(&'static str, String)> {
-    match cuda::cards() {
-        Err(error) => vec![("cuda", format!("built in, but no driver answers: {error}"))],
-        Ok(cards) if cards.is_empty() => vec![("cuda", "built in, but the driver lists no card".to_owned())],
+    match cuda::listed() {
+        Err(unlisted) => vec![("cuda", format!("built in, but {}; {}", unlisted.problem, unlisted.hint))],
+        Ok(cards) if cards.is_empty() => {
+            vec![("cuda", format!("built in, but {}", none_visible()))]
+        }
         Ok(cards) => cards.iter().enumerate().map(|(number, card)| ("cuda", card_line(number, card))).collect(),
     }
 }
 
 #[cfg(feature = "cuda")]
-fn card_line(number: usize, card: &Result<cuda::Found, String>) -> String {
-    let card = match card {
-        Ok(card) => card,
-        Err(problem) => return format!("cuda:{number} cannot be opened: {problem}"),
-    };
+fn card_line(number: usize, card: &Listed) -> String {
     let (major, minor) = card.capability;
-    let mebibytes = |bytes: u64| bytes >> 20;
-    format!(
-        "cuda:{number} is a {} (compute capability {major}.{minor}), {} of {} MiB free",
-        card.name,
-        mebibytes(card.free_bytes),
-        mebibytes(card.total_bytes)
-    )
+    let memory = match cuda::memory(number) {
+        Ok((free, total)) => format!("{} of {} free", words(free), words(total)),
+        Err(problem) => format!("cannot be opened: {problem}"),
+    };
+    let too_old = if card.trains() { "" } else { ", too old to train on" };
+    format!("cuda:{number} is a {} (compute capability {major}.{minor}{too_old}), {memory}", card.kind)
+}
+
+/// Why `auto` is the CPU, where it is.
+#[must_use]
+pub fn why_no_card() -> Option<String> {
+    #[cfg(feature = "cuda")]
+    return match cuda::listed() {
+        Err(unlisted) => Some(unlisted.problem),
+        Ok(cards) if cards.is_empty() => Some(none_visible()),
+        Ok(cards) => first(&cards).is_none().then(|| "all that there are are too old".to_owned()),
+    };
+    #[cfg(not(feature = "cuda"))]
+    Some("this build has no CUDA".to_owned())
+}
+
+/// The generation of CUDA that a build with the feature is made for, 13 for 13.0: of this build, or of the toolkit that
+/// `just cuda-build` makes.
+#[must_use]
+pub fn cuda_generation() -> u32 {
+    #[cfg(feature = "cuda")]
+    return candle_core::cuda_backend::cudarc::driver::sys::CUDA_VERSION / 1000;
+    #[cfg(not(feature = "cuda"))]
+    13
 }
 
 /// Largest resident memory of this process so far, where the system tells.
@@ -214,6 +258,17 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_word_of_another_program_is_answered_with_ours() {
+        let hint = |text: &str| text.parse::<DeviceChoice>().expect_err("refused").to_string();
+        let hints = ["gpu", "gpu:1", "CUDA:x", "tpu", ""].map(hint);
+        let ours = ["cuda", "cuda:1", "cuda", "auto", "auto"];
+        assert!(
+            hints.iter().zip(ours).all(|(said, ours)| said.ends_with(&format!("hint: --device {ours}"))),
+            "{hints:?}"
+        );
+    }
+
     #[cfg(not(feature = "cuda"))]
     #[test]
     fn a_cuda_device_is_refused_with_the_way_to_get_it() {
@@ -226,7 +281,7 @@ mod tests {
     #[cfg(feature = "cuda")]
     #[test]
     fn a_card_that_is_not_there_is_refused_and_auto_falls_back() {
-        if has_card() {
+        if first_card().is_some() {
             return;
         }
         let error = DeviceChoice::Cuda(0).resolve().expect_err("no card").to_string();

@@ -1,5 +1,6 @@
 //! Why a run could not be trained: only what is not a result. A diverged run is an outcome, not an error.
 
+use forescale_core::memory::{told_apart, words};
 use forescale_core::record::SinkError;
 use thiserror::Error;
 
@@ -133,13 +134,13 @@ pub enum TrainError {
 }
 
 fn memory_asked(needed: Option<u64>, free: Option<u64>) -> String {
-    let mebibytes = |bytes: u64| bytes.div_ceil(1 << 20);
     match (needed, free) {
         (Some(needed), Some(free)) => {
-            format!(": the run takes {} MiB, and {} MiB are free", mebibytes(needed), mebibytes(free))
+            let [needed, free] = told_apart(needed, free);
+            format!(": the run takes {needed}, and {free} are free")
         }
-        (Some(needed), None) => format!(": the run takes {} MiB", mebibytes(needed)),
-        (None, Some(free)) => format!(": {} MiB are free", mebibytes(free)),
+        (Some(needed), None) => format!(": the run takes {}", words(needed)),
+        (None, Some(free)) => format!(": {} are free", words(free)),
         (None, None) => String::new(),
     }
 }
@@ -205,7 +206,7 @@ mod tests {
     #[test]
     fn a_full_card_says_how_much_was_asked_for_and_what_to_try() {
         let error = full(4).to_string();
-        assert!(error.contains("`cuda:0` is out of memory: the run takes 3072 MiB, and 1024 MiB are free"), "{error}");
+        assert!(error.contains("`cuda:0` is out of memory: the run takes 3.0 GiB, and 1.0 GiB are free"), "{error}");
         // The next divisor of twelve sequences after four parts.
         assert!(error.contains("hint: --accumulate 6"), "{error}");
         assert_eq!((full(6).next_accumulation(), full(12).next_accumulation()), (Some(12), None));
@@ -217,7 +218,7 @@ mod tests {
         let full = CardError::OutOfMemory { free_bytes: Some(9 << 20) };
         let error = full.on("cuda:0").opening_for(12, 4);
         let text = error.to_string();
-        assert!(text.contains("`cuda:0` is out of memory: 9 MiB are free"), "{text}");
+        assert!(text.contains("`cuda:0` is out of memory: 9.0 MiB are free"), "{text}");
         assert!(text.contains("hint: other processes hold the card's memory"), "{text}");
         assert_eq!(error.next_accumulation(), Some(6));
         let broken = CardError::Failed("gone".to_owned()).on("cuda:0").opening_for(12, 4);

@@ -5,6 +5,7 @@ use forescale_core::problem::{Judge, Problem};
 use forescale_core::run::RunConfig;
 
 use crate::card::memory_bytes;
+use crate::error::TrainError;
 use crate::precision::Precision;
 use crate::shard::shards;
 
@@ -71,11 +72,19 @@ fn gflops(width: f64) -> f64 {
     }
 }
 
-/// Bytes of a card's memory that a run asks for, without what the driver and the library of matrix products keep; the
-/// largest number where the run cannot be planned for a card at all.
+/// Bytes of a card's memory that a run asks for, without what the driver and the library of matrix products keep.
 ///
 /// Counted from the plan itself: weights, moments and gradients in f32, the weights once more in bf16 where products read
 /// that, what the forward pass of one of the `accumulate` parts of a step keeps, and gradients of activations.
+///
+/// # Errors
+///
+/// [`TrainError`] where the run cannot be planned for a card at all: why.
+pub fn counted_memory_bytes(config: &RunConfig, precision: Precision, accumulate: u32) -> Result<u64, TrainError> {
+    memory_bytes(config, precision, accumulate)
+}
+
+/// The same as a number to pack runs by: the largest one where the run cannot be planned for a card.
 #[must_use]
 pub fn device_memory_bytes(config: &RunConfig, precision: Precision, accumulate: u32) -> u64 {
     memory_bytes(config, precision, accumulate).unwrap_or(u64::MAX)

@@ -42,9 +42,11 @@ mod watch;
 
 pub use coord::activation_scales;
 pub use data::TokenFile;
-pub use device::{DeviceChoice, ParseDeviceError, device_report};
+pub use device::{
+    DeviceChoice, NumberedCard, ParseDeviceError, cuda_generation, device_report, numbered_cards, why_no_card,
+};
 pub use error::TrainError;
-pub use estimate::{device_memory_bytes, estimated_seconds};
+pub use estimate::{counted_memory_bytes, device_memory_bytes, estimated_seconds};
 pub use evaluate::eval_set_digest;
 pub use export::{ExportError, TrainedModel, check_hf};
 pub use generate::AnswerOptions;

@@ -57,7 +57,11 @@ pub(crate) fn on_cpu(asked: Option<Precision>) -> Result<Precision, TrainError> 
         None | Some(Precision::F32) => Ok(Precision::F32),
         Some(other) => Err(TrainError::Device {
             problem: format!("`cpu` trains in f32, but {other} was asked for"),
-            hint: "use --precision f32, or a card: --device cuda:0".to_owned(),
+            hint: if cfg!(feature = "cuda") {
+                "use --precision f32, or a card: --device cuda".to_owned()
+            } else {
+                "use --precision f32; cards take a binary of `just cuda-build`, which this one is not".to_owned()
+            },
         }),
     }
 }

@@ -7,14 +7,14 @@ use anyhow::{Context as _, bail};
 use forescale_core::count::FlopsCounts;
 use forescale_core::digest::json_list_digest;
 use forescale_core::record::{LogLine, RECORD_SCHEMA, RunRecord, RunSink as _, RunStatus};
-use forescale_core::run::{PlannedRun, RunConfig};
-use forescale_report::format;
-use forescale_sweep::RunFolder;
+use forescale_core::run::PlannedRun;
 use forescale_sweep::cards::Watch;
-use forescale_train::{DeviceChoice, TokenFile, TrainError, TrainOptions, TrainOutcome};
+use forescale_sweep::{RunFolder, RunState};
+use forescale_train::{DeviceChoice, Precision, TokenFile, TrainError, TrainOptions, TrainOutcome};
 
 use crate::args::ExecArgs;
 use crate::exit::Answer;
+use crate::memory::{self, Allowance};
 use crate::output;
 use crate::place;
 use crate::signal;
@@ -32,6 +32,7 @@ pub(crate) fn run(args: &ExecArgs) -> anyhow::Result<Answer> {
     let workplace = Workplace::open_built(&args.sweep)?;
     let run = find(&workplace, args)?;
     let run = &run;
+    refuse_forbidden(args, &workplace, run, precision)?;
     let mut folder = workplace.store.begin(run)?;
     if folder.record()?.is_some() {
         output::say(&format!("{} is sealed already", run.name));
@@ -53,12 +54,12 @@ pub(crate) fn run(args: &ExecArgs) -> anyhow::Result<Answer> {
         stop: Some(stop),
     };
     let watch = place::watch(device);
-    let trained = within(args.device.memory_limit, &run.config, &options)
-        .and_then(|()| forescale_train::train(&run.config, &tokens, &mut folder, &options));
+    let trained = forescale_train::train(&run.config, &tokens, &mut folder, &options);
     if let Err(error) = &trained {
         note_refusal(error, &mut folder)?;
     }
-    let mut outcome = trained.with_context(|| format!("run `{}`", run.name))?;
+    let explained = |error| memory::explained(error, workplace.spec.hardware().accumulate);
+    let mut outcome = trained.map_err(explained).with_context(|| format!("run `{}`", run.name))?;
     refuse_unfinished(&outcome, stop, run)?;
     outcome.environment.card = watch.and_then(Watch::finish);
     folder.keep_items(&outcome.items)?;
@@ -101,21 +102,28 @@ fn refuse_unfinished(outcome: &TrainOutcome, stop: &AtomicBool, run: &PlannedRun
     Ok(())
 }
 
-/// Refuses a run whose estimate is above the memory that it may need, before its first step.
-fn within(limit: Option<u64>, config: &RunConfig, options: &TrainOptions<'_>) -> Result<(), TrainError> {
-    let (device, accumulate) = (options.device.resolve()?, options.accumulate);
-    let precision = options.device.precision(options.precision)?;
-    let needed = forescale_train::device_memory_bytes(config, precision, accumulate);
-    match limit {
-        Some(limit) if needed > limit => Err(TrainError::OutOfMemory {
-            device,
-            needed_bytes: Some(needed),
-            free_bytes: Some(limit),
-            accumulate,
-            sequences: config.sequences,
-        }),
-        _ => Ok(()),
+/// Refuses a run that its spec, its device or the memory that it may take does not allow, before anything of it is begun.
+fn refuse_forbidden(
+    args: &ExecArgs,
+    workplace: &Workplace,
+    run: &PlannedRun,
+    precision: Precision,
+) -> anyhow::Result<()> {
+    let may_accumulate = workplace.spec.hardware().accumulate;
+    if args.accumulate > 1 && !may_accumulate {
+        bail!(
+            "`--accumulate {}` deals batches into parts, and `{}` forbids it (`[hardware] accumulate = false`)\n\n\
+             hint: leave it out, or allow parts there",
+            args.accumulate,
+            workplace.spec.path().display()
+        );
     }
+    if matches!(workplace.store.state(&run.id)?, RunState::Sealed(_)) {
+        return Ok(());
+    }
+    let choice: DeviceChoice = args.device.device.parse()?;
+    let (limit, on_card) = (args.device.memory_limit, choice.resolve()? != "cpu");
+    Allowance { limit, precision, on_card, may_accumulate }.check(run, args.accumulate)
 }
 
 /// Says in the log that memory did not suffice, by which a launcher knows that the run may be tried again.
@@ -140,13 +148,11 @@ fn note_refusal(error: &TrainError, folder: &mut RunFolder) -> anyhow::Result<()
 
 /// What the log tells of attempts that memory did not suffice for, in words for the record.
 fn memory_notes(log: &[LogLine]) -> impl Iterator<Item = String> {
-    let size = |bytes: &Option<u64>| bytes.map_or("an unknown amount".to_owned(), format::bytes);
-    log.iter().filter_map(move |line| match line {
+    log.iter().filter_map(|line| match line {
         LogLine::OutOfMemory { step, device, accumulate, needed_bytes, free_bytes, .. } => Some(format!(
-            "memory of {device} did not suffice at step {step} with each batch in {accumulate} {}: {} needed, {} free",
+            "memory of {device} did not suffice at step {step} with each batch in {accumulate} {}: {}",
             if *accumulate == 1 { "part" } else { "parts" },
-            size(needed_bytes),
-            size(free_bytes)
+            memory::needed_and_free(*needed_bytes, *free_bytes)
         )),
         _ => None,
     })

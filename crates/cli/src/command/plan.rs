@@ -66,6 +66,9 @@ fn words(report: &PlanReport) -> String {
     format!("{}\n{}", forescale_report::text::table(&table).trim_end(), footer(report))
 }
 
+/// Seconds beyond which nobody waits for one thread: the run is meant for a card, or for many threads.
+const DAY: f64 = 86_400.0;
+
 fn footer(report: &PlanReport) -> String {
     let total: f64 = report.runs.iter().map(|run| run.flops.exact).sum();
     let saved: f64 = report.runs.iter().map(|run| run.saved_flops).sum();
@@ -77,7 +80,9 @@ fn footer(report: &PlanReport) -> String {
         String::new()
     };
     let (runs, total) = (report.runs.len(), format::flops(total));
-    format!("{runs} runs, {total} FLOPs in all{shared}; times are for one thread each")
+    let is_for_a_card = report.runs.iter().any(|run| run.estimated_seconds > DAY);
+    let card = if is_for_a_card { " of a processor; times on a card are not known" } else { "" };
+    format!("{runs} runs, {total} FLOPs in all{shared}; times are for one thread each{card}")
 }
 
 fn cells(run: &PlanRow, has_trunks: bool) -> Vec<String> {

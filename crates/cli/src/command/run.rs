@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::bail;
 use forescale_core::outcome::{ForecastStatus, Registration, Score};
-use forescale_core::run::PlannedRun;
+use forescale_core::run::{PlannedRun, Role};
 use forescale_fit::{Entered, Evidence};
 use forescale_report::format;
 use forescale_sweep::launch::slurm;
@@ -36,7 +36,6 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Answer> {
     let slurm = slurm_args(args, &spec)?;
     let _lock = workplace::take(&spec)?;
     LedgerFile::of_sweep(spec.folder()).refuse_broken()?;
-    output::text(&spec.folder().join("out").join("index.html").display().to_string())?;
     let workplace = Workplace::building(spec)?;
     for note in &workplace.plan.notes {
         output::say(&format!("note: {note}"));
@@ -44,16 +43,24 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Answer> {
     if args.stop_after == Stage::Corpus {
         return Ok(Answer::Yes);
     }
-    let ladder: Vec<PlannedRun> = workplace.plan.ladder().cloned().collect();
+    let asked = |run: &&PlannedRun| run.role != Role::Target || args.stop_after >= Stage::Target;
     let training =
         Training { workplace: &workplace, place: &place, jobs: args.jobs, slurm: slurm.as_deref(), probe: None };
+    training.refuse_hopeless(workplace.plan.runs.iter().filter(asked))?;
+    if args.stop_after == Stage::Report {
+        output::text(&workplace.out().join("index.html").display().to_string())?;
+    }
+    output::say(&place.words(&args.device.device));
+    let ladder: Vec<PlannedRun> = workplace.plan.ladder().cloned().collect();
     let failed = training.train("ladder", &ladder)?;
     if failed > 0 {
         output::say(&format!("{failed} runs failed; `{}` tries them again", same_command(args)));
         return Ok(Answer::No);
     }
     let answer = judge(&workplace, args, &training)?;
-    output::say(&format!("done in {}", clock(began.elapsed())));
+    if answer == Answer::Yes {
+        output::say(&format!("done in {}", clock(began.elapsed())));
+    }
     Ok(answer)
 }
 
@@ -191,6 +198,7 @@ fn score(workplace: &Workplace, material: &Material) -> anyhow::Result<()> {
         Some(score) => {
             workplace::write_json(&workplace.out().join("score.json"), &score)?;
             say_score(&score);
+            evidence::say_precision(material);
             LedgerFile::of_sweep(workplace.spec.folder()).score(&registration, &score)?;
         }
         None => output::say("the target has no loss to score"),

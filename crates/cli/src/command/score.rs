@@ -40,6 +40,7 @@ fn own_score(source: &Path) -> anyhow::Result<(Registration, Score, LedgerFile)>
     })?;
     let score = evidence::score(sweep, &registration)?
         .with_context(|| format!("the target is not trained yet\n\nhint: forescale run {}", source.display()))?;
+    evidence::say_precision(&material);
     Ok((registration, score, LedgerFile::of_sweep(sweep.spec.folder())))
 }
 

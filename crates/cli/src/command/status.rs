@@ -8,7 +8,7 @@ use forescale_core::problem::Problem;
 use forescale_core::run::{PlannedRun, Role, RunId};
 use forescale_report::{Alignment, Table, format};
 use forescale_sweep::launch::slurm::{self, QueuedRun};
-use forescale_sweep::{Card, Cards as _, RunState, SpikedRun};
+use forescale_sweep::{Card, Cards as _, Failure, RunState, SpikedRun};
 use serde::Serialize;
 
 use super::plan::{own_seconds, role_words};
@@ -52,6 +52,9 @@ struct Row {
     /// Its job in Slurm's queue, where it is there.
     #[serde(skip_serializing_if = "Option::is_none")]
     job: Option<JobRow>,
+    /// The file that says why it failed, where it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    told_in: Option<String>,
 }
 
 /// A job of a run.
@@ -64,13 +67,29 @@ struct JobRow {
     reason: String,
 }
 
+impl Row {
+    /// Of a run that has not ended and is not under way: whether it failed, and where that is told.
+    fn note_failure(&mut self, failure: impl FnOnce() -> Option<Failure>) {
+        if !["waiting", "interrupted"].contains(&self.state) {
+            return;
+        }
+        if let Some(failure) = failure() {
+            self.state = if failure.out_of_memory { "out of memory" } else { "failed" };
+            self.told_in = Some(failure.told_in.display().to_string());
+        }
+    }
+}
+
 pub(crate) fn run(args: &StatusArgs) -> anyhow::Result<Answer> {
     loop {
         let workplace = Workplace::open_built(&args.sweep)?;
         let problems = workplace.problems()?;
         let jobs = jobs(&workplace);
         let row = |run: &PlannedRun| row(&workplace, run, &problems, jobs.get(&run.id));
-        let rows = workplace.plan.runs.iter().map(row).collect::<anyhow::Result<Vec<_>>>()?;
+        let mut rows = workplace.plan.runs.iter().map(row).collect::<anyhow::Result<Vec<_>>>()?;
+        for (row, run) in rows.iter_mut().zip(&workplace.plan.runs) {
+            row.note_failure(|| workplace.store.failure(&run.id));
+        }
         if args.watch && io::stdout().is_terminal() {
             output::text("\x1b[2J\x1b[H")?;
         }
@@ -140,7 +159,7 @@ fn row(
         node: queued.node.clone(),
         reason: queued.reason.clone(),
     });
-    Ok(Row { run_id, name, role, state, step, steps, loss, spikes, seconds_left, job })
+    Ok(Row { run_id, name, role, state, step, steps, loss, spikes, seconds_left, job, told_in: None })
 }
 
 /// The cards of this machine; none where no driver tells.
@@ -170,6 +189,13 @@ fn card_words(card: &CardRow) -> String {
     format!("\ncard {} ({}): {memory}{busy}{clock}{memory_clock}", card.index, card.name)
 }
 
+/// A line for a run that failed: where to read why.
+fn failure_words(row: &Row) -> Option<String> {
+    let file = row.told_in.as_ref()?;
+    let how = if row.state == "failed" { "failed" } else { "ran out of memory" };
+    Some(format!("\nnote: {} {how}; {file} says why", row.name))
+}
+
 fn words(status: &Status, with_bars: bool) -> String {
     let rows = &status.runs;
     let bar = with_bars.then_some("progress");
@@ -190,7 +216,9 @@ fn words(status: &Status, with_bars: bool) -> String {
     let spiking = rows.iter().filter(|row| row.spikes > 0);
     let spikes = spiking.map(|row| format!("\nnote: {}", SpikedRun { name: row.name.clone(), spikes: row.spikes }));
     let cards: String = status.cards.iter().map(card_words).collect();
-    format!("{}\n{footer}{cards}{}", forescale_report::text::table(&table).trim_end(), spikes.collect::<String>())
+    let failed: String = rows.iter().filter_map(failure_words).collect();
+    let table = forescale_report::text::table(&table);
+    format!("{}\n{footer}{cards}{failed}{}", table.trim_end(), spikes.collect::<String>())
 }
 
 /// A job, and where it is or why it waits: `41_3 on n2`, `41_4 (Priority)`.
@@ -239,5 +267,31 @@ mod tests {
             memory_clock_mhz: None,
         };
         assert_eq!(card_words(&card), "\ncard 1 (NVIDIA H200): 12.0 GiB of 139 GiB, 87% busy, 1980 MHz");
+    }
+
+    #[test]
+    fn a_run_that_failed_says_so_and_where_to_read_why() {
+        let row = |state| Row {
+            run_id: "a1".to_owned(),
+            name: "d8".to_owned(),
+            role: Role::Path,
+            state,
+            step: 3,
+            steps: 9,
+            loss: None,
+            spikes: 0,
+            seconds_left: Some(1.0),
+            job: None,
+            told_in: None,
+        };
+        let noted = |state, out_of_memory| {
+            let mut row = row(state);
+            row.note_failure(|| Some(Failure { out_of_memory, job: None, told_in: "runs/a1/stderr.log".into() }));
+            (row.state, failure_words(&row))
+        };
+        let line = "\nnote: d8 failed; runs/a1/stderr.log says why".to_owned();
+        assert_eq!(noted("interrupted", false), ("failed", Some(line)));
+        assert_eq!(noted("waiting", true).0, "out of memory");
+        assert_eq!(noted("running", false), ("running", None));
     }
 }

@@ -4,14 +4,16 @@
 //! is looked for when the program runs, so that a machine without one loses nothing. Tests put a stand-in of known sizes in
 //! its place. Nothing here computes on a card: which run goes to which is [`crate::launch`]'s.
 
+mod libraries;
 mod nvml;
 mod visible;
 mod watch;
 
 use thiserror::Error;
 
+pub use libraries::{MissingLibrary, missing_libraries};
 pub use nvml::NvmlCards;
-pub use visible::{ORDER, VISIBLE, are_numbered_by_bus, visible};
+pub use visible::{ORDER, VISIBLE, named, visible};
 pub use watch::Watch;
 
 /// A card of this machine.
@@ -25,6 +27,10 @@ pub struct Card {
     pub name: String,
     /// Memory, bytes.
     pub memory_bytes: u64,
+    /// Whether it is cut into slices (MIG), which CUDA numbers in its place.
+    pub is_sliced: bool,
+    /// Whether one process at a time may use it, by the driver's compute mode.
+    pub takes_one: bool,
 }
 
 /// A look at a card.
@@ -57,7 +63,7 @@ pub trait Cards: Send + Sync {
     /// Version of the driver.
     fn driver(&self) -> String;
 
-    /// All cards, in the order of the bus.
+    /// All cards that this process may reach, in the order of the bus; one out of reach leaves a gap in the numbers.
     ///
     /// # Errors
     ///
@@ -97,6 +103,8 @@ pub(crate) mod tests {
                 uuid: format!("GPU-{index}"),
                 name: "Stand-in".to_owned(),
                 memory_bytes: *memory_bytes,
+                is_sliced: false,
+                takes_one: false,
             };
             Self { cards: sizes.iter().enumerate().map(card).collect(), readings: Mutex::default(), held: None }
         }

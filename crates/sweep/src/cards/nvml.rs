@@ -1,6 +1,6 @@
 //! Cards as NVIDIA's driver tells of them, through NVML.
 
-use nvml_wrapper::enum_wrappers::device::Clock;
+use nvml_wrapper::enum_wrappers::device::{Clock, ComputeMode};
 use nvml_wrapper::enums::device::UsedGpuMemory;
 use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::{Device, Nvml};
@@ -71,7 +71,10 @@ impl Cards for NvmlCards {
         let card = |index| {
             let device = self.nvml.device_by_index(index)?;
             let memory_bytes = device.memory_info()?.total;
-            Ok(Card { index, uuid: device.uuid()?, name: device.name()?, memory_bytes })
+            // A kind that cannot be cut says so by an error.
+            let is_sliced = device.mig_mode().is_ok_and(|mode| mode.current != 0);
+            let takes_one = device.compute_mode().is_ok_and(|mode| mode == ComputeMode::ExclusiveProcess);
+            Ok(Card { index, uuid: device.uuid()?, name: device.name()?, memory_bytes, is_sliced, takes_one })
         };
         let told = (0..count).map(|index| (index, card(index))).filter(|(_, card)| !is_out_of_reach(card));
         told.map(|(index, card)| card.map_err(|error| silent(&format!("card {index}"), &error))).collect()

@@ -121,14 +121,14 @@ impl Waiting {
         self.chains.iter().map(Chain::len).sum()
     }
 
-    /// The next task.
-    pub(super) fn first(&self) -> Option<&Turn> {
-        self.chains.first()?.links.front().map(|link| &link.turn)
+    /// The task of each chain that could start now, the next one first.
+    pub(super) fn turns(&self) -> impl Iterator<Item = &Turn> {
+        self.chains.iter().filter_map(|chain| chain.links.front()).map(|link| &link.turn)
     }
 
-    /// The next task and what comes after it in its chain.
-    pub(super) fn pop(&mut self) -> Option<(Turn, Chain)> {
-        let mut chain = if self.chains.is_empty() { return None } else { self.chains.remove(0) };
+    /// The task at a place among [`Self::turns`], and what comes after it in its chain.
+    pub(super) fn take(&mut self, place: usize) -> Option<(Turn, Chain)> {
+        let mut chain = if place < self.chains.len() { self.chains.remove(place) } else { return None };
         let link = chain.links.pop_front()?;
         Some((link.turn, chain))
     }

@@ -46,6 +46,8 @@ struct Slot {
     capacity: u64,
     packing: Packing,
     runs: Vec<(RunId, Need)>,
+    /// The run that the card is being emptied for; no other starts on it.
+    emptied_for: Option<RunId>,
 }
 
 impl Loading {
@@ -54,7 +56,7 @@ impl Loading {
             // A card that does not tell is thought empty; its runs find out.
             let free = fleet.driver.read(card).map_or(card.memory_bytes, |reading| reading.free_bytes);
             let capacity = free.saturating_sub(reserve(card));
-            Slot { card: card.clone(), capacity, packing: Packing::new(), runs: Vec::new() }
+            Slot { card: card.clone(), capacity, packing: Packing::new(), runs: Vec::new(), emptied_for: None }
         };
         Self { slots: fleet.cards.iter().map(slot).collect(), driver: Arc::clone(&fleet.driver) }
     }
@@ -66,10 +68,23 @@ impl Loading {
 
     /// The card for a run, if one has room: the one with the fewest runs. A run that no card has the memory for is tried on an
     /// empty one of most memory.
-    pub(super) fn place(&self, need: Need) -> Option<usize> {
+    pub(super) fn place(&self, id: &RunId, need: Need) -> Option<usize> {
         let largest = self.largest();
-        let open = self.slots.iter().enumerate().filter(|(_, slot)| slot.takes(need, largest, &*self.driver));
-        open.min_by_key(|(_, slot)| slot.runs.len()).map(|(index, _)| index)
+        let is_for = |slot: &Slot| slot.emptied_for.as_ref().is_none_or(|other| other == id);
+        let open = |slot: &Slot| is_for(slot) && slot.takes(need, largest, &*self.driver);
+        let slots = self.slots.iter().enumerate().filter(|(_, slot)| open(slot));
+        slots.min_by_key(|(_, slot)| slot.runs.len()).map(|(index, _)| index)
+    }
+
+    /// Has one card emptied for a run that must be alone on it: of those with the memory, the one with the fewest runs. The
+    /// others go on taking runs. Where each is being emptied for some other run, this one waits for the next that is empty.
+    pub(super) fn empty_one(&mut self, id: &RunId, need: Need) {
+        let is_chosen = self.slots.iter().any(|slot| slot.emptied_for.as_ref() == Some(id));
+        let least = need.bytes.min(self.largest());
+        let fits = |slot: &&mut Slot| slot.emptied_for.is_none() && least <= slot.capacity;
+        if !is_chosen && let Some(slot) = self.slots.iter_mut().filter(fits).min_by_key(|slot| slot.runs.len()) {
+            slot.emptied_for = Some(id.clone());
+        }
     }
 
     /// The number of a card on the machine.
@@ -79,6 +94,11 @@ impl Loading {
 
     /// A run has started on a card; returns the name by which its process is told it.
     pub(super) fn started(&mut self, index: usize, id: &RunId, need: Need, kind: Kind) -> String {
+        // It may have started on another card than the one that was being emptied for it.
+        self.slots
+            .iter_mut()
+            .filter(|slot| slot.emptied_for.as_ref() == Some(id))
+            .for_each(|slot| slot.emptied_for = None);
         let slot = &mut self.slots[index];
         slot.runs.push((id.clone(), need));
         slot.packing.started(id, kind);
@@ -105,6 +125,7 @@ impl Slot {
         }
         let promised = sum(self.runs.iter().map(|(_, need)| need.bytes));
         !need.alone
+            && !self.card.takes_one
             && !self.runs.iter().any(|(_, need)| need.alone)
             && self.packing.has_room()
             && promised.saturating_add(need.bytes) <= self.capacity
@@ -146,7 +167,7 @@ mod tests {
 
     /// Places a run where there is room, as warm as a run that has long been heard.
     fn put(loading: &mut Loading, number: u64, need: Need) -> Option<usize> {
-        let index = loading.place(need)?;
+        let index = loading.place(&id(number), need)?;
         loading.started(index, &id(number), need, Kind::of(&planned().config));
         Some(index)
     }
@@ -158,6 +179,9 @@ mod tests {
             runs.iter().for_each(|id| loading.heard(index, id, step, 1e5));
         }
     }
+
+    /// A run that no card has seen.
+    const NEW: u64 = 99;
 
     /// A run of the smoke sweep's is small, so that four may start before anything is measured.
     const FIRST: u64 = 4;
@@ -175,12 +199,23 @@ mod tests {
     }
 
     #[test]
+    fn a_card_that_takes_one_process_has_one_run_at_a_time() {
+        let mut fleet = StandIn::of(&[1000, 1000]).list().expect("cards");
+        fleet[0].takes_one = true;
+        let mut loading = Loading::of(&Fleet { cards: fleet, driver: Arc::new(StandIn::of(&[1000, 1000])) });
+        let places: Vec<_> = (0..4).map(|number| put(&mut loading, number, SHARED(10))).collect();
+        assert_eq!(places, [0, 1, 1, 1].map(Some));
+        loading.ended(0, &id(0));
+        assert_eq!(loading.place(&id(NEW), SHARED(10)), Some(0));
+    }
+
+    #[test]
     fn memory_is_not_promised_twice() {
         let mut loading = loading(StandIn::of(&[1000]));
         put(&mut loading, 0, SHARED(600));
         hear(&mut loading, 0, 1..5);
-        assert_eq!(loading.place(SHARED(351)), None, "950 of 1000 are to be had");
-        assert_eq!(loading.place(SHARED(350)), Some(0));
+        assert_eq!(loading.place(&id(NEW), SHARED(351)), None, "950 of 1000 are to be had");
+        assert_eq!(loading.place(&id(NEW), SHARED(350)), Some(0));
     }
 
     #[test]
@@ -197,8 +232,8 @@ mod tests {
         let mut loading = loading(StandIn::reading(vec![reading(gib), reading(gib / 4)], None));
         put(&mut loading, 0, SHARED(1000));
         hear(&mut loading, 0, 1..5);
-        assert_eq!(loading.place(SHARED(gib / 4)), None);
-        assert_eq!(loading.place(SHARED(gib / 8)), Some(0));
+        assert_eq!(loading.place(&id(NEW), SHARED(gib / 4)), None);
+        assert_eq!(loading.place(&id(NEW), SHARED(gib / 8)), Some(0));
     }
 
     #[test]
@@ -207,35 +242,78 @@ mod tests {
         put(&mut loading, 0, SHARED(10));
         hear(&mut loading, 0, 1..5);
         let alone = Need { bytes: 10, alone: true };
-        assert_eq!(loading.place(alone), None);
+        assert_eq!(loading.place(&id(NEW), alone), None);
         loading.ended(0, &id(0));
         assert_eq!(put(&mut loading, 1, alone), Some(0));
-        assert_eq!(loading.place(SHARED(10)), None);
+        assert_eq!(loading.place(&id(NEW), SHARED(10)), None);
+    }
+
+    #[test]
+    fn a_run_that_must_be_alone_empties_one_card_and_the_others_go_on() {
+        let mut loading = loading(StandIn::of(&[1000, 1000, 1000]));
+        // Two runs on the first card, one on each of the others.
+        (0..4).for_each(|number| assert!(put(&mut loading, number, SHARED(10)).is_some()));
+        let alone = Need { bytes: 10, alone: true };
+        for _ in 0..3 {
+            assert_eq!(loading.place(&id(4), alone), None);
+            loading.empty_one(&id(4), alone);
+        }
+        let places: Vec<_> = (5..8).map(|number| put(&mut loading, number, SHARED(10))).collect();
+        assert_eq!(places, [2, 0, 2].map(Some), "the second is being emptied, and it alone");
+        loading.ended(1, &id(1));
+        assert_eq!(loading.place(&id(NEW), SHARED(10)), Some(0), "an empty card is kept for whom it was emptied");
+        assert_eq!(put(&mut loading, 4, alone), Some(1));
+        loading.ended(1, &id(4));
+        assert_eq!(loading.place(&id(NEW), SHARED(10)), Some(1), "and takes all again");
+    }
+
+    #[test]
+    fn a_card_that_is_empty_sooner_is_taken_and_the_one_that_was_being_emptied_takes_all_again() {
+        let mut loading = loading(StandIn::of(&[1000, 1000]));
+        (0..2).for_each(|number| assert!(put(&mut loading, number, SHARED(10)).is_some()));
+        let alone = Need { bytes: 10, alone: true };
+        loading.empty_one(&id(2), alone);
+        loading.ended(1, &id(1));
+        assert_eq!(put(&mut loading, 2, alone), Some(1));
+        assert_eq!(loading.place(&id(NEW), SHARED(10)), Some(0));
+    }
+
+    #[test]
+    fn cards_are_emptied_for_a_run_each_and_only_those_with_the_memory() {
+        let mut loading = loading(StandIn::of(&[1000, 4000]));
+        (0..2).for_each(|number| assert!(put(&mut loading, number, SHARED(10)).is_some()));
+        let alone = |bytes| Need { bytes, alone: true };
+        loading.empty_one(&id(2), alone(u64::MAX));
+        assert_eq!(loading.place(&id(NEW), SHARED(10)), Some(0), "the larger card is the one that is emptied");
+        loading.empty_one(&id(3), alone(2000));
+        assert_eq!(loading.place(&id(NEW), SHARED(10)), Some(0), "there is no second card of that size");
+        loading.empty_one(&id(3), alone(900));
+        assert_eq!(loading.place(&id(NEW), SHARED(10)), None);
     }
 
     #[test]
     fn a_run_larger_than_any_card_is_tried_on_an_empty_one() {
         let loading = loading(StandIn::of(&[1000]));
-        assert_eq!((loading.largest(), loading.place(SHARED(5000))), (950, Some(0)));
+        assert_eq!((loading.largest(), loading.place(&id(NEW), SHARED(5000))), (950, Some(0)));
     }
 
     #[test]
     fn an_empty_card_takes_what_it_has_the_memory_for_and_the_largest_one_what_none_has() {
         let mut loading = loading(StandIn::of(&[1000, 4000, 2000]));
-        assert_eq!(loading.place(SHARED(1500)), Some(1));
-        assert_eq!(loading.place(SHARED(u64::MAX)), Some(1));
+        assert_eq!(loading.place(&id(NEW), SHARED(1500)), Some(1));
+        assert_eq!(loading.place(&id(NEW), SHARED(u64::MAX)), Some(1));
         put(&mut loading, 0, Need { bytes: 1500, alone: true });
-        assert_eq!(loading.place(SHARED(1500)), Some(2), "not the first, which is as empty and too small");
-        assert_eq!(loading.place(SHARED(3000)), None, "it waits for the card that has the memory");
-        assert_eq!(loading.place(SHARED(u64::MAX)), None);
-        assert_eq!(loading.place(SHARED(900)), Some(0));
+        assert_eq!(loading.place(&id(NEW), SHARED(1500)), Some(2), "not the first, which is as empty and too small");
+        assert_eq!(loading.place(&id(NEW), SHARED(3000)), None, "it waits for the card that has the memory");
+        assert_eq!(loading.place(&id(NEW), SHARED(u64::MAX)), None);
+        assert_eq!(loading.place(&id(NEW), SHARED(900)), Some(0));
     }
 
     #[test]
     fn needs_beyond_any_number_are_summed_all_the_same() {
         let mut loading = loading(StandIn::of(&[1000]));
         put(&mut loading, 0, SHARED(u64::MAX));
-        assert_eq!(loading.place(SHARED(u64::MAX)), None);
-        assert_eq!(loading.place(SHARED(10)), None);
+        assert_eq!(loading.place(&id(NEW), SHARED(u64::MAX)), None);
+        assert_eq!(loading.place(&id(NEW), SHARED(10)), None);
     }
 }

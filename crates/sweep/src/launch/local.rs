@@ -4,8 +4,8 @@
 //! they end when the parent returns or panics. What a child says goes to `stderr.log` in its run folder.
 //!
 //! With a [`Fleet`], runs are packed onto its cards: a child sees the one card it was given, by `CUDA_VISIBLE_DEVICES`.
-//! Tasks start in their order: one that has to wait for memory or for an empty card holds up those after it, so that
-//! small ones never keep a large one waiting for ever.
+//! Tasks start in their order: one that has to wait for memory holds up those after it, so that small ones never keep a
+//! large one waiting for ever. One that must be alone has one card emptied for it, and the others go on.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -110,8 +110,8 @@ impl LocalLauncher {
             let free = limits.cores.max(limits.jobs).saturating_sub(used);
             let slots = limits.jobs.saturating_sub(launch.running.len());
             let Some(threads) = threads_for_next(free, waiting.ready(), slots) else { return Ok(()) };
-            let Some(room) = waiting.first().and_then(|turn| launch.room(turn)) else { return Ok(()) };
-            let Some((turn, after)) = waiting.pop() else { return Ok(()) };
+            let Some((place, room)) = launch.next(waiting) else { return Ok(()) };
+            let Some((turn, after)) = waiting.take(place) else { return Ok(()) };
             let start = launch.take(room, &turn, threads);
             let child = self.start(launch.store, &turn, &start)?;
             (launch.observer)(LaunchEvent::Started { run: turn.task.run.clone(), threads, card: room.card });
@@ -206,11 +206,24 @@ fn need(turn: &Turn) -> Need {
 }
 
 impl Launch<'_> {
+    /// The next turn that may start now, by its place, and where. One that waits holds up those after it, unless what it
+    /// waits for is that one card is empty.
+    fn next(&mut self, waiting: &Waiting) -> Option<(usize, Room)> {
+        for (place, turn) in waiting.turns().enumerate() {
+            match (self.room(turn), &mut self.loading) {
+                (Some(room), _) => return Some((place, room)),
+                (None, Some(loading)) if turn.alone => loading.empty_one(&turn.task.run.id, need(turn)),
+                (None, _) => return None,
+            }
+        }
+        None
+    }
+
     /// Where a turn may start now: on a card with room, or on this machine where nothing runs that it must not run beside.
     fn room(&self, turn: &Turn) -> Option<Room> {
         match &self.loading {
             Some(loading) => {
-                let slot = loading.place(need(turn))?;
+                let slot = loading.place(&turn.task.run.id, need(turn))?;
                 Some(Room { slot: Some(slot), card: Some(loading.number(slot)) })
             }
             None => {

@@ -92,8 +92,21 @@ fn unknown_key(place: String, key: &str, allowed: &[&str]) -> SpecError {
         Some(meant) => format!("`{key}` is not known here; did you mean `{meant}`?"),
         None => format!("`{key}` is not known here"),
     };
-    SpecError { place, problem, hint: format!("allowed are {}", quoted_list(allowed.iter().copied())) }
+    let flag = FLAGS.into_iter().find(|(name, _)| meant.is_none() && *name == key);
+    let hint = match flag {
+        Some((_, flag)) => format!("it is no part of a sweep, but a flag: forescale run SWEEP {flag}"),
+        None => format!("allowed are {}", quoted_list(allowed.iter().copied())),
+    };
+    SpecError { place, problem, hint }
 }
+
+/// What `run` is told by flags, as a key that somebody may write, and as the flag.
+const FLAGS: [(&str, &str); 4] = [
+    ("device", "--device cuda"),
+    ("precision", "--precision bf16"),
+    ("memory_limit", "--memory-limit 16GiB"),
+    ("jobs", "--jobs 4"),
+];
 
 fn wrong_value(place: String, message: &str, key: Option<String>) -> SpecError {
     let plain = in_plain_words(message);

@@ -55,6 +55,7 @@ fn the_template_shows_the_usual_values_and_its_comments_are_keys() {
     let parsed = parse(&uncommented(&[])).expect("a good spec");
     let full = parse(LADDER).expect("a good spec");
     assert_eq!((parsed.training(), parsed.evaluation()), (full.training(), full.evaluation()));
+    assert_eq!(parsed.hardware(), full.hardware());
     let keys = ["base_tokens", "beta2_base", "decay", "[[trunk]]", "width = 32", "tokens_per_param = [", "seed = 0"];
     let text = uncommented(&keys).replace("schedule = \"linear\"", "schedule = \"warmup_stable_decay\"");
     let spec = parse(&text).expect("a good spec");
@@ -135,6 +136,18 @@ fn an_unknown_section_and_an_unknown_corpus_key_are_told_the_nearest() {
     );
     assert!(refusal("\"rust-code\"", "\"rust_code\"").contains("did you mean `rust-code`?"));
     assert!(refusal("\"linear\"", "\"liner\"").contains("did you mean `linear`?"));
+}
+
+#[test]
+fn where_runs_are_trained_is_asked_by_flags_and_a_key_for_it_is_told_so() {
+    let refused = |key: &str| parse(&format!("{LADDER}\n[hardware]\n{key}\n")).expect_err(key).to_string();
+    let error = refused("device = \"cuda\"");
+    assert!(error.contains("`device` is not known here"), "{error}");
+    assert!(
+        error.ends_with("hint: it is no part of a sweep, but a flag: forescale run SWEEP --device cuda"),
+        "{error}"
+    );
+    assert!(refused("colour = 1").ends_with("hint: allowed are `accumulate`"));
 }
 
 #[test]

@@ -19,6 +19,7 @@
 mod atomic;
 mod checkpoint;
 mod error;
+mod failure;
 mod items;
 mod log;
 mod run_folder;
@@ -34,6 +35,7 @@ use forescale_core::run::{PlannedRun, RunId};
 
 pub use atomic::write_atomically;
 pub use error::StoreError;
+pub use failure::Failure;
 pub use log::read as read_log;
 pub use run_folder::RunFolder;
 pub(crate) use run_folder::{STDERR, parse_record};
@@ -96,6 +98,12 @@ impl Store {
     #[must_use]
     pub fn run_dir(&self, id: &RunId) -> PathBuf {
         self.sweep_dir.join("runs").join(&id.0)
+    }
+
+    /// Why a run that is neither sealed nor under way is not: `None` where nothing tells that it failed.
+    #[must_use]
+    pub fn failure(&self, id: &RunId) -> Option<Failure> {
+        failure::failure(&self.run_dir(id))
     }
 
     /// Where results lie.

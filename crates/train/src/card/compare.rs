@@ -409,22 +409,22 @@ pub struct Agreement {
 pub(crate) fn compare(
     device: &str,
     mut open: impl FnMut() -> std::result::Result<Box<dyn Card>, TrainError>,
-) -> std::result::Result<Vec<Agreement>, TrainError> {
-    let mut agreements = Vec::new();
+    mut found: impl FnMut(Agreement),
+) -> std::result::Result<(), TrainError> {
     for precision in Precision::ALL {
         let allowed = allowed(precision);
         let mut card = open()?;
         for case in cases() {
             let values = case.values(precision);
-            let found = case.on_card(&mut *card, &values, precision).map_err(|error| error.on(device))?;
-            let apart = found.apart(&case.on_cpu(&values, precision)?);
-            agreements.push(Agreement { operation: case.name, precision, apart, allowed });
+            let on_card = case.on_card(&mut *card, &values, precision).map_err(|error| error.on(device))?;
+            let apart = on_card.apart(&case.on_cpu(&values, precision)?);
+            found(Agreement { operation: case.name, precision, apart, allowed });
         }
         for extent in [[1, 256], [6, 37], [5, 1000]] {
             let apart = loss_apart(&mut *card, precision, extent).map_err(|error| error.on(device))?;
             let operation = format!("loss, {} × {}", extent[0], extent[1]);
-            agreements.push(Agreement { operation, precision, apart, allowed });
+            found(Agreement { operation, precision, apart, allowed });
         }
     }
-    Ok(agreements)
+    Ok(())
 }

@@ -15,6 +15,7 @@ use candle_core::cuda_backend::cudarc::driver::{
 };
 use candle_core::cuda_backend::cudarc::nvrtc::Ptx;
 
+use super::listed::{Listed, Unlisted, check_driver, uuid};
 use super::{Address, Argument, Card, CardError, Format, Launch, Matrix, ONE_BY_ONE, Product, Program, Work};
 
 /// Our kernels, compiled by the build script: for one kind of card as it takes them, for later ones to be compiled further.
@@ -36,36 +37,65 @@ const TOO_LITTLE_TO_START: u64 = 1 << 30;
 /// Shared memory that a block may have without asking.
 const SHARED_WITHOUT_ASKING: u32 = 48 << 10;
 
-/// A card that is there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Found {
-    pub(crate) name: String,
-    /// Compute capability, major and minor.
-    pub(crate) capability: (i32, i32),
-    pub(crate) free_bytes: u64,
-    pub(crate) total_bytes: u64,
+/// Memory of a card, bytes: what is free, and all of it; or what the driver said when the card was opened to ask.
+pub(crate) fn memory(number: usize) -> Result<(u64, u64), String> {
+    let asked = CudaContext::new(number).and_then(|context| context.mem_get_info());
+    asked.map(|(free, total)| (free as u64, total as u64)).map_err(words)
 }
 
-/// The cards of this machine in the order of their numbers, or what the driver said instead: of one, or of all.
-pub(crate) fn cards() -> Result<Vec<Result<Found, String>>, String> {
-    let said = |error: DriverError| error.to_string();
-    let count = CudaContext::device_count().map_err(said)?;
-    let found = |number: i32| -> Result<Found, DriverError> {
-        let context = CudaContext::new(number as usize)?;
-        let (free, total) = context.mem_get_info()?;
-        Ok(Found {
-            name: context.name()?,
-            capability: context.compute_capability()?,
-            free_bytes: free as u64,
-            total_bytes: total as u64,
-        })
+/// The cards that this process may use in the order of their numbers, none of them opened.
+pub(crate) fn listed() -> Result<Vec<Listed>, Unlisted> {
+    check_driver(driver_version()?, sys::CUDA_VERSION.cast_signed())?;
+    let count = match CudaContext::device_count() {
+        Ok(count) => count,
+        // What the driver says where there are cards and none of them is for this process.
+        Err(error) if error.0 == sys::CUresult::CUDA_ERROR_NO_DEVICE => 0,
+        Err(error) => return Err(silent(error)),
     };
-    Ok((0..count).map(|number| found(number).map_err(said)).collect())
+    (0..count).map(|number| list(number).map_err(silent)).collect()
 }
 
-/// How many cards the driver lists, without opening one.
-pub(crate) fn count() -> Result<usize, String> {
-    CudaContext::device_count().map(|count| usize::try_from(count).unwrap_or(0)).map_err(|error| error.to_string())
+fn list(number: i32) -> Result<Listed, DriverError> {
+    use sys::CUdevice_attribute_enum as Attribute;
+    let device = driver::device::get(number)?;
+    // SAFETY: the device is one that the driver has just given.
+    let attribute = |of| unsafe { driver::device::get_attribute(device, of) };
+    let capability = (
+        attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?,
+        attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?,
+    );
+    let bytes = driver::device::get_uuid(device)?.bytes.map(|byte| byte as u8);
+    Ok(Listed { uuid: uuid(bytes), kind: driver::device::get_name(device)?, capability })
+}
+
+/// The newest CUDA that the driver runs, as it counts: 13000 for 13.0.
+fn driver_version() -> Result<i32, Unlisted> {
+    let mut version = 0;
+    // SAFETY: the driver writes one number there; it may be asked before it is started.
+    unsafe { sys::cuDriverGetVersion(&raw mut version) }.result().map_err(silent)?;
+    Ok(version)
+}
+
+fn silent(error: DriverError) -> Unlisted {
+    if error.0 == sys::CUresult::CUDA_ERROR_STUB_LIBRARY {
+        return Unlisted {
+            problem: "the `libcuda.so.1` that was found is one to link with, and no driver".to_owned(),
+            hint: "take the folder `stubs` off LD_LIBRARY_PATH".to_owned(),
+        };
+    }
+    Unlisted {
+        problem: format!("no NVIDIA driver answers: {}", words(error)),
+        hint: "see whether `nvidia-smi` answers; `--device cpu` trains without a card".to_owned(),
+    }
+}
+
+/// What failed, in the driver's words and by its name for it.
+fn words(error: DriverError) -> String {
+    let (words, name) = (error.error_string(), error.error_name());
+    match (words, name) {
+        (Ok(words), Ok(name)) => format!("{} ({})", words.to_string_lossy(), name.to_string_lossy()),
+        _ => format!("CUDA's error {}", error.0 as u32),
+    }
 }
 
 /// A card opened for one run.
@@ -108,7 +138,7 @@ fn failed(error: DriverError) -> CardError {
     if error.0 == sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY {
         return CardError::OutOfMemory { free_bytes: free() };
     }
-    CardError::Failed(error.to_string())
+    CardError::Failed(words(error))
 }
 
 /// The same, where the driver's words alone do not say what failed.

@@ -16,6 +16,8 @@ pub(crate) mod cuda;
 #[cfg(any(test, feature = "emulation"))]
 pub(crate) mod emulated;
 mod launches;
+#[cfg(any(test, feature = "cuda"))]
+pub(crate) mod listed;
 mod plan;
 #[cfg(test)]
 mod tests;

@@ -339,7 +339,7 @@ fn a_run_that_goes_on_is_not_heard_by_what_its_log_said_before() {
     let mut has_room = || {
         launch.report_progress(&one);
         let next = Need { bytes: gib * 3 / 10, alone: false };
-        launch.loading.as_ref().and_then(|loading| loading.place(next)).is_some()
+        launch.loading.as_ref().and_then(|loading| loading.place(&RunId("next".to_owned()), next)).is_some()
     };
     assert!(!has_room(), "what the run is about to take is kept for it");
     folder.log(&said(50)).expect("logged");
@@ -436,6 +436,36 @@ fn a_log_that_spoke_of_memory_before_does_not_excuse_another_failure() {
     fs::write(folder.join("log.jsonl"), refusal(7, 5) + "\n").expect("written");
     let (summary, events) = sweep.launch(1, vec![task]);
     assert_eq!((summary.failed, retries(&events)), (vec!["run-1".to_owned()], vec![]));
+}
+
+/// Four runs on two cards: the first is out of memory beside the third, and must then be alone. The second and the third
+/// end only when the last has begun, which comes after the first.
+#[test]
+fn a_run_that_must_be_alone_keeps_no_other_card_waiting() {
+    let sweep = sweep();
+    let at = |name: &str| sweep.folder.path().join(name).display().to_string();
+    let until = |name: &str, then: &str| {
+        format!("for i in $(seq 600); do test -e {} && {{ {then}; }}; sleep 0.05; done; exit 4", at(name))
+    };
+    let first = sweep.task(1, 9.0, "");
+    let log = sweep.store.run_dir(&first.run.id).join("log.jsonl").display().to_string();
+    let refused = format!("echo '{}' >> {log}; touch {}; exit 2", refusal(7, 5), at("refused"));
+    let again = format!("ls {} > {}; exit 3", at("last"), at("seen-by-first"));
+    let script = format!("if test -e {}; then {again}; fi; {}", at("refused"), until("third", &refused));
+    let first = sweep.task(1, 9.0, &script);
+    let second = sweep.task(2, 8.0, &until("last", "exit 3"));
+    let third = sweep.task(3, 7.0, &format!("touch {}; {}", at("third"), until("last", "exit 3")));
+    let last = sweep.task(4, 6.0, &format!("touch {}; exit 3", at("last")));
+    let mut events = Vec::new();
+    // Three at once, so that the last waits until the first has ended.
+    onto(&[1000, 1000], 3)
+        .launch(&sweep.store, vec![first, second, third, last], &mut |event| events.push(event))
+        .expect("launched");
+    assert_eq!(retries(&events), [(1, true)]);
+    let exits = events.iter().filter(|e| matches!(e, LaunchEvent::Failed { exit, .. } if exit == "exit status: 3"));
+    assert_eq!(exits.count(), 4, "{:?}", order(&events));
+    let seen = fs::read_to_string(sweep.folder.path().join("seen-by-first")).expect("the first came again");
+    assert!(seen.contains("last"), "it came before the run on the other card");
 }
 
 #[test]

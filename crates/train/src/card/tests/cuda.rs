@@ -3,7 +3,7 @@
 use super::runs::{Memory, deviation_of_seeds, loss, on_cpu, options};
 use crate::DeviceChoice;
 use crate::fixture::{config, manifest, note_skip, token_file};
-use crate::gpu_check::{Target, operations};
+use crate::gpu_check::{Agreement, Target, operations};
 use crate::precision::Precision;
 use crate::train::{TrainOptions, train};
 
@@ -22,9 +22,10 @@ fn every_operation_on_a_card_equals_the_cpu() {
     if !has_card("operations on a card") {
         return;
     }
-    for one in operations(Target::Cuda(0)).expect("carried out") {
+    let judge = |one: Agreement| {
         assert!(one.apart <= one.allowed, "{} in {}: {} apart", one.operation, one.precision, one.apart);
-    }
+    };
+    operations(Target::Cuda(0), judge).expect("carried out");
 }
 
 #[test]
