@@ -156,6 +156,7 @@ fn check_card(number: usize) -> Result<(), TrainError> {
 /// A card by its number, for one run.
 #[cfg(feature = "cuda")]
 pub(crate) fn open_card(number: usize) -> Result<Box<dyn Card>, TrainError> {
+    check_card(number)?;
     let card = cuda::Cuda::open(number).map_err(|error| error.on(&format!("cuda:{number}")))?;
     Ok(Box::new(card))
 }

@@ -286,7 +286,7 @@ mod tests {
         };
         let noted = |state, out_of_memory| {
             let mut row = row(state);
-            row.note_failure(|| Some(Failure { out_of_memory, job: None, told_in: "runs/a1/stderr.log".into() }));
+            row.note_failure(|| Some(Failure { out_of_memory, told_in: "runs/a1/stderr.log".into() }));
             (row.state, failure_words(&row))
         };
         let line = "\nnote: d8 failed; runs/a1/stderr.log says why".to_owned();
