@@ -66,12 +66,13 @@ impl Refits {
         let knots = self.roots.iter().map(|&(p, root)| (root, percentile(&values, p)));
         let ends = bounds(fitted, functional);
         let knots: Vec<(f64, f64)> = knots.filter(|(_, value)| !ends.contains(value)).collect();
-        let error = if functional.is_logarithm(&fitted.problem) {
-            relative_deviation(&values, centre)
-        } else {
-            deviation(&values)
-        };
-        Profile::of_knots(centre, Some(error).filter(|error| error.is_finite()), &knots)
+        let relative_error = functional
+            .is_logarithm(&fitted.problem)
+            .then(|| relative_deviation(&values, centre))
+            .filter(|error| error.is_finite());
+        let mut profile = Profile::of_knots(centre, Some(deviation(&values)), &knots);
+        profile.relative_error = relative_error;
+        profile
     }
 }
 

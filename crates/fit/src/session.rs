@@ -165,18 +165,19 @@ fn describe(fitted: &Fitted, all: &[&Observation], options: &FitOptions) -> Fitt
 /// were asked for.
 fn starts_as_meant(fitted: &Fitted, options: &FitOptions) -> Option<Diagnosis> {
     let law = fitted.law;
-    let message = match (options.starts, search_size(&fitted.problem)) {
-        (Starts::Projected, _) => return None,
-        (Starts::Classic, _) if classic(&fitted.problem).is_none() => {
-            format!("`{law}` has no classic grid; its {} projected starts were polished", fitted.starts)
-        }
-        (Starts::Classic, Some(part)) => format!(
+    if options.starts != Starts::Classic {
+        return None;
+    }
+    let message = if classic(&fitted.problem).is_none() {
+        format!("`{law}` has no classic grid; its {} projected starts were polished", fitted.starts)
+    } else {
+        let part = search_size(&fitted.problem)?;
+        format!(
             "`{law}`: the classic starts were followed on {part} of {} runs, and each different end of those was polished on all: a start counts where its end leads",
             fitted.points.len()
-        ),
-        (Starts::Classic, None) => return None,
+        )
     };
-    let hint = "nothing need be done; the certificate's agreeing starts are counted as said".to_owned();
+    let hint = "none is needed; the certificate counts agreeing starts as said here".to_owned();
     Some(Diagnosis { code: "starts_not_classic".to_owned(), severity: Severity::Note, message, hint })
 }
 
@@ -210,7 +211,8 @@ pub(crate) fn estimate(profile: &Profile, root: f64, level: f64, logarithm: bool
     Estimate {
         estimate: centre,
         standard_error: profile
-            .standard_error
+            .relative_error
+            .or(profile.standard_error)
             .map(|se| if logarithm { se * centre } else { se })
             .filter(|error| error.is_finite()),
         lower: profile.bounded(-root).map(natural).filter(|end| is_end(*end, logarithm)),
@@ -260,23 +262,21 @@ mod tests {
     #[test]
     fn no_bounded_interval_is_without_width_whatever_unit_a_parameter_is_told_in() {
         // M3's γ is per FLOP, 1e-21 here, and was traced in steps of 1e-9: both ends were the estimate.
-        let rung = |i: usize| {
-            let flops = math::pow(10.0, 18.0 + 0.5 * i as f64);
-            let params = (flops / 120.0).sqrt();
-            let loss = 3.0 * math::pow(1e18 * (1.0 / flops + 2e-21), 0.09);
-            let role = Some(forescale_core::run::Role::Path);
-            Observation { role, ..published::run(i, params, 20.0 * params, flops, loss) }
-        };
-        let runs = published::with_noise(&(0..12).map(rung).collect::<Vec<_>>(), 0.002, 4);
-        for interval in [crate::IntervalMethod::Profile, crate::IntervalMethod::Pairs] {
-            let found = fit(&runs, &[], &FitOptions { interval, draws: 200, ..only(LawName::M3) }).expect("fits");
-            let gamma = found.fits[0].parameters["gamma"];
-            let (lower, upper) = (gamma.lower.expect("an end"), gamma.upper.expect("an end"));
-            assert!(lower < 0.95 * gamma.estimate && upper > 1.05 * gamma.estimate, "{gamma:?}");
-            assert!((0.5e-21..8e-21).contains(&gamma.estimate), "{gamma:?}");
-            if let Some(error) = gamma.standard_error.filter(|_| interval == crate::IntervalMethod::Profile) {
-                let half = 0.5 * (upper - lower) / 1.9;
-                assert!((0.5..2.0).contains(&(half / error)), "{gamma:?}");
+        for unit in [1.0, 1e-21, 1e-40] {
+            let rung = |i: usize| {
+                let flops = math::pow(10.0, 18.0 + 0.5 * i as f64);
+                let params = (flops / 120.0).sqrt();
+                let loss = 3.0 * math::pow(1e18 * (1.0 / flops + 2e-21), 0.09);
+                let role = Some(Role::Path);
+                Observation { role, ..published::run(i, params, 20.0 * params, unit * flops, loss) }
+            };
+            let runs = published::with_noise(&(0..12).map(rung).collect::<Vec<_>>(), 0.002, 4);
+            for interval in [crate::IntervalMethod::Profile, crate::IntervalMethod::Pairs] {
+                let found = fit(&runs, &[], &FitOptions { interval, draws: 200, ..only(LawName::M3) }).expect("fits");
+                let gamma = found.fits[0].parameters["gamma"];
+                let (lower, upper) = (gamma.lower.expect("an end"), gamma.upper.expect("an end"));
+                assert!(lower < 0.95 * gamma.estimate && upper > 1.05 * gamma.estimate, "{unit}: {gamma:?}");
+                assert!((0.5e-21..8e-21).contains(&(unit * gamma.estimate)), "{unit}: {gamma:?}");
             }
         }
     }

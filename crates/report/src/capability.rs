@@ -38,8 +38,10 @@ pub(crate) fn without(count: usize) -> String {
 pub fn held(scores: &[CapabilityScore]) -> String {
     let inside = scores.iter().filter(|score| score.is_inside).count();
     let level = scores.first().map_or_else(String::new, |score| format!(" {}", percent(score.interval.level)));
-    let width = mean_score(scores).map_or_else(String::new, |score| format!(" (mean interval score {score:.3})"));
-    format!("{inside} of {} lie inside their{level} intervals{width}", plural(scores.len(), "outcome"))
+    let score = mean_score(scores).map_or_else(String::new, |score| {
+        format!(" (mean interval score {score:.3}, nats of −log p or share of accuracy)")
+    });
+    format!("{inside} of {} lie inside their{level} intervals{score}", plural(scores.len(), "outcome"))
 }
 
 /// Mean interval score, in the unit of what was scored.

@@ -103,10 +103,19 @@ fn entry(run: &OffPath) -> Value {
 /// Keys of `[corpus]` and `[corpus.tokenizer]` that hold a path or a list of them.
 const PATHS: [&str; 6] = ["paths", "lock", "train", "validation", "tokenizer", "path"];
 
-/// Whether there is something at a path, or where its first wildcard begins.
-fn leads_somewhere(path: &Path) -> bool {
+/// Whether there is something at a path in a folder, or in what stands before its first wildcard; a pattern without such a
+/// part is one of the folder itself.
+fn leads_somewhere(folder: &Path, path: &str) -> bool {
     let is_plain = |part: &Component| !part.as_os_str().to_string_lossy().contains(['*', '?', '[', '{']);
-    path.components().take_while(is_plain).collect::<PathBuf>().exists()
+    let plain: PathBuf = Path::new(path).components().take_while(is_plain).collect();
+    if plain.as_os_str().is_empty() { has_match(folder, path) } else { folder.join(plain).exists() }
+}
+
+/// Whether a folder holds a file with the ending that a pattern asks for.
+fn has_match(folder: &Path, pattern: &str) -> bool {
+    let ending = Path::new(pattern).extension();
+    let files = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    files.map(|file| file.path()).any(|file| file.is_file() && file.extension() == ending)
 }
 
 /// Makes the paths of a corpus absolute, where there is something at them: a committed spec without its corpus beside it is
@@ -114,9 +123,8 @@ fn leads_somewhere(path: &Path) -> bool {
 fn anchor(corpus: &mut Table, folder: &Path) {
     let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
     let anchored = |text: &mut String| {
-        let whole = folder.join(&*text);
-        if leads_somewhere(&whole) {
-            *text = whole.display().to_string();
+        if leads_somewhere(&folder, text) {
+            *text = folder.join(&*text).display().to_string();
         }
     };
     for key in PATHS {

@@ -29,7 +29,7 @@ use forescale_core::observation::Observation;
 use forescale_core::outcome::{Diagnosis, Severity};
 use thiserror::Error;
 
-use crate::diagnose::{Doubt, Kind, uncertified};
+use crate::diagnose::{Doubt, FitKind, uncertified};
 use crate::ensemble::validate_level;
 use crate::fitted::{Fitted, validate};
 use crate::forecast::{NO_NUMBER, prepare};
@@ -133,6 +133,7 @@ pub fn design(
         prepared.map_err(|refusal| DesignError::NoLaw { reason: refusal.reason, hint: refusal.hint })?;
     let fit = &options.forecast.fit;
     let before = Widths::of(&now, target, fit.level).ok_or_else(no_number)?;
+    // Not before the laws have been asked: a target where they say nothing has that as its reason.
     if candidates.is_empty() {
         return Err(DesignError::NoCandidates { target: target.flops });
     }
@@ -154,10 +155,10 @@ pub fn design(
     let (after, joined) = simulation.expect(&bought, &before);
     let (spent, near) = chosen.spent();
     let ladder = ladder(&now, &laws, target, spent, known_max);
-    let uncertain = laws.iter().filter_map(|(law, _)| uncertified(law, Kind::Ahead));
+    let uncertain = laws.iter().filter_map(|(law, _)| uncertified(law, FitKind::Ahead));
     diagnoses.extend(uncertain.map(|doubt| Doubt::from(doubt).diagnosis()));
     diagnoses.extend(doubts(&start, &chosen, (budget_flops, known_max, target)));
-    diagnoses.extend(ladder.as_ref().and_then(|ladder| ladder_ahead(ladder, &chosen)));
+    diagnoses.extend(ladder.as_ref().and_then(|ladder| ladder_ahead(ladder, chosen.total())));
     diagnoses.extend(further_law(&joined, (before.interval, after.interval)));
     Ok(Design {
         schema: DESIGN_SCHEMA.to_owned(),
@@ -242,8 +243,10 @@ fn affordable(
 
 /// The laws with their weights in the forecast; one on vertices, which no single run adds to, only where it is alone.
 fn weighted_laws<'a>(now: &'a Forecaster, target: &Target) -> Vec<(&'a Fitted, f64)> {
-    let weights: Vec<f64> = now.outlook(target).laws.iter().map(|law| law.weight).collect();
-    let laws: Vec<(&Fitted, f64)> = now.laws().zip(weights).filter(|(_, weight)| *weight > 0.0).collect();
+    let said = now.outlook(target).laws;
+    let weight = |law: &Fitted| said.iter().find(|one| one.law == law.law.to_string()).map_or(0.0, |one| one.weight);
+    let laws: Vec<(&Fitted, f64)> =
+        now.laws().map(|law| (law, weight(law))).filter(|(_, weight)| *weight > 0.0).collect();
     let of_runs: Vec<(&Fitted, f64)> = laws.iter().copied().filter(|(law, _)| !law.vertices).collect();
     if of_runs.is_empty() { laws } else { of_runs }
 }
@@ -323,10 +326,9 @@ fn shape_on_path(now: &Forecaster, flops: f64) -> Option<(f64, f64)> {
 /// A plain ladder that leaves so much less of the deviation is worth a word.
 const AHEAD: f64 = 0.02;
 
-/// A plain ladder that for as much compute leaves less doubt than the design.
-fn ladder_ahead(ladder: &NaiveLadder, chosen: &Value) -> Option<Diagnosis> {
-    let left = |law_sd: f64, form: f64| (law_sd * law_sd + 2.0 * form * form).sqrt();
-    let (theirs, ours) = (left(ladder.law_sd, ladder.form_scale), chosen.total().sqrt());
+/// A plain ladder that for as much compute leaves less than the variance that the design leaves.
+fn ladder_ahead(ladder: &NaiveLadder, left: f64) -> Option<Diagnosis> {
+    let (theirs, ours) = (value::total(ladder.law_sd * ladder.law_sd, ladder.form_scale).sqrt(), left.sqrt());
     (theirs < (1.0 - AHEAD) * ours).then(|| Diagnosis {
         code: "ladder_ahead".to_owned(),
         severity: Severity::Warning,
@@ -334,7 +336,7 @@ fn ladder_ahead(ladder: &NaiveLadder, chosen: &Value) -> Option<Diagnosis> {
             "a plain ladder of {} rungs up to {:.2e} FLOPs, for as much compute, leaves a deviation of {:.2}% at the target where these runs leave {:.2}%: the runs on offer are fewer, or none is as large",
             ladder.rungs, ladder.max_flops, 100.0 * theirs, 100.0 * ours
         ),
-        hint: "buy that ladder, or allow larger runs (`--growth`)".to_owned(),
+        hint: "buy that ladder, or allow larger runs: `--growth` for a table, larger widths for a sweep".to_owned(),
     })
 }
 

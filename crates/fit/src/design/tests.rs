@@ -379,18 +379,37 @@ fn a_target_below_every_run_on_offer_is_refused_with_what_to_do() {
 }
 
 #[test]
+fn the_error_of_one_evaluation_set_widens_no_promise() {
+    // Bought runs named no set, so that each draw saw two, and an error of 2% tripled the width promised.
+    let plain = strewn();
+    let asked = |runs: &[Observation]| {
+        let options = DesignOptions { draws: 8, ..DesignOptions::default() };
+        design(runs, &at(1e20), 1e18, &options).expect("a design").after
+    };
+    let told: Vec<Observation> = plain
+        .iter()
+        .map(|run| Observation {
+            loss_se: Some(0.02 * run.loss),
+            eval_set_digest: Some("c4".to_owned()),
+            ..run.clone()
+        })
+        .collect();
+    let set = Some("c4".to_owned());
+    let forecast = ForecastOptions { eval_set_digest: set, ..ForecastOptions::default() };
+    let options = DesignOptions { forecast, draws: 8, ..DesignOptions::default() };
+    let found = design(&told, &at(1e20), 1e18, &options).expect("a design").after;
+    assert_eq!((found.interval, found.mean_interval), (asked(&plain).interval, asked(&plain).mean_interval));
+}
+
+#[test]
 fn a_plain_ladder_that_leaves_less_doubt_is_named() {
     let (_, found) = large(3);
     assert!(!doubted(&found, "ladder_ahead"), "{:?}", found.ladder);
-    // One small run on offer: any ladder for the same compute reaches further.
-    let runs = pilot(&mut ChaCha8Rng::seed_from_u64(11));
-    let small = Candidate { name: "small".to_owned(), params: 3e6, tokens: 6e7, flops: 1.08e15 };
-    let one = DesignOptions { candidates: Candidates::Listed(vec![small]), draws: 8, ..options(&runs, 1.0) };
-    let found = design(&runs, &at(1e22), 4.4e15, &one).expect("a design");
-    let ladder = found.ladder.expect("a path");
-    let left = |law_sd: f64, form: f64| law_sd * law_sd + 2.0 * form * form;
-    let is_ahead = left(ladder.law_sd, ladder.form_scale) < 0.96 * left(found.after.law_sd, found.after.form_scale);
-    assert_eq!(doubted(&found, "ladder_ahead"), is_ahead, "{ladder:?} {:?}", found.after);
+    // By hand: 3% of law and 1% of form, twice, make √(9 + 2)·1e-2 = 3.32%; 3.5% are 5% more than that, 3.35% are 1%.
+    let ladder = super::NaiveLadder { rungs: 8, max_flops: 1e18, flops: 3e18, law_sd: 0.03, form_scale: 0.01 };
+    let said = super::ladder_ahead(&ladder, 0.035 * 0.035).expect("a doubt");
+    assert!(said.message.contains("3.32% at the target where these runs leave 3.50%"), "{}", said.message);
+    assert_eq!(super::ladder_ahead(&ladder, 0.0335 * 0.0335), None);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Bare tables: one row a run, from CSV, Parquet or JSONL.
 //!
-//! `params`, `tokens` and `flops` (two are enough under a rule that gives the third), `loss` (or `--metric NAME`),
-//! and what else is known of a run, such as its `role` (`path`, `off_path` or `target`). Every row becomes an observation, an exclusion with its reason, or an error that
-//! names it.
+//! `params`, `tokens` and `flops` (two are enough under a rule that gives the third), `loss` (or `--metric NAME`), and what
+//! else is known of a run, such as its `role` (`path`, `off_path` or `target`) or its `eval_set_digest`; `docs/tables.md` names
+//! every column. Every row becomes an observation, an exclusion with its reason, or an error that names it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -10,6 +10,7 @@ use super::*;
 use crate::cards::tests::StandIn;
 use crate::cards::{Cards as _, Reading};
 use crate::records::tests::{planned, record};
+use forescale_core::run::RunId;
 
 struct Sweep {
     folder: tempfile::TempDir,
