@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use forescale_core::run::RunConfig;
 use forescale_sweep::cards::{ORDER, VISIBLE, Watch, named, visible};
 use forescale_sweep::{Card, Cards as _, CardsError, Fleet, NvmlCards, Way};
-use forescale_train::{DeviceChoice, NumberedCard, Precision};
+use forescale_train::{DeviceChoice, NumberedCard, Precision, TrainError};
 
 use crate::args::DeviceArgs;
 use crate::memory::Allowance;
@@ -34,7 +34,7 @@ impl Place {
     /// What was typed, held against what there is; `cuda` is every card, `cuda:N` the one of that number.
     pub(crate) fn of(args: &DeviceArgs) -> anyhow::Result<Self> {
         let choice: DeviceChoice = args.device.parse()?;
-        let precision = choice.precision(asked(args)?)?;
+        let precision = choice.precision(asked(args)?).map_err(|error| as_typed(&error, &args.device))?;
         let place = |device: &str| Self {
             device: device.to_owned(),
             precision,
@@ -130,6 +130,16 @@ impl Place {
         let why = forescale_train::why_no_card().filter(|_| self.device == "cpu" && asked == "auto");
         let why = why.map(|why| format!(" (no card: {why})")).unwrap_or_default();
         format!("training on {on} in {}{why}", self.precision)
+    }
+}
+
+/// Why a device cannot be had, by the word that somebody typed for it: `cuda` is the first card for one process.
+pub(crate) fn as_typed(error: &TrainError, typed: &str) -> anyhow::Error {
+    let text = error.to_string();
+    if typed == "cuda" {
+        anyhow!(text.replace("`cuda:0` was asked for", "`cuda` was asked for"))
+    } else {
+        anyhow!(text)
     }
 }
 
@@ -261,6 +271,17 @@ mod tests {
     fn a_child_is_told_its_device_and_the_limit() {
         assert_eq!(cpu(None).arguments(), ["--device", "cpu"]);
         assert_eq!(cpu(Some(4096)).arguments(), ["--device", "cpu", "--memory-limit", "4096B"]);
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    #[test]
+    fn a_device_is_refused_by_the_word_that_was_typed() {
+        let said = |device: &str| {
+            let args = DeviceArgs { device: device.to_owned(), precision: None, memory_limit: None };
+            Place::of(&args).err().expect("refused").to_string()
+        };
+        assert!(said("cuda").starts_with("`cuda` was asked for, but this binary is built without CUDA"));
+        assert!(said("cuda:0").starts_with("`cuda:0` was asked for"));
     }
 
     #[test]

@@ -12,6 +12,8 @@
 
 mod workload;
 
+use std::io::Write as _;
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -34,13 +36,37 @@ const LEAST_READINGS: usize = 4;
 
 type Answer<T> = Result<T, Box<dyn std::error::Error>>;
 
-fn main() -> Answer<()> {
+/// What `--part` may name.
+const PARTS: [&str; 4] = ["operations", "parity", "resume", "speed"];
+
+const USAGE: &str = "gpu_check [--dry] [--part operations|parity|resume|speed] [--device N] and, for speed, [--width N,...] \
+                     [--layers N] [--sequences N] [--context N] [--seconds N] [--precision P] [--accumulate N] [--peak-tflops X]";
+
+/// 0 where all was measured, 2 where it could not be.
+fn main() -> ExitCode {
+    if std::env::args().any(|argument| argument == "--help" || argument == "-h") {
+        show(USAGE);
+        return ExitCode::SUCCESS;
+    }
+    match check() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn check() -> Answer<()> {
+    let asked = text("--part");
+    if let Some(unknown) = asked.as_deref().filter(|asked| !PARTS.contains(asked)) {
+        return Err(format!("`{unknown}` is no part\n\nhint: --part {}", PARTS.join("|")).into());
+    }
     let dry = std::env::args().any(|argument| argument == "--dry");
     let target = if dry { Target::Emulated } else { Target::Cuda(number("--device", 0)? as usize) };
     let file = tempfile::NamedTempFile::new()?;
     let manifest = write_tokens(file.path(), TRAIN_TOKENS, VALIDATION_TOKENS)?;
     let check = Check { dry, target, tokens: TokenFile::open(file.path(), &manifest)? };
-    let asked = text("--part");
     if asked.is_none() {
         say("device", json!({ "dry": dry, "device": target.name(), "machine": machine() }));
     }

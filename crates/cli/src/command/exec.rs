@@ -22,7 +22,8 @@ use crate::workplace::{self, Workplace};
 
 pub(crate) fn run(args: &ExecArgs) -> anyhow::Result<Answer> {
     let device: DeviceChoice = args.device.device.parse()?;
-    let precision = device.precision(place::asked(&args.device)?)?;
+    let asked = place::asked(&args.device)?;
+    let precision = device.precision(asked).map_err(|error| place::as_typed(&error, &args.device.device))?;
     let Ok(checkpoint_every) = Duration::try_from_secs_f64(args.checkpoint_seconds) else {
         bail!(
             "`--checkpoint-seconds {}` is not a time of at least 0 seconds\n\nhint: --checkpoint-seconds 20",

@@ -26,7 +26,7 @@ pub(super) fn failure(folder: &Path) -> Option<Failure> {
     // Words from before the log last grew are an earlier attempt's.
     let is_new = changed(&said).is_some_and(|words| changed(&log).is_none_or(|lines| lines <= words));
     let has_failed = is_new && tells_of_an_error(&fs::read(&said).unwrap_or_default());
-    (out_of_memory || has_failed).then(|| Failure { out_of_memory, told_in: if is_new { said } else { log } })
+    (out_of_memory || has_failed).then_some(Failure { out_of_memory, told_in: if is_new { said } else { log } })
 }
 
 fn changed(path: &Path) -> Option<SystemTime> {
