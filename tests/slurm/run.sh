@@ -61,6 +61,11 @@ job_of() { "$forescale" status "$1" 2>/dev/null | awk -v run="$2" '$1 == run { p
 digest() { sed -n 's/.*"result_digest": "\(.*\)".*/\1/p' "$1/record.json"; }
 in_queue() { [ "$(squeue -h -r -t "$1" -o %i | wc -l)" = "$2" ]; }
 has_steps() { grep -qs '"step":[1-9]' "$1/log.jsonl"; }
+has_begun_again() {
+    scontrol update JobId="$1" StartTime=now 2>/dev/null || true
+    sleep 1
+    [ "$(grep -c '"event":"start"' "$2/log.jsonl")" = 2 ]
+}
 submitted() { sed -n 's/.*_slurm_rpc_submit_batch_job: JobId=//p' "$cluster/log/slurmctld.log" | wc -l; }
 
 # Families of four layers: one of seconds, and one that nobody waits for.
@@ -107,10 +112,11 @@ id=$(run_id short d24-20x-s0)
 until_true 60 has_steps "short/runs/$id"
 job=$(job_of short d24-20x-s0)
 scontrol requeue "$job"
-# Slurm would have it wait two minutes.
-until_true 20 scontrol update JobId="$job" StartTime=now
+# Slurm has it wait two minutes, long enough for a launch that asks now and then to hear of it.
+until_true 40 grep -qF "d24-20x-s0: ended by Slurm before it was done" requeue.said
+until_true 60 has_begun_again "$job" "short/runs/$id"
 expect_end 0 requeue
-says requeue "d24-20x-s0: ended by Slurm before it was done" "[2/2] d24-20x-s0"
+says requeue "[2/2] d24-20x-s0"
 [ "$(grep -c '"event":"start"' "short/runs/$id/log.jsonl")" = 2 ] || fail "not two attempts: short/runs/$id/log.jsonl"
 grep '"event":"start"' "short/runs/$id/log.jsonl" | tail -n 1 | grep -q '"step":0,' && fail "the second attempt began anew"
 mkdir -p alone/short
