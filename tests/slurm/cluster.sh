@@ -76,9 +76,13 @@ node_up() {
 
 cluster_down() {
     scancel --user="$(id -un)" 2>/dev/null || true
-    local file
+    local file daemon
     for file in "$cluster"/run/slurmd.*.pid "$cluster"/run/slurmctld.pid "$cluster"/run/munged.pid; do
-        [ -s "$file" ] && kill "$(cat "$file")" 2>/dev/null || true
+        [ -s "$file" ] || continue
+        daemon=$(cat "$file")
+        kill "$daemon" 2>/dev/null || continue
+        # It writes its state before it ends.
+        until_true 10 sh -c "! kill -0 $daemon 2>/dev/null" || true
     done
 }
 

@@ -61,6 +61,11 @@ job_of() { "$forescale" status "$1" 2>/dev/null | awk -v run="$2" '$1 == run { p
 digest() { sed -n 's/.*"result_digest": "\(.*\)".*/\1/p' "$1/record.json"; }
 in_queue() { [ "$(squeue -h -r -t "$1" -o %i | wc -l)" = "$2" ]; }
 has_steps() { grep -qs '"step":[1-9]' "$1/log.jsonl"; }
+has_begun_again() {
+    scontrol update JobId="$1" StartTime=now 2>/dev/null || true
+    sleep 1
+    [ "$(grep -c '"event":"start"' "$2/log.jsonl")" = 2 ]
+}
 submitted() { sed -n 's/.*_slurm_rpc_submit_batch_job: JobId=//p' "$cluster/log/slurmctld.log" | wc -l; }
 
 # Families of four layers: one of seconds, and one that nobody waits for.
@@ -69,7 +74,7 @@ family() {
     sed -e '/^\[ladder\]/,$d' -e 's/^layers = .*/layers = 4/' -e "s/^name = .*/name = \"$1\"/" "$fixture" > "$1/sweep.toml"
     printf '[ladder]\nwidths = %s\ntokens_per_param = %s\n' "$2" "$3" >> "$1/sweep.toml"
 }
-family short "[8, 24]" "[20, 40]"
+family short "[8, 24]" "[20, 20]"
 family long "[96, 128]" "[2.5, 1.4]"
 
 step "the whole chain, and the records that this machine makes by itself"
@@ -103,28 +108,29 @@ says missing "\`sbatch\` is not on \`PATH\`" "hint: "
 
 step "a run that is ended midway goes on from where it was"
 begin requeue run short --launcher slurm --stop-after ladder
-id=$(run_id short d24-40x-s0)
+id=$(run_id short d24-20x-s0)
 until_true 60 has_steps "short/runs/$id"
-job=$(job_of short d24-40x-s0)
+job=$(job_of short d24-20x-s0)
 scontrol requeue "$job"
-# Slurm would have it wait two minutes.
-until_true 20 scontrol update JobId="$job" StartTime=now
+# Slurm has it wait two minutes, long enough for a launch that asks now and then to hear of it.
+until_true 40 grep -qF "d24-20x-s0: ended by Slurm before it was done" requeue.said
+until_true 60 has_begun_again "$job" "short/runs/$id"
 expect_end 0 requeue
-says requeue "d24-40x-s0: ended by Slurm before it was done" "[2/2] d24-40x-s0"
+says requeue "[2/2] d24-20x-s0"
 [ "$(grep -c '"event":"start"' "short/runs/$id/log.jsonl")" = 2 ] || fail "not two attempts: short/runs/$id/log.jsonl"
 grep '"event":"start"' "short/runs/$id/log.jsonl" | tail -n 1 | grep -q '"step":0,' && fail "the second attempt began anew"
 mkdir -p alone/short
 cp short/sweep.toml alone/short
-expect 0 whole exec alone/short d24-40x-s0
+expect 0 whole exec alone/short d24-20x-s0
 [ "$(digest "short/runs/$id")" = "$(digest "alone/short/runs/$id")" ] || fail "another result after a requeue"
 
 step "a batch that memory does not suffice for is dealt into parts"
 mkdir memory
 cp short/sweep.toml memory
-expect 2 needs exec memory d24-40x-s0 --memory-limit 1
+expect 2 needs exec memory d24-20x-s0 --memory-limit 1
 needed=$(sed -n 's/.*"needed_bytes":\([0-9]*\).*/\1/p' "memory/runs/$id/log.jsonl")
 expect 0 memory run memory --launcher slurm --stop-after ladder --memory-limit $((needed - 1))
-says memory "d24-40x-s0: out of memory (" "again, each batch in 2 parts"
+says memory "d24-20x-s0: out of memory (" "again, each batch in 2 parts"
 grep -q '"accumulate": 2' "memory/runs/$id/record.json" || fail "the record does not say that the batch was dealt"
 
 step "an interrupted launch leaves its jobs, and the next one finds them"
