@@ -18,11 +18,19 @@ import numpy as np, pandas as pd
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DATA = pathlib.Path(os.environ.get("FORESCALE_PUBLISHED_DATA", ROOT / "../shared/data"))
 PLAIN = DATA.parent / "bench/plain.py"
-LAWS = ["power_law", "chinchilla", "coupled", "gadre", "kaplan", "m3", "bnsl"]
+LAWS = ["power_law", "chinchilla", "coupled", "gadre", "kaplan", "m3", "m4", "bnsl", "log_log"]
 RATIOS, MODES = (10, 100, 1000), ("run", "frontier")
 FORM_FACTORS = (0.5, 0.7, 1, 1.4, 2)
 WIDEST = 5
 NOTES = "## Tried and left out"
+LEFT_OUT = [
+    "gemstones: checkpoints of a constant rate, 22 shapes of one trunk each: no finished runs",
+    "xlstm: its runs of one context span 6 times in compute: no case at 10x",
+    "alabdulmohsin, bnsl, multipowerlaw, double descent: curves, without N or D (`tests` hold fits of them against their papers)",
+    "modded-nanogpt, nanogpt widths: one size, or no tokens",
+    "pythia, obsscaling, GPT-3: scores and no loss (`benches/capability-skill.md`)",
+    "porian's optimal pairs: results of fits, whose runs are here",
+]
 COLUMNS = ["params", "tokens", "flops", "loss"]
 
 
@@ -264,7 +272,8 @@ def page(rows, laws, heading):
                 at = (method, mode, ratio)
                 text.append(line([mode, f"{ratio}x", method, f"{number(of.held.mean())} of {len(of)}", number(figures["held"][at]),
                                   number(figures["width"][at]), number(figures["score"][at]), number(figures["crps"][at])]))
-    return "\n".join(text + ["", *bars(rows, shared, errors, laws), *left_out(rows), ""])
+    tables = ["", "## Tables that are not here, and why", "", *(f"- {one}" for one in LEFT_OUT)]
+    return "\n".join(text + ["", *bars(rows, shared, errors, laws), *left_out(rows), *tables, ""])
 
 
 def paired(rows, other):

@@ -47,7 +47,10 @@ fn a_forecast_its_outcome_and_a_second_outcome() {
     refuses(forescale(folder, &["record"]), &["there is no `reports/forecasts.jsonl`"]);
     register(folder, "next").expect_code(0);
     let open = forescale(folder, &["record"]).expect_code(0).stdout;
-    assert!(open.starts_with("1 forecast registered, 0 with an outcome, 1 open; 0 counted\n"), "{open}");
+    assert!(
+        open.starts_with("1 forecast registered, 0 with an outcome, 1 open; 0 with an outcome that counts\n"),
+        "{open}"
+    );
 
     // A number alone is a question; entered, it is the outcome, and the only one.
     let score = |value: &str, more: &[&str]| {

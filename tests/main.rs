@@ -11,6 +11,7 @@ mod evidence;
 mod export;
 mod formats;
 mod import;
+mod launchers;
 mod layering;
 mod ledger;
 mod memory;

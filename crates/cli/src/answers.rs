@@ -48,7 +48,7 @@ pub(crate) fn optimum(
     Ok(Some(forescale_fit::optimum(&material.observations, aim, caps, &options.fit)?))
 }
 
-/// The run that a cap leaves, by the first law asked for: what is forecast in place of the budget's best. `None` where no
+/// The run that a cap leaves, by the law that a forecast listens to, which answers first: what is forecast in place of the budget's best. `None` where no
 /// cap holds it.
 pub(crate) fn under_caps(optimum: &OptimumUnderCap) -> Option<Target> {
     let law = optimum.laws.first().filter(|law| !law.binding.is_empty())?;

@@ -48,6 +48,8 @@ pub(crate) enum Command {
     Exec(ExecArgs),
     /// Show runs by state, progress and time left
     Status(StatusArgs),
+    /// End the jobs of a sweep that are in Slurm's queue; what they trained is kept
+    Cancel(CancelArgs),
     /// Gather sealed records into out/records.parquet
     Collect(CollectArgs),
     /// Read what other tools' evaluations found: task scores, and answers where samples were kept
@@ -179,6 +181,8 @@ pub(crate) enum Stage {
 pub(crate) enum LauncherName {
     /// Processes on this machine
     Local,
+    /// Jobs of Slurm, from a folder that all its nodes see
+    Slurm,
 }
 
 #[derive(Debug, Args)]
@@ -187,12 +191,16 @@ pub(crate) struct RunArgs {
     pub(crate) sweep: PathBuf,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
-    /// Runs at once at most; as many as there are cores when absent, and on cards as many as are measured to be worth it
+    /// Runs at once at most; as many as there are cores when absent, on cards as many as are measured to be worth it, and
+    /// under Slurm as many as it starts
     #[arg(long, value_parser = whole::<NonZeroUsize>(1..=u64::MAX, "--jobs 2"), allow_negative_numbers = true)]
     pub(crate) jobs: Option<NonZeroUsize>,
     /// What starts the runs
     #[arg(long, value_enum, default_value = "local")]
     pub(crate) launcher: LauncherName,
+    /// Handed to sbatch for each job, as in --slurm-args "--partition=gpu --time=2:00:00"; `[slurm] args` of the spec comes before it
+    #[arg(long, value_name = "ARGUMENTS", allow_hyphen_values = true)]
+    pub(crate) slurm_args: Option<String>,
     /// Stop when this stage is done
     #[arg(long, value_enum, default_value = "report")]
     pub(crate) stop_after: Stage,
@@ -234,7 +242,7 @@ pub(crate) struct ExecArgs {
 pub(crate) struct StatusArgs {
     /// Sweep folder
     pub(crate) sweep: PathBuf,
-    /// Show again every two seconds until all runs are done
+    /// Show again every two seconds, or every ten where jobs are in Slurm's queue, until all runs are done
     #[arg(long)]
     pub(crate) watch: bool,
     #[command(flatten)]
@@ -242,6 +250,12 @@ pub(crate) struct StatusArgs {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CancelArgs {
+    /// Sweep folder
+    pub(crate) sweep: PathBuf,
 }
 
 #[derive(Debug, Args)]

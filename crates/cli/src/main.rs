@@ -12,6 +12,7 @@ mod memory;
 mod output;
 mod place;
 mod progress;
+mod signal;
 mod source;
 mod target;
 mod training;

@@ -64,10 +64,37 @@ impl Place {
         }
     }
 
+    /// What was typed, for runs that a scheduler starts on machines that this one knows nothing of: `auto` is the processor
+    /// there, for a job sees a card only where one was asked for.
+    pub(crate) fn of_jobs(args: &DeviceArgs) -> anyhow::Result<Self> {
+        let choice: DeviceChoice = args.device.parse()?;
+        let (choice, device) = match choice {
+            DeviceChoice::Auto | DeviceChoice::Cpu => (DeviceChoice::Cpu, "cpu"),
+            DeviceChoice::Cuda(0) => (choice, "cuda:0"),
+            DeviceChoice::Cuda(_) => bail!(
+                "`--device {}` names a card of this machine, and which card a job has is Slurm's to say\n\n\
+                 hint: --device cuda",
+                args.device
+            ),
+        };
+        let asked = asked(args)?;
+        // A build without CUDA is refused here, and no job for it; where there is one, the node's own driver tells.
+        let precision = match choice {
+            DeviceChoice::Cuda(_) if cfg!(feature = "cuda") => asked.unwrap_or(Precision::Bf16),
+            _ => choice.precision(asked)?,
+        };
+        Ok(Self { device: device.to_owned(), precision, limit: args.memory_limit, fleet: None, jobs: None })
+    }
+
+    /// Whether runs are trained on cards.
+    pub(crate) fn is_card(&self) -> bool {
+        self.device != "cpu"
+    }
+
     /// The arguments by which a child is told its device.
     pub(crate) fn arguments(&self) -> Vec<String> {
         let mut words = vec!["--device".to_owned(), self.device.clone()];
-        if self.device != "cpu" {
+        if self.is_card() {
             words.extend(["--precision".to_owned(), self.precision.to_string()]);
         }
         words.extend(self.limit.iter().flat_map(|limit| ["--memory-limit".to_owned(), format!("{limit}B")]));
@@ -77,7 +104,7 @@ impl Place {
     /// How a run's batches may be dealt: whole, and where that is allowed into ever more equal parts, at least twice as many
     /// each time.
     pub(crate) fn ways(&self, config: &RunConfig, may_accumulate: bool) -> Vec<Way> {
-        let kept = if self.device == "cpu" { 0 } else { CONTEXT_BYTES };
+        let kept = if self.is_card() { CONTEXT_BYTES } else { 0 };
         // A run that no card can take has the largest number already.
         let bytes = |parts| forescale_train::device_memory_bytes(config, self.precision, parts).saturating_add(kept);
         let next = |parts: &u32| (2 * parts..=config.sequences).find(|more| config.sequences.is_multiple_of(*more));
@@ -291,6 +318,24 @@ mod tests {
         let numbered = |index: u32, trains| NumberedCard { uuid: format!("GPU-{index}"), trains };
         let kept = able(vec![card(4), card(7)], &[numbered(7, true), numbered(4, false)]);
         assert_eq!(kept.iter().map(|card| card.index).collect::<Vec<_>>(), [7]);
+    }
+
+    #[test]
+    fn a_job_has_the_card_that_slurm_gives_it_and_the_processor_where_none_is_asked_for() {
+        let of = |device: &str, precision: Option<&str>| {
+            let precision = precision.map(str::to_owned);
+            Place::of_jobs(&DeviceArgs { device: device.to_owned(), precision, memory_limit: None })
+        };
+        let refusal = |device, precision| of(device, precision).err().expect("refused").to_string();
+        assert_eq!(of("auto", None).expect("the processor").arguments(), ["--device", "cpu"]);
+        assert!(refusal("cuda:1", None).contains("hint: --device cuda"));
+        assert!(refusal("cpu", Some("bf16")).contains("f32"));
+        if cfg!(feature = "cuda") {
+            let words = of("cuda", None).expect("no driver is asked for here").arguments();
+            assert_eq!(words, ["--device", "cuda:0", "--precision", "bf16"]);
+        } else {
+            assert!(refusal("cuda", None).contains("without CUDA"));
+        }
     }
 
     #[test]

@@ -311,9 +311,16 @@ impl Material {
             fit: self.fit_options(args)?,
             metric: self.selection.metric.clone(),
             unit: self.selection.unit,
-            eval_set_digest: None,
+            eval_set_digest: self.eval_set(),
             backtest: true,
         })
+    }
+
+    /// The evaluation set that all runs were measured on, where they name one: a target is taken to be measured on it too.
+    fn eval_set(&self) -> Option<String> {
+        let mut sets = self.observations.iter().map(|run| &run.eval_set_digest);
+        let first = sets.next()?;
+        first.clone().filter(|_| sets.all(|set| set == first))
     }
 
     /// The sweep's own target, where there is one.

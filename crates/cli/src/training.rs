@@ -5,16 +5,17 @@ use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use forescale_core::problem::Problem;
 use forescale_core::run::{PlannedRun, RunId};
 use forescale_report::format;
-use forescale_sweep::{LaunchEvent, Launcher as _, LocalLauncher, Plan, RunState, Store, Task, Way};
+use forescale_sweep::{LaunchEvent, Launcher, LocalLauncher, Plan, RunState, SlurmLauncher, Store, Task, Way};
 
 use crate::memory;
 use crate::output;
 use crate::place::Place;
 use crate::progress::Progress;
+use crate::signal::Heard;
 use crate::workplace::Workplace;
 
 /// How runs of a sweep are trained.
@@ -22,8 +23,10 @@ pub(crate) struct Training<'a> {
     pub(crate) workplace: &'a Workplace,
     /// Where they are trained.
     pub(crate) place: &'a Place,
-    /// Runs at once; chosen from the cores when absent.
+    /// Runs at once; chosen from the cores, or by the queue, when absent.
     pub(crate) jobs: Option<NonZeroUsize>,
+    /// Further arguments of `sbatch`, where Slurm starts the runs; none where this machine does.
+    pub(crate) slurm: Option<&'a [String]>,
     /// The list that holds runs of a probe, which the sweep's own plan does not.
     pub(crate) probe: Option<&'a Path>,
 }
@@ -45,11 +48,8 @@ impl Training<'_> {
         if missing.is_empty() {
             return Ok(0);
         }
-        let launcher = LocalLauncher {
-            executable: std::env::current_exe().context("this program does not know where it lies")?,
-            jobs: self.jobs.map(NonZeroUsize::get).or(self.place.jobs),
-            fleet: self.place.fleet.clone(),
-        };
+        let heard = self.slurm.map(|_| Heard::listen());
+        let launcher = self.launcher(heard.as_ref())?;
         let plan = &self.workplace.plan;
         let work: f64 = missing.iter().map(|run| own_flops(plan, run, 1.0)).sum();
         let mut progress = Progress::new(label, missing.len(), work);
@@ -60,6 +60,44 @@ impl Training<'_> {
         self.place.allowance(true).say_uncounted(missing.iter().filter(|_| self.place.limit.is_some()));
         let summary = launcher.launch(store, tasks, &mut |event| ledger.note(event, &mut progress))?;
         Ok(summary.failed.len())
+    }
+
+    /// What starts the runs; jobs of Slurm are waited for until somebody asks not to.
+    fn launcher(&self, heard: Option<&Heard>) -> anyhow::Result<Box<dyn Launcher>> {
+        let executable = std::env::current_exe().context("this program does not know where it lies")?;
+        let Some(arguments) = self.slurm else {
+            self.refuse_queued()?;
+            let jobs = self.jobs.map(NonZeroUsize::get).or(self.place.jobs);
+            return Ok(Box::new(LocalLauncher { executable, jobs, fleet: self.place.fleet.clone() }));
+        };
+        let folder = std::env::current_dir().context("this process does not know where it is")?;
+        let cache = std::path::absolute(forescale_corpus::default_cache()).context("the cache has no place")?;
+        let spec = std::path::absolute(self.workplace.spec.path()).context("the sweep has no place")?;
+        Ok(Box::new(SlurmLauncher {
+            jobs: self.jobs.map(NonZeroUsize::get),
+            arguments: arguments.to_vec(),
+            with_card: self.place.is_card(),
+            environment: vec![("FORESCALE_CACHE".to_owned(), cache)],
+            needs: vec![spec, std::path::absolute(&self.workplace.built().dir).context("the corpus has no place")?],
+            interrupted: heard.map(Heard::flag),
+            ..SlurmLauncher::new(executable, folder)
+        }))
+    }
+
+    /// Refuses to start on this machine what Slurm is about to start elsewhere.
+    fn refuse_queued(&self) -> anyhow::Result<()> {
+        let queued = forescale_sweep::launch::slurm::queued(&self.workplace.store).unwrap_or_else(|error| {
+            output::say(&format!("note: runs of this sweep may be in Slurm's queue: {error}"));
+            Vec::new()
+        });
+        let Some(first) = queued.first() else { return Ok(()) };
+        let folder = self.workplace.spec.folder().display();
+        bail!(
+            "{} runs of `{folder}` are in Slurm's queue (job {})\n\n\
+             hint: `--launcher slurm` waits for them, `forescale cancel {folder}` ends them",
+            queued.len(),
+            first.job
+        )
     }
 
     /// Refuses runs that no way of dealing their batches fits into what they may take, before any other is trained.
@@ -117,6 +155,15 @@ struct Ledger<'a> {
 impl Ledger<'_> {
     fn note(&mut self, event: LaunchEvent, progress: &mut Progress) {
         match event {
+            LaunchEvent::Queued { job, runs, found } => {
+                let runs = if runs == 1 { "1 run".to_owned() } else { format!("{runs} runs") };
+                let words = if found { "is in Slurm's queue already" } else { "submitted to Slurm" };
+                progress.say(&format!("job {job} of {runs} {words}"));
+            }
+            LaunchEvent::Stuck { words } => progress.say(&format!("note: {words}")),
+            LaunchEvent::Requeued { run } => {
+                progress.again(&run.name, "ended by Slurm before it was done; waits to go on from its last checkpoint");
+            }
             LaunchEvent::Started { run, .. } => progress.started(&run.name, run.config.steps),
             LaunchEvent::Progress { run, progress: log } => {
                 self.did(&run, log.step as f64 / run.config.steps as f64);

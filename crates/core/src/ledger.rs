@@ -101,6 +101,9 @@ pub struct TrackedCoverage {
     pub scored: u64,
     /// The share inside, with the exact interval of Clopper and Pearson (1934).
     pub share: Estimate,
+    /// Mean interval score over the outcomes, each relative to its outcome; absent in records made before it was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean_relative_interval_score: Option<f64>,
 }
 
 /// `record --json`: how a project's own forecasts came out.

@@ -114,7 +114,9 @@ impl Certificate {
     /// The share of starts that ended at the optimum; zero of none.
     ///
     /// A start is one point of the grid, polished from there; starts that end at one place are not collapsed into one. A
-    /// term whose share of the loss falls below 1e-6 in the first width is put back, at most twice per start.
+    /// term whose share of the loss falls below 1e-6 in the first width is put back, at most twice per start. Of some thousand
+    /// runs and more starts are followed on a part, and ends there that are alike share one polish on all; a fit from the
+    /// classic starts says so.
     #[must_use]
     pub fn agreeing_share(&self) -> f64 {
         f64::from(self.agreeing_starts) / f64::from(self.starts.max(1))

@@ -23,7 +23,6 @@ use crate::evaluation::target_sigma;
 use crate::fitted::validate;
 use crate::forecaster::{Forecaster, forecaster};
 use crate::form_error::{MEDIAN_OF_T, expected_error, t4_density};
-use crate::interval_score::interval_score;
 use crate::path::vertices;
 use crate::session::groups;
 use crate::stacking::Trial;
@@ -153,7 +152,7 @@ fn summarise(cases: &[BacktestCase], ratio: f64) -> Option<BacktestSummary> {
         mean_abs_relative_error: errors.iter().sum::<f64>() / n,
         coverage_90: inside as f64 / n,
         mean_width_90: mean(|interval, _| interval.upper - interval.lower),
-        mean_interval_score_90: mean(interval_score),
+        mean_interval_score_90: mean(Interval::score),
         crps: of.iter().map(|case| case.crps).sum::<f64>() / n,
         n: of.len() as u64,
     })

@@ -10,6 +10,7 @@
 //! is p, so that a parameter, a prediction and the ensemble read a bootstrap as they read a profile.
 
 use forescale_core::law::Theta;
+use forescale_core::math;
 
 use crate::bootstrap::{Resampling, refits};
 use crate::fitted::Fitted;
@@ -65,7 +66,13 @@ impl Refits {
         let knots = self.roots.iter().map(|&(p, root)| (root, percentile(&values, p)));
         let ends = bounds(fitted, functional);
         let knots: Vec<(f64, f64)> = knots.filter(|(_, value)| !ends.contains(value)).collect();
-        Profile::of_knots(centre, Some(deviation(&values)), &knots)
+        let relative_error = functional
+            .is_logarithm(&fitted.problem)
+            .then(|| relative_deviation(&values, centre))
+            .filter(|error| error.is_finite());
+        let mut profile = Profile::of_knots(centre, Some(deviation(&values)), &knots);
+        profile.relative_error = relative_error;
+        profile
     }
 }
 
@@ -99,6 +106,12 @@ fn deviation(values: &[f64]) -> f64 {
     let mean = values.iter().sum::<f64>() / values.len() as f64;
     let squares: f64 = values.iter().map(|v| (v - mean) * (v - mean)).sum();
     (squares / (values.len() - 1) as f64).sqrt()
+}
+
+/// Deviation of the quantities whose logarithms these are, over the one at `centre`: of their values themselves, as published
+/// standard errors of amplitudes are, and not of the logarithms, from which it differs where those are wide.
+fn relative_deviation(logarithms: &[f64], centre: f64) -> f64 {
+    deviation(&logarithms.iter().map(|value| math::exp(value - centre)).collect::<Vec<_>>())
 }
 
 /// The edges of a parameter's range: a percentile there is no end of an interval, the data set none.
@@ -187,6 +200,24 @@ mod tests {
                 assert!(text.starts_with(&format!("`run0004`: {field} is ")), "{text}");
             }
         }
+    }
+
+    #[test]
+    fn the_standard_error_shown_of_an_amplitude_is_that_of_its_values_and_not_of_their_logarithms() {
+        // Of a log-normal quantity with deviation 1 of its logarithm the deviation over the median is √(e·(e − 1)) = 2.1612.
+        let count = 20_000;
+        let logarithms: Vec<f64> =
+            (0..count).map(|i| 3.0 + math::normal_quantile((f64::from(i) + 0.5) / f64::from(count))).collect();
+        assert!((relative_deviation(&logarithms, 3.0) / 2.1612 - 1.0).abs() < 0.01);
+        // Through a whole fit: what is shown of B is the deviation of the refits' own B.
+        let all = grid();
+        let runs: Vec<&Observation> = all.iter().collect();
+        let asked = options(IntervalMethod::Pairs);
+        let fitted = crate::fitted::fit_law(LawName::CHINCHILLA, &runs, &asked).expect("fits");
+        let natural = |theta: &Theta| fitted.problem.form.natural(theta, &fitted.problem.centre)[1];
+        let drawn = refits(&fitted, Resampling::Pairs, 200, asked.seed).iter().map(natural).collect::<Vec<_>>();
+        let shown = fit(&all, &[], &asked).expect("fits").fits[0].parameters["B"].standard_error.expect("an error");
+        assert!((shown / deviation(&drawn) - 1.0).abs() < 1e-6, "{shown} {}", deviation(&drawn));
     }
 
     #[test]

@@ -22,7 +22,7 @@ use forescale_core::quantity::LossUnit;
 
 use crate::backtest::{self, report};
 use crate::diagnose::{
-    Doubt, FormDoubt, Kind, TargetDoubt, does_not_fall, doubts_of_a_say, doubts_of_runs, evidence, no_floor,
+    Doubt, FitKind, FormDoubt, TargetDoubt, does_not_fall, doubts_of_a_say, doubts_of_runs, evidence, no_floor,
     not_asymptotic, uncertified,
 };
 use crate::ensemble::{mean_interval, validate_level};
@@ -128,15 +128,16 @@ pub(crate) fn assemble(
             let outlooks = targets.iter().map(|target| forecast_one(&forecaster, target, options));
             let (entries, doubts): (Vec<_>, Vec<_>) = outlooks.unzip();
             let mut doubts: Vec<Doubt> = doubts.into_iter().flatten().collect();
+            once(&mut doubts);
             doubts.extend(near_start(observations, options));
             doubts.extend(backtest.as_ref().and_then(missed));
             let heard = heard(&entries);
             doubts.extend(model_form(forecaster.bare_laws(&heard), &doubts));
             let is_heard = |law: &&Fitted| heard.contains(&law.law.to_string());
-            let ahead = forecaster.laws().filter(is_heard).filter_map(|law| uncertified(law, Kind::Ahead));
+            let ahead = forecaster.laws().filter(is_heard).filter_map(|law| uncertified(law, FitKind::Ahead));
             doubts.extend(ahead.map(Doubt::from));
             let rests_on = resting_on(heard, &entries);
-            let plain = forecaster.bare_laws(&rests_on).filter_map(|law| uncertified(law, Kind::Plain));
+            let plain = forecaster.bare_laws(&rests_on).filter_map(|law| uncertified(law, FitKind::Plain));
             doubts.extend(plain.map(Doubt::from));
             doubts.extend(forecaster.bare_laws(&rests_on).flat_map(doubts_of_a_say));
             diagnoses.extend(doubts.iter().map(Doubt::diagnosis));
@@ -150,6 +151,16 @@ pub(crate) fn assemble(
     };
     let schema = FORECAST_SCHEMA.to_owned();
     Forecast { schema, targets: entries, reach: None, answers: None, backtest, diagnoses, inputs: inputs(observations) }
+}
+
+/// Leaves out what is said of a second target in the words of a first.
+fn once(doubts: &mut Vec<Doubt>) {
+    let mut said: Vec<Doubt> = Vec::new();
+    doubts.retain(|doubt| {
+        let is_new = !said.contains(doubt);
+        said.extend(is_new.then(|| doubt.clone()));
+        is_new
+    });
 }
 
 pub(crate) fn validate_target(target: &Target) -> Result<(), FitError> {

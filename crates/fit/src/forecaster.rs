@@ -11,7 +11,7 @@ use forescale_core::predictive::Predictive;
 
 use crate::ahead::fit_ahead;
 use crate::backtest::Rolling;
-use crate::diagnose::{CONTRADICTION, Doubt, TargetDoubt};
+use crate::diagnose::{CONTRADICTION, Doubt, Silence, TargetDoubt};
 use crate::ensemble::{LARGEST, Member, atom_levels, blend};
 use crate::fitted::{Fitted, fit_law};
 use crate::form_error::Calibration;
@@ -417,7 +417,36 @@ impl Forecaster {
         if spread > half_width.max(WORTH_A_WORD) {
             doubts.push(Doubt::LawsDisagree { spread, half_width });
         }
+        doubts.extend(self.one_law(target, laws).map(Doubt::from));
         doubts
+    }
+
+    /// Where one law alone has a say, and why no other has.
+    fn one_law(&self, target: &Target, laws: &[LawPrediction]) -> Option<TargetDoubt> {
+        let is_heard = |law: &str| laws.iter().any(|said| said.weight > 0.0 && said.law == law);
+        let (heard, others): (Vec<_>, Vec<_>) =
+            self.members.iter().partition(|member| is_heard(&member.fitted.law.to_string()));
+        let [one] = heard[..] else { return None };
+        let silent = others.into_iter().map(|other| (other.fitted.law.to_string(), self.silence(other, one, target)));
+        Some(TargetDoubt::OneLaw { law: one.fitted.law.to_string(), silent: silent.collect() })
+    }
+
+    /// Why a law has no say beside the one that has: the first thing in which it is behind it.
+    fn silence(&self, member: &FittedMember, heard: &FittedMember, target: &Target) -> Silence {
+        let is_left = |member: &FittedMember| member.is_off_path(target) && self.carried(member, target).is_none();
+        let behind = |of: &dyn Fn(&FittedMember) -> bool| of(member) && !of(heard);
+        if behind(&|one| !one.can_speak_of(target)) {
+            Silence::Repeats
+        } else if behind(&|one| one.rank() == 0) {
+            Silence::NotCarried
+        } else if behind(&is_left) {
+            Silence::OffPath
+        } else if behind(&FittedMember::is_of_few_vertices) {
+            Silence::FewVertices
+        } else {
+            let wider = self.members.iter().find(|other| member.is_special_case_of(other));
+            wider.map_or(Silence::NoNumber, |wider| Silence::SpecialCase(wider.fitted.law.to_string()))
+        }
     }
 
     /// What all runs have one value of and a target another, or none: `params` or `tokens`, and the value. Their curve is that
@@ -478,10 +507,10 @@ impl Forecaster {
         // A model of less than one parameter, or trained on less than one token, is no end: the profile never found one.
         let end = |end: Option<f64>| end.filter(|size| (1.0..=product).contains(size));
         let params = Estimate { lower: end(params.lower), upper: end(params.upper), ..params };
-        let relative = params.standard_error.map(|se| se / params.estimate);
+        // ln D* is a constant less ln N*, and so has its deviation; told of the logarithm, as a profile tells it.
         let tokens = Estimate {
             estimate: product / params.estimate,
-            standard_error: relative.map(|se| se * product / params.estimate),
+            standard_error: profile.standard_error.map(|se| se * product / params.estimate),
             lower: params.upper.map(|upper| product / upper),
             upper: params.lower.map(|lower| product / lower),
             level: self.level,

@@ -35,6 +35,14 @@ impl Functional {
         }
     }
 
+    /// What a step of one in θ is to the functional whose gradient this is: 1, but for a parameter told in units in which θ's
+    /// own coordinate is tiny or huge, as M3's γ per FLOP.
+    pub(crate) fn unit(self, problem: &FitProblem, gradient: &Theta) -> f64 {
+        let largest = gradient.iter().fold(0.0_f64, |largest, slope| largest.max(slope.abs()));
+        let has_unit = matches!(self, Self::Parameter(_)) && !self.is_logarithm(problem) && largest > 0.0;
+        if has_unit { largest } else { 1.0 }
+    }
+
     /// Whether the functional is a logarithm of what a reader wants.
     pub(crate) fn is_logarithm(self, problem: &FitProblem) -> bool {
         match self {

@@ -348,13 +348,22 @@ fn digest(line: &LedgerLine) -> String {
 }
 
 fn coverage(scores: &[&Score]) -> Vec<TrackedCoverage> {
-    let mut levels: BTreeMap<u64, (f64, u64, u64)> = BTreeMap::new();
-    for score in scores {
-        let (_, inside, scored) = levels.entry(score.interval.level.to_bits()).or_insert((score.interval.level, 0, 0));
-        *inside += u64::from(score.inside);
-        *scored += 1;
+    let mut levels: BTreeMap<u64, Vec<&Score>> = BTreeMap::new();
+    for &score in scores {
+        levels.entry(score.interval.level.to_bits()).or_default().push(score);
     }
-    let one = |(level, inside, scored)| TrackedCoverage { level, inside, scored, share: share(inside, scored) };
+    let one = |scores: Vec<&Score>| {
+        let inside = scores.iter().filter(|score| score.inside).count() as u64;
+        let scored = scores.len() as u64;
+        let relative: f64 = scores.iter().map(|score| score.interval.score(score.actual) / score.actual).sum();
+        TrackedCoverage {
+            level: scores[0].interval.level,
+            inside,
+            scored,
+            share: share(inside, scored),
+            mean_relative_interval_score: Some(relative / scores.len() as f64),
+        }
+    };
     levels.into_values().map(one).collect()
 }
 

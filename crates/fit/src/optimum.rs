@@ -13,6 +13,7 @@ use forescale_core::outcome::{Diagnosis, Severity};
 use thiserror::Error;
 
 use crate::allocation::{Allocation, Wanted};
+use crate::diagnose::{Doubt, FitKind, uncertified};
 use crate::fitted::{Fitted, validate};
 use crate::forecaster::is_special_case;
 use crate::functional::Functional;
@@ -87,8 +88,10 @@ pub fn optimum(
     validate(observations, options)?;
     validate_question(aim, &caps)?;
     let (mut fitted, refusals) = laws_of_size_and_data(observations, options)?;
-    widest_first(&mut fitted);
+    heard_first(&mut fitted);
     let (mut laws, mut diagnoses, mut first) = (Vec::new(), refusals, None);
+    let uncertain = fitted.iter().filter_map(|law| uncertified(law, FitKind::Plain));
+    diagnoses.extend(uncertain.map(|doubt| Doubt::from(doubt).diagnosis()));
     for law in &fitted {
         match answer(law, aim, caps, options.level) {
             Ok(found) => {
@@ -164,10 +167,11 @@ fn laws_of_size_and_data(
         .map_err(|error| OptimumError::NoLaw { reason: error.fault(), hint: error.hint() })
 }
 
-/// Special cases stand behind the law that they are one of, which a forecast listens to in their place.
-fn widest_first(fitted: &mut [Fitted]) {
+/// The laws that a forecast listens to stand first: those that are carried beyond the data, and not their special cases.
+fn heard_first(fitted: &mut [Fitted]) {
     let laws: Vec<LawName> = fitted.iter().map(|found| found.law).collect();
-    fitted.sort_by_key(|found| laws.iter().any(|&other| is_special_case(found.law, other)));
+    let is_special = |law: LawName| laws.iter().any(|&other| is_special_case(law, other));
+    fitted.sort_by_key(|found| (!found.law.form().extrapolates(), is_special(found.law)));
 }
 
 /// One law's answer.

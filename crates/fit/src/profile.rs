@@ -24,6 +24,8 @@ pub(crate) struct Profile {
     pub(crate) centre: f64,
     /// Standard error, where the information matrix is regular.
     pub(crate) standard_error: Option<f64>,
+    /// Of a logarithm: the relative deviation of the quantity itself, where it was seen apart from its logarithm's.
+    pub(crate) relative_error: Option<f64>,
     knots: Vec<(f64, f64)>,
 }
 
@@ -34,7 +36,8 @@ impl Profile {
         let (kappa, standard_error) = fitted.scale_of(&gradient);
         let mut knots = vec![(0.0, centre)];
         if kappa > 0.0 {
-            let scale = standard_error.unwrap_or(0.05).clamp(1e-9, 3.0);
+            let unit = functional.unit(&fitted.problem, &gradient);
+            let scale = standard_error.unwrap_or(0.05 * unit).clamp(1e-9 * unit, 3.0 * unit);
             let reach = (reach * 1.05).min(MAX_ROOT);
             let spring = Spring { functional, kappa, centre };
             for sign in [-1.0, 1.0] {
@@ -42,12 +45,12 @@ impl Profile {
             }
         }
         knots.sort_by(|a, b| a.0.total_cmp(&b.0));
-        Self { centre, standard_error, knots: rising(&knots) }
+        Self { centre, standard_error, relative_error: None, knots: rising(&knots) }
     }
 
     /// From knots found otherwise.
     pub(crate) fn of_knots(centre: f64, standard_error: Option<f64>, knots: &[(f64, f64)]) -> Self {
-        Self { centre, standard_error, knots: rising(knots) }
+        Self { centre, standard_error, relative_error: None, knots: rising(knots) }
     }
 
     /// Knots (signed root, value), rising in both.

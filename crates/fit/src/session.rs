@@ -7,7 +7,7 @@ use forescale_core::estimate::Estimate;
 use forescale_core::law::{Domain, LawName};
 use forescale_core::math;
 use forescale_core::observation::{Exclusion, ExclusionReason, Observation};
-use forescale_core::outcome::{Diagnosis, FIT_SCHEMA, FitReport, FittedLaw, Inputs, ObjectiveValue};
+use forescale_core::outcome::{Diagnosis, FIT_SCHEMA, FitReport, FittedLaw, Inputs, ObjectiveValue, Severity};
 use forescale_core::run::Role;
 use rayon::prelude::*;
 
@@ -15,8 +15,10 @@ use crate::certificate::{certificate, uncertified};
 use crate::diagnose::{Doubt, doubt_of_exclusions, doubts_of_fit, doubts_of_runs};
 use crate::fitted::{Fitted, fit_law, seen_by, validate};
 use crate::functional::Functional;
+use crate::grid::classic;
 use crate::profile::Profile;
-use crate::{FitError, FitOptions, objective, path};
+use crate::solve::search_size;
+use crate::{FitError, FitOptions, Starts, objective, path};
 
 /// Fits each law asked for to each group of runs.
 ///
@@ -138,6 +140,7 @@ fn describe(fitted: &Fitted, all: &[&Observation], options: &FitOptions) -> Fitt
     let mut diagnoses: Vec<Diagnosis> = doubts_of_fit(fitted, runs, &profiles).iter().map(Doubt::diagnosis).collect();
     let residual_rms = (square / residuals.len() as f64).sqrt();
     diagnoses.extend(uncertified(fitted.law, &certificate, residual_rms));
+    diagnoses.extend(starts_as_meant(fitted, options));
     FittedLaw {
         group: None,
         law: fitted.law.to_string(),
@@ -156,6 +159,26 @@ fn describe(fitted: &Fitted, all: &[&Observation], options: &FitOptions) -> Fitt
         residual_rms,
         diagnoses,
     }
+}
+
+/// Whether the starts that a certificate counts were not those of the classic grid, each polished on all runs, where these
+/// were asked for.
+fn starts_as_meant(fitted: &Fitted, options: &FitOptions) -> Option<Diagnosis> {
+    let law = fitted.law;
+    if options.starts != Starts::Classic {
+        return None;
+    }
+    let message = if classic(&fitted.problem).is_none() {
+        format!("`{law}` has no classic grid; its {} projected starts were polished", fitted.starts)
+    } else {
+        let part = search_size(&fitted.problem)?;
+        format!(
+            "`{law}`: the classic starts were followed on {part} of {} runs, and each different end of those was polished on all: a start counts where its end leads",
+            fitted.points.len()
+        )
+    };
+    let hint = "none is needed; the certificate counts agreeing starts as said here".to_owned();
+    Some(Diagnosis { code: "starts_not_classic".to_owned(), severity: Severity::Note, message, hint })
 }
 
 /// Runs that a law leaves aside: because they repeat data and it says nothing of that, because a path law reads in their
@@ -188,7 +211,8 @@ pub(crate) fn estimate(profile: &Profile, root: f64, level: f64, logarithm: bool
     Estimate {
         estimate: centre,
         standard_error: profile
-            .standard_error
+            .relative_error
+            .or(profile.standard_error)
             .map(|se| if logarithm { se * centre } else { se })
             .filter(|error| error.is_finite()),
         lower: profile.bounded(-root).map(natural).filter(|end| is_end(*end, logarithm)),
@@ -233,6 +257,39 @@ mod tests {
             }
             assert_eq!(said(field, 0.0), None);
         }
+    }
+
+    #[test]
+    fn no_bounded_interval_is_without_width_whatever_unit_a_parameter_is_told_in() {
+        // M3's γ is per FLOP, 1e-21 here, and was traced in steps of 1e-9: both ends were the estimate.
+        for unit in [1.0, 1e-21, 1e-40] {
+            let rung = |i: usize| {
+                let flops = math::pow(10.0, 18.0 + 0.5 * i as f64);
+                let params = (flops / 120.0).sqrt();
+                let loss = 3.0 * math::pow(1e18 * (1.0 / flops + 2e-21), 0.09);
+                let role = Some(Role::Path);
+                Observation { role, ..published::run(i, params, 20.0 * params, unit * flops, loss) }
+            };
+            let runs = published::with_noise(&(0..12).map(rung).collect::<Vec<_>>(), 0.002, 4);
+            for interval in [crate::IntervalMethod::Profile, crate::IntervalMethod::Pairs] {
+                let found = fit(&runs, &[], &FitOptions { interval, draws: 200, ..only(LawName::M3) }).expect("fits");
+                let gamma = found.fits[0].parameters["gamma"];
+                let (lower, upper) = (gamma.lower.expect("an end"), gamma.upper.expect("an end"));
+                assert!(lower < 0.95 * gamma.estimate && upper > 1.05 * gamma.estimate, "{unit}: {gamma:?}");
+                assert!((0.5e-21..8e-21).contains(&(unit * gamma.estimate)), "{unit}: {gamma:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn starts_that_are_not_the_classic_ones_are_said_where_these_were_asked_for() {
+        let said = |law: LawName| {
+            let options = FitOptions { starts: Starts::Classic, ..only(law) };
+            let found = fit(&noisy_grid(), &[], &options).expect("fits");
+            found.fits[0].diagnoses.iter().find(|doubt| doubt.code == "starts_not_classic").cloned()
+        };
+        assert!(said(LawName::COUPLED).expect("said").message.contains("has no classic grid; its "));
+        assert_eq!(said(LawName::POWER_LAW), None);
     }
 
     fn noisy_grid() -> Vec<Observation> {

@@ -99,6 +99,11 @@ pub(crate) fn search(problem: &FitProblem, starts: &[Theta]) -> Option<Found> {
     Some(Found { optimum, agreeing: ends.iter().filter(|end| end.value <= limit).count() })
 }
 
+/// How many samples the starts are followed on where that is a part of them.
+pub(crate) fn search_size(problem: &FitProblem) -> Option<usize> {
+    problem.thinned(MANY_SAMPLES).map(|thin| thin.samples.len())
+}
+
 /// Ends on all samples of starts followed on a part of them: one polish for each end that differs.
 fn from_part(evaluator: &Evaluator<'_>, thin: &FitProblem, starts: &[Theta]) -> Vec<Optimum> {
     let near = follow(&Evaluator::new(thin), starts, &thin.cost.stages());

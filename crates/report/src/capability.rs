@@ -38,7 +38,16 @@ pub(crate) fn without(count: usize) -> String {
 pub fn held(scores: &[CapabilityScore]) -> String {
     let inside = scores.iter().filter(|score| score.is_inside).count();
     let level = scores.first().map_or_else(String::new, |score| format!(" {}", percent(score.interval.level)));
-    format!("{inside} of {} lie inside their{level} intervals", plural(scores.len(), "outcome"))
+    let score = mean_score(scores).map_or_else(String::new, |score| {
+        format!(" (mean interval score {score:.3}, nats of −log p or share of accuracy)")
+    });
+    format!("{inside} of {} lie inside their{level} intervals{score}", plural(scores.len(), "outcome"))
+}
+
+/// Mean interval score, in the unit of what was scored.
+fn mean_score<'a>(scores: impl IntoIterator<Item = &'a CapabilityScore>) -> Option<f64> {
+    let scores: Vec<f64> = scores.into_iter().map(|one| one.interval.score(one.observed)).collect();
+    (!scores.is_empty()).then(|| scores.iter().sum::<f64>() / scores.len() as f64)
 }
 
 /// `forecast` over tasks.
@@ -142,8 +151,10 @@ pub fn backtest(report: &CapabilityBacktest) -> String {
     let error =
         report.mean_absolute_error.map_or_else(|| NONE.to_owned(), |error| format!("{:.2} points", 100.0 * error));
     let held = report.coverage.map_or_else(|| NONE.to_owned(), percent);
+    let score = mean_score(report.cases.iter().filter_map(|case| case.score.as_ref()));
+    let score = score.map_or_else(String::new, |score| format!(", mean interval score {:.2} points", 100.0 * score));
     format!(
-        "{}\n{} of {} cases answered; mean absolute error {error}; {level} intervals held {held}\n",
+        "{}\n{} of {} cases answered; mean absolute error {error}; {level} intervals held {held}{score}\n",
         table.to_text(),
         report.cases.iter().filter(|case| case.score.is_some()).count(),
         report.cases.len(),

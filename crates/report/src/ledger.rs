@@ -21,7 +21,7 @@ const LEAST_FOR_BARS: usize = 20;
 pub(crate) fn track_record(record: &TrackRecord) -> String {
     let open = record.forecasts.len() as u64 - record.scored;
     let mut text = format!(
-        "{} registered, {} with an outcome, {open} open; {} counted\n\n{}",
+        "{} registered, {} with an outcome, {open} open; {} with an outcome that counts\n\n{}",
         plural(record.forecasts.len(), "forecast"),
         record.scored,
         record.counted,
@@ -105,6 +105,7 @@ fn row(forecast: &TrackedForecast) -> Vec<String> {
         score.map_or_else(none, |score| format!("{:.3}", score.pit)),
         score.map_or_else(none, |score| order(score.order).to_owned()),
         match forecast.uncounted {
+            None if score.is_none() => "will be".to_owned(),
             None => "yes".to_owned(),
             Some(Uncounted::EnteredAfterwards) => "no: entered afterwards".to_owned(),
             Some(Uncounted::Repeats(line)) => format!("no: repeats line {line}"),
@@ -113,9 +114,11 @@ fn row(forecast: &TrackedForecast) -> Vec<String> {
 }
 
 fn coverage_words(coverage: &TrackedCoverage) -> String {
-    let TrackedCoverage { level, inside, scored, share } = coverage;
+    let TrackedCoverage { level, inside, scored, share, mean_relative_interval_score } = coverage;
+    let score = mean_relative_interval_score
+        .map_or_else(String::new, |score| format!("; mean interval score {} of the loss", fine(score)));
     format!(
-        "{inside} of {scored} outcomes inside intervals of {}: {} (so few outcomes allow {}, at the {} level)\n",
+        "{inside} of {scored} outcomes inside intervals of {}: {} (so few outcomes allow {}, at the {} level){score}\n",
         percent(*level),
         percent(share.estimate),
         bounds(share, percent),
@@ -173,7 +176,13 @@ mod tests {
             scored: 1,
             counted: 1,
             proven: 1,
-            coverage: vec![TrackedCoverage { level: 0.9, inside: 0, scored: 1, share }],
+            coverage: vec![TrackedCoverage {
+                level: 0.9,
+                inside: 0,
+                scored: 1,
+                share,
+                mean_relative_interval_score: Some(0.4),
+            }],
             median_abs_relative_error: Some(0.031),
             mean_relative_crps: Some(0.012),
         }

@@ -272,12 +272,25 @@ fn exact(value: f64) -> String {
 pub(crate) fn objective(law: &FittedLaw) -> String {
     let delta = law.objective.delta.map(|delta| format!(" with delta {delta}"));
     let value = number(law.objective.value);
+    let interval =
+        law.interval.as_deref().map_or_else(String::new, |how| format!("; intervals: {}", interval_words(how)));
     format!(
-        "{}{}, {value} at the optimum; residual rms {}",
+        "{}{}, {value} at the optimum; residual rms {}{interval}",
         law.objective.kind,
         delta.unwrap_or_default(),
         percent_fine(law.residual_rms)
     )
+}
+
+/// How intervals were made, by the name that the JSON has.
+fn interval_words(method: &str) -> &str {
+    match method {
+        "profile" => "profile likelihood",
+        "pairs" => "bootstrap of runs",
+        "cluster" => "bootstrap of clusters of runs",
+        "parametric" => "parametric bootstrap",
+        other => other,
+    }
 }
 
 fn percent_fine(share: f64) -> String {

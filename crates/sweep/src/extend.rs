@@ -2,9 +2,9 @@
 //!
 //! The sweep stays as it is, its target with it, and runs are added: as seeds of a rung or an entry that is there, as a rung
 //! of their own where they lie on the path, as `[[off_path]]` else. Comments of the first spec are not carried over. Paths
-//! of the corpus are made absolute, because the file need not lie where the first one does.
+//! of the corpus are made absolute where they lead anywhere, because the file need not lie where the first one does.
 
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use toml::{Table, Value};
 
@@ -103,10 +103,30 @@ fn entry(run: &OffPath) -> Value {
 /// Keys of `[corpus]` and `[corpus.tokenizer]` that hold a path or a list of them.
 const PATHS: [&str; 6] = ["paths", "lock", "train", "validation", "tokenizer", "path"];
 
-/// Makes the paths of a corpus absolute.
+/// Whether there is something at a path in a folder, or in what stands before its first wildcard; a pattern without such a
+/// part is one of the folder itself.
+fn leads_somewhere(folder: &Path, path: &str) -> bool {
+    let is_plain = |part: &Component| !part.as_os_str().to_string_lossy().contains(['*', '?', '[', '{']);
+    let plain: PathBuf = Path::new(path).components().take_while(is_plain).collect();
+    if plain.as_os_str().is_empty() { has_match(folder, path) } else { folder.join(plain).exists() }
+}
+
+/// Whether a folder holds a file with the ending that a pattern asks for.
+fn has_match(folder: &Path, pattern: &str) -> bool {
+    let ending = Path::new(pattern).extension();
+    let files = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    files.map(|file| file.path()).any(|file| file.is_file() && file.extension() == ending)
+}
+
+/// Makes the paths of a corpus absolute, where there is something at them: a committed spec without its corpus beside it is
+/// meant for the folder that it came from, and keeps its paths.
 fn anchor(corpus: &mut Table, folder: &Path) {
     let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
-    let anchored = |text: &mut String| *text = folder.join(&*text).display().to_string();
+    let anchored = |text: &mut String| {
+        if leads_somewhere(&folder, text) {
+            *text = folder.join(&*text).display().to_string();
+        }
+    };
     for key in PATHS {
         match corpus.get_mut(key) {
             Some(Value::String(text)) => anchored(text),
@@ -162,14 +182,16 @@ mod tests {
 
     #[test]
     fn paths_of_a_corpus_start_where_the_first_spec_lies() {
-        let mut corpus: Table =
-            toml::from_str("paths = [\"text/*.txt\", \"/abs\"]\n[tokenizer]\nkind = \"file\"\npath = \"t.json\"\n")
-                .expect("TOML");
-        anchor(&mut corpus, Path::new("/sweep"));
-        let written = toml::to_string(&corpus).expect("TOML");
-        assert!(
-            written.contains("\"/sweep/text/*.txt\", \"/abs\"") && written.contains("\"/sweep/t.json\""),
-            "{written}"
-        );
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(folder.path().join("text")).expect("a folder");
+        std::fs::write(folder.path().join("t.json"), "{}").expect("a file");
+        let text = "paths = [\"text/*.txt\", \"/abs\"]\nlock = \"corpus.lock\"\n[tokenizer]\nkind = \"file\"\npath = \"t.json\"\n";
+        let mut corpus: Table = toml::from_str(text).expect("TOML");
+        anchor(&mut corpus, folder.path());
+        let at = |name: &str| Value::String(folder.path().join(name).display().to_string());
+        assert_eq!(corpus["paths"], Value::Array(vec![at("text/*.txt"), Value::String("/abs".to_owned())]));
+        assert_eq!(corpus["tokenizer"]["path"], at("t.json"));
+        // A committed spec has its corpus elsewhere: its paths are those of the folder that it came from.
+        assert_eq!(corpus["lock"], Value::String("corpus.lock".to_owned()));
     }
 }

@@ -6,7 +6,7 @@
 //! - [`plan()`]: the runs a spec comes to, worked out without touching a disk;
 //! - [`Store`]: the folder `runs/<run id>/` of each run and `out/`, with atomic writes and locks;
 //! - [`LocalLauncher`]: runs as child processes over the cores of this machine, or packed onto its cards, branches of a
-//!   trunk in turn; [`cards`]: which cards there are, and how busy;
+//!   trunk in turn; [`SlurmLauncher`]: runs as jobs of a cluster; [`cards`]: which cards there are, and how busy;
 //! - [`collect`], [`read_records`], [`read_items`]: all records of a sweep, and its results per problem, in a Parquet file each;
 //! - [`seed_noise()`], [`spiked()`], [`mixed_precision`], [`target_precision`]: what the records say of their own noise, and what can be doubted;
 //! - [`observe()`] and [`read_table`]: records and foreign tables as observations, with a reason for each row left out.
@@ -41,7 +41,7 @@ pub use import::{
     read_ladder_curves, read_models, read_progress, read_scores, read_table, score_rows, underway, write_scores,
 };
 pub use items::{read_items, write_items};
-pub use launch::{Fleet, LaunchError, LaunchEvent, LaunchSummary, Launcher, LocalLauncher, Task, Way};
+pub use launch::{Fleet, LaunchError, LaunchEvent, LaunchSummary, Launcher, LocalLauncher, SlurmLauncher, Task, Way};
 pub use observe::observe;
 pub use plan::{FamilyRun, Plan, PlanError, RECIPE, RateProbe, family, plan, plan_with, probe_rates};
 pub use precision::{mixed_precision, target_precision};

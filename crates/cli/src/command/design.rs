@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use forescale_core::design::Design;
-use forescale_fit::{Candidate, CandidateGrid, DesignOptions, candidate_grid};
+use forescale_fit::{Candidate, CandidateGrid, Candidates, DesignOptions};
 use forescale_sweep::{Addition, FamilyRun, SweepSpec};
 
 use crate::answers::{cost, exactly};
@@ -27,15 +27,9 @@ pub(crate) fn run(args: &DesignArgs) -> anyhow::Result<Answer> {
     let level = forecast.fit.level;
     let family = material.sweep.as_ref().map(|sweep| family(sweep, &material, target.flops));
     let candidates = match &family {
-        Some(family) => family.iter().map(|found| candidate(found, &material)).collect(),
-        None => below(&material, target.flops, args.growth),
+        Some(family) => Candidates::Listed(family.iter().map(|found| candidate(found, &material)).collect()),
+        None => Candidates::Grid(CandidateGrid { growth: args.growth, ..CandidateGrid::default() }),
     };
-    if candidates.is_empty() {
-        bail!(
-            "no run below the target of {:.3e} FLOPs can be trained by this family\n\nhint: design for a larger target",
-            target.flops
-        );
-    }
     let options = DesignOptions { forecast, candidates, seed: args.law.seed, ..DesignOptions::default() };
     let mut answer = forescale_fit::design(&material.observations, &target, budget, &options)?;
     answer.diagnoses.extend(material.doubts());
@@ -49,13 +43,6 @@ pub(crate) fn run(args: &DesignArgs) -> anyhow::Result<Answer> {
     }
     output::either(args.json, &answer, forescale_report::plans::design)?;
     Ok(Answer::Yes)
-}
-
-/// Runs of a table's sizes and ratios below the target.
-fn below(material: &Material, target_flops: f64, growth: f64) -> Vec<Candidate> {
-    let mut grid = candidate_grid(&material.observations, &CandidateGrid { growth, ..CandidateGrid::default() });
-    grid.retain(|candidate| candidate.flops < target_flops);
-    grid
 }
 
 /// What the sweep's family could train below the target that is asked about.

@@ -1,11 +1,12 @@
 //! `forescale exec`: trains one run of a sweep, from its last checkpoint if there is one, and seals its record.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use forescale_core::count::FlopsCounts;
 use forescale_core::digest::json_list_digest;
-use forescale_core::record::{LogLine, RECORD_SCHEMA, RunRecord, RunSink as _};
+use forescale_core::record::{LogLine, RECORD_SCHEMA, RunRecord, RunSink as _, RunStatus};
 use forescale_core::run::PlannedRun;
 use forescale_sweep::cards::Watch;
 use forescale_sweep::{RunFolder, RunState};
@@ -16,6 +17,7 @@ use crate::exit::Answer;
 use crate::memory::{self, Allowance};
 use crate::output;
 use crate::place;
+use crate::signal;
 use crate::workplace::{self, Workplace};
 
 pub(crate) fn run(args: &ExecArgs) -> anyhow::Result<Answer> {
@@ -40,6 +42,7 @@ pub(crate) fn run(args: &ExecArgs) -> anyhow::Result<Answer> {
     let registration_sha256 = first_registration(&folder.lines()?, || {
         Ok(workplace.registration(run)?.map(|registration| registration.sha256))
     })?;
+    let stop = signal::asked_to_end();
     let built = workplace.built();
     let tokens = TokenFile::open(&built.dir.join("tokens.bin"), &built.manifest)?;
     let options = TrainOptions {
@@ -49,7 +52,7 @@ pub(crate) fn run(args: &ExecArgs) -> anyhow::Result<Answer> {
         threads: args.threads,
         registration_sha256: registration_sha256.clone(),
         checkpoint_every,
-        stop: None,
+        stop: Some(stop),
     };
     let watch = place::watch(device);
     let trained = forescale_train::train(&run.config, &tokens, &mut folder, &options);
@@ -58,6 +61,7 @@ pub(crate) fn run(args: &ExecArgs) -> anyhow::Result<Answer> {
     }
     let explained = |error| memory::explained(error, workplace.spec.hardware().accumulate);
     let mut outcome = trained.map_err(explained).with_context(|| format!("run `{}`", run.name))?;
+    refuse_unfinished(&outcome, stop, run)?;
     outcome.environment.card = watch.and_then(Watch::finish);
     folder.keep_items(&outcome.items)?;
     outcome.environment.notes.extend(memory_notes(&folder.lines()?));
@@ -84,6 +88,19 @@ fn find(workplace: &Workplace, args: &ExecArgs) -> anyhow::Result<PlannedRun> {
         );
     }
     Ok(run)
+}
+
+/// A run that was told to end has saved its state and is not over: it is not sealed, and the next attempt goes on from there.
+fn refuse_unfinished(outcome: &TrainOutcome, stop: &AtomicBool, run: &PlannedRun) -> anyhow::Result<()> {
+    if outcome.status == RunStatus::Stopped && stop.load(Ordering::Relaxed) {
+        bail!(
+            "run `{}` was told to end after step {} of {}; its state is saved\n\nhint: the same command goes on from there",
+            run.name,
+            outcome.steps,
+            run.config.steps
+        );
+    }
+    Ok(())
 }
 
 /// Refuses a run that its spec, its device or the memory that it may take does not allow, before anything of it is begun.

@@ -1,6 +1,7 @@
 //! One file per command.
 
 mod backtest;
+mod cancel;
 mod check;
 mod collect;
 mod compare;
@@ -42,6 +43,7 @@ pub(crate) fn dispatch(cli: Cli) -> anyhow::Result<Answer> {
         Command::Run(args) => run::run(&args),
         Command::Exec(args) => exec::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Cancel(args) => cancel::run(&args),
         Command::Collect(args) => collect::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Export(args) => export::run(&args),

@@ -68,7 +68,7 @@ fn train(workplace: &Workplace, args: &ProbeTraining, place: &Place, runs: &[Pla
     let ids: Vec<&str> = runs.iter().map(|run| run.id.0.as_str()).collect();
     let list = folder(workplace).join(format!("runs-{}.json", &json_digest(&ids)[..12]));
     workplace::write_json(&list, &runs)?;
-    let training = Training { workplace, place, jobs: args.jobs, probe: Some(&list) };
+    let training = Training { workplace, place, jobs: args.jobs, slurm: None, probe: Some(&list) };
     match training.train("probe", runs)? {
         0 => Ok(()),
         failed => {

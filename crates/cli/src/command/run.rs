@@ -10,10 +10,11 @@ use forescale_core::outcome::{ForecastStatus, Registration, Score};
 use forescale_core::run::{PlannedRun, Role};
 use forescale_fit::{Entered, Evidence};
 use forescale_report::format;
-use forescale_sweep::RunState;
+use forescale_sweep::launch::slurm;
+use forescale_sweep::{RunState, SweepSpec};
 
 use super::register;
-use crate::args::{RunArgs, Stage};
+use crate::args::{LauncherName, RunArgs, Stage};
 use crate::capability;
 use crate::evidence::{self, Asked};
 use crate::exit::Answer;
@@ -27,8 +28,12 @@ use crate::workplace::{self, Workplace};
 
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Answer> {
     let began = Instant::now();
-    let place = Place::of(&args.device)?;
+    let place = match args.launcher {
+        LauncherName::Local => Place::of(&args.device)?,
+        LauncherName::Slurm => Place::of_jobs(&args.device)?,
+    };
     let spec = workplace::load(&args.sweep)?;
+    let slurm = slurm_args(args, &spec)?;
     let _lock = workplace::take(&spec)?;
     LedgerFile::of_sweep(spec.folder()).refuse_broken()?;
     let workplace = Workplace::building(spec)?;
@@ -39,30 +44,47 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Answer> {
         return Ok(Answer::Yes);
     }
     let asked = |run: &&PlannedRun| run.role != Role::Target || args.stop_after >= Stage::Target;
-    training(&workplace, args, &place).refuse_hopeless(workplace.plan.runs.iter().filter(asked))?;
+    let training =
+        Training { workplace: &workplace, place: &place, jobs: args.jobs, slurm: slurm.as_deref(), probe: None };
+    training.refuse_hopeless(workplace.plan.runs.iter().filter(asked))?;
     if args.stop_after == Stage::Report {
         output::text(&workplace.out().join("index.html").display().to_string())?;
     }
     output::say(&place.words(&args.device.device));
     let ladder: Vec<PlannedRun> = workplace.plan.ladder().cloned().collect();
-    let failed = training(&workplace, args, &place).train("ladder", &ladder)?;
+    let failed = training.train("ladder", &ladder)?;
     if failed > 0 {
-        output::say(&format!("{failed} runs failed; `forescale run {}` tries them again", args.sweep.display()));
+        output::say(&format!("{failed} runs failed; `{}` tries them again", same_command(args)));
         return Ok(Answer::No);
     }
-    let answer = judge(&workplace, args, &place)?;
+    let answer = judge(&workplace, args, &training)?;
     if answer == Answer::Yes {
         output::say(&format!("done in {}", clock(began.elapsed())));
     }
     Ok(answer)
 }
 
-fn training<'a>(workplace: &'a Workplace, args: &'a RunArgs, place: &'a Place) -> Training<'a> {
-    Training { workplace, place, jobs: args.jobs, probe: None }
+/// What `sbatch` is told beside the launcher's own arguments, the spec's first; none where this machine starts the runs.
+fn slurm_args(args: &RunArgs, spec: &SweepSpec) -> anyhow::Result<Option<Vec<String>>> {
+    match (args.launcher, &args.slurm_args) {
+        (LauncherName::Local, None) => Ok(None),
+        (LauncherName::Local, Some(_)) => {
+            bail!("`--slurm-args` is for jobs of Slurm, and this machine starts the runs\n\nhint: --launcher slurm")
+        }
+        (LauncherName::Slurm, typed) => {
+            let typed = slurm::arguments(typed.as_deref().unwrap_or_default())?;
+            Ok(Some([spec.slurm_args(), &typed].concat()))
+        }
+    }
+}
+
+fn same_command(args: &RunArgs) -> String {
+    let launcher = if args.launcher == LauncherName::Slurm { " --launcher slurm" } else { "" };
+    format!("forescale run {}{launcher}", args.sweep.display())
 }
 
 /// Everything after the ladder.
-fn judge(workplace: &Workplace, args: &RunArgs, place: &Place) -> anyhow::Result<Answer> {
+fn judge(workplace: &Workplace, args: &RunArgs, training: &Training<'_>) -> anyhow::Result<Answer> {
     forescale_sweep::collect(&workplace.store, &workplace.plan)?;
     if args.stop_after == Stage::Ladder {
         return Ok(Answer::Yes);
@@ -84,8 +106,8 @@ fn judge(workplace: &Workplace, args: &RunArgs, place: &Place) -> anyhow::Result
         if args.stop_after == Stage::Register {
             return Ok(Answer::Yes);
         }
-        if training(workplace, args, place).train("target", std::slice::from_ref(target))? > 0 {
-            output::say(&format!("the target failed; `forescale run {}` tries it again", args.sweep.display()));
+        if training.train("target", std::slice::from_ref(target))? > 0 {
+            output::say(&format!("the target failed; `{}` tries it again", same_command(args)));
             return Ok(Answer::No);
         }
         forescale_sweep::collect(&workplace.store, &workplace.plan)?;

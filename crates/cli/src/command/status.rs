@@ -1,11 +1,13 @@
 //! `forescale status`: runs by state, progress and time left.
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
 use forescale_core::problem::Problem;
-use forescale_core::run::{PlannedRun, Role};
+use forescale_core::run::{PlannedRun, Role, RunId};
 use forescale_report::{Alignment, Table, format};
+use forescale_sweep::launch::slurm::{self, QueuedRun};
 use forescale_sweep::{Card, Cards as _, Failure, RunState, SpikedRun};
 use serde::Serialize;
 
@@ -47,9 +49,22 @@ struct Row {
     loss: Option<f64>,
     spikes: u64,
     seconds_left: Option<f64>,
+    /// Its job in Slurm's queue, where it is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job: Option<JobRow>,
     /// The file that says why it failed, where it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     told_in: Option<String>,
+}
+
+/// A job of a run.
+#[derive(Debug, Serialize)]
+struct JobRow {
+    id: String,
+    /// The node that it is on; empty where it waits.
+    node: String,
+    /// Why it waits, in Slurm's word.
+    reason: String,
 }
 
 impl Row {
@@ -69,7 +84,8 @@ pub(crate) fn run(args: &StatusArgs) -> anyhow::Result<Answer> {
     loop {
         let workplace = Workplace::open_built(&args.sweep)?;
         let problems = workplace.problems()?;
-        let row = |run| row(&workplace, run, &problems);
+        let jobs = jobs(&workplace);
+        let row = |run: &PlannedRun| row(&workplace, run, &problems, jobs.get(&run.id));
         let mut rows = workplace.plan.runs.iter().map(row).collect::<anyhow::Result<Vec<_>>>()?;
         for (row, run) in rows.iter_mut().zip(&workplace.plan.runs) {
             row.note_failure(|| workplace.store.failure(&run.id));
@@ -77,26 +93,54 @@ pub(crate) fn run(args: &StatusArgs) -> anyhow::Result<Answer> {
         if args.watch && io::stdout().is_terminal() {
             output::text("\x1b[2J\x1b[H")?;
         }
-        let cards = if rows.iter().any(|row| row.state == "running") { cards() } else { Vec::new() };
+        let runs_here = |row: &Row| row.state == "running" && row.job.is_none();
+        let cards = if rows.iter().any(runs_here) { cards() } else { Vec::new() };
         let status = Status { runs: rows, cards };
         output::either(args.json, &status.runs, |_| words(&status, args.plot.is_wanted()))?;
         if !args.watch || status.runs.iter().all(|row| row.seconds_left.is_none()) {
             return Ok(Answer::Yes);
         }
-        std::thread::sleep(Duration::from_secs(2));
+        // A queue is everybody's, and asked less often than our own files.
+        let has_jobs = status.runs.iter().any(|row| row.job.is_some());
+        std::thread::sleep(Duration::from_secs(if has_jobs { 10 } else { 2 }));
     }
 }
 
-fn row(workplace: &Workplace, run: &PlannedRun, problems: &[Problem]) -> anyhow::Result<Row> {
+/// Runs in Slurm's queue, which is asked only where something was submitted.
+fn jobs(workplace: &Workplace) -> BTreeMap<RunId, QueuedRun> {
+    let queued = slurm::queued(&workplace.store).unwrap_or_else(|error| {
+        output::say(&format!("note: runs of this sweep may be in Slurm's queue: {error}"));
+        Vec::new()
+    });
+    queued.into_iter().map(|queued| (queued.run.clone(), queued)).collect()
+}
+
+fn row(
+    workplace: &Workplace,
+    run: &PlannedRun,
+    problems: &[Problem],
+    queued: Option<&QueuedRun>,
+) -> anyhow::Result<Row> {
     let steps = run.config.steps;
     let estimate = own_seconds(&workplace.plan, run, problems);
     let mut spikes = 0;
     let (state, step, loss, seconds_left) = match workplace.store.state(&run.id)? {
-        RunState::Missing => ("waiting", 0, None, Some(estimate)),
+        RunState::Missing => (if queued.is_some() { "queued" } else { "waiting" }, 0, None, Some(estimate)),
         RunState::Started(progress) => {
             let left = (steps.saturating_sub(progress.step) * run.config.batch_tokens()) as f64;
             let rate = progress.tokens_per_second.filter(|rate| *rate > 0.0);
-            let state = if progress.held { "running" } else { "interrupted" };
+            let state = match queued {
+                // Not every file system tells one machine what another holds.
+                Some(queued) => {
+                    if queued.is_running {
+                        "running"
+                    } else {
+                        "queued"
+                    }
+                }
+                None if progress.held => "running",
+                None => "interrupted",
+            };
             (state, progress.step, progress.loss, Some(rate.map_or(estimate, |rate| left / rate)))
         }
         RunState::Sealed(record) => {
@@ -110,7 +154,12 @@ fn row(workplace: &Workplace, run: &PlannedRun, problems: &[Problem]) -> anyhow:
         }
     };
     let (run_id, name, role) = (run.id.0.clone(), run.name.clone(), run.role);
-    Ok(Row { run_id, name, role, state, step, steps, loss, spikes, seconds_left, told_in: None })
+    let job = queued.map(|queued| JobRow {
+        id: queued.job.clone(),
+        node: queued.node.clone(),
+        reason: queued.reason.clone(),
+    });
+    Ok(Row { run_id, name, role, state, step, steps, loss, spikes, seconds_left, job, told_in: None })
 }
 
 /// The cards of this machine; none where no driver tells.
@@ -150,13 +199,15 @@ fn failure_words(row: &Row) -> Option<String> {
 fn words(status: &Status, with_bars: bool) -> String {
     let rows = &status.runs;
     let bar = with_bars.then_some("progress");
-    let headers: Vec<&str> = ["run", "role", "state"].into_iter().chain(bar).collect();
+    let has_jobs = rows.iter().any(|row| row.job.is_some());
+    let job = has_jobs.then_some("job");
+    let headers: Vec<&str> = ["run", "role", "state"].into_iter().chain(job).chain(bar).collect();
     let left = headers.len();
     let headers = headers.into_iter().chain(["step", "of", "loss", "left"]).map(str::to_owned).collect::<Vec<_>>();
     let table = Table {
         alignments: (0..headers.len()).map(|i| if i < left { Alignment::Left } else { Alignment::Right }).collect(),
         headers,
-        rows: rows.iter().map(|row| cells(row, with_bars)).collect(),
+        rows: rows.iter().map(|row| cells(row, has_jobs, with_bars)).collect(),
     };
     let done = rows.iter().filter(|row| row.seconds_left.is_none()).count();
     let left: f64 = rows.iter().filter_map(|row| row.seconds_left).sum();
@@ -170,7 +221,17 @@ fn words(status: &Status, with_bars: bool) -> String {
     format!("{}\n{footer}{cards}{failed}{}", table.trim_end(), spikes.collect::<String>())
 }
 
-fn cells(row: &Row, with_bar: bool) -> Vec<String> {
+/// A job, and where it is or why it waits: `41_3 on n2`, `41_4 (Priority)`.
+fn job_words(job: &JobRow) -> String {
+    match (job.node.as_str(), job.reason.as_str()) {
+        ("", "") => job.id.clone(),
+        ("", reason) => format!("{} ({reason})", job.id),
+        (node, _) => format!("{} on {node}", job.id),
+    }
+}
+
+fn cells(row: &Row, with_job: bool, with_bar: bool) -> Vec<String> {
+    let job = with_job.then(|| row.job.as_ref().map_or("–".to_owned(), job_words));
     let bar = with_bar.then(|| forescale_report::terminal::progress(row.step, row.steps));
     let words = [row.name.clone(), role_words(row.role).to_owned(), row.state.to_owned()];
     let numbers = [
@@ -179,12 +240,20 @@ fn cells(row: &Row, with_bar: bool) -> Vec<String> {
         row.loss.map_or("–".to_owned(), |loss| format!("{loss:.4}")),
         row.seconds_left.map_or("–".to_owned(), |seconds| clock(Duration::from_secs_f64(seconds))),
     ];
-    words.into_iter().chain(bar).chain(numbers).collect()
+    words.into_iter().chain(job).chain(bar).chain(numbers).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_job_says_where_it_is_or_why_it_waits() {
+        let words = |node: &str, reason: &str| {
+            job_words(&JobRow { id: "41_3".to_owned(), node: node.to_owned(), reason: reason.to_owned() })
+        };
+        assert_eq!([words("n2", ""), words("", "Priority"), words("", "")], ["41_3 on n2", "41_3 (Priority)", "41_3"]);
+    }
 
     #[test]
     fn a_card_is_a_line_that_says_what_its_driver_tells() {
@@ -212,6 +281,7 @@ mod tests {
             loss: None,
             spikes: 0,
             seconds_left: Some(1.0),
+            job: None,
             told_in: None,
         };
         let noted = |state, out_of_memory| {

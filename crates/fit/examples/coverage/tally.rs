@@ -3,7 +3,7 @@
 use forescale_core::estimate::Interval;
 use forescale_core::math;
 use forescale_core::outcome::{Diagnosis, Forecast};
-use forescale_fit::{fit, forecast, interval_score};
+use forescale_fit::{fit, forecast};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -41,7 +41,7 @@ impl Held {
     fn add(&mut self, interval: &Interval, outcome: f64, unit: f64) {
         self.inside += usize::from(interval.contains(outcome));
         self.widths.push(100.0 * (interval.upper - interval.lower) / unit);
-        self.scores.push(100.0 * interval_score(interval, outcome) / unit);
+        self.scores.push(100.0 * interval.score(outcome) / unit);
     }
 
     /// Share of intervals that hold.

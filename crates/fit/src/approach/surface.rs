@@ -11,7 +11,7 @@ use forescale_core::observation::Observation;
 
 use super::regression::bounded;
 use super::{ApproachOptions, empty, fit_options};
-use crate::diagnose::{Doubt, doubts_of_fit};
+use crate::diagnose::{Doubt, FitKind, doubts_of_fit, uncertified};
 use crate::fitted::{Fitted, fit_law};
 use crate::functional::Functional;
 use crate::session::estimate;
@@ -20,7 +20,8 @@ use crate::{FitError, LawName};
 /// The surface's answer for one group.
 pub(super) fn fit(runs: &[&Observation], at: &[f64], options: &ApproachOptions) -> Result<ApproachFit, FitError> {
     let fitted = fit_law(LawName::CHINCHILLA, runs, &fit_options(options))?;
-    let doubts = doubts_of_fit(&fitted, runs, &[]);
+    let mut doubts = doubts_of_fit(&fitted, runs, &[]);
+    doubts.extend(uncertified(&fitted, FitKind::Plain).map(Doubt::from));
     Ok(ApproachFit {
         powers: Some(powers(&fitted, options.level)),
         optima: at.iter().map(|&flops| optimum(&fitted, flops, options.level)).collect(),

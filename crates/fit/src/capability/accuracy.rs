@@ -40,6 +40,8 @@ use crate::{FitError, ForecastOptions, Target, forecast};
 /// left out 47 to 100%, 88% on average, by what the others alone ask for (half of it without Gemstones, all of it without
 /// another).
 const FORM: Growth = Growth { at_one_decade: 0.018, power: 1.0 };
+/// A score from here on leaves room on one side alone (chosen here).
+const SOLVED: f64 = 0.95;
 /// Differences of accuracy below this are of no interest (chosen here).
 const LEAST_STEP: f64 = 0.002;
 /// Fewest losses of different runs that a first step is asked of.
@@ -168,14 +170,15 @@ pub(super) fn told(
     (told, behind)
 }
 
-/// A median below what a smaller run scored already, by more than chance among its problems would take it.
+/// A median below what a smaller run scored already on a task that is nearly solved, by more than two standard errors of its
+/// problems.
 fn below_largest(told: &TaskForecast) -> Option<Diagnosis> {
     let (median, last) = (told.median?, told.last?);
     let binomial = told.problems.map_or(0.0, |n| (last * (1.0 - last) / n as f64).sqrt());
     let message = format!(
         "the median {median:.3} lies below the {last:.3} that the largest run has scored: no law here is asked to pass through it, and a score near 1 leaves room on one side alone"
     );
-    let is_below = told.decades_beyond > 0.0 && median < last - binomial.max(LEAST_STEP);
+    let is_below = told.decades_beyond > 0.0 && last >= SOLVED && median < last - (2.0 * binomial).max(LEAST_STEP);
     is_below.then(|| {
         let hint = "read the upper half of the interval, or take a task that is not solved yet";
         said("below_largest", Severity::Note, message, hint)

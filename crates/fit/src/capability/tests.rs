@@ -321,6 +321,7 @@ fn a_solved_task_forecast_below_its_largest_run_says_so() {
     // 0.25 + 0.75 / (1 + e^(−2.2 (log₁₀ C − 18))), to 0.9995 at the largest run: the law expects an upper end below 1.
     let of = |ceiling: f64| {
         let share = move |flops: f64| 1.0 / (1.0 + math::exp(-2.2 * (math::log10(flops) - 18.0)));
+        let lucky = move |i: i32| if i == 9 && ceiling < 0.9 { 0.05 } else { 0.0 };
         let row = move |i: i32| {
             let flops = 1.2e16 * math::pow(4.0, f64::from(i));
             TaskScore {
@@ -329,7 +330,7 @@ fn a_solved_task_forecast_below_its_largest_run_says_so() {
                 loss: None,
                 chance: Some(0.25),
                 n_items: Some(1000.0),
-                ..score(&format!("r{i}"), flops, 0.25 + (ceiling - 0.25) * share(flops))
+                ..score(&format!("r{i}"), flops, 0.25 + (ceiling - 0.25) * share(flops) + lucky(i))
             }
         };
         let rows: Vec<TaskScore> = (0..10).map(row).collect();
@@ -339,7 +340,8 @@ fn a_solved_task_forecast_below_its_largest_run_says_so() {
     let is_said = |told: &TaskForecast| told.diagnoses.iter().any(|doubt| doubt.code == "below_largest");
     let solved = of(1.0);
     assert!(solved.median < solved.last && is_said(&solved), "{:?} {:?}", solved.median, solved.last);
-    let rising = of(0.85);
+    // Half solved, the last run lucky by five points: noise, and no end of a sigmoid.
+    let rising = of(0.5);
     assert!(!is_said(&rising), "{:?} {:?}", rising.median, rising.last);
 }
 

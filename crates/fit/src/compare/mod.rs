@@ -47,7 +47,7 @@ use forescale_core::outcome::{Diagnosis, Severity};
 use forescale_core::quantity::LossUnit;
 use thiserror::Error;
 
-use crate::diagnose::{Doubt, doubts_of_runs};
+use crate::diagnose::{Doubt, FitKind, doubts_of_runs, uncertified};
 use crate::fitted::{Fitted, validate};
 use crate::forecast::{contradiction, falling};
 use crate::session::{fit_group, groups, inputs};
@@ -186,6 +186,8 @@ fn fit_recipe(recipe: &Recipe, options: &FitOptions) -> Result<(Vec<Fitted>, Vec
     let of_columns = doubts_of_runs(&runs, options);
     doubts.extend(of_columns.iter().map(Doubt::diagnosis).filter(|doubt| doubt.severity != Severity::Note));
     doubts.extend(falling(fitted.iter()));
+    let uncertain = fitted.iter().filter_map(|law| uncertified(law, FitKind::Plain));
+    doubts.extend(uncertain.map(|doubt| Doubt::from(doubt).diagnosis()));
     if let Some(doubt) = contradiction(&doubts) {
         let (reason, hint) = (doubt.message.clone(), doubt.hint.clone());
         return Err(named(FitError::NoForecast { reason, hint }));

@@ -35,6 +35,15 @@ impl Default for CandidateGrid {
     }
 }
 
+/// The runs that may be bought.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Candidates {
+    /// Made from the sizes and ratios of the table.
+    Grid(CandidateGrid),
+    /// The caller's own.
+    Listed(Vec<Candidate>),
+}
+
 /// Sizes and ratios a factor of 2 apart. Chosen here: the variance of a design hardly changes within such a step.
 const STEP: f64 = 2.0;
 /// How far the ratios are to reach on either side of their middle: as far as the sizes of an isoFLOP sweep. Runs that reach
@@ -43,8 +52,7 @@ const REACH: f64 = 4.0;
 
 /// Sizes from the smallest tried upwards, each at several tokens per parameter, with compute between that of the smallest
 /// run and `growth` times that of the largest. Compute follows from the runs' own median C/(N·D).
-#[must_use]
-pub fn candidate_grid(observations: &[Observation], grid: &CandidateGrid) -> Vec<Candidate> {
+pub(super) fn candidate_grid(observations: &[Observation], grid: &CandidateGrid) -> Vec<Candidate> {
     let range = |of: fn(&Observation) -> f64| {
         observations.iter().map(of).fold((f64::INFINITY, 0.0_f64), |(l, h), v| (l.min(v), h.max(v)))
     };
@@ -73,9 +81,12 @@ pub fn candidate_grid(observations: &[Observation], grid: &CandidateGrid) -> Vec
     sizes.iter().flat_map(of_size).filter(is_allowed).collect()
 }
 
-/// From the least upwards by factors of at most [`STEP`], the most among them.
+/// Steps from the least to the most at most. Chosen here: twelve decades by factors of [`STEP`], beyond which the factor grows.
+const MOST_STEPS: f64 = 40.0;
+
+/// From the least upwards by factors of at most [`STEP`], as long as they are few, the most among them.
 fn steps(least: f64, most: f64) -> Vec<f64> {
-    let count = (math::ln(most / least) / math::ln(STEP)).ceil().max(0.0) as usize;
+    let count = (math::ln(most / least) / math::ln(STEP)).ceil().clamp(0.0, MOST_STEPS) as usize;
     let at = |i: usize| least * math::pow(most / least, i as f64 / count.max(1) as f64);
     (0..=count).map(at).collect()
 }

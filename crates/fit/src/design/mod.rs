@@ -9,8 +9,8 @@
 //!
 //! The interval promised is as sure as the noise it was worked out from. From such a pilot the law's own width comes out 9%
 //! too narrow in the median of 30 pilots, and one promise is off by 27% (rms); where the pilot's runs tell their noise
-//! (`seed_sd`), by 10% over 12 pilots. The interval of one run, mostly error of form, is promised to half a percent. A
-//! design says so beside its promise.
+//! (`seed_sd`), by 10% over 12 pilots. The interval of one run is as unsure as the law's part
+//! in it: half a percent from those pilots, where it is mostly error of form. A design says so beside its promise.
 //!
 //! What this does not do: turn sizes into widths and steps. A caller who can train hands in what its family can be, by
 //! name, and knows the names again.
@@ -29,13 +29,15 @@ use forescale_core::observation::Observation;
 use forescale_core::outcome::{Diagnosis, Severity};
 use thiserror::Error;
 
+use crate::diagnose::{Doubt, FitKind, uncertified};
 use crate::ensemble::validate_level;
 use crate::fitted::{Fitted, validate};
 use crate::forecast::{NO_NUMBER, prepare};
 use crate::forecaster::Forecaster;
 use crate::session::{fit_group, inputs};
 use crate::{FitError, FitOptions, ForecastOptions, Target};
-pub use candidates::{Candidate, CandidateGrid, candidate_grid};
+use candidates::candidate_grid;
+pub use candidates::{Candidate, CandidateGrid, Candidates};
 use choose::{Limits, choose, is_guarded};
 use outlook::{Simulation, Widths};
 use value::Value;
@@ -45,8 +47,8 @@ use value::Value;
 pub struct DesignOptions {
     /// Laws, objective, level, metric, and whether to backtest.
     pub forecast: ForecastOptions,
-    /// Runs that may be bought; from the table itself, by [`candidate_grid`], where there are none.
-    pub candidates: Vec<Candidate>,
+    /// Runs that may be bought; those below the target are looked at.
+    pub candidates: Candidates,
     /// Most seeds of one candidate.
     pub most_seeds: usize,
     /// Most runs in all.
@@ -62,7 +64,14 @@ impl Default for DesignOptions {
     /// about a tenth of the widths' own spread.
     fn default() -> Self {
         let forecast = ForecastOptions::default();
-        Self { forecast, candidates: Vec::new(), most_seeds: 4, most_runs: 60, draws: 25, seed: 0 }
+        Self {
+            forecast,
+            candidates: Candidates::Grid(CandidateGrid::default()),
+            most_seeds: 4,
+            most_runs: 60,
+            draws: 25,
+            seed: 0,
+        }
     }
 }
 
@@ -95,10 +104,11 @@ pub enum DesignError {
         name: String,
     },
     /// No candidate.
-    #[error(
-        "there are 0 runs to choose from; at least 1 is needed\n\nhint: allow more sizes or ratios of tokens to parameters"
-    )]
-    NoCandidates,
+    #[error("no run below the target of {target:.3e} FLOPs is on offer\n\nhint: design for a larger target")]
+    NoCandidates {
+        /// Compute of the target.
+        target: f64,
+    },
     /// A bad table or option.
     #[error(transparent)]
     Bad(#[from] FitError),
@@ -123,6 +133,10 @@ pub fn design(
         prepared.map_err(|refusal| DesignError::NoLaw { reason: refusal.reason, hint: refusal.hint })?;
     let fit = &options.forecast.fit;
     let before = Widths::of(&now, target, fit.level).ok_or_else(no_number)?;
+    // Not before the laws have been asked: a target where they say nothing has that as its reason.
+    if candidates.is_empty() {
+        return Err(DesignError::NoCandidates { target: target.flops });
+    }
     let laws = weighted_laws(&now, target);
     if is_noiseless(observations, &options.forecast.fit) {
         return Err(DesignError::Noiseless);
@@ -141,7 +155,10 @@ pub fn design(
     let (after, joined) = simulation.expect(&bought, &before);
     let (spent, near) = chosen.spent();
     let ladder = ladder(&now, &laws, target, spent, known_max);
+    let uncertain = laws.iter().filter_map(|(law, _)| uncertified(law, FitKind::Ahead));
+    diagnoses.extend(uncertain.map(|doubt| Doubt::from(doubt).diagnosis()));
     diagnoses.extend(doubts(&start, &chosen, (budget_flops, known_max, target)));
+    diagnoses.extend(ladder.as_ref().and_then(|ladder| ladder_ahead(ladder, chosen.total())));
     diagnoses.extend(further_law(&joined, (before.interval, after.interval)));
     Ok(Design {
         schema: DESIGN_SCHEMA.to_owned(),
@@ -155,7 +172,7 @@ pub fn design(
         near_top_flops: 0.1 * chosen.top(),
         before: described(&before, &start),
         after: described(&after, &chosen),
-        after_width_error: Some(width_error()),
+        after_width_error: Some(width_error(&after)),
         ladder,
         candidates: candidates.len() as u64,
         draws: options.draws as u64,
@@ -172,9 +189,13 @@ pub fn design(
 const MEAN_WIDTH_ERROR: f64 = 0.27;
 const RUN_WIDTH_ERROR: f64 = 0.005;
 
-fn width_error() -> WidthError {
+/// One run's interval is as unsure as its part that is the law's: their squares add up to its own, nearly, and in the pilots
+/// nearly all of it was error of form.
+fn width_error(after: &Widths) -> WidthError {
+    let width = |interval: &Interval| math::ln(interval.upper / interval.lower);
+    let share = (width(&after.mean_interval) / width(&after.interval)).min(1.0);
     WidthError {
-        interval: RUN_WIDTH_ERROR,
+        interval: (MEAN_WIDTH_ERROR * share * share).max(RUN_WIDTH_ERROR),
         mean_interval: MEAN_WIDTH_ERROR,
         source: "30 simulated pilots of 15 runs of Hoffmann et al.'s law with 0.5% noise".to_owned(),
     }
@@ -187,7 +208,7 @@ fn is_noiseless(observations: &[Observation], fit: &FitOptions) -> bool {
     fit_group(&runs, fit).is_ok_and(|(laws, _)| laws.iter().all(|law| law.dispersion.variance <= 0.0))
 }
 
-/// The candidates, of which the budget buys at least one.
+/// The candidates below the target, of which the budget buys at least one where there are any.
 fn affordable(
     observations: &[Observation],
     target: &Target,
@@ -197,29 +218,35 @@ fn affordable(
     let given = [("flops", Some(target.flops)), ("params", target.params), ("tokens", target.tokens)];
     let given = given.into_iter().chain([("budget", Some(budget))]);
     let given = given.filter_map(|(option, value)| value.map(|value| (option, value)));
-    let of_candidates = options
-        .candidates
+    let listed: &[Candidate] = match &options.candidates {
+        Candidates::Listed(listed) => listed,
+        Candidates::Grid(_) => &[],
+    };
+    let of_candidates = listed
         .iter()
         .flat_map(|c| [("candidate params", c.params), ("candidate tokens", c.tokens), ("candidate flops", c.flops)]);
     if let Some((option, value)) = given.chain(of_candidates).find(|(_, value)| !(value.is_finite() && *value > 0.0)) {
         return Err(FitError::BadOption { option, value, allowed: "a finite number above 0" }.into());
     }
-    let candidates = if options.candidates.is_empty() {
-        candidate_grid(observations, &CandidateGrid::default())
-    } else {
-        options.candidates.clone()
+    let mut candidates = match &options.candidates {
+        Candidates::Grid(grid) => candidate_grid(observations, grid),
+        Candidates::Listed(_) => listed.to_vec(),
     };
-    let cheapest = candidates.iter().min_by(|a, b| a.flops.total_cmp(&b.flops)).ok_or(DesignError::NoCandidates)?;
-    if cheapest.flops > budget {
-        return Err(DesignError::TooSmall { budget, cheapest: cheapest.flops, name: cheapest.name.clone() });
+    candidates.retain(|candidate| candidate.flops < target.flops);
+    match candidates.iter().min_by(|a, b| a.flops.total_cmp(&b.flops)) {
+        Some(cheapest) if cheapest.flops > budget => {
+            Err(DesignError::TooSmall { budget, cheapest: cheapest.flops, name: cheapest.name.clone() })
+        }
+        _ => Ok(candidates),
     }
-    Ok(candidates)
 }
 
 /// The laws with their weights in the forecast; one on vertices, which no single run adds to, only where it is alone.
 fn weighted_laws<'a>(now: &'a Forecaster, target: &Target) -> Vec<(&'a Fitted, f64)> {
-    let weights: Vec<f64> = now.outlook(target).laws.iter().map(|law| law.weight).collect();
-    let laws: Vec<(&Fitted, f64)> = now.laws().zip(weights).filter(|(_, weight)| *weight > 0.0).collect();
+    let said = now.outlook(target).laws;
+    let weight = |law: &Fitted| said.iter().find(|one| one.law == law.law.to_string()).map_or(0.0, |one| one.weight);
+    let laws: Vec<(&Fitted, f64)> =
+        now.laws().map(|law| (law, weight(law))).filter(|(_, weight)| *weight > 0.0).collect();
     let of_runs: Vec<(&Fitted, f64)> = laws.iter().copied().filter(|(law, _)| !law.vertices).collect();
     if of_runs.is_empty() { laws } else { of_runs }
 }
@@ -294,6 +321,23 @@ fn shape_on_path(now: &Forecaster, flops: f64) -> Option<(f64, f64)> {
     let on_path = now.target_on_path(flops);
     let optimum = || now.optimum(flops).map(|best| (best.params.estimate, best.tokens.estimate));
     on_path.params.zip(on_path.tokens).or_else(optimum)
+}
+
+/// A plain ladder that leaves so much less of the deviation is worth a word.
+const AHEAD: f64 = 0.02;
+
+/// A plain ladder that for as much compute leaves less than the variance that the design leaves.
+fn ladder_ahead(ladder: &NaiveLadder, left: f64) -> Option<Diagnosis> {
+    let (theirs, ours) = (value::total(ladder.law_sd * ladder.law_sd, ladder.form_scale).sqrt(), left.sqrt());
+    (theirs < (1.0 - AHEAD) * ours).then(|| Diagnosis {
+        code: "ladder_ahead".to_owned(),
+        severity: Severity::Warning,
+        message: format!(
+            "a plain ladder of {} rungs up to {:.2e} FLOPs, for as much compute, leaves a deviation of {:.2}% at the target where these runs leave {:.2}%: the runs on offer are fewer, or none is as large",
+            ladder.rungs, ladder.max_flops, 100.0 * theirs, 100.0 * ours
+        ),
+        hint: "buy that ladder, or allow larger runs: `--growth` for a table, larger widths for a sweep".to_owned(),
+    })
 }
 
 /// A law that the runs bring in where it has no say now: the interval carries its disagreement, so that it may be wider with

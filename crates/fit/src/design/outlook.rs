@@ -103,6 +103,7 @@ impl Simulation<'_> {
         let (mut then, _) = forecaster(&all, self.fit).ok()?;
         then.fit_bare(&all, self.fit);
         then.adopt(self.now);
+        then.evaluation_sigma = self.now.evaluation_sigma;
         let reaches = Widths::of(&then, &self.target, self.fit.level)?.reaches();
         let speaks = |forecaster: &Forecaster| -> BTreeSet<String> {
             let laws = forecaster.outlook(&self.target).laws.into_iter();
@@ -120,8 +121,15 @@ impl Simulation<'_> {
         Observation {
             group: self.observations.first().and_then(|o| o.group.clone()),
             role: told.then_some(if is_on_path { Role::Path } else { Role::OffPath }),
+            eval_set_digest: self.evaluation_set(),
             ..Observation::bare(format!("designed-{index}"), run.params, run.tokens, run.flops, loss)
         }
+    }
+
+    /// The set of the largest run: bought runs are measured on it too, or each draw would doubt a second set.
+    fn evaluation_set(&self) -> Option<String> {
+        let largest = self.observations.iter().reduce(|a, b| if b.flops > a.flops { b } else { a })?;
+        largest.eval_set_digest.clone()
     }
 
     /// Whether a run lies on the path of the laws of compute; where there are none, on the laws' own frontier.

@@ -7,7 +7,7 @@ use forescale_core::outcome::Severity;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Candidate, CandidateGrid, DesignError, DesignOptions, candidate_grid, design, further_law};
+use super::{Candidate, CandidateGrid, Candidates, DesignError, DesignOptions, candidate_grid, design, further_law};
 use crate::{FitOptions, ForecastOptions, LawName, Objective, Target, published};
 
 /// Hoffmann et al., section D.3.
@@ -49,7 +49,8 @@ fn least_squares(law: LawName) -> ForecastOptions {
 fn options(observations: &[Observation], growth: f64) -> DesignOptions {
     let forecast = least_squares(LawName::CHINCHILLA);
     let grid = CandidateGrid { growth, tokens_per_param: Some((2.0, 240.0)) };
-    DesignOptions { forecast, candidates: candidate_grid(observations, &grid), ..DesignOptions::default() }
+    let candidates = Candidates::Listed(candidate_grid(observations, &grid));
+    DesignOptions { forecast, candidates, ..DesignOptions::default() }
 }
 
 fn at(flops: f64) -> Target {
@@ -300,7 +301,7 @@ fn candidates_of_the_callers_own_come_back_by_name() {
         flops: 120.0 * params * params,
     };
     let candidates = vec![own("width 64", 3e6), own("width 128", 1.2e7)];
-    let options = DesignOptions { candidates, ..options(&runs, 1.0) };
+    let options = DesignOptions { candidates: Candidates::Listed(candidates), ..options(&runs, 1.0) };
     let found = design(&runs, &at(1e19), 2e16, &options).expect("a design");
     assert_sound(&found);
     assert!(found.runs.iter().all(|run| ["width 64", "width 128"].contains(&run.name.as_str())));
@@ -341,6 +342,7 @@ fn on_a_grid_of_sizes_and_ratios_the_law_of_both_speaks_before_a_run_is_bought_a
         "they span 16 times: {:?}",
         Vec::from_iter(ratios)
     );
+    let candidates = Candidates::Listed(candidates);
     let found = design(&runs, &at(1e20), 1e18, &DesignOptions { candidates, draws: 8, ..DesignOptions::default() });
     let found = found.expect("a design");
     let width = |outlook: &forescale_core::design::DesignOutlook| outlook.interval.upper / outlook.interval.lower;
@@ -353,4 +355,71 @@ fn runs_that_are_not_expected_to_narrow_the_interval_are_said_to_be_none_worth_b
     let said = |then| further_law(&[], (within(2.0, 2.2), then)).map(|doubt| (doubt.code, doubt.severity));
     assert_eq!(said(within(1.9, 2.3)), Some(("not_narrower".to_owned(), Severity::Warning)));
     assert_eq!(said(within(2.05, 2.15)), None);
+}
+
+#[test]
+fn a_table_of_impossible_sizes_is_refused_before_runs_are_thought_of() {
+    // A size of 1e-320 made a grid of infinitely many sizes, and a panic; ranges of a hundred decades one of millions.
+    let mut runs = strewn();
+    runs[3].params = 1e-320;
+    let error = design(&runs, &at(1e20), 1e18, &DesignOptions::default()).expect_err("refused");
+    assert!(matches!(error, DesignError::Bad(_)) && error.to_string().contains("params"), "{error}");
+    runs[3].params = 1e-50;
+    assert!(candidate_grid(&runs, &CandidateGrid::default()).len() <= 41 * 41);
+}
+
+#[test]
+fn a_target_below_every_run_on_offer_is_refused_with_what_to_do() {
+    let runs = strewn();
+    let error = design(&runs, &at(1e9), 1e18, &DesignOptions::default()).expect_err("refused").to_string();
+    assert!(
+        error.starts_with("no run below the target of 1.000e9 FLOPs is on offer") && error.contains("hint:"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_error_of_one_evaluation_set_widens_no_promise() {
+    // Bought runs named no set, so that each draw saw two, and an error of 2% tripled the width promised.
+    let plain = strewn();
+    let asked = |runs: &[Observation]| {
+        let options = DesignOptions { draws: 8, ..DesignOptions::default() };
+        design(runs, &at(1e20), 1e18, &options).expect("a design").after
+    };
+    let told: Vec<Observation> = plain
+        .iter()
+        .map(|run| Observation {
+            loss_se: Some(0.02 * run.loss),
+            eval_set_digest: Some("c4".to_owned()),
+            ..run.clone()
+        })
+        .collect();
+    let set = Some("c4".to_owned());
+    let forecast = ForecastOptions { eval_set_digest: set, ..ForecastOptions::default() };
+    let options = DesignOptions { forecast, draws: 8, ..DesignOptions::default() };
+    let found = design(&told, &at(1e20), 1e18, &options).expect("a design").after;
+    assert_eq!((found.interval, found.mean_interval), (asked(&plain).interval, asked(&plain).mean_interval));
+}
+
+#[test]
+fn a_plain_ladder_that_leaves_less_doubt_is_named() {
+    let (_, found) = large(3);
+    assert!(!doubted(&found, "ladder_ahead"), "{:?}", found.ladder);
+    // By hand: 3% of law and 1% of form, twice, make √(9 + 2)·1e-2 = 3.32%; 3.5% are 5% more than that, 3.35% are 1%.
+    let ladder = super::NaiveLadder { rungs: 8, max_flops: 1e18, flops: 3e18, law_sd: 0.03, form_scale: 0.01 };
+    let said = super::ladder_ahead(&ladder, 0.035 * 0.035).expect("a doubt");
+    assert!(said.message.contains("3.32% at the target where these runs leave 3.50%"), "{}", said.message);
+    assert_eq!(super::ladder_ahead(&ladder, 0.0335 * 0.0335), None);
+}
+
+#[test]
+fn a_promise_is_as_unsure_as_the_laws_part_in_it() {
+    let within = |half: f64| Interval { level: 0.9, lower: math::exp(-half), upper: math::exp(half) };
+    let error = |one: f64, mean: f64| {
+        let widths = super::Widths { median: 1.0, interval: within(one), mean_interval: within(mean) };
+        super::width_error(&widths).interval
+    };
+    assert!((error(0.05, 0.05) - super::MEAN_WIDTH_ERROR).abs() < 1e-12);
+    assert!((error(0.05, 0.025) - 0.25 * super::MEAN_WIDTH_ERROR).abs() < 1e-12);
+    assert!((error(0.05, 0.001) - super::RUN_WIDTH_ERROR).abs() < 1e-12);
 }

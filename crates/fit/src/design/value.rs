@@ -120,6 +120,12 @@ pub(super) struct Value {
     pub(super) counts: Vec<usize>,
 }
 
+/// Variance of log loss at the target, by that of the laws and the scale of the form's error, a Student's t with 4 degrees of
+/// freedom, whose variance is twice its squared scale.
+pub(super) fn total(law_variance: f64, form_scale: f64) -> f64 {
+    law_variance + 2.0 * form_scale * form_scale
+}
+
 impl Value {
     /// Of the runs so far. `laws` with their weights in the forecast.
     pub(super) fn new(
@@ -173,8 +179,7 @@ impl Value {
 
     /// V.
     pub(super) fn total(&self) -> f64 {
-        let form = self.form_scale();
-        self.law_variance() + 2.0 * form * form
+        total(self.law_variance(), self.form_scale())
     }
 
     /// By how much V falls with one more of each candidate, by the rank-one formula.

@@ -15,7 +15,7 @@ pub(crate) enum TargetDoubt {
     /// The target is smaller than every run.
     BelowData { decades: f64 },
     /// A law is not known to be at its optimum: as it was fitted to be carried to the target, or for its own sake.
-    Uncertified { law: String, fit: Kind, fault: String },
+    Uncertified { law: String, fit: FitKind, fault: String },
     /// The forecast's median lies outside the interval of the laws fitted for their own sake, or that interval reaches beyond
     /// the one of one run.
     FitsApart { median: f64, mean: Interval, one: Interval, is_outside: bool },
@@ -23,13 +23,47 @@ pub(crate) enum TargetDoubt {
     OptimumUnheard { law: String, weight: f64 },
     /// The target, or the best split of its budget, trains on other tokens per parameter than any run.
     BeyondRatios { ratio: f64, span: [f64; 2], is_best: bool },
+    /// One law alone has a say; each other that was fitted, and why it has none.
+    OneLaw { law: String, silent: Vec<(String, Silence)> },
     /// Backtests of a large table were made on a part of it.
     PartOfBacktests { runs: usize, most_fitted: usize, most_targets: usize },
 }
 
+/// Why a law that was fitted has no say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Silence {
+    /// The target repeats its data, and the law says nothing of that.
+    Repeats,
+    /// It is none that is carried beyond the data.
+    NotCarried,
+    /// The target lies off the path that it holds along.
+    OffPath,
+    /// It is drawn through few vertices.
+    FewVertices,
+    /// It is a special case of the law named.
+    SpecialCase(String),
+    /// It gives no number there.
+    NoNumber,
+}
+
+impl fmt::Display for Silence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Repeats => f.write_str("says nothing of repeated data"),
+            Self::NotCarried => f.write_str("is not carried beyond the data"),
+            Self::OffPath => f.write_str("holds along a path that the target is off"),
+            Self::FewVertices => {
+                f.write_str("is drawn through few vertices, made of runs that a law of size and data sees whole")
+            }
+            Self::SpecialCase(wider) => write!(f, "is a special case of `{wider}`"),
+            Self::NoNumber => f.write_str("gives no number there"),
+        }
+    }
+}
+
 /// The two fits of one law that a forecast is read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum FitKind {
     /// Made to be carried far: the intervals of one run.
     Ahead,
     /// To every run alike: the interval of the mean, and the optimum.
@@ -37,7 +71,7 @@ pub(crate) enum Kind {
 }
 
 /// What speaks against the optimum of a fit that a forecast is read from.
-pub(crate) fn uncertified(fitted: &Fitted, fit: Kind) -> Option<TargetDoubt> {
+pub(crate) fn uncertified(fitted: &Fitted, fit: FitKind) -> Option<TargetDoubt> {
     let gradient = fitted.optimum.gradient_norm;
     let fault = if fitted.starts > 1 && fitted.agreeing < 2 {
         format!("{} of {} starts ended at its optimum; at least 2 must", fitted.agreeing, fitted.starts)
@@ -57,12 +91,17 @@ impl Voiced for TargetDoubt {
             Self::FitsApart { .. } => "fits_apart",
             Self::OptimumUnheard { .. } => "optimum_unheard",
             Self::BeyondRatios { .. } => "beyond_ratios",
+            Self::OneLaw { .. } => "one_law",
             Self::PartOfBacktests { .. } => "backtest_sampled",
         }
     }
 
     fn severity(&self) -> Severity {
-        if matches!(self, Self::PartOfBacktests { .. }) { Severity::Note } else { Severity::Warning }
+        if matches!(self, Self::PartOfBacktests { .. } | Self::OneLaw { .. }) {
+            Severity::Note
+        } else {
+            Severity::Warning
+        }
     }
 
     fn hint(&self) -> &'static str {
@@ -80,6 +119,12 @@ impl Voiced for TargetDoubt {
             Self::BeyondRatios { .. } => {
                 "train one small run at that many tokens per parameter: it costs little and says whether the laws hold there"
             }
+            Self::OneLaw { silent, .. } if silent.iter().any(|(_, why)| *why == Silence::FewVertices) => {
+                "add budgets: a law of compute speaks beside it from two vertices for each of its parameters on"
+            }
+            Self::OneLaw { .. } => {
+                "add runs that a second law needs, or name further laws (`--law`) to see how far apart they lie"
+            }
             Self::PartOfBacktests { .. } => "`backtest` asks every run of the top band, from all of the smaller ones",
         }
     }
@@ -92,13 +137,12 @@ impl fmt::Display for TargetDoubt {
                 f,
                 "the target lies {decades:.1} decades of compute below the smallest run: backtests look upwards only, and towards an untrained model loss leaves the laws"
             ),
-            Self::Uncertified { law, fit: Kind::Ahead, fault } => {
+            Self::Uncertified { law, fit: FitKind::Ahead, fault } => {
                 write!(f, "`{law}`, as fitted to be carried to the target, is not known to be at its optimum: {fault}")
             }
-            Self::Uncertified { law, fit: Kind::Plain, fault } => write!(
-                f,
-                "`{law}`, as fitted to every run alike, which the mean and the optimum are read from, is not known to be at its optimum: {fault}"
-            ),
+            Self::Uncertified { law, fit: FitKind::Plain, fault } => {
+                write!(f, "`{law}`, as fitted to every run alike, is not known to be at its optimum: {fault}")
+            }
             Self::FitsApart { mean, one, is_outside: false, .. } => write!(
                 f,
                 "the {:.0}% interval of the mean, {:.4} to {:.4}, reaches beyond that of one run, {:.4} to {:.4}: the first is of laws fitted to every run alike, the second of the same laws fitted so that they carry to the target, and the runs near it and the small ones do not say the same",
@@ -125,6 +169,14 @@ impl fmt::Display for TargetDoubt {
                 "{} {ratio:.3} tokens per parameter, and the runs span {low:.3} to {high:.3}: the laws reach there by their exponents alone, and no backtest asked for it",
                 if *is_best { "the best split of the budget trains on" } else { "the target trains on" }
             ),
+            Self::OneLaw { law, silent } => {
+                let others: Vec<String> = silent.iter().map(|(other, why)| format!("`{other}` {why}")).collect();
+                let others = if others.is_empty() { "no other was fitted".to_owned() } else { others.join(", ") };
+                write!(
+                    f,
+                    "`{law}` alone has a say: {others}; what the interval allows for a wrong form is how far published families were missed, and no disagreement between laws"
+                )
+            }
             Self::PartOfBacktests { runs, most_fitted, most_targets } => write!(
                 f,
                 "of {runs} runs each of the forecast's own backtests saw about {most_fitted} smaller ones, evenly chosen, and was asked for about {most_targets}"

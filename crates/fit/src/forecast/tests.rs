@@ -376,6 +376,25 @@ fn an_optimum_is_read_from_the_law_that_speaks_for_its_special_cases() {
 }
 
 #[test]
+fn one_law_that_alone_has_a_say_is_named_with_why_the_others_have_none() {
+    let of = |laws: &[LawName]| {
+        let runs = published::with_noise(&published::grid(EPOCH), 0.003, 1);
+        let fit = FitOptions { laws: laws.to_vec(), ..FitOptions::default() };
+        let options = ForecastOptions { fit, backtest: false, ..ForecastOptions::default() };
+        let answer = forecast(&runs, &[at(1e22)], &options).expect("a forecast");
+        answer.diagnoses.into_iter().find(|doubt| doubt.code == "one_law").map(|doubt| doubt.message)
+    };
+    let words = of(&[LawName::CHINCHILLA, LawName::COUPLED]).expect("said");
+    assert!(words.starts_with("`coupled` alone has a say: `chinchilla` is a special case of `coupled`;"), "{words}");
+    assert!(
+        of(&[LawName::CHINCHILLA]).expect("said").starts_with("`chinchilla` alone has a say: no other was fitted;")
+    );
+    let with_kaplan = of(&[LawName::KAPLAN, LawName::CHINCHILLA]).expect("said");
+    assert!(with_kaplan.contains("`kaplan` is not carried beyond the data"), "{with_kaplan}");
+    assert_eq!(of(&[LawName::GADRE, LawName::CHINCHILLA]), None);
+}
+
+#[test]
 fn backtests_that_mostly_failed_at_one_ratio_are_said_beside_many_that_held() {
     let case = |ratio: f64, is_inside: bool| BacktestCase {
         group: None,

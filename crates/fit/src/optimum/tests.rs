@@ -40,6 +40,10 @@ fn the_law_that_a_forecast_listens_to_answers_first() {
     let answer = asked(Aim::Flops(1e23), Caps::default());
     let laws: Vec<&str> = answer.laws.iter().map(|law| law.law.as_str()).collect();
     assert_eq!(laws, ["coupled", "chinchilla"]);
+    let options = FitOptions { laws: vec![LawName::KAPLAN, LawName::CHINCHILLA], ..FitOptions::default() };
+    let found = optimum(&runs(), Aim::Flops(1e23), Caps::default(), &options).expect("an optimum");
+    let laws: Vec<&str> = found.laws.iter().map(|law| law.law.as_str()).collect();
+    assert_eq!(laws, ["chinchilla", "kaplan"]);
 }
 
 #[test]

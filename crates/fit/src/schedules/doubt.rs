@@ -18,7 +18,7 @@ pub(super) fn doubts(curves: &[LossCurve], outcomes: &[CurveOutcome]) -> Vec<Dia
 }
 
 fn no_intervals() -> Option<Diagnosis> {
-    let message = "parameters and predictions stand without intervals: the points of a curve share one seed, and C, beta \
+    let message = "parameters and predictions stand without intervals, and with no certificate but the starts that agree: the points of a curve share one seed, and C, beta \
                    and gamma are drawn weakly to what other families had";
     note("no_intervals", message.to_owned(), "judge by curves held out: --hold-out NAME,…")
 }

@@ -112,10 +112,12 @@ fn against(data: &ReportData) -> String {
 /// How many of so many intervals held.
 fn held(row: &BacktestSummary) -> String {
     let level = percent(0.9);
+    let score =
+        row.mean_interval_score_90.map_or_else(String::new, |score| format!(", interval score {}", percent(score)));
     match (row.n, row.coverage_90 > 0.5) {
-        (1, true) => format!("one case, inside its {level} interval"),
-        (1, false) => format!("one case, outside its {level} interval"),
-        (n, _) => format!("{n} cases, {} inside {level} intervals", percent(row.coverage_90)),
+        (1, true) => format!("one case, inside its {level} interval{score}"),
+        (1, false) => format!("one case, outside its {level} interval{score}"),
+        (n, _) => format!("{n} cases, {} inside {level} intervals{score}", percent(row.coverage_90)),
     }
 }
 

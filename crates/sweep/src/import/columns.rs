@@ -10,7 +10,7 @@ use super::table::{TableError, TableOptions};
 use crate::nearest::{nearest, quoted_list};
 
 /// Our names for columns.
-const KNOWN: [&str; 34] = [
+const KNOWN: [&str; 36] = [
     "params",
     "tokens",
     "flops",
@@ -40,6 +40,8 @@ const KNOWN: [&str; 34] = [
     "flops_kaplan",
     "flops_exact",
     "eval_tokens",
+    "eval_set_digest",
+    "tokenizer_digest",
     "task",
     "n_items",
     "chance",
@@ -95,6 +97,8 @@ pub(super) struct Columns {
     pub(super) flops_kaplan: Option<usize>,
     pub(super) flops_exact: Option<usize>,
     pub(super) eval_tokens: Option<usize>,
+    pub(super) eval_set_digest: Option<usize>,
+    pub(super) tokenizer_digest: Option<usize>,
 }
 
 impl Columns {
@@ -135,6 +139,8 @@ impl Columns {
             flops_kaplan: names.find("flops_kaplan")?,
             flops_exact: names.find("flops_exact")?,
             eval_tokens: names.find("eval_tokens")?,
+            eval_set_digest: names.find("eval_set_digest")?,
+            tokenizer_digest: names.find("tokenizer_digest")?,
         })
     }
 }

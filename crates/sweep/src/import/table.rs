@@ -1,8 +1,8 @@
 //! Bare tables: one row a run, from CSV, Parquet or JSONL.
 //!
-//! `params`, `tokens` and `flops` (two are enough under a rule that gives the third), `loss` (or `--metric NAME`),
-//! and what else is known of a run, such as its `role` (`path`, `off_path` or `target`). Every row becomes an observation, an exclusion with its reason, or an error that
-//! names it.
+//! `params`, `tokens` and `flops` (two are enough under a rule that gives the third), `loss` (or `--metric NAME`), and what
+//! else is known of a run, such as its `role` (`path`, `off_path` or `target`) or its `eval_set_digest`; `docs/tables.md` names
+//! every column. Every row becomes an observation, an exclusion with its reason, or an error that names it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -288,7 +288,7 @@ impl Reader<'_> {
             seed_degrees: self.not_negative(self.columns.seed_degrees, row)?,
             weight: self.not_negative(self.columns.weight, row)?.unwrap_or(1.0),
             seed: seed.map(|seed| seed as u64),
-            eval_set_digest: None,
+            eval_set_digest: self.text(self.columns.eval_set_digest, row),
             unique_tokens: self.repeated_unique(row)?,
             training: self.training(row)?,
             run_id,
@@ -308,7 +308,7 @@ impl Reader<'_> {
             is_final: truth(columns.is_final),
             spiked: truth(columns.spiked),
             unique_tokens: self.unique_tokens(row)?,
-            tokenizer_digest: None,
+            tokenizer_digest: self.text(columns.tokenizer_digest, row),
             total_params: self.not_negative(columns.total_params, row)?,
             embedding_params: self.not_negative(columns.embedding_params, row)?,
             head_params: self.not_negative(columns.head_params, row)?,

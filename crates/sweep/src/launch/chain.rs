@@ -42,6 +42,12 @@ impl Turn {
         Self { task, way, alone: false }
     }
 
+    /// The turn of a task that was started with its batch in so many parts.
+    pub(super) fn started(task: Task, accumulate: u32, alone: bool) -> Self {
+        let way = task.ways.iter().position(|way| way.accumulate == accumulate).unwrap_or(0);
+        Self { task, way, alone }
+    }
+
     /// How the batch is dealt, and what that needs.
     pub(super) fn way(&self) -> Way {
         self.task.ways.get(self.way).copied().unwrap_or(Way { accumulate: 1, bytes: 0 })
@@ -97,6 +103,12 @@ impl Waiting {
         let mut waiting = Self { chains: trunks.chain(alone).collect() };
         waiting.sort();
         waiting
+    }
+
+    /// The turns of each chain, the chain with most work first: for a launcher that hands over all at once.
+    pub(super) fn into_turns(self) -> Vec<Vec<Turn>> {
+        let turns = |chain: Chain| chain.links.into_iter().map(|link| link.turn).collect();
+        self.chains.into_iter().map(turns).collect()
     }
 
     /// Chains that could start a task now.

@@ -12,11 +12,9 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use forescale_core::record::LogLine;
-use forescale_core::run::RunId;
-
 use super::chain::{Chain, Turn, Waiting};
 use super::fleet::{Fleet, Loading, Need};
+use super::outcome::{last_words, refusals};
 use super::packing::Kind;
 use super::split::threads_for_next;
 use super::{LaunchError, LaunchEvent, LaunchSummary, Launcher, Task};
@@ -25,8 +23,6 @@ use crate::store::{Progress, RunState, STDERR, Store, StoreError};
 
 /// Five looks a second: smooth for the eye, nothing for the processor.
 const INTERVAL: Duration = Duration::from_millis(200);
-/// Lines of a failed child's words that are reported.
-const STDERR_LINES: usize = 12;
 
 /// Starts runs over the cores of this machine, and its cards.
 #[derive(Clone, Debug)]
@@ -303,28 +299,10 @@ impl Launch<'_> {
             return Some(next);
         }
         self.summary.failed.push(run.name.clone());
-        let stderr_tail = stderr_tail(&self.store.run_dir(&run.id).join(STDERR));
+        let stderr_tail = last_words(&self.store.run_dir(&run.id).join(STDERR));
         (self.observer)(LaunchEvent::Failed { run, exit: status.to_string(), stderr_tail });
         None
     }
-}
-
-/// Memory needed and memory there was, by each line of a run's log that says that it did not suffice.
-fn refusals(store: &Store, id: &RunId) -> Vec<(Option<u64>, Option<u64>)> {
-    // A log that cannot be read says nothing; the run's own end says what is wrong with it.
-    let lines = store.log(id).unwrap_or_default();
-    let refusal = |line: &LogLine| match line {
-        LogLine::OutOfMemory { needed_bytes, free_bytes, .. } => Some((*needed_bytes, *free_bytes)),
-        _ => None,
-    };
-    lines.iter().filter_map(refusal).collect()
-}
-
-fn stderr_tail(path: &std::path::Path) -> String {
-    let bytes = fs::read(path).unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(STDERR_LINES)..].join("\n")
 }
 
 #[cfg(all(test, unix))]

@@ -9,7 +9,9 @@
 mod chain;
 mod fleet;
 mod local;
+mod outcome;
 mod packing;
+pub mod slurm;
 mod split;
 
 use std::ffi::OsString;
@@ -19,6 +21,9 @@ use thiserror::Error;
 
 pub use fleet::Fleet;
 pub use local::LocalLauncher;
+pub use slurm::SlurmLauncher;
+
+use slurm::SlurmError;
 
 use crate::store::{Progress, Store, StoreError};
 
@@ -48,6 +53,25 @@ pub struct Way {
 /// What happens while tasks run.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LaunchEvent {
+    /// Runs wait in a scheduler's queue.
+    Queued {
+        /// The job that trains them.
+        job: String,
+        /// How many they are.
+        runs: usize,
+        /// Whether the job was there already, from an earlier launch.
+        found: bool,
+    },
+    /// Something keeps runs in a scheduler's queue that does not pass by itself, or the scheduler does not answer; said once.
+    Stuck {
+        /// What is stuck, why, and what to do.
+        words: String,
+    },
+    /// A run's process was ended by the scheduler, which starts it again from its checkpoint.
+    Requeued {
+        /// The run.
+        run: PlannedRun,
+    },
     /// A process was started.
     Started {
         /// The run.
@@ -57,7 +81,7 @@ pub enum LaunchEvent {
         /// Number of its card, where it has one.
         card: Option<u32>,
     },
-    /// A running run, about five times a second.
+    /// A running run, now and then.
     Progress {
         /// The run.
         run: PlannedRun,
@@ -89,7 +113,7 @@ pub enum LaunchEvent {
         /// The last lines it said.
         stderr_tail: String,
     },
-    /// About five times a second, after the runs' own progress.
+    /// After the runs' own progress, about once or more often a second.
     Tick {
         /// Tasks not started yet.
         waiting: usize,
@@ -131,6 +155,9 @@ pub enum LaunchError {
         #[source]
         cause: std::io::Error,
     },
+    /// Slurm cannot be asked, or refuses.
+    #[error(transparent)]
+    Slurm(#[from] SlurmError),
     /// The store cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -142,7 +169,8 @@ pub trait Launcher {
     ///
     /// # Errors
     ///
-    /// [`LaunchError`] when processes cannot be started or watched; those running are then ended.
+    /// [`LaunchError`] when processes cannot be started or watched. Processes of this machine are then ended; jobs in a
+    /// scheduler's queue stay there, and the next launch finds them.
     fn launch(
         &self,
         store: &Store,

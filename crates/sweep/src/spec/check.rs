@@ -8,6 +8,7 @@ use super::written::{
     Numbers, WrittenEvaluation, WrittenForecast, WrittenLadder, WrittenOffPath, WrittenSpec, WrittenTarget,
 };
 use super::{ForecastSpec, HardwareSpec, Horizon, OffPath, Rung, SpecError, SweepSpec, Target};
+use crate::launch::slurm;
 
 mod corpus;
 mod training;
@@ -26,6 +27,7 @@ pub(super) fn check(source: &Source<'_>, written: WrittenSpec) -> Result<SweepSp
     let trunks = checker.trunks(&written.trunk, training.schedule)?;
     let target = written.target.as_ref().map(|target| checker.target(target)).transpose()?;
     let forecast = checker.forecast(written.forecast)?;
+    let slurm_args = checker.slurm_args(&written.slurm.args)?;
     Ok(SweepSpec {
         path: source.path.clone(),
         name: written.name,
@@ -40,6 +42,7 @@ pub(super) fn check(source: &Source<'_>, written: WrittenSpec) -> Result<SweepSp
         target,
         forecast,
         hardware: HardwareSpec { accumulate: written.hardware.accumulate },
+        slurm_args,
     })
 }
 
@@ -62,6 +65,14 @@ impl Checker<'_> {
             section => format!("{section}.{}", key.name),
         };
         Err(self.source.error(key.section, key.name, format!("`{name}` {problem}"), hint.to_owned()))
+    }
+
+    fn slurm_args(&self, text: &str) -> Result<Vec<String>, SpecError> {
+        slurm::arguments(text).or_else(|error| {
+            let words = error.to_string();
+            let (problem, hint) = words.split_once("\n\nhint: ").unwrap_or((&words, "leave it out"));
+            self.refuse(Key { section: "slurm", name: "args" }, &format!("cannot be used: {problem}"), hint)
+        })
     }
 
     fn positive(&self, key: Key<'_>, value: f64) -> Result<f64, SpecError> {

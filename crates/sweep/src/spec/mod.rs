@@ -56,6 +56,7 @@ pub struct SweepSpec {
     pub(crate) target: Option<Target>,
     pub(crate) forecast: ForecastSpec,
     pub(crate) hardware: HardwareSpec,
+    pub(crate) slurm_args: Vec<String>,
 }
 
 /// What all models of a sweep share.
@@ -306,6 +307,12 @@ impl SweepSpec {
     #[must_use]
     pub fn hardware(&self) -> HardwareSpec {
         self.hardware
+    }
+
+    /// What `sbatch` is told for each job of this sweep, ahead of what a person types.
+    #[must_use]
+    pub fn slurm_args(&self) -> &[String] {
+        &self.slurm_args
     }
 
     /// What is fitted and how it is counted.

@@ -334,3 +334,15 @@ fn what_a_mixture_may_not_say_is_named_with_its_line() {
     let error = crate::plan(&few, None).expect_err("too few tokens").to_string();
     assert!(error.contains("needs ") && error.contains("the corpus has 1999936 unique ones"), "{error}");
 }
+
+#[test]
+fn what_jobs_of_a_cluster_ask_for_is_checked_and_told_apart() {
+    let with = |args: &str| parse(&format!("{LADDER}\n[slurm]\nargs = \"{args}\"\n"));
+    assert_eq!(with("-p main  --time=2:00:00").expect("a good spec").slurm_args(), ["-p", "main", "--time=2:00:00"]);
+    assert!(parse(LADDER).expect("a good spec").slurm_args().is_empty());
+    let error = with("--wrap=true").expect_err("ours").to_string();
+    assert!(
+        error.contains("`slurm.args` cannot be used: `--wrap=true`") && error.contains("hint: leave it out"),
+        "{error}"
+    );
+}

@@ -36,6 +36,15 @@ pub(super) struct WrittenSpec {
     pub(super) forecast: WrittenForecast,
     #[serde(default)]
     pub(super) hardware: WrittenHardware,
+    #[serde(default)]
+    pub(super) slurm: WrittenSlurm,
+}
+
+/// `[slurm]`: what jobs of this sweep ask of a cluster; nothing here is part of a run's identity.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct WrittenSlurm {
+    pub(super) args: String,
 }
 
 /// `[hardware]`: how runs may be fitted onto what there is; nothing here is part of a run's identity.

@@ -63,6 +63,8 @@ fn a_mean_that_may_lie_where_no_run_is_expected_is_said() {
         let sticks_out = mean.upper > 1.001 * one.upper || 1.001 * mean.lower < one.lower;
         assert!(!sticks_out || answer.diagnoses.iter().any(|doubt| doubt.code == "fits_apart"), "{one:?} {mean:?}");
     }
+    let apart = |answer: &&Forecast| answer.diagnoses.iter().any(|doubt| doubt.code == "fits_apart");
+    assert!(answers.iter().any(|answer| apart(&answer)) && !answers.iter().all(|answer| apart(&answer)));
     let entry = |lower: f64, upper: f64| {
         let at = |level, lower, upper| Interval { level, lower, upper };
         let target = &answers[0].targets[0];
@@ -115,15 +117,15 @@ fn a_law_carried_to_the_target_short_of_its_optimum_is_said() {
     let runs = clean(1);
     let all: Vec<&Observation> = runs.iter().collect();
     let mut fitted = crate::ahead::fit_ahead(LawName::CHINCHILLA, &all, &FitOptions::default()).expect("fits");
-    assert_eq!(uncertified(&fitted, Kind::Ahead), None);
+    assert_eq!(uncertified(&fitted, FitKind::Ahead), None);
     fitted.agreeing = 1;
-    let said = Doubt::from(uncertified(&fitted, Kind::Ahead).expect("a doubt")).diagnosis();
+    let said = Doubt::from(uncertified(&fitted, FitKind::Ahead).expect("a doubt")).diagnosis();
     assert!(said.code == "uncertified" && said.message.contains("1 of "), "{said:?}");
-    let plain = uncertified(&fitted, Kind::Plain).expect("a doubt").to_string();
+    let plain = uncertified(&fitted, FitKind::Plain).expect("a doubt").to_string();
     assert!(plain.starts_with("`chinchilla`, as fitted to every run alike"), "{plain}");
     fitted.agreeing = 20;
     fitted.optimum.gradient_norm = 1e-3;
-    assert!(uncertified(&fitted, Kind::Ahead).is_some());
+    assert!(uncertified(&fitted, FitKind::Ahead).is_some());
     assert_unsaid(&asked(&runs, &[LawName::CHINCHILLA], Target::of_budget(1e23), false).diagnoses, "uncertified");
 }
 

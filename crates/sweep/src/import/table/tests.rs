@@ -505,6 +505,18 @@ fn counts_and_distinct_tokens_reach_what_is_told_of_training() {
 }
 
 #[test]
+fn evaluation_sets_and_tokenisers_are_read_by_name() {
+    // A table of two sets was fitted as if of one: the columns were not looked for.
+    let content = "params,tokens,loss,eval_set_digest,tokenizer_digest\n100,2000,3.5,c4,bpe\n200,2000,3.4,pile,\n";
+    let table = read_as("csv", content, &TableOptions::default()).expect("reads");
+    let sets: Vec<Option<&str>> = table.observations.iter().map(|one| one.eval_set_digest.as_deref()).collect();
+    assert_eq!(sets, [Some("c4"), Some("pile")]);
+    let tokenizers: Vec<Option<&str>> =
+        table.observations.iter().map(|one| one.training.tokenizer_digest.as_deref()).collect();
+    assert_eq!(tokenizers, [Some("bpe"), None]);
+}
+
+#[test]
 fn rows_that_repeat_data_stay_with_their_distinct_tokens_for_a_law_that_models_it() {
     let content = "run_id,params,tokens,loss,unique_tokens\na,100,2000,3.5,500\nb,100,2000,3.4,2000\nc,100,2000,3.4,\n";
     let kept = TableOptions { keep_repeats: true, ..TableOptions::default() };

@@ -3,13 +3,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use forescale_core::record::RunSink as _;
+use forescale_core::record::{LogLine, RunSink as _};
 
 use super::super::Way;
 use super::*;
 use crate::cards::tests::StandIn;
 use crate::cards::{Cards as _, Reading};
 use crate::records::tests::{planned, record};
+use forescale_core::run::RunId;
 
 struct Sweep {
     folder: tempfile::TempDir,

@@ -1,0 +1,58 @@
+//! What goes wrong with Slurm, in words that say what to do.
+
+use thiserror::Error;
+
+/// Slurm cannot be asked, refuses, or was not waited for.
+#[derive(Debug, Error)]
+pub enum SlurmError {
+    /// One of Slurm's programs is not there.
+    #[error(
+        "`{program}` is not on `PATH`\n\nhint: give the command where jobs are submitted (there may be a `module load slurm`), or --launcher local"
+    )]
+    Missing {
+        /// The program.
+        program: &'static str,
+    },
+    /// `sbatch` does not take a job.
+    #[error("sbatch refuses the runs: {words}\n\nhint: {hint}")]
+    Refused {
+        /// What it said.
+        words: String,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// A program of Slurm's gives no answer that can be used.
+    #[error(
+        "`{program}` gives no answer: {words}\n\nhint: see `scontrol ping`; jobs that were submitted go on, and the same command finds them"
+    )]
+    Silent {
+        /// The program.
+        program: &'static str,
+        /// What it said.
+        words: String,
+    },
+    /// An argument for `sbatch` that the launcher gives itself.
+    #[error("`{argument}` among the arguments for sbatch is given by forescale itself\n\nhint: leave it out")]
+    Reserved {
+        /// The argument.
+        argument: String,
+    },
+    /// Arguments in which a quotation does not end.
+    #[error("`{text}`: a quotation does not end\n\nhint: --slurm-args '--partition=gpu --comment=\"two words\"'")]
+    OpenQuote {
+        /// The arguments as typed.
+        text: String,
+    },
+    /// The launch was given up; its jobs were not.
+    #[error(
+        "not waited for: {runs} runs stay in Slurm's queue (job {jobs})\n\nhint: the same command waits for them again, `forescale cancel {sweep}` ends them"
+    )]
+    Interrupted {
+        /// Runs without a record yet.
+        runs: usize,
+        /// Their jobs.
+        jobs: String,
+        /// The sweep's folder.
+        sweep: String,
+    },
+}
