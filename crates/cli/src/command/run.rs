@@ -50,7 +50,9 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Answer> {
     if args.stop_after == Stage::Report {
         output::text(&workplace.out().join("index.html").display().to_string())?;
     }
-    output::say(&place.words(&args.device.device));
+    // Under Slurm `auto` is the processor by what it means there, and not for want of a card here.
+    let typed = if args.launcher == LauncherName::Slurm { "cpu" } else { &args.device.device };
+    output::say(&place.words(typed));
     let ladder: Vec<PlannedRun> = workplace.plan.ladder().cloned().collect();
     let failed = training.train("ladder", &ladder)?;
     if failed > 0 {

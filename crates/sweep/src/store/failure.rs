@@ -33,11 +33,12 @@ fn changed(path: &Path) -> Option<SystemTime> {
     fs::metadata(path).and_then(|file| file.modified()).ok()
 }
 
-/// Whether a process said at its end that it cannot go on, be it by an error of ours, of the loader's, or by a panic.
+/// Whether a process said at its end that it cannot go on, be it by an error of ours, of the loader's, or by a panic. One
+/// that was told to end has saved its state, and has not failed.
 fn tells_of_an_error(said: &[u8]) -> bool {
     let text = String::from_utf8_lossy(said);
     text.lines().any(|line| {
-        line.starts_with("error: ")
+        (line.starts_with("error: ") && !line.contains("` was told to end after step"))
             || line.contains(" panicked at ")
             || line.contains("error while loading shared libraries")
     })
@@ -68,6 +69,8 @@ mod tests {
     fn a_run_that_was_killed_has_not_failed() {
         assert_eq!(folder(&[START], Some("note: a card is watched\n")).1, None);
         assert_eq!(folder(&[], None).1, None);
+        let told = "error: run `a` was told to end after step 3 of 9; its state is saved\n\nhint: give it again\n";
+        assert_eq!(folder(&[START], Some(told)).1, None, "nor has one that saved its state");
     }
 
     #[test]
