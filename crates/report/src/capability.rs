@@ -33,14 +33,12 @@ pub(crate) fn without(count: usize) -> String {
     }
 }
 
-/// How many forecasts of capabilities came out inside their intervals.
+/// How many forecasts of buckets of problems, in nats of mean −log p, came out inside their intervals.
 #[must_use]
 pub fn held(scores: &[CapabilityScore]) -> String {
     let inside = scores.iter().filter(|score| score.is_inside).count();
     let level = scores.first().map_or_else(String::new, |score| format!(" {}", percent(score.interval.level)));
-    let score = mean_score(scores).map_or_else(String::new, |score| {
-        format!(" (mean interval score {score:.3}, nats of −log p or share of accuracy)")
-    });
+    let score = mean_score(scores).map_or_else(String::new, |score| format!(" (mean interval score {score:.3} nats)"));
     format!("{inside} of {} lie inside their{level} intervals{score}", plural(scores.len(), "outcome"))
 }
 
