@@ -191,13 +191,16 @@ mod tests {
     #[test]
     fn a_miss_is_as_plain_as_a_hit_and_what_is_open_is_counted() {
         let text = track_record(&record());
-        assert!(text.starts_with("2 forecasts registered, 1 with an outcome, 1 open; 1 counted\n"), "{text}");
+        assert!(
+            text.starts_with("2 forecasts registered, 1 with an outcome, 1 open; 1 with an outcome that counts\n"),
+            "{text}"
+        );
         let line = |name: &str| text.lines().find(|line| line.starts_with(name)).expect("a line").to_owned();
         assert!(line("missed").contains("NO") && line("waiting").contains("open"), "{text}");
         assert!(line("waiting").contains("1.0500 to 1.1700"), "an open forecast shows its interval: {text}");
         assert!(
             text.contains(
-                "0 of 1 outcomes inside intervals of 90%: 0% (so few outcomes allow 0% to 95%, at the 90% level)"
+                "0 of 1 outcomes inside intervals of 90%: 0% (so few outcomes allow 0% to 95%, at the 90% level); mean interval score 40.00% of the loss"
             ),
             "{text}"
         );

@@ -39,7 +39,7 @@ mod tests {
         let mut panel = sample::inside().capability.expect("the sample has tasks");
         assert_eq!(
             capabilities(&panel),
-            "What the model will be able to do: 2 of 4 buckets of problems are forecast, from runs of at most 1/118 of the target's compute, sealed before the target was trained; 2 are not predictable and have no number. 1 of 2 outcomes lie inside their 90% intervals. Of the 2 without a number the target is clearly better at 2."
+            "What the model will be able to do: 2 of 4 buckets of problems are forecast, from runs of at most 1/118 of the target's compute, sealed before the target was trained; 2 are not predictable and have no number. 1 of 2 outcomes lie inside their 90% intervals (mean interval score 1.456 nats). Of the 2 without a number the target is clearly better at 2."
         );
         panel.courses.iter_mut().for_each(|course| (course.score, course.reached) = (None, None));
         panel.courses.truncate(3);

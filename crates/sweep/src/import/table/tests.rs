@@ -268,7 +268,7 @@ fn an_unknown_kind_and_a_missing_file_are_errors() {
         read_as("xlsx", "", &TableOptions::default())
             .expect_err("kind")
             .to_string()
-            .contains("use .csv, .parquet or .jsonl")
+            .contains("use .csv (columns apart by commas), .parquet or .jsonl")
     );
     let error = read_table(Path::new("/nonexistent/runs.csv"), &TableOptions::default()).expect_err("missing");
     assert!(
