@@ -182,7 +182,7 @@ fn foreign(args: &RegisterArgs, target_file: &Path) -> anyhow::Result<(Registrat
         numerics_version: NUMERICS_VERSION,
         target_run_id: None,
         target_config_digest: json_digest(&target),
-        eval_set_digest: options.eval_set_digest.clone(),
+        eval_set_digest: options.eval_set_digest,
         rule: material.rules(),
         fits: fits.fits,
         forecast: first.clone(),
