@@ -5,8 +5,9 @@
 pub fn words(bytes: u64) -> String {
     let (number, unit) = match bytes {
         0..1024 => return format!("{bytes} B"),
-        1024..1_048_576 => (bytes as f64 / 1024.0, "KiB"),
-        1_048_576..1_073_741_824 => (bytes as f64 / 1_048_576.0, "MiB"),
+        // What rounds to 1024 of a unit is one of the next.
+        1024..1_048_064 => (bytes as f64 / 1024.0, "KiB"),
+        1_048_064..1_073_217_536 => (bytes as f64 / 1_048_576.0, "MiB"),
         _ => (bytes as f64 / 1_073_741_824.0, "GiB"),
     };
     if number < 99.95 { format!("{number:.1} {unit}") } else { format!("{number:.0} {unit}") }
@@ -27,6 +28,11 @@ mod tests {
     fn memory_has_the_unit_that_keeps_it_short() {
         let amounts = [840, 526_336, 13_107_200, 139 << 30];
         assert_eq!(amounts.map(words), ["840 B", "514 KiB", "12.5 MiB", "139 GiB"]);
+        let (kib, mib) = (1 << 20, 1 << 30);
+        assert_eq!(
+            [kib - 513, kib - 512, mib - 524_289, mib - 524_288].map(words),
+            ["1023 KiB", "1.0 MiB", "1023 MiB", "1.0 GiB"]
+        );
     }
 
     #[test]
