@@ -4,9 +4,10 @@
 use super::SlurmError;
 
 /// Options that the launcher gives itself, by their long and short names.
-const OWN: [(&str, Option<char>); 11] = [
+const OWN: [(&str, Option<char>); 12] = [
     ("array", Some('a')),
     ("chdir", Some('D')),
+    ("clusters", Some('M')),
     ("error", Some('e')),
     ("input", Some('i')),
     ("job-name", Some('J')),
@@ -41,13 +42,21 @@ pub fn arguments(text: &str) -> Result<Vec<String>, SlurmError> {
     }
     words.extend(word);
     match words.iter().find(|word| is_own(word)) {
-        Some(own) => Err(SlurmError::Reserved { argument: own.clone() }),
+        Some(own) => Err(SlurmError::Reserved { argument: own.clone(), hint: way_out(own) }),
         None => Ok(words),
     }
 }
 
 fn is_own(word: &str) -> bool {
     OWN.iter().any(|(long, short)| is_option(word, long, *short))
+}
+
+fn way_out(own: &str) -> &'static str {
+    if is_option(own, "clusters", Some('M')) {
+        "leave it out, and `export SLURM_CLUSTERS=NAME`, which squeue and scancel read as well"
+    } else {
+        "leave it out"
+    }
 }
 
 /// Whether a word is this option, its value in the same word or not.
@@ -91,11 +100,17 @@ mod tests {
 
     #[test]
     fn what_the_launcher_gives_itself_is_refused_by_name() {
-        for own in ["--array=0-3", "-a0-3", "-J x", "--job-name x", "-W", "--wrap=true", "--output=x", "-e x"] {
+        for own in ["--array=0-3", "-a0-3", "-J x", "--job-name x", "-W", "--wrap=true", "--output=x", "-e x", "-Malps"]
+        {
             let error = arguments(&format!("--time=5 {own}")).expect_err(own).to_string();
             let first = own.split(' ').next().expect("a word");
             assert!(error.starts_with(&format!("`{first}` among")) && error.contains("hint: leave it out"), "{error}");
         }
+        let clusters = arguments("--clusters=alps").expect_err("own").to_string();
+        assert!(
+            clusters.ends_with("`export SLURM_CLUSTERS=NAME`, which squeue and scancel read as well"),
+            "{clusters}"
+        );
         for other in ["--account=a", "-A a", "--exclusive", "--wait-all-nodes=1", "-p j", "--hold"] {
             assert!(arguments(other).is_ok(), "{other}");
         }

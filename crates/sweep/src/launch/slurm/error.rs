@@ -32,10 +32,12 @@ pub enum SlurmError {
         words: String,
     },
     /// An argument for `sbatch` that the launcher gives itself.
-    #[error("`{argument}` among the arguments for sbatch is given by forescale itself\n\nhint: leave it out")]
+    #[error("`{argument}` among the arguments for sbatch is given by forescale itself\n\nhint: {hint}")]
     Reserved {
         /// The argument.
         argument: String,
+        /// What to do.
+        hint: &'static str,
     },
     /// Arguments in which a quotation does not end.
     #[error("`{text}`: a quotation does not end\n\nhint: --slurm-args '--partition=gpu --comment=\"two words\"'")]
