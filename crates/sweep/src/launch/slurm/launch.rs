@@ -365,7 +365,9 @@ impl<'a> Launch<'a> {
         let run = link.turn.task.run.clone();
         let told = refusals(self.store, &run.id).get(link.refusals).copied();
         let refused = told.or_else(|| (end == Some(&End::OutOfMemory)).then_some((None, None)));
-        if let (Some(needed_and_free), Some(next)) = (refused, link.turn.next()) {
+        // What a person has ended is not begun anew behind their back.
+        let may_retry = end != Some(&End::Cancelled);
+        if let (Some(needed_and_free), Some(next)) = (refused, link.turn.next().filter(|_| may_retry)) {
             let (accumulate, alone) = (next.way().accumulate, next.alone);
             (self.observer)(LaunchEvent::OutOfMemory { run, needed_and_free, accumulate, alone });
             return Some(next);

@@ -448,6 +448,15 @@ fn a_run_that_memory_does_not_suffice_for_is_submitted_again_in_parts_and_alone_
 }
 
 #[test]
+fn a_run_that_was_cancelled_is_not_submitted_again_whatever_memory_it_wanted() {
+    let sweep = sweep();
+    let queue = StandIn::new(|_, _| Answer::State("CANCELLED", "None"));
+    let (summary, events) = sweep.launch(&queue, vec![hungry(&sweep, 2)]);
+    assert_eq!((summary.failed.len(), queue.arrays()), (1, 1));
+    assert_eq!(failures(&events)[0].0, "job 1_0 was cancelled");
+}
+
+#[test]
 fn a_run_that_the_kernel_ended_for_want_of_memory_is_tried_in_parts_too_and_fails_in_the_end() {
     let sweep = sweep();
     let mut task = sweep.task(1, "exit 9");
