@@ -397,16 +397,37 @@ fn a_job_that_slurm_ends_and_starts_again_is_waited_for_and_said_to_be() {
 }
 
 #[test]
-fn a_job_that_made_way_for_good_is_submitted_again() {
+fn a_job_that_made_way_for_good_is_submitted_again_while_its_run_gets_further() {
     let sweep = sweep();
     let task = sweep.task(1, "");
-    // The first time it does nothing.
-    let script =
-        format!("[ -e {0} ] || {{ touch {0}; exit 1; }}; {1}", sweep.told("first").display(), sweep.seal(&task));
+    drop(sweep.store.begin(&task.run).expect("begun"));
+    let step = LogLine::Step { attempt: 1, step: 40, loss: 3.0, gradient_norm: 0.5, tokens_per_second: 1e5 };
+    let step = serde_json::to_string(&step).expect("JSON");
+    let log = sweep.store.run_dir(&task.run.id).join("log.jsonl");
+    // The first time it comes to a step, and no further after that.
+    let script = format!("[ -s {0} ] || echo '{step}' >> {0}", log.display());
+    let queue = StandIn::new(|_, _| Answer::State("PREEMPTED", "None"));
     let task = Task { arguments: vec!["-c".into(), script.into()], ..task };
+    let (summary, events) = sweep.launch(&queue, vec![task]);
+    assert_eq!((summary.failed.len(), queue.arrays()), (1, 2));
+    assert_eq!(events.iter().filter(|event| matches!(event, LaunchEvent::Requeued { .. })).count(), 1);
+    let (exit, words) = failures(&events).remove(0);
+    assert!(exit.starts_with("job 2_0 made way for another at step 40 of "), "{exit}");
+    assert!(words.contains("hint: the same command goes on from its last checkpoint"), "{words}");
+}
+
+#[test]
+fn what_waits_behind_a_run_that_was_sealed_before_its_job_made_way_is_submitted_again() {
+    let sweep = sweep();
+    let first = sweep.good(branch(600, sweep.task(2, "")));
+    let second = branch(900, sweep.task(3, ""));
+    // Its first turn never comes.
+    let script =
+        format!("[ -e {0} ] || {{ touch {0}; exit 1; }}; {1}", sweep.told("first").display(), sweep.seal(&second));
+    let second = Task { arguments: vec!["-c".into(), script.into()], ..second };
     let queue = StandIn::new(|array, _| Answer::State(if array == 0 { "PREEMPTED" } else { "COMPLETED" }, "None"));
-    let (summary, _) = sweep.launch(&queue, vec![task]);
-    assert_eq!((summary.finished.len(), queue.arrays()), (1, 2));
+    let (summary, _) = sweep.launch(&queue, vec![first, second]);
+    assert_eq!((summary.finished.len(), queue.arrays()), (2, 2));
 }
 
 /// A task whose batch has to be dealt into so many parts before memory suffices, and says so as `exec` does.
