@@ -235,15 +235,15 @@ impl<'a> Launch<'a> {
             SlurmError::Missing { .. } => Ok(Vec::new()),
             _ => self.queue.jobs(&[&submission.name]),
         };
-        // Where that is not known either, what was submitted stays on file, and the next launch asks again.
+        // Where that is not known, or Slurm may take the array yet, it stays on file, and the next launch asks again.
         let Ok(jobs) = found else { return Err(error) };
-        match jobs.into_iter().next() {
-            Some(job) => Ok(job.array),
-            None => {
-                submission::forget(self.store, &submission.name);
-                Err(error)
-            }
+        if let Some(job) = jobs.into_iter().next() {
+            return Ok(job.array);
         }
+        if error.is_refusal() {
+            submission::forget(self.store, &submission.name);
+        }
+        Err(error)
     }
 
     /// Lets time pass, unless the launch is given up.

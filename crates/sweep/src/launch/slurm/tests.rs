@@ -366,6 +366,15 @@ fn an_array_that_slurm_took_though_sbatch_failed_is_waited_for() {
 }
 
 #[test]
+fn an_array_that_slurm_may_take_yet_stays_on_file() {
+    let sweep = sweep();
+    let queue = StandIn { fails: Some(true), runs_scripts: false, ..StandIn::new(|_, _| Answer::Gone) };
+    let error = sweep.launch_by(&sweep.launcher(), &queue, vec![sweep.task(1, "")], |_| {}).expect_err("no answer");
+    assert!(error.to_string().contains("Socket timed out"), "{error}");
+    assert_eq!(sweep.kept(), ["json", "sh"]);
+}
+
+#[test]
 fn a_refusal_is_told_and_leaves_nothing() {
     let sweep = sweep();
     let queue = StandIn { fails: Some(false), ..StandIn::new(done) };
