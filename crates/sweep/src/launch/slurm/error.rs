@@ -67,7 +67,9 @@ impl SlurmError {
             Self::Missing { .. } => true,
             Self::Refused { words, .. } => {
                 let lower = words.to_lowercase();
-                !["timed out", "contact", "communicat", "zero bytes", "receive failure"].iter().any(|part| lower.contains(part))
+                !["timed out", "contact", "communicat", "zero bytes", "receive failure"]
+                    .iter()
+                    .any(|part| lower.contains(part))
             }
             _ => false,
         }

@@ -109,10 +109,8 @@ impl<'a> Launch<'a> {
             self.rest()?;
             self.ask()?;
             let (alone, beside): (Vec<_>, Vec<_>) = self.look().into_iter().partition(|turn| turn.alone);
-            for (turns, alone) in [(beside, false), (alone, true)] {
-                let chains: Vec<Vec<Turn>> = turns.into_iter().map(|turn| vec![turn]).collect();
-                self.submit(&chains, alone)?;
-            }
+            self.submit_again(beside, false);
+            self.submit_again(alone, true);
             self.tick();
         }
         Ok(self.summary)
@@ -189,6 +187,21 @@ impl<'a> Launch<'a> {
         }
         self.pause = self.pace.ask.0;
         Ok(())
+    }
+
+    /// Hands turns over that were tried before. Where Slurm does not take one its run has failed, and the others go on.
+    fn submit_again(&mut self, turns: Vec<Turn>, alone: bool) {
+        let chains: Vec<Vec<Turn>> = turns.into_iter().map(|turn| vec![turn]).collect();
+        let Err(error) = self.submit(&chains, alone) else { return };
+        for turn in chains.into_iter().flatten() {
+            let run = turn.task.run;
+            let mut submitted = self.lines.iter().flat_map(|line| &line.links);
+            if submitted.all(|link| link.turn.task.run.id != run.id) {
+                self.summary.failed.push(run.name.clone());
+                let exit = "it could not be submitted again".to_owned();
+                (self.observer)(LaunchEvent::Failed { run, exit, stderr_tail: error.to_string() });
+            }
+        }
     }
 
     /// CPUs of each job: those of a node, shared as the local launcher shares a machine's, and for a run on a card no more

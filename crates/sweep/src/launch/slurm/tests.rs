@@ -21,6 +21,8 @@ struct StandIn {
     runs_scripts: bool,
     /// What `sbatch` says where it fails, and whether it has taken the array all the same.
     fails: Option<bool>,
+    /// Arrays that are taken before it fails.
+    takes: usize,
 }
 
 enum Answer {
@@ -38,7 +40,7 @@ fn done(_: usize, _: u64) -> Answer {
 impl StandIn {
     fn new(answer: impl Fn(usize, u64) -> Answer + 'static) -> Self {
         let (submitted, asked) = (RefCell::default(), Cell::default());
-        Self { submitted, asked, answer: Box::new(answer), runs_scripts: true, fails: None }
+        Self { submitted, asked, answer: Box::new(answer), runs_scripts: true, fails: None, takes: 0 }
     }
 
     fn words(&self, array: usize) -> Vec<String> {
@@ -61,14 +63,15 @@ fn tasks(words: &[String]) -> u32 {
 impl Queue for StandIn {
     fn submit(&self, arguments: &[OsString]) -> Result<String, SlurmError> {
         let words: Vec<String> = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-        if self.fails == Some(false) {
+        let fails = self.fails.filter(|_| self.arrays() >= self.takes);
+        if fails == Some(false) {
             return Err(SlurmError::Refused { words: "no".to_owned(), hint: "ask" });
         }
         self.submitted.borrow_mut().push(words.clone());
         if self.runs_scripts {
             (0..tasks(&words)).for_each(|index| run(&words, index));
         }
-        match self.fails {
+        match fails {
             Some(_) => Err(SlurmError::Refused { words: "Socket timed out".to_owned(), hint: "ask" }),
             None => Ok(self.arrays().to_string()),
         }
@@ -496,6 +499,17 @@ fn a_run_that_the_kernel_ended_for_want_of_memory_is_tried_in_parts_too_and_fail
     assert_eq!((summary.failed.len(), queue.arrays()), (1, 2));
     let (exit, words) = failures(&events).remove(0);
     assert!(exit.ends_with("was ended for want of memory") && words.contains("--mem="), "{exit}: {words}");
+}
+
+#[test]
+fn a_run_that_cannot_be_submitted_again_has_failed_and_the_others_go_on() {
+    let sweep = sweep();
+    let answer = |_, question| Answer::State(if question < 4 { "RUNNING" } else { "COMPLETED" }, "None");
+    let queue = StandIn { fails: Some(false), takes: 1, ..StandIn::new(answer) };
+    let (summary, events) = sweep.launch(&queue, vec![hungry(&sweep, 2), sweep.good(sweep.task(2, ""))]);
+    assert_eq!((summary.finished, summary.failed), (vec!["run-2".to_owned()], vec!["run-1".to_owned()]));
+    let expected = ["it could not be submitted again", "sbatch refuses the runs: no\n\nhint: ask"].map(str::to_owned);
+    assert_eq!(failures(&events), [expected.into()]);
 }
 
 #[test]
