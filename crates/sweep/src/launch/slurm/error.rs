@@ -32,10 +32,12 @@ pub enum SlurmError {
         words: String,
     },
     /// An argument for `sbatch` that the launcher gives itself.
-    #[error("`{argument}` among the arguments for sbatch is given by forescale itself\n\nhint: leave it out")]
+    #[error("`{argument}` among the arguments for sbatch is given by forescale itself\n\nhint: {hint}")]
     Reserved {
         /// The argument.
         argument: String,
+        /// What to do.
+        hint: &'static str,
     },
     /// Arguments in which a quotation does not end.
     #[error("`{text}`: a quotation does not end\n\nhint: --slurm-args '--partition=gpu --comment=\"two words\"'")]
@@ -55,4 +57,41 @@ pub enum SlurmError {
         /// The sweep's folder.
         sweep: String,
     },
+}
+
+impl SlurmError {
+    /// Whether Slurm has plainly not taken what it was handed, and will not: its controller may take an array whose answer
+    /// was not waited for.
+    pub(super) fn is_refusal(&self) -> bool {
+        match self {
+            Self::Missing { .. } => true,
+            Self::Refused { words, .. } => {
+                let lower = words.to_lowercase();
+                !["timed out", "contact", "communicat", "zero bytes", "receive failure"]
+                    .iter()
+                    .any(|part| lower.contains(part))
+            }
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_did_not_come_is_no_refusal() {
+        let refused = |words: &str| SlurmError::Refused { words: words.to_owned(), hint: "" }.is_refusal();
+        assert!(refused("invalid partition specified: nope") && SlurmError::Missing { program: "sbatch" }.is_refusal());
+        for words in [
+            "Batch job submission failed: Socket timed out on send/recv operation",
+            "Batch job submission failed: Unable to contact slurm controller (connect failure)",
+            "Batch job submission failed: Communication connection failure",
+            "Batch job submission failed: Zero Bytes were transmitted or received",
+        ] {
+            assert!(!refused(words), "{words}");
+        }
+        assert!(!SlurmError::Silent { program: "sbatch", words: String::new() }.is_refusal());
+    }
 }

@@ -16,7 +16,7 @@ use super::script::{Batch, sbatch_arguments, script};
 use super::submission::{self, Submission};
 use super::verdict::{Ended, verdict};
 use super::{SlurmError, SlurmLauncher};
-use crate::store::{RunState, STDERR, Store};
+use crate::store::{Progress, RunState, STDERR, Store};
 
 /// How often things are looked at.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +50,8 @@ struct Line {
     cpus: usize,
     /// Its runs without a record, in the order in which it trains them.
     links: Vec<Link>,
+    /// Whether one of its runs has been sealed since it was submitted.
+    has_sealed: bool,
     /// As the queue told last.
     job: Option<Job>,
     /// When it was first seen to have ended.
@@ -61,6 +63,8 @@ struct Link {
     turn: Turn,
     /// Lines of its log that said `out_of_memory` before it was submitted.
     refusals: usize,
+    /// Steps that its log told of before it was submitted.
+    step: u64,
     is_shown: bool,
 }
 
@@ -105,10 +109,8 @@ impl<'a> Launch<'a> {
             self.rest()?;
             self.ask()?;
             let (alone, beside): (Vec<_>, Vec<_>) = self.look().into_iter().partition(|turn| turn.alone);
-            for (turns, alone) in [(beside, false), (alone, true)] {
-                let chains: Vec<Vec<Turn>> = turns.into_iter().map(|turn| vec![turn]).collect();
-                self.submit(&chains, alone)?;
-            }
+            self.submit_again(beside, false);
+            self.submit_again(alone, true);
             self.tick();
         }
         Ok(self.summary)
@@ -147,13 +149,31 @@ impl<'a> Launch<'a> {
             return 0;
         }
         let (name, array, index) = (job.name.clone(), job.array.clone(), job.index);
-        self.lines.push(Line { name, array, index, cpus: 1, links, job: Some(job.clone()), ended: None });
+        self.lines.push(Line {
+            name,
+            array,
+            index,
+            cpus: 1,
+            links,
+            has_sealed: false,
+            job: Some(job.clone()),
+            ended: None,
+        });
         runs
     }
 
     fn link(&self, turn: Turn) -> Link {
         let refusals = refusals(self.store, &turn.task.run.id).len();
-        Link { turn, refusals, is_shown: false }
+        let step = self.progress(&turn).map_or(0, |progress| progress.step);
+        Link { turn, refusals, step, is_shown: false }
+    }
+
+    /// How far a run is; none where it has not begun, or its log cannot be read now: its end will tell.
+    fn progress(&self, turn: &Turn) -> Option<Progress> {
+        match self.store.state(&turn.task.run.id) {
+            Ok(RunState::Started(progress)) => Some(progress),
+            _ => None,
+        }
     }
 
     /// Hands chains over, in as many arrays as they take.
@@ -167,6 +187,21 @@ impl<'a> Launch<'a> {
         }
         self.pause = self.pace.ask.0;
         Ok(())
+    }
+
+    /// Hands turns over that were tried before. Where Slurm does not take one its run has failed, and the others go on.
+    fn submit_again(&mut self, turns: Vec<Turn>, alone: bool) {
+        let chains: Vec<Vec<Turn>> = turns.into_iter().map(|turn| vec![turn]).collect();
+        let Err(error) = self.submit(&chains, alone) else { return };
+        for turn in chains.into_iter().flatten() {
+            let run = turn.task.run;
+            let mut submitted = self.lines.iter().flat_map(|line| &line.links);
+            if submitted.all(|link| link.turn.task.run.id != run.id) {
+                self.summary.failed.push(run.name.clone());
+                let exit = "it could not be submitted again".to_owned();
+                (self.observer)(LaunchEvent::Failed { run, exit, stderr_tail: error.to_string() });
+            }
+        }
     }
 
     /// CPUs of each job: those of a node, shared as the local launcher shares a machine's, and for a run on a card no more
@@ -202,7 +237,7 @@ impl<'a> Launch<'a> {
         (self.observer)(LaunchEvent::Queued { job: array.clone(), runs, found: false });
         for (index, links) in (0_u32..).zip(links) {
             let (name, array) = (submission.name.clone(), array.clone());
-            self.lines.push(Line { name, array, index, cpus, links, job: None, ended: None });
+            self.lines.push(Line { name, array, index, cpus, links, has_sealed: false, job: None, ended: None });
         }
         Ok(())
     }
@@ -213,15 +248,15 @@ impl<'a> Launch<'a> {
             SlurmError::Missing { .. } => Ok(Vec::new()),
             _ => self.queue.jobs(&[&submission.name]),
         };
-        // Where that is not known either, what was submitted stays on file, and the next launch asks again.
+        // Where that is not known, or Slurm may take the array yet, it stays on file, and the next launch asks again.
         let Ok(jobs) = found else { return Err(error) };
-        match jobs.into_iter().next() {
-            Some(job) => Ok(job.array),
-            None => {
-                submission::forget(self.store, &submission.name);
-                Err(error)
-            }
+        if let Some(job) = jobs.into_iter().next() {
+            return Ok(job.array);
         }
+        if error.is_refusal() {
+            submission::forget(self.store, &submission.name);
+        }
+        Err(error)
     }
 
     /// Lets time pass, unless the launch is given up.
@@ -333,6 +368,7 @@ impl<'a> Launch<'a> {
     fn take_sealed(&mut self, line: &mut Line) {
         let sealed = |link: &mut Link| matches!(self.store.record(&link.turn.task.run.id), Ok(Some(_)));
         for link in line.links.extract_if(.., sealed) {
+            line.has_sealed = true;
             let run = link.turn.task.run;
             self.summary.finished.push(run.name.clone());
             (self.observer)(LaunchEvent::Finished { run });
@@ -343,9 +379,8 @@ impl<'a> Launch<'a> {
     fn show(&mut self, line: &mut Line) {
         let is_running = line.job.as_ref().is_some_and(|job| job.state == State::Running);
         let Some(link) = line.links.first_mut().filter(|_| is_running) else { return };
+        let Some(progress) = self.progress(&link.turn) else { return };
         let run = &link.turn.task.run;
-        // A log that cannot be read now is no reason to give up a run; its end will tell.
-        let Ok(RunState::Started(progress)) = self.store.state(&run.id) else { return };
         if !std::mem::replace(&mut link.is_shown, true) {
             (self.observer)(LaunchEvent::Started { run: run.clone(), threads: line.cpus, card: None });
         }
@@ -365,12 +400,14 @@ impl<'a> Launch<'a> {
         let run = link.turn.task.run.clone();
         let told = refusals(self.store, &run.id).get(link.refusals).copied();
         let refused = told.or_else(|| (end == Some(&End::OutOfMemory)).then_some((None, None)));
-        if let (Some(needed_and_free), Some(next)) = (refused, link.turn.next()) {
+        // What a person has ended is not begun anew behind their back.
+        let may_retry = end != Some(&End::Cancelled);
+        if let (Some(needed_and_free), Some(next)) = (refused, link.turn.next().filter(|_| may_retry)) {
             let (accumulate, alone) = (next.way().accumulate, next.alone);
             (self.observer)(LaunchEvent::OutOfMemory { run, needed_and_free, accumulate, alone });
             return Some(next);
         }
-        if end == Some(&End::Preempted) {
+        if end == Some(&End::Preempted) && self.got_further(line) {
             (self.observer)(LaunchEvent::Requeued { run });
             return Some(link.turn.clone());
         }
@@ -380,15 +417,19 @@ impl<'a> Launch<'a> {
         None
     }
 
+    /// Whether a job has done steps since it was submitted. One that makes way before it has done any would be submitted
+    /// for ever.
+    fn got_further(&self, line: &Line) -> bool {
+        let has_grown = |link: &Link| self.progress(&link.turn).is_some_and(|progress| progress.step > link.step);
+        line.has_sealed || line.links.iter().any(has_grown)
+    }
+
     /// How a run's job ended, and its last words with what to do about it.
     fn words(&self, line: &Line, link: &Link) -> (String, String) {
         let run = &link.turn.task.run;
         let log = submission::log(self.store, &line.name, line.index);
         let said = [self.store.run_dir(&run.id).join(STDERR), log].map(|path| last_words(&path));
-        let steps = match self.store.state(&run.id) {
-            Ok(RunState::Started(progress)) => Some((progress.step, progress.steps)),
-            _ => None,
-        };
+        let steps = self.progress(&link.turn).map(|progress| (progress.step, progress.steps));
         let said: Vec<&str> = said.iter().map(|words| words.trim()).filter(|words| !words.is_empty()).collect();
         let id = format!("{}_{}", line.array, line.index);
         let ended = Ended { job: line.job.as_ref(), id: &id, steps, has_words: !said.is_empty() };

@@ -72,8 +72,8 @@ impl Queue for Programs {
 fn ask(program: &'static str, arguments: &[OsString]) -> Result<Result<String, String>, SlurmError> {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null());
-    // Slurm's words in one form, whatever a person has set for reading them.
-    for variable in ["SQUEUE_FORMAT", "SQUEUE_FORMAT2", "SQUEUE_STATES", "SQUEUE_SORT", "SINFO_FORMAT", "SBATCH_WAIT"] {
+    // Slurm's words in one form, and about all jobs, whatever a person has set for reading them.
+    for (variable, _) in std::env::vars_os().filter(|(name, _)| is_for_reading(&name.to_string_lossy())) {
         command.env_remove(variable);
     }
     apart(&mut command);
@@ -83,6 +83,12 @@ fn ask(program: &'static str, arguments: &[OsString]) -> Result<Result<String, S
     })?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     Ok(if output.status.success() { Ok(text(&output.stdout)) } else { Err(said(&text(&output.stderr), output.status)) })
+}
+
+/// Whether a variable changes what Slurm's programs print or whom they ask, but not what a job is.
+fn is_for_reading(variable: &str) -> bool {
+    ["SQUEUE_", "SCANCEL_", "SINFO_"].iter().any(|prefix| variable.starts_with(prefix))
+        || ["SBATCH_WAIT", "SBATCH_CLUSTERS"].contains(&variable)
 }
 
 /// A failed program's words without its name before each line; how it ended where it said nothing.
@@ -138,6 +144,16 @@ mod tests {
         );
         assert!(refusal_hint(&words).contains("sinfo"));
         assert_eq!(said("", ExitStatus::from_raw(1 << 8)), "exit status: 1");
+    }
+
+    #[test]
+    fn what_a_person_has_set_for_reading_the_queue_hides_no_job_from_a_launcher() {
+        for variable in ["SQUEUE_PARTITION", "SQUEUE_FORMAT2", "SCANCEL_STATE", "SINFO_FORMAT", "SBATCH_CLUSTERS"] {
+            assert!(is_for_reading(variable), "{variable}");
+        }
+        for variable in ["SBATCH_PARTITION", "SBATCH_WAIT_ALL_NODES", "SLURM_CONF", "SLURM_CLUSTERS", "PATH"] {
+            assert!(!is_for_reading(variable), "{variable}");
+        }
     }
 
     #[test]

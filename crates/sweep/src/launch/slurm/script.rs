@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::chain::Turn;
 use super::SlurmLauncher;
-use super::arguments::ask_for_cards;
+use super::arguments::{ask_for_card, without_memory};
 
 /// What an array is.
 pub(super) struct Batch<'a> {
@@ -88,12 +88,15 @@ fn quoted(text: &Path) -> String {
 pub(super) fn sbatch_arguments(batch: &Batch<'_>, launcher: &SlurmLauncher, log: &Path) -> Vec<OsString> {
     let mut words = vec!["--nodes=1".to_owned(), "--ntasks=1".to_owned(), format!("--cpus-per-task={}", batch.cpus)];
     words.push("--requeue".to_owned());
-    if launcher.with_card && !ask_for_cards(&launcher.arguments) {
-        words.push("--gres=gpu:1".to_owned());
+    if launcher.with_card {
+        words.extend(ask_for_card(&launcher.arguments).map(str::to_owned));
     }
-    words.extend(launcher.arguments.iter().cloned());
     if batch.alone {
+        // `sbatch` takes one way alone of saying how much memory there is.
+        words.extend(without_memory(&launcher.arguments));
         words.extend(["--exclusive".to_owned(), "--mem=0".to_owned()]);
+    } else {
+        words.extend(launcher.arguments.iter().cloned());
     }
     let most = launcher.jobs.map(|jobs| format!("%{jobs}")).unwrap_or_default();
     words.push(format!("--array=0-{}{most}", batch.chains.len().saturating_sub(1)));
@@ -180,9 +183,11 @@ mod tests {
     #[test]
     fn a_job_alone_has_its_node_and_the_memory_of_it_whatever_a_person_asks_for_the_others() {
         let chains = [vec![turn(1, 2)]];
-        let words = arguments(&Batch { alone: true, ..batch(&chains) }, &launcher("--mem=4G"));
-        assert_eq!(words.iter().rfind(|word| word.starts_with("--mem")).map(String::as_str), Some("--mem=0"));
-        assert!(words.contains(&"--exclusive".to_owned()));
+        for own in ["--mem=4G", "--mem-per-cpu=2G", "--mem-per-gpu 8G"] {
+            let words = arguments(&Batch { alone: true, ..batch(&chains) }, &launcher(own));
+            assert_eq!(Vec::from_iter(words.iter().filter(|word| word.starts_with("--mem"))), ["--mem=0"], "{own}");
+            assert!(words.contains(&"--exclusive".to_owned()));
+        }
     }
 
     #[test]

@@ -21,6 +21,8 @@ struct StandIn {
     runs_scripts: bool,
     /// What `sbatch` says where it fails, and whether it has taken the array all the same.
     fails: Option<bool>,
+    /// Arrays that are taken before it fails.
+    takes: usize,
 }
 
 enum Answer {
@@ -38,7 +40,7 @@ fn done(_: usize, _: u64) -> Answer {
 impl StandIn {
     fn new(answer: impl Fn(usize, u64) -> Answer + 'static) -> Self {
         let (submitted, asked) = (RefCell::default(), Cell::default());
-        Self { submitted, asked, answer: Box::new(answer), runs_scripts: true, fails: None }
+        Self { submitted, asked, answer: Box::new(answer), runs_scripts: true, fails: None, takes: 0 }
     }
 
     fn words(&self, array: usize) -> Vec<String> {
@@ -61,14 +63,15 @@ fn tasks(words: &[String]) -> u32 {
 impl Queue for StandIn {
     fn submit(&self, arguments: &[OsString]) -> Result<String, SlurmError> {
         let words: Vec<String> = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-        if self.fails == Some(false) {
+        let fails = self.fails.filter(|_| self.arrays() >= self.takes);
+        if fails == Some(false) {
             return Err(SlurmError::Refused { words: "no".to_owned(), hint: "ask" });
         }
         self.submitted.borrow_mut().push(words.clone());
         if self.runs_scripts {
             (0..tasks(&words)).for_each(|index| run(&words, index));
         }
-        match self.fails {
+        match fails {
             Some(_) => Err(SlurmError::Refused { words: "Socket timed out".to_owned(), hint: "ask" }),
             None => Ok(self.arrays().to_string()),
         }
@@ -366,6 +369,15 @@ fn an_array_that_slurm_took_though_sbatch_failed_is_waited_for() {
 }
 
 #[test]
+fn an_array_that_slurm_may_take_yet_stays_on_file() {
+    let sweep = sweep();
+    let queue = StandIn { fails: Some(true), runs_scripts: false, ..StandIn::new(|_, _| Answer::Gone) };
+    let error = sweep.launch_by(&sweep.launcher(), &queue, vec![sweep.task(1, "")], |_| {}).expect_err("no answer");
+    assert!(error.to_string().contains("Socket timed out"), "{error}");
+    assert_eq!(sweep.kept(), ["json", "sh"]);
+}
+
+#[test]
 fn a_refusal_is_told_and_leaves_nothing() {
     let sweep = sweep();
     let queue = StandIn { fails: Some(false), ..StandIn::new(done) };
@@ -397,16 +409,37 @@ fn a_job_that_slurm_ends_and_starts_again_is_waited_for_and_said_to_be() {
 }
 
 #[test]
-fn a_job_that_made_way_for_good_is_submitted_again() {
+fn a_job_that_made_way_for_good_is_submitted_again_while_its_run_gets_further() {
     let sweep = sweep();
     let task = sweep.task(1, "");
-    // The first time it does nothing.
-    let script =
-        format!("[ -e {0} ] || {{ touch {0}; exit 1; }}; {1}", sweep.told("first").display(), sweep.seal(&task));
+    drop(sweep.store.begin(&task.run).expect("begun"));
+    let step = LogLine::Step { attempt: 1, step: 40, loss: 3.0, gradient_norm: 0.5, tokens_per_second: 1e5 };
+    let step = serde_json::to_string(&step).expect("JSON");
+    let log = sweep.store.run_dir(&task.run.id).join("log.jsonl");
+    // The first time it comes to a step, and no further after that.
+    let script = format!("[ -s {0} ] || echo '{step}' >> {0}", log.display());
+    let queue = StandIn::new(|_, _| Answer::State("PREEMPTED", "None"));
     let task = Task { arguments: vec!["-c".into(), script.into()], ..task };
+    let (summary, events) = sweep.launch(&queue, vec![task]);
+    assert_eq!((summary.failed.len(), queue.arrays()), (1, 2));
+    assert_eq!(events.iter().filter(|event| matches!(event, LaunchEvent::Requeued { .. })).count(), 1);
+    let (exit, words) = failures(&events).remove(0);
+    assert!(exit.starts_with("job 2_0 made way for another at step 40 of "), "{exit}");
+    assert!(words.contains("hint: the same command goes on from its last checkpoint"), "{words}");
+}
+
+#[test]
+fn what_waits_behind_a_run_that_was_sealed_before_its_job_made_way_is_submitted_again() {
+    let sweep = sweep();
+    let first = sweep.good(branch(600, sweep.task(2, "")));
+    let second = branch(900, sweep.task(3, ""));
+    // Its first turn never comes.
+    let script =
+        format!("[ -e {0} ] || {{ touch {0}; exit 1; }}; {1}", sweep.told("first").display(), sweep.seal(&second));
+    let second = Task { arguments: vec!["-c".into(), script.into()], ..second };
     let queue = StandIn::new(|array, _| Answer::State(if array == 0 { "PREEMPTED" } else { "COMPLETED" }, "None"));
-    let (summary, _) = sweep.launch(&queue, vec![task]);
-    assert_eq!((summary.finished.len(), queue.arrays()), (1, 2));
+    let (summary, _) = sweep.launch(&queue, vec![first, second]);
+    assert_eq!((summary.finished.len(), queue.arrays()), (2, 2));
 }
 
 /// A task whose batch has to be dealt into so many parts before memory suffices, and says so as `exec` does.
@@ -448,6 +481,15 @@ fn a_run_that_memory_does_not_suffice_for_is_submitted_again_in_parts_and_alone_
 }
 
 #[test]
+fn a_run_that_was_cancelled_is_not_submitted_again_whatever_memory_it_wanted() {
+    let sweep = sweep();
+    let queue = StandIn::new(|_, _| Answer::State("CANCELLED", "None"));
+    let (summary, events) = sweep.launch(&queue, vec![hungry(&sweep, 2)]);
+    assert_eq!((summary.failed.len(), queue.arrays()), (1, 1));
+    assert_eq!(failures(&events)[0].0, "job 1_0 was cancelled");
+}
+
+#[test]
 fn a_run_that_the_kernel_ended_for_want_of_memory_is_tried_in_parts_too_and_fails_in_the_end() {
     let sweep = sweep();
     let mut task = sweep.task(1, "exit 9");
@@ -457,6 +499,17 @@ fn a_run_that_the_kernel_ended_for_want_of_memory_is_tried_in_parts_too_and_fail
     assert_eq!((summary.failed.len(), queue.arrays()), (1, 2));
     let (exit, words) = failures(&events).remove(0);
     assert!(exit.ends_with("was ended for want of memory") && words.contains("--mem="), "{exit}: {words}");
+}
+
+#[test]
+fn a_run_that_cannot_be_submitted_again_has_failed_and_the_others_go_on() {
+    let sweep = sweep();
+    let answer = |_, question| Answer::State(if question < 4 { "RUNNING" } else { "COMPLETED" }, "None");
+    let queue = StandIn { fails: Some(false), takes: 1, ..StandIn::new(answer) };
+    let (summary, events) = sweep.launch(&queue, vec![hungry(&sweep, 2), sweep.good(sweep.task(2, ""))]);
+    assert_eq!((summary.finished, summary.failed), (vec!["run-2".to_owned()], vec!["run-1".to_owned()]));
+    let expected = ["it could not be submitted again", "sbatch refuses the runs: no\n\nhint: ask"].map(str::to_owned);
+    assert_eq!(failures(&events), [expected.into()]);
 }
 
 #[test]
