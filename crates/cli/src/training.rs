@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use forescale_core::problem::Problem;
 use forescale_core::run::{PlannedRun, RunId};
 use forescale_report::format;
-use forescale_sweep::{LaunchEvent, Launcher, LocalLauncher, Plan, RunState, SlurmLauncher, Store, Task, Way};
+use forescale_sweep::launch::slurm::{self, QueuedRun, SlurmError};
+use forescale_sweep::{
+    LaunchError, LaunchEvent, Launcher, LocalLauncher, Plan, RunState, SlurmLauncher, Store, Task, Way,
+};
 
 use crate::memory;
 use crate::output;
@@ -49,7 +52,7 @@ impl Training<'_> {
             return Ok(0);
         }
         let heard = self.slurm.map(|_| Heard::listen());
-        let launcher = self.launcher(heard.as_ref())?;
+        let launcher = self.launcher(heard.as_ref(), &missing)?;
         let plan = &self.workplace.plan;
         let work: f64 = missing.iter().map(|run| own_flops(plan, run, 1.0)).sum();
         let mut progress = Progress::new(label, missing.len(), work);
@@ -62,42 +65,55 @@ impl Training<'_> {
         Ok(summary.failed.len())
     }
 
-    /// What starts the runs; jobs of Slurm are waited for until somebody asks not to.
-    fn launcher(&self, heard: Option<&Heard>) -> anyhow::Result<Box<dyn Launcher>> {
+    /// What starts the missing runs; jobs of Slurm are waited for until somebody asks not to.
+    fn launcher(&self, heard: Option<&Heard>, missing: &[PlannedRun]) -> anyhow::Result<Box<dyn Launcher>> {
         let executable = std::env::current_exe().context("this program does not know where it lies")?;
         let Some(arguments) = self.slurm else {
-            self.refuse_queued()?;
+            self.refuse_queued(missing)?;
             let jobs = self.jobs.map(NonZeroUsize::get).or(self.place.jobs);
             return Ok(Box::new(LocalLauncher { executable, jobs, fleet: self.place.fleet.clone() }));
         };
         let folder = std::env::current_dir().context("this process does not know where it is")?;
         let cache = std::path::absolute(forescale_corpus::default_cache()).context("the cache has no place")?;
-        let spec = std::path::absolute(self.workplace.spec.path()).context("the sweep has no place")?;
         Ok(Box::new(SlurmLauncher {
             jobs: self.jobs.map(NonZeroUsize::get),
             arguments: arguments.to_vec(),
             with_card: self.place.is_card(),
             environment: vec![("FORESCALE_CACHE".to_owned(), cache)],
-            needs: vec![spec, std::path::absolute(&self.workplace.built().dir).context("the corpus has no place")?],
+            needs: self.needs(missing)?,
             interrupted: heard.map(Heard::flag),
             ..SlurmLauncher::new(executable, folder)
         }))
     }
 
+    /// What a node has to see: the spec, the corpus, and the registrations of runs that have one, without which they would be
+    /// trained as if nobody had forecast them.
+    fn needs(&self, missing: &[PlannedRun]) -> anyhow::Result<Vec<PathBuf>> {
+        let registrations =
+            missing.iter().map(|run| self.workplace.registration_path(run)).filter(|path| path.is_file());
+        let own = [self.workplace.spec.path().to_owned(), self.workplace.built().dir.clone()];
+        let whole = |path: PathBuf| std::path::absolute(path).context("the sweep has no place");
+        own.into_iter().chain(registrations).map(whole).collect()
+    }
+
     /// Refuses to start on this machine what Slurm is about to start elsewhere.
-    fn refuse_queued(&self) -> anyhow::Result<()> {
-        let queued = forescale_sweep::launch::slurm::queued(&self.workplace.store).unwrap_or_else(|error| {
-            output::say(&format!("note: runs of this sweep may be in Slurm's queue: {error}"));
-            Vec::new()
-        });
-        let Some(first) = queued.first() else { return Ok(()) };
+    fn refuse_queued(&self, missing: &[PlannedRun]) -> anyhow::Result<()> {
+        let queued = match slurm::queued(&self.workplace.store) {
+            Ok(queued) => queued,
+            Err(error @ LaunchError::Slurm(SlurmError::Missing { .. })) => {
+                output::say(&format!("note: runs of this sweep may be in Slurm's queue: {error}"));
+                return Ok(());
+            }
+            // A queue that does not answer may hold them, and a run has one writer.
+            Err(error) => return Err(error.into()),
+        };
         let folder = self.workplace.spec.folder().display();
-        bail!(
-            "{} runs of `{folder}` are in Slurm's queue (job {})\n\n\
-             hint: `--launcher slurm` waits for them, `forescale cancel {folder}` ends them",
-            queued.len(),
-            first.job
-        )
+        let Some((runs, job)) = queued_of(missing, &queued) else { return Ok(()) };
+        let wait = match self.probe {
+            Some(_) => format!("wait for them (`forescale status {folder}`), or `forescale cancel {folder}` ends them"),
+            None => format!("`--launcher slurm` waits for them, `forescale cancel {folder}` ends them"),
+        };
+        bail!("{runs} runs of `{folder}` are in Slurm's queue (job {job})\n\nhint: {wait}")
     }
 
     /// Refuses runs that no way of dealing their batches fits into what they may take, before any other is trained.
@@ -138,6 +154,13 @@ impl Training<'_> {
             estimated_seconds: forescale_train::estimated_seconds(&run.config, problems, 1),
         })
     }
+}
+
+/// How many of the runs are in the queue, and the first one's job; `None` where none is.
+fn queued_of<'q>(runs: &[PlannedRun], queued: &'q [QueuedRun]) -> Option<(usize, &'q str)> {
+    let is_one = |entry: &&QueuedRun| runs.iter().any(|run| run.id == entry.run);
+    let own: Vec<&QueuedRun> = queued.iter().filter(is_one).collect();
+    Some((own.len(), own.first()?.job.as_str()))
 }
 
 /// Exact FLOPs of the first share of a run's steps, without those that it takes over from a shorter branch of its trunk.
@@ -216,6 +239,24 @@ mod tests {
 
     fn near(one: f64, other: f64) -> bool {
         (one - other).abs() <= 1e-9 * other.abs()
+    }
+
+    /// A probe was refused for the sake of a ladder in the queue, which has none of its runs.
+    #[test]
+    fn runs_of_others_in_the_queue_are_nobodys_hindrance() {
+        let text = template("zipf", Path::new("zipf")).expect("a template");
+        let spec = SweepSpec::parse(Path::new("zipf/sweep.toml"), &text).expect("a good spec");
+        let runs = plan(&spec, None).expect("a good plan").runs;
+        let entry = |run: &PlannedRun, job: &str| QueuedRun {
+            run: run.id.clone(),
+            job: job.to_owned(),
+            is_running: false,
+            node: String::new(),
+            reason: String::new(),
+        };
+        let queued = [entry(&runs[0], "41_0"), entry(&runs[1], "41_1"), entry(&runs[2], "42_0")];
+        assert_eq!(queued_of(&runs[1..3], &queued), Some((2, "41_1")));
+        assert_eq!(queued_of(&runs[3..], &queued), None);
     }
 
     /// Steps taken over from a trunk counted as work: the bar began part of the way, and the time left was too long.

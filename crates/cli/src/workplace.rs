@@ -84,6 +84,10 @@ impl Workplace {
     /// The registration of a run, verified, if there is one.
     pub(crate) fn registration(&self, run: &PlannedRun) -> anyhow::Result<Option<Registration>> {
         let path = self.registration_path(run);
+        // Opened, a folder on a file system shared by machines is looked at anew: the file may be seconds old.
+        for folder in [self.out(), self.out().join("registrations")] {
+            let _ = std::fs::read_dir(folder);
+        }
         if path.is_file() { read_registration(&path).map(Some) } else { Ok(None) }
     }
 }

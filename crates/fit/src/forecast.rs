@@ -218,6 +218,8 @@ pub(crate) fn prepare(observations: &[Observation], options: &ForecastOptions) -
     forecaster.evaluation_sigma = target_sigma(runs, options.eval_set_digest.as_deref());
     refusals.extend(doubts_before(&forecaster, runs, &options.fit));
     if let Some(doubt) = contradiction(&refusals).cloned() {
+        // One run may be what contradicts the others.
+        refusals.extend(forecaster.own_laws().flat_map(doubts_of_a_say).map(|doubt| doubt.diagnosis()));
         return (Err(Refusal::of(refusals, &doubt)), None);
     }
     if !options.backtest {
@@ -435,7 +437,7 @@ fn near_start(observations: &[Observation], options: &ForecastOptions) -> Option
     (highest > NEAR_START * start).then_some(Doubt::NearStart { highest, start })
 }
 
-/// Whether what was known already lay outside too often: of all cases, four or more, fewer than three in four inside, or at
+/// Whether what was known already lay outside too often: of all cases, four or more, fewer than three in four inside (or none of three), or at
 /// one ratio, of eight or more, fewer than two in three, as nine in ten would leave one time in twenty-five.
 fn missed(report: &BacktestReport) -> Option<Doubt> {
     let is_inside = |case: &&BacktestCase| case.intervals.iter().any(|i| i.level > 0.6 && i.contains(case.actual));
@@ -446,7 +448,7 @@ fn missed(report: &BacktestReport) -> Option<Doubt> {
         inside: inside as f64 / cases as f64,
     };
     let all = counted(&report.cases.iter().collect::<Vec<_>>());
-    if all.0 >= 4 && 4 * all.1 < 3 * all.0 {
+    if all.0 >= 4 && 4 * all.1 < 3 * all.0 || all.0 == 3 && all.1 == 0 {
         return Some(doubt(None, all));
     }
     let at = |ratio: f64| report.cases.iter().filter(move |case| (case.ratio - ratio).abs() < 1e-9).collect::<Vec<_>>();

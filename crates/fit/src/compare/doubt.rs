@@ -72,6 +72,7 @@ pub(super) fn diagnoses(
         );
         found.push(diagnosis("no_common_budget", Severity::Warning, message, "train runs of both at one budget"));
     }
+    found.extend(budgets.first().and_then(unlike_losses));
     found.extend(budgets.iter().filter_map(extrapolated));
     found.extend(budgets.iter().filter_map(|budget| below_data(budget, [a, b])));
     found.extend(budgets.iter().filter(|budget| budget.multiplier.is_none()).map(|budget| unreached(budget, b)));
@@ -100,6 +101,19 @@ fn of_evaluation(evaluation: &Evaluation) -> Diagnosis {
         message,
         "evaluate both recipes on one text and record its digest",
     )
+}
+
+/// Losses at one budget this far apart are of two units or tokenisers sooner than of two recipes: nats and bits differ by 1.443.
+const UNLIKE: f64 = 1.4;
+
+fn unlike_losses(budget: &BudgetComparison) -> Option<Diagnosis> {
+    let factor = (budget.loss_a / budget.loss_b).max(budget.loss_b / budget.loss_a);
+    let message = format!(
+        "at {:.2e} FLOPs one loss is {factor:.2} times the other: no recipe is that much better, and nats, bits and bytes, or two tokenisers, are that far apart; the multiplier is one of units",
+        budget.flops
+    );
+    let hint = "state both in bits per byte (`--unit bpb`), measured on one text";
+    (factor > UNLIKE).then(|| diagnosis("unlike_losses", Severity::Warning, message, hint))
 }
 
 fn extrapolated(budget: &BudgetComparison) -> Option<Diagnosis> {
@@ -137,27 +151,34 @@ fn diagnosis(code: &str, severity: Severity, message: String, hint: &str) -> Dia
     Diagnosis { code: code.to_owned(), severity, message, hint: hint.to_owned() }
 }
 
-/// The answer in one sentence: a factor of compute is told above 1, as so much less or so much more.
+/// The answer in one sentence, at each budget compared: a factor of compute is told above 1, as so much less or so much more.
 pub(super) fn verdict(
     a: &ComparedRecipe,
     b: &ComparedRecipe,
-    common: &BudgetComparison,
+    budgets: &[BudgetComparison],
     crossings: &[Crossing],
     searched: ComputeRange,
 ) -> String {
-    let needed = common.multiplier.map_or_else(
-        || format!("no budget of `{}` is expected to give the loss of `{}`", b.name, a.name),
-        |multiplier| {
-            let (factor, ends) = factor(multiplier, [common.multiplier_lower, common.multiplier_upper]);
-            let level = 100.0 * common.level;
-            format!("`{}` needs {factor} compute than `{}` for the same loss ({level:.0}%: {ends})", b.name, a.name)
-        },
-    );
     let meet = match crossings {
         [] => format!("the curves do not cross within {:.2e} to {:.2e} FLOPs", searched.least, searched.most),
         [first, ..] => format!("the curves cross at {:.2e} FLOPs", first.flops.estimate),
     };
-    format!("at {:.2e} FLOPs: {needed}; {meet}", common.flops)
+    let at = |budget: &BudgetComparison| format!("at {:.2e} FLOPs: {}", budget.flops, needed([a, b], budget));
+    let each: Vec<String> = budgets.iter().map(at).collect();
+    format!("{}; {meet}", each.join("; "))
+}
+
+/// What one budget tells; where the interval holds 1, that it tells none of the two to be better.
+fn needed([a, b]: [&ComparedRecipe; 2], budget: &BudgetComparison) -> String {
+    let Some(multiplier) = budget.multiplier else {
+        return format!("no budget of `{}` is expected to give the loss of `{}`", b.name, a.name);
+    };
+    let ends = [budget.multiplier_lower, budget.multiplier_upper];
+    let is_told = ends[0].is_some_and(|lower| lower > 1.0) || ends[1].is_some_and(|upper| upper < 1.0);
+    let (factor, ends) = factor(multiplier, ends);
+    let level = 100.0 * budget.level;
+    let open = if is_told { "" } else { ", which does not tell that either needs less" };
+    format!("`{}` needs {factor} compute than `{}` for the same loss ({level:.0}%: {ends}){open}", b.name, a.name)
 }
 
 /// How many times less or more, and from what to what: where it is more, the interval is turned over with the factor.

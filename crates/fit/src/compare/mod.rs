@@ -161,7 +161,7 @@ pub fn compare(a: &Recipe, b: &Recipe, budgets: &[f64], options: &FitOptions) ->
     diagnoses.extend(doubt::diagnoses(&recipe_a, &recipe_b, &compared, &evaluation));
     Ok(Comparison {
         schema: COMPARISON_SCHEMA.to_owned(),
-        verdict: doubt::verdict(&recipe_a, &recipe_b, &compared[0], &crossings, searched),
+        verdict: doubt::verdict(&recipe_a, &recipe_b, &compared, &crossings, searched),
         unit: a.unit,
         common_flops: common,
         budgets: compared,

@@ -28,23 +28,23 @@ impl Unit {
 /// Doubts about runs that move the fit: outliers, or else the one run that moves it most; and what any one moves.
 pub(super) fn doubts(fitted: &Fitted) -> Vec<Doubt> {
     let refits = refits(fitted);
-    let outlying = outlying(fitted);
-    let influential = if is_moving(outlying.as_ref()) { None } else { influential_run(fitted, &refits) };
+    let (influential, outlying) = moving(fitted, &refits);
     let range = left_one_out(fitted, &refits).map(Doubt::from);
     [influential, outlying, range].into_iter().flatten().collect()
 }
 
 /// Of those the ones that a forecast repeats: outliers, or a run that the law of the others misses.
 pub(super) fn warnings(fitted: &Fitted) -> Vec<Doubt> {
-    let outlying = outlying(fitted);
-    let influential = if is_moving(outlying.as_ref()) { None } else { influential_run(fitted, &refits(fitted)) };
+    let (influential, outlying) = moving(fitted, &refits(fitted));
     let influential = influential.filter(|doubt| doubt.severity() == Severity::Warning);
     [influential, outlying].into_iter().flatten().collect()
 }
 
-/// Whether outliers are what moves the fit, so that no single run need be named for it.
-fn is_moving(outlying: Option<&Doubt>) -> bool {
-    matches!(outlying, Some(Doubt::Outliers { .. }))
+/// The run that moves the fit most, and outliers; where these are what moves it, no single run need be named for it.
+fn moving(fitted: &Fitted, refits: &[Refit]) -> (Option<Doubt>, Option<Doubt>) {
+    let outlying = outlying(fitted).or_else(|| missed_by_others(fitted, refits).map(Doubt::from));
+    let is_moving = matches!(outlying, Some(Doubt::Outliers { .. }));
+    (if is_moving { None } else { influential_run(fitted, refits) }, outlying)
 }
 
 /// θ without one run, or without one trunk.
@@ -125,12 +125,15 @@ fn largest_move(fitted: &Fitted, theta: &Theta) -> Option<(String, f64, f64, f64
     moves.filter(|m| m.3 > 1.0).max_by(|a, b| a.3.total_cmp(&b.3))
 }
 
-/// Points past [`OUTLIER_SCALES`] robust standard deviations, of ten or more.
+/// Fewest points whose residuals tell a robust deviation: of fewer a law of three parameters passes through too many.
+const FEWEST: usize = 10;
+
+/// Points past [`OUTLIER_SCALES`] robust standard deviations, of [`FEWEST`] or more.
 fn far_points(fitted: &Fitted) -> Vec<usize> {
     let residuals = fitted.problem.residuals(&fitted.optimum.theta);
     let sizes: Vec<f64> = residuals.iter().map(|r| r.abs()).collect();
     let limit = OUTLIER_SCALES * 1.4826 * math::median(&sizes).unwrap_or_default();
-    let is_judged = sizes.len() >= 10 && limit >= 1e-9;
+    let is_judged = sizes.len() >= FEWEST && limit >= 1e-9;
     (0..sizes.len()).filter(|&i| is_judged && sizes[i] > limit).collect()
 }
 
@@ -154,6 +157,8 @@ pub(crate) struct FarRuns {
     points: Vec<String>,
     /// The loss of the farthest over what the law says of it.
     factor: f64,
+    /// Whether it is the law of the other runs alone that misses them.
+    by_others: bool,
 }
 
 /// A miss of less is no slip.
@@ -168,7 +173,31 @@ fn far_runs(fitted: &Fitted, mut far: Vec<usize>) -> Option<FarRuns> {
     let points = far.iter().map(|&i| point_name(fitted, i)).collect();
     let at = &fitted.problem.samples[farthest].at;
     let said = math::exp(fitted.problem.form.log_loss(&fitted.optimum.theta, at));
-    Some(FarRuns { law: fitted.law.to_string(), points, factor: fitted.points[farthest].loss / said })
+    let (law, factor) = (fitted.law.to_string(), fitted.points[farthest].loss / said);
+    Some(FarRuns { law, points, factor, by_others: false })
+}
+
+/// The same of fewer than [`FEWEST`] points, by the law of the others: one that is far from it by chance once in twenty tables,
+/// and by a tenth.
+fn missed_by_others(fitted: &Fitted, refits: &[Refit]) -> Option<FarRuns> {
+    if fitted.points.len() >= FEWEST {
+        return None;
+    }
+    let missed = |refit: &Refit| {
+        let &[point] = &refit.left_out[..] else { return None };
+        let residual = fitted.problem.residuals(&refit.theta)[point];
+        let is_far = residual.abs() > FAR && is_missed(fitted, refit, refits.len());
+        is_far.then(|| {
+            let at = &fitted.problem.samples[point].at;
+            let said = math::exp(fitted.problem.form.log_loss(&refit.theta, at));
+            (point, fitted.points[point].loss / said)
+        })
+    };
+    let mut missed: Vec<(usize, f64)> = refits.iter().filter_map(missed).collect();
+    missed.sort_by(|a, b| math::ln(b.1).abs().total_cmp(&math::ln(a.1).abs()));
+    let factor = missed.first()?.1;
+    let points = missed.iter().map(|&(point, _)| point_name(fitted, point)).collect();
+    Some(FarRuns { law: fitted.law.to_string(), points, factor, by_others: true })
 }
 
 impl Voiced for FarRuns {
@@ -183,6 +212,15 @@ impl Voiced for FarRuns {
 
 impl fmt::Display for FarRuns {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.by_others {
+            return write!(
+                f,
+                "`{}`: the law of the other runs misses {} by a factor of {:.3}, the largest of them: so few runs do not outvote one, and intervals made of their scatter tell nothing",
+                self.law,
+                named(&self.points),
+                self.factor
+            );
+        }
         write!(
             f,
             "`{}`: the law misses {} by far, the first by a factor of {:.3}: no parameter moves by it, and the scatter that intervals are made of does",

@@ -423,6 +423,8 @@ fn backtests_that_mostly_failed_at_one_ratio_are_said_beside_many_that_held() {
     );
     assert_eq!(said([of(10, 15, 3.0), of(14, 15, 10.0)].concat()), None);
     assert_eq!(said([of(4, 7, 3.0), of(14, 15, 10.0)].concat()), None);
+    assert!(said(of(0, 3, 3.0)).expect("a doubt").starts_with("of 3 backtest forecasts on"));
+    assert_eq!(said(of(1, 3, 3.0)), None);
     assert!(
         said([of(9, 15, 3.0), of(9, 15, 10.0)].concat()).expect("a doubt").starts_with("of 30 backtest forecasts on")
     );

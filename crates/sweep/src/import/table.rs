@@ -254,13 +254,9 @@ impl Reader<'_> {
 
     /// Distinct tokens of a row, where they are told, as a column of their own or by epochs.
     fn unique_tokens(&self, row: usize) -> Result<Option<f64>, TableError> {
-        let above_zero = |column: Option<usize>| {
-            let filled = column.filter(|&column| *self.cells.at(column, row) != Cell::Empty);
-            filled.map(|column| self.positive(column, row)).transpose()
-        };
-        match above_zero(self.columns.epochs)? {
+        match self.above_zero(self.columns.epochs, row)? {
             Some(epochs) => Ok(Some(self.sizes(row)?.1 / epochs)),
-            None => above_zero(self.columns.unique_tokens),
+            None => self.above_zero(self.columns.unique_tokens, row),
         }
     }
 
@@ -286,7 +282,7 @@ impl Reader<'_> {
             loss_se: self.not_negative(self.columns.loss_se, row)?,
             seed_sd: self.not_negative(self.columns.seed_sd, row)?,
             seed_degrees: self.not_negative(self.columns.seed_degrees, row)?,
-            weight: self.not_negative(self.columns.weight, row)?.unwrap_or(1.0),
+            weight: self.above_zero(self.columns.weight, row)?.unwrap_or(1.0),
             seed: seed.map(|seed| seed as u64),
             eval_set_digest: self.text(self.columns.eval_set_digest, row),
             unique_tokens: self.repeated_unique(row)?,
@@ -365,6 +361,12 @@ impl Reader<'_> {
     fn positive(&self, column: usize, row: usize) -> Result<f64, TableError> {
         let number = self.number(column, row)?;
         if number.is_finite() && number > 0.0 { Ok(number) } else { self.bad(column, row, "a number above 0") }
+    }
+
+    /// A number above zero, where the cell is filled.
+    fn above_zero(&self, column: Option<usize>, row: usize) -> Result<Option<f64>, TableError> {
+        let filled = column.filter(|&column| *self.cells.at(column, row) != Cell::Empty);
+        filled.map(|column| self.positive(column, row)).transpose()
     }
 
     fn not_negative(&self, column: Option<usize>, row: usize) -> Result<Option<f64>, TableError> {

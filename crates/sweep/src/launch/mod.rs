@@ -7,6 +7,8 @@
 //! again in the next of its ways, the last of them alone.
 
 mod chain;
+#[cfg(test)]
+mod fixture;
 mod fleet;
 mod local;
 mod outcome;

@@ -100,6 +100,14 @@ impl Store {
         self.sweep_dir.join("runs").join(&id.0)
     }
 
+    /// Opens a run's folder, upon which a file system shared by machines asks again what is in it: it remembers for a while that
+    /// a file was missing.
+    pub(crate) fn ask_again(&self, id: &RunId) {
+        for folder in [self.sweep_dir.join("runs"), self.run_dir(id)] {
+            let _ = std::fs::read_dir(folder);
+        }
+    }
+
     /// Why a run that is neither sealed nor under way is not: `None` where nothing tells that it failed.
     #[must_use]
     pub fn failure(&self, id: &RunId) -> Option<Failure> {

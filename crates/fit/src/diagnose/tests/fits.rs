@@ -114,3 +114,28 @@ fn runs_without_a_repeat_or_a_deviation_are_a_note() {
     stated.iter_mut().for_each(|run| run.seed_sd = Some(0.003 * run.loss));
     assert_unsaid(&of_fit(&stated, &only(LawName::POWER_LAW)), "few_seeds");
 }
+
+#[test]
+fn one_bad_run_of_a_short_ladder_is_named_and_the_others_are_not() {
+    // A newcomer's ladders of seven and nine rungs: a loss written 1000, 0.5 or 1.3 times off was named by nothing, and the
+    // interval of one run, 0.005 to 892, was sealed.
+    for rungs in [7, 9] {
+        let clean = ladder(rungs, 0.003, 1, with_floor);
+        assert_unsaid(&of_fit(&clean, &only(LawName::POWER_LAW)), "far_runs");
+        for row in [0, 2, 4, rungs as usize - 1] {
+            for factor in [1000.0, 0.001, 0.5, 1.3] {
+                let mut runs = clean.clone();
+                runs[row].loss *= factor;
+                let found = of_fit(&runs, &only(LawName::POWER_LAW));
+                let said: Vec<&Diagnosis> = found
+                    .iter()
+                    .filter(|doubt| ["far_runs", "influential_run"].contains(&doubt.code.as_str()))
+                    .collect();
+                let name = format!("`{}`", runs[row].name);
+                let is_named =
+                    |doubt: &&&Diagnosis| doubt.severity == Severity::Warning && doubt.message.contains(&name);
+                assert!(said.iter().any(|doubt| is_named(&doubt)), "{rungs} {row} {factor}: {said:?}");
+            }
+        }
+    }
+}

@@ -6,42 +6,17 @@ use std::time::Instant;
 use forescale_core::record::{LogLine, RunSink as _};
 
 use super::super::Way;
+use super::super::fixture::{Sweep, sweep};
 use super::*;
 use crate::cards::tests::StandIn;
 use crate::cards::{Cards as _, Reading};
-use crate::records::tests::{planned, record};
 use forescale_core::run::RunId;
-
-struct Sweep {
-    folder: tempfile::TempDir,
-    store: Store,
-}
-
-fn sweep() -> Sweep {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let store = Store::open(folder.path()).expect("a sweep folder");
-    Sweep { folder, store }
-}
 
 fn shell(jobs: usize) -> LocalLauncher {
     LocalLauncher { executable: PathBuf::from("/bin/sh"), jobs: Some(jobs), fleet: None }
 }
 
 impl Sweep {
-    /// A task whose run has this seed, and which runs a shell script.
-    fn task(&self, seed: u64, seconds: f64, script: &str) -> Task {
-        let mut run = planned();
-        run.config.seed = seed;
-        run.id = run.config.id();
-        run.name = format!("run-{seed}");
-        Task {
-            run,
-            arguments: vec![OsString::from("-c"), OsString::from(script)],
-            ways: Vec::new(),
-            estimated_seconds: seconds,
-        }
-    }
-
     /// A task that leaves a sealed record, as `exec` does.
     fn good_task(&self, seed: u64, seconds: f64) -> Task {
         self.good(self.task(seed, seconds, ""))
@@ -49,17 +24,8 @@ impl Sweep {
 
     /// The task, leaving a sealed record.
     fn good(&self, mut task: Task) -> Task {
-        let name = task.run.name.clone();
-        let source = self.folder.path().join(format!("record-{name}.json"));
-        let json = serde_json::to_vec(&record(&task.run.id.0, 2.5)).expect("json");
-        fs::write(&source, json).expect("written");
-        let target = self.store.run_dir(&task.run.id).join("record.json");
-        let script = format!(
-            "echo $1 $RAYON_NUM_THREADS > {}; cp {} {}",
-            self.threads_file(&name).display(),
-            source.display(),
-            target.display()
-        );
+        let told = self.threads_file(&task.run.name);
+        let script = format!("echo $1 $RAYON_NUM_THREADS > {}; {}", told.display(), self.seal(&task));
         task.arguments[1] = OsString::from(script);
         task
     }

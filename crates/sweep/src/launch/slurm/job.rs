@@ -42,7 +42,11 @@ pub(super) enum End {
 pub(super) const FORMAT: &str = "%j|%F|%K|%T|%N|%r";
 
 /// Reasons to wait that do not pass by themselves.
-const LASTING: [&str; 12] = [
+const LASTING: [&str; 26] = [
+    "AssocMaxCpuPerJobLimit",
+    "AssocMaxGRESPerJob",
+    "AssocMaxMemPerJob",
+    "AssocMaxNodePerJobLimit",
     "AssocMaxWallDurationPerJobLimit",
     "BadConstraints",
     "DependencyNeverSatisfied",
@@ -50,11 +54,21 @@ const LASTING: [&str; 12] = [
     "InvalidQOS",
     "JobHeldAdmin",
     "JobHeldUser",
+    "JobHoldMaxRequeue",
+    "MaxMemPerLimit",
     "PartitionDown",
     "PartitionInactive",
     "PartitionNodeLimit",
     "PartitionTimeLimit",
+    "QOSMaxCpuPerJobLimit",
+    "QOSMaxGRESPerJob",
+    "QOSMaxMemoryPerJob",
+    "QOSMaxNodePerJobLimit",
     "QOSMaxWallDurationPerJobLimit",
+    "QOSMinCpuNotSatisfied",
+    "QOSMinGRES",
+    "QOSNotAllowed",
+    "ReservationDeleted",
 ];
 
 impl Job {
@@ -71,6 +85,21 @@ impl Job {
     pub(super) fn is_stuck(&self) -> bool {
         let held = self.reason.contains("requeued held") || LASTING.contains(&self.reason.as_str());
         self.state == State::Waiting && held
+    }
+
+    /// What to do about a job that waits for what does not come by itself.
+    pub(super) fn way_out(&self) -> String {
+        let is = |word: &str| self.reason.contains(word);
+        if ["Held", "held", "Hold"].into_iter().any(is) {
+            format!("scontrol release {}", self.array)
+        } else if is("Cpu") {
+            format!(
+                "forescale cancel, then --slurm-args \"--cpus-per-task=N\" with as many as the site allows; scontrol show job {}",
+                self.array
+            )
+        } else {
+            format!("scontrol show job {}", self.array)
+        }
     }
 }
 
@@ -197,8 +226,17 @@ mod tests {
 
     #[test]
     fn what_does_not_pass_by_itself_is_stuck() {
-        for reason in ["JobHeldUser", "PartitionTimeLimit", "launch failed requeued held"] {
-            assert!(one("PENDING", reason).is_stuck(), "{reason}");
+        let ways = [
+            ("JobHeldUser", "scontrol release"),
+            ("JobHoldMaxRequeue", "scontrol release"),
+            ("launch failed requeued held", "scontrol release"),
+            ("PartitionTimeLimit", "scontrol show job"),
+            ("QOSMaxMemoryPerJob", "scontrol show job"),
+            ("AssocMaxCpuPerJobLimit", "--cpus-per-task=N"),
+        ];
+        for (reason, way) in ways {
+            let job = one("PENDING", reason);
+            assert!(job.is_stuck() && job.way_out().contains(way), "{reason}: {}", job.way_out());
         }
         for reason in ["Priority", "BeginTime", "ReqNodeNotAvail, UnavailableNodes:n3"] {
             assert!(!one("PENDING", reason).is_stuck(), "{reason}");

@@ -327,11 +327,8 @@ impl<'a> Launch<'a> {
         }
         requeued.into_iter().for_each(|run| (self.observer)(LaunchEvent::Requeued { run }));
         for job in stuck {
-            let what = if job.reason.contains("eld") { "release" } else { "show job" };
-            self.tell(format!(
-                "job {0} does not start by itself: {1}\n\nhint: scontrol {what} {0}",
-                job.array, job.reason
-            ));
+            let hint = job.way_out();
+            self.tell(format!("job {} does not start by itself: {}\n\nhint: {hint}", job.array, job.reason));
         }
         has_news
     }
@@ -346,6 +343,9 @@ impl<'a> Launch<'a> {
     fn look(&mut self) -> Vec<Turn> {
         let (mut still, mut again, mut over) = (Vec::new(), Vec::new(), BTreeSet::new());
         for mut line in std::mem::take(&mut self.lines) {
+            if line.ended.is_some() {
+                line.links.iter().for_each(|link| self.store.ask_again(&link.turn.task.run.id));
+            }
             self.take_sealed(&mut line);
             if line.links.is_empty() {
                 let _ = fs::remove_file(submission::log(self.store, &line.name, line.index));

@@ -128,7 +128,7 @@ mod tests {
             arguments: super::super::arguments(arguments).expect(arguments),
             environment: vec![("FORESCALE_CACHE".to_owned(), PathBuf::from("/big/my cache"))],
             needs: vec![PathBuf::from("/big/tokens.bin")],
-            ..SlurmLauncher::new(PathBuf::from("/bin/forescale"), PathBuf::from("/work"))
+            ..SlurmLauncher::new(PathBuf::from("/bin/forescale"), PathBuf::from("/home/lab"))
         }
     }
 
@@ -137,7 +137,7 @@ mod tests {
     }
 
     fn arguments(batch: &Batch<'_>, launcher: &SlurmLauncher) -> Vec<String> {
-        let words = sbatch_arguments(batch, launcher, Path::new("/work/runs/slurm/forescale-a-1"));
+        let words = sbatch_arguments(batch, launcher, Path::new("/home/lab/runs/slurm/forescale-a-1"));
         words.into_iter().map(|word| word.into_string().expect("UTF-8")).collect()
     }
 
@@ -154,7 +154,7 @@ mod tests {
             "forescale='/bin/forescale'",
             "export FORESCALE_CACHE='/big/my cache'",
             "need '/big/tokens.bin'",
-            "cd '/work'",
+            "cd '/home/lab'",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}: {text}");
         }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use forescale_core::record::{LogLine, RunSink as _};
 
 use super::super::Way;
+use super::super::fixture::{Sweep, sweep};
 use super::*;
-use crate::records::tests::{planned, record};
 
 /// A queue that runs the scripts it is handed at once, where it is told to, and answers as it is told to.
 struct StandIn {
@@ -120,17 +120,6 @@ fn run(words: &[String], index: u32) {
     shell.stdout(log.try_clone().expect("a log")).stderr(log).status().expect("bash");
 }
 
-struct Sweep {
-    folder: tempfile::TempDir,
-    store: Store,
-}
-
-fn sweep() -> Sweep {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let store = Store::open(folder.path()).expect("a sweep folder");
-    Sweep { folder, store }
-}
-
 const PACE: Pace = Pace {
     look: Duration::from_millis(1),
     ask: (Duration::ZERO, Duration::from_millis(2)),
@@ -139,26 +128,18 @@ const PACE: Pace = Pace {
 };
 
 impl Sweep {
-    /// A task whose run has this seed, and which runs a shell script.
-    fn task(&self, seed: u64, script: &str) -> Task {
-        let mut run = planned();
-        run.config.seed = seed;
-        run.id = run.config.id();
-        run.name = format!("run-{seed}");
-        let arguments = vec![OsString::from("-c"), OsString::from(script)];
-        Task { run, arguments, ways: Vec::new(), estimated_seconds: 100.0 - seed as f64 }
+    /// A task that runs a shell script; of several the first is the longest.
+    fn job(&self, seed: u64, script: &str) -> Task {
+        self.task(seed, 100.0 - seed as f64, script)
     }
 
-    /// The command that leaves a sealed record, as `exec` does; the newest attempt's arguments beside it.
-    fn seal(&self, task: &Task) -> String {
-        let source = self.folder.path().join(format!("record-{}.json", task.run.name));
-        fs::write(&source, serde_json::to_vec(&record(&task.run.id.0, 2.5)).expect("json")).expect("written");
-        let target = self.store.run_dir(&task.run.id).join("record.json");
-        format!("echo $* >> {}; cp {} {}", self.told(&task.run.name).display(), source.display(), target.display())
+    /// The command that leaves a sealed record, the newest attempt's arguments beside it.
+    fn told_and_sealed(&self, task: &Task) -> String {
+        format!("echo $* >> {}; {}", self.told(&task.run.name).display(), self.seal(task))
     }
 
-    fn good(&self, mut task: Task) -> Task {
-        task.arguments[1] = OsString::from(self.seal(&task));
+    fn sealing(&self, mut task: Task) -> Task {
+        task.arguments[1] = OsString::from(self.told_and_sealed(&task));
         task
     }
 
@@ -170,7 +151,7 @@ impl Sweep {
         SlurmLauncher::new(PathBuf::from("/bin/sh"), self.folder.path().to_owned())
     }
 
-    fn launch(&self, queue: &StandIn, tasks: Vec<Task>) -> (LaunchSummary, Vec<LaunchEvent>) {
+    fn launch_on(&self, queue: &StandIn, tasks: Vec<Task>) -> (LaunchSummary, Vec<LaunchEvent>) {
         self.launch_by(&self.launcher(), queue, tasks, |_| {}).map_err(|error| error.to_string()).expect("launched")
     }
 
@@ -220,10 +201,10 @@ fn failures(events: &[LaunchEvent]) -> Vec<(String, String)> {
 #[test]
 fn each_run_is_a_task_of_an_array_and_the_branches_of_a_trunk_are_one() {
     let sweep = sweep();
-    let branches = [2, 3].map(|number| sweep.good(branch(300 * number, sweep.task(number, ""))));
-    let tasks = branches.into_iter().chain([sweep.good(sweep.task(1, ""))]).collect();
+    let branches = [2, 3].map(|number| sweep.sealing(branch(300 * number, sweep.job(number, ""))));
+    let tasks = branches.into_iter().chain([sweep.sealing(sweep.job(1, ""))]).collect();
     let queue = StandIn::new(done);
-    let (summary, events) = sweep.launch(&queue, tasks);
+    let (summary, events) = sweep.launch_on(&queue, tasks);
     let mut finished = summary.finished;
     finished.sort();
     assert_eq!((finished, summary.failed), (["run-1", "run-2", "run-3"].map(str::to_owned).to_vec(), vec![]));
@@ -239,7 +220,7 @@ fn each_run_is_a_task_of_an_array_and_the_branches_of_a_trunk_are_one() {
 fn more_runs_than_an_array_may_have_are_several_arrays() {
     let sweep = sweep();
     let queue = StandIn::new(done);
-    let (summary, _) = sweep.launch(&queue, (1..=7).map(|seed| sweep.good(sweep.task(seed, ""))).collect());
+    let (summary, _) = sweep.launch_on(&queue, (1..=7).map(|seed| sweep.sealing(sweep.job(seed, ""))).collect());
     assert_eq!(summary.finished.len(), 7);
     assert_eq!([0, 1, 2].map(|at| tasks(&queue.words(at))), [3, 3, 1]);
 }
@@ -247,8 +228,8 @@ fn more_runs_than_an_array_may_have_are_several_arrays() {
 #[test]
 fn a_failed_run_tells_its_words_and_does_not_stop_the_others() {
     let sweep = sweep();
-    let bad = sweep.task(1, "echo the corpus is missing >&2; exit 3");
-    let (summary, events) = sweep.launch(&StandIn::new(done), vec![bad, sweep.good(sweep.task(2, ""))]);
+    let bad = sweep.job(1, "echo the corpus is missing >&2; exit 3");
+    let (summary, events) = sweep.launch_on(&StandIn::new(done), vec![bad, sweep.sealing(sweep.job(2, ""))]);
     assert_eq!((summary.finished, summary.failed), (vec!["run-2".to_owned()], vec!["run-1".to_owned()]));
     let [(exit, words)] = &failures(&events)[..] else { panic!("one failed: {events:?}") };
     assert_eq!(exit, "job 1_0 on node n1 ended without a record");
@@ -261,7 +242,7 @@ fn a_node_that_does_not_see_what_a_run_needs_says_what() {
     let sweep = sweep();
     let needs = vec![PathBuf::from("/nonexistent/tokens.bin")];
     let launcher = SlurmLauncher { needs, ..sweep.launcher() };
-    let task = vec![sweep.good(sweep.task(1, ""))];
+    let task = vec![sweep.sealing(sweep.job(1, ""))];
     let (_, events) = sweep.launch_by(&launcher, &StandIn::new(done), task, |_| {}).expect("launched");
     let words = &failures(&events)[0].1;
     assert!(words.starts_with("error: `/nonexistent/tokens.bin` is not there on node"), "{words}");
@@ -273,7 +254,7 @@ fn a_node_that_does_not_see_what_a_run_needs_says_what() {
 fn a_job_that_leaves_no_word_was_where_the_folder_is_not() {
     let sweep = sweep();
     let queue = StandIn { runs_scripts: false, ..StandIn::new(|_, _| Answer::State("FAILED", "JobLaunchFailure")) };
-    let (_, events) = sweep.launch(&queue, vec![sweep.task(1, "")]);
+    let (_, events) = sweep.launch_on(&queue, vec![sweep.job(1, "")]);
     let (exit, words) = failures(&events).remove(0);
     assert_eq!(exit, "job 1_0 on node n1 left no word in the sweep's folder");
     assert!(words.contains("where all nodes see it"), "{words}");
@@ -282,10 +263,10 @@ fn a_job_that_leaves_no_word_was_where_the_folder_is_not() {
 #[test]
 fn words_of_an_earlier_attempt_are_not_this_ones() {
     let sweep = sweep();
-    let bad = || sweep.task(1, "echo the first time >&2; exit 3");
-    sweep.launch(&StandIn::new(done), vec![bad()]);
+    let bad = || sweep.job(1, "echo the first time >&2; exit 3");
+    sweep.launch_on(&StandIn::new(done), vec![bad()]);
     let queue = StandIn { runs_scripts: false, ..StandIn::new(|_, _| Answer::State("CANCELLED", "None")) };
-    let (_, events) = sweep.launch(&queue, vec![bad()]);
+    let (_, events) = sweep.launch_on(&queue, vec![bad()]);
     let (exit, words) = failures(&events).remove(0);
     assert_eq!((exit.as_str(), words.trim()), ("job 1_0 was cancelled", "hint: the same command submits it again"));
 }
@@ -302,7 +283,7 @@ fn a_launch_that_is_given_up_leaves_its_jobs_and_the_next_one_finds_them() {
     let queue =
         StandIn::new(|_, question| Answer::State(if question < 10 { "PENDING" } else { "COMPLETED" }, "Priority"));
     let queue = StandIn { runs_scripts: false, ..queue };
-    let tasks = || vec![sweep.good(sweep.task(1, "")), sweep.good(sweep.task(2, ""))];
+    let tasks = || vec![sweep.sealing(sweep.job(1, "")), sweep.sealing(sweep.job(2, ""))];
     let stop = flag();
     let launcher = SlurmLauncher { interrupted: Some(stop), ..sweep.launcher() };
     let give_up = |event: &LaunchEvent| {
@@ -322,7 +303,7 @@ fn a_launch_that_is_given_up_leaves_its_jobs_and_the_next_one_finds_them() {
     // One of them was sealed meanwhile, and its run is in nobody's list any more.
     run(&queue.words(0), 0);
     run(&queue.words(0), 1);
-    let (summary, events) = sweep.launch(&queue, tasks());
+    let (summary, events) = sweep.launch_on(&queue, tasks());
     assert_eq!((summary.finished.len(), queue.arrays()), (2, 1), "nothing is submitted twice");
     let found = events.iter().filter(|event| matches!(event, LaunchEvent::Queued { found: true, .. }));
     assert_eq!(Vec::from_iter(found), [&LaunchEvent::Queued { job: "1".to_owned(), runs: 2, found: true }]);
@@ -335,7 +316,7 @@ fn what_left_the_queue_while_nobody_waited_is_submitted_anew() {
     let submission = Submission::of(&sweep.store, &[], false);
     submission.keep(&sweep.store, "").expect("kept");
     let queue = StandIn::new(done);
-    let (summary, _) = sweep.launch(&queue, vec![sweep.good(sweep.task(1, ""))]);
+    let (summary, _) = sweep.launch_on(&queue, vec![sweep.sealing(sweep.job(1, ""))]);
     assert_eq!((summary.finished.len(), queue.arrays()), (1, 1));
     assert_eq!(sweep.kept(), Vec::<String>::new(), "what is over is not asked about for ever");
 }
@@ -353,8 +334,8 @@ fn jobs_of_runs_that_nobody_asks_for_now_stay_known() {
     let stop = flag();
     let launcher = SlurmLauncher { interrupted: Some(stop), ..sweep.launcher() };
     stop.store(true, std::sync::atomic::Ordering::Relaxed);
-    sweep.launch_by(&launcher, &queue, vec![sweep.task(1, "")], |_| {}).expect_err("given up");
-    sweep.launch(&queue, vec![sweep.task(2, "")]);
+    sweep.launch_by(&launcher, &queue, vec![sweep.job(1, "")], |_| {}).expect_err("given up");
+    sweep.launch_on(&queue, vec![sweep.job(2, "")]);
     assert_eq!(sweep.kept(), ["json", "sh"], "the first array is still there");
     assert_eq!(cancel_in(&sweep.store, &queue).expect("asked"), ["1"]);
 }
@@ -363,7 +344,7 @@ fn jobs_of_runs_that_nobody_asks_for_now_stay_known() {
 fn an_array_that_slurm_took_though_sbatch_failed_is_waited_for() {
     let sweep = sweep();
     let queue = StandIn { fails: Some(true), ..StandIn::new(done) };
-    let (summary, events) = sweep.launch(&queue, vec![sweep.good(sweep.task(1, ""))]);
+    let (summary, events) = sweep.launch_on(&queue, vec![sweep.sealing(sweep.job(1, ""))]);
     assert_eq!(summary.finished, ["run-1"]);
     assert!(matches!(&events[0], LaunchEvent::Queued { job, .. } if job == "1"), "{events:?}");
 }
@@ -372,7 +353,7 @@ fn an_array_that_slurm_took_though_sbatch_failed_is_waited_for() {
 fn an_array_that_slurm_may_take_yet_stays_on_file() {
     let sweep = sweep();
     let queue = StandIn { fails: Some(true), runs_scripts: false, ..StandIn::new(|_, _| Answer::Gone) };
-    let error = sweep.launch_by(&sweep.launcher(), &queue, vec![sweep.task(1, "")], |_| {}).expect_err("no answer");
+    let error = sweep.launch_by(&sweep.launcher(), &queue, vec![sweep.job(1, "")], |_| {}).expect_err("no answer");
     assert!(error.to_string().contains("Socket timed out"), "{error}");
     assert_eq!(sweep.kept(), ["json", "sh"]);
 }
@@ -381,7 +362,7 @@ fn an_array_that_slurm_may_take_yet_stays_on_file() {
 fn a_refusal_is_told_and_leaves_nothing() {
     let sweep = sweep();
     let queue = StandIn { fails: Some(false), ..StandIn::new(done) };
-    let error = sweep.launch_by(&sweep.launcher(), &queue, vec![sweep.task(1, "")], |_| {}).expect_err("refused");
+    let error = sweep.launch_by(&sweep.launcher(), &queue, vec![sweep.job(1, "")], |_| {}).expect_err("refused");
     assert_eq!(error.to_string(), "sbatch refuses the runs: no\n\nhint: ask");
     assert_eq!(sweep.kept(), Vec::<String>::new());
 }
@@ -389,8 +370,8 @@ fn a_refusal_is_told_and_leaves_nothing() {
 #[test]
 fn a_job_that_slurm_ends_and_starts_again_is_waited_for_and_said_to_be() {
     let sweep = sweep();
-    let task = sweep.task(1, "");
-    let seal = sweep.seal(&task);
+    let task = sweep.job(1, "");
+    let seal = sweep.told_and_sealed(&task);
     let folder = sweep.store.run_dir(&task.run.id);
     let answer = move |_: usize, question: u64| match question {
         0 => Answer::State("RUNNING", "None"),
@@ -403,7 +384,7 @@ fn a_job_that_slurm_ends_and_starts_again_is_waited_for_and_said_to_be() {
         _ => Answer::State("COMPLETED", "None"),
     };
     let queue = StandIn { runs_scripts: false, ..StandIn::new(answer) };
-    let (summary, events) = sweep.launch(&queue, vec![task]);
+    let (summary, events) = sweep.launch_on(&queue, vec![task]);
     assert_eq!((summary.finished.len(), queue.arrays()), (1, 1));
     assert_eq!(events.iter().filter(|event| matches!(event, LaunchEvent::Requeued { .. })).count(), 1);
 }
@@ -411,7 +392,7 @@ fn a_job_that_slurm_ends_and_starts_again_is_waited_for_and_said_to_be() {
 #[test]
 fn a_job_that_made_way_for_good_is_submitted_again_while_its_run_gets_further() {
     let sweep = sweep();
-    let task = sweep.task(1, "");
+    let task = sweep.job(1, "");
     drop(sweep.store.begin(&task.run).expect("begun"));
     let step = LogLine::Step { attempt: 1, step: 40, loss: 3.0, gradient_norm: 0.5, tokens_per_second: 1e5 };
     let step = serde_json::to_string(&step).expect("JSON");
@@ -420,7 +401,7 @@ fn a_job_that_made_way_for_good_is_submitted_again_while_its_run_gets_further() 
     let script = format!("[ -s {0} ] || echo '{step}' >> {0}", log.display());
     let queue = StandIn::new(|_, _| Answer::State("PREEMPTED", "None"));
     let task = Task { arguments: vec!["-c".into(), script.into()], ..task };
-    let (summary, events) = sweep.launch(&queue, vec![task]);
+    let (summary, events) = sweep.launch_on(&queue, vec![task]);
     assert_eq!((summary.failed.len(), queue.arrays()), (1, 2));
     assert_eq!(events.iter().filter(|event| matches!(event, LaunchEvent::Requeued { .. })).count(), 1);
     let (exit, words) = failures(&events).remove(0);
@@ -431,20 +412,23 @@ fn a_job_that_made_way_for_good_is_submitted_again_while_its_run_gets_further() 
 #[test]
 fn what_waits_behind_a_run_that_was_sealed_before_its_job_made_way_is_submitted_again() {
     let sweep = sweep();
-    let first = sweep.good(branch(600, sweep.task(2, "")));
-    let second = branch(900, sweep.task(3, ""));
+    let first = sweep.sealing(branch(600, sweep.job(2, "")));
+    let second = branch(900, sweep.job(3, ""));
     // Its first turn never comes.
-    let script =
-        format!("[ -e {0} ] || {{ touch {0}; exit 1; }}; {1}", sweep.told("first").display(), sweep.seal(&second));
+    let script = format!(
+        "[ -e {0} ] || {{ touch {0}; exit 1; }}; {1}",
+        sweep.told("first").display(),
+        sweep.told_and_sealed(&second)
+    );
     let second = Task { arguments: vec!["-c".into(), script.into()], ..second };
     let queue = StandIn::new(|array, _| Answer::State(if array == 0 { "PREEMPTED" } else { "COMPLETED" }, "None"));
-    let (summary, _) = sweep.launch(&queue, vec![first, second]);
+    let (summary, _) = sweep.launch_on(&queue, vec![first, second]);
     assert_eq!((summary.finished.len(), queue.arrays()), (2, 2));
 }
 
 /// A task whose batch has to be dealt into so many parts before memory suffices, and says so as `exec` does.
 fn hungry(sweep: &Sweep, enough: u32) -> Task {
-    let mut task = sweep.task(1, "");
+    let mut task = sweep.job(1, "");
     task.ways = [1, 2].map(|accumulate| Way { accumulate, bytes: 0 }).to_vec();
     let line = LogLine::OutOfMemory {
         attempt: 0,
@@ -459,7 +443,7 @@ fn hungry(sweep: &Sweep, enough: u32) -> Task {
     // Arguments after a script are its $0, $1, and so on: `--accumulate 2 --threads 3`.
     let parts = "p=1; [ $0 = --accumulate ] && p=$1";
     let refuse = format!("{parts}; [ $p -ge {enough} ] || {{ echo '{line}' >> {}; exit 2; }}", log.display());
-    let script = format!("{refuse}; {}", sweep.seal(&task));
+    let script = format!("{refuse}; {}", sweep.told_and_sealed(&task));
     task.arguments[1] = OsString::from(script);
     task
 }
@@ -468,7 +452,7 @@ fn hungry(sweep: &Sweep, enough: u32) -> Task {
 fn a_run_that_memory_does_not_suffice_for_is_submitted_again_in_parts_and_alone_at_last() {
     let sweep = sweep();
     let queue = StandIn::new(done);
-    let (summary, events) = sweep.launch(&queue, vec![hungry(&sweep, 2)]);
+    let (summary, events) = sweep.launch_on(&queue, vec![hungry(&sweep, 2)]);
     assert_eq!((summary.finished.len(), queue.arrays()), (1, 2));
     let again = events.iter().find_map(|event| match event {
         LaunchEvent::OutOfMemory { needed_and_free, accumulate, alone, .. } => {
@@ -484,7 +468,7 @@ fn a_run_that_memory_does_not_suffice_for_is_submitted_again_in_parts_and_alone_
 fn a_run_that_was_cancelled_is_not_submitted_again_whatever_memory_it_wanted() {
     let sweep = sweep();
     let queue = StandIn::new(|_, _| Answer::State("CANCELLED", "None"));
-    let (summary, events) = sweep.launch(&queue, vec![hungry(&sweep, 2)]);
+    let (summary, events) = sweep.launch_on(&queue, vec![hungry(&sweep, 2)]);
     assert_eq!((summary.failed.len(), queue.arrays()), (1, 1));
     assert_eq!(failures(&events)[0].0, "job 1_0 was cancelled");
 }
@@ -492,10 +476,10 @@ fn a_run_that_was_cancelled_is_not_submitted_again_whatever_memory_it_wanted() {
 #[test]
 fn a_run_that_the_kernel_ended_for_want_of_memory_is_tried_in_parts_too_and_fails_in_the_end() {
     let sweep = sweep();
-    let mut task = sweep.task(1, "exit 9");
+    let mut task = sweep.job(1, "exit 9");
     task.ways = [1, 2].map(|accumulate| Way { accumulate, bytes: 0 }).to_vec();
     let queue = StandIn::new(|_, _| Answer::State("OUT_OF_MEMORY", "OutOfMemory"));
-    let (summary, events) = sweep.launch(&queue, vec![task]);
+    let (summary, events) = sweep.launch_on(&queue, vec![task]);
     assert_eq!((summary.failed.len(), queue.arrays()), (1, 2));
     let (exit, words) = failures(&events).remove(0);
     assert!(exit.ends_with("was ended for want of memory") && words.contains("--mem="), "{exit}: {words}");
@@ -506,7 +490,7 @@ fn a_run_that_cannot_be_submitted_again_has_failed_and_the_others_go_on() {
     let sweep = sweep();
     let answer = |_, question| Answer::State(if question < 4 { "RUNNING" } else { "COMPLETED" }, "None");
     let queue = StandIn { fails: Some(false), takes: 1, ..StandIn::new(answer) };
-    let (summary, events) = sweep.launch(&queue, vec![hungry(&sweep, 2), sweep.good(sweep.task(2, ""))]);
+    let (summary, events) = sweep.launch_on(&queue, vec![hungry(&sweep, 2), sweep.sealing(sweep.job(2, ""))]);
     assert_eq!((summary.finished, summary.failed), (vec!["run-2".to_owned()], vec!["run-1".to_owned()]));
     let expected = ["it could not be submitted again", "sbatch refuses the runs: no\n\nhint: ask"].map(str::to_owned);
     assert_eq!(failures(&events), [expected.into()]);
@@ -515,7 +499,7 @@ fn a_run_that_cannot_be_submitted_again_has_failed_and_the_others_go_on() {
 #[test]
 fn a_silent_queue_is_borne_for_a_while_and_said_once() {
     let sweep = sweep();
-    let task = || vec![sweep.good(sweep.task(1, ""))];
+    let task = || vec![sweep.sealing(sweep.job(1, ""))];
     let script_first = |task: &Task| {
         fs::create_dir_all(sweep.store.run_dir(&task.run.id)).expect("made");
     };
@@ -524,7 +508,7 @@ fn a_silent_queue_is_borne_for_a_while_and_said_once() {
         runs_scripts: false,
         ..StandIn::new(|_, question| if question < 5 { Answer::Silence } else { Answer::State("CANCELLED", "None") })
     };
-    let (_, events) = sweep.launch(&queue, task());
+    let (_, events) = sweep.launch_on(&queue, task());
     let told: Vec<_> = events.iter().filter(|event| matches!(event, LaunchEvent::Stuck { .. })).collect();
     assert_eq!(told.len(), 1, "{told:?}");
     let queue = StandIn { runs_scripts: false, ..StandIn::new(|_, _| Answer::Silence) };
@@ -541,7 +525,7 @@ fn a_job_that_does_not_start_by_itself_is_said_once_with_a_way_out() {
         _ => Answer::State("COMPLETED", "None"),
     };
     let queue = StandIn { runs_scripts: false, ..StandIn::new(states) };
-    let (_, events) = sweep.launch(&queue, vec![sweep.task(1, ""), sweep.task(2, "")]);
+    let (_, events) = sweep.launch_on(&queue, vec![sweep.job(1, ""), sweep.job(2, "")]);
     let told: Vec<&String> = events
         .iter()
         .filter_map(|event| match event {
@@ -555,8 +539,10 @@ fn a_job_that_does_not_start_by_itself_is_said_once_with_a_way_out() {
 #[test]
 fn a_job_that_slurm_has_forgotten_is_judged_by_its_runs() {
     let sweep = sweep();
-    let (summary, events) = sweep
-        .launch(&StandIn::new(|_, _| Answer::Gone), vec![sweep.good(sweep.task(1, "")), sweep.task(2, "echo no >&2")]);
+    let (summary, events) = sweep.launch_on(
+        &StandIn::new(|_, _| Answer::Gone),
+        vec![sweep.sealing(sweep.job(1, "")), sweep.job(2, "echo no >&2")],
+    );
     assert_eq!((summary.finished, summary.failed), (vec!["run-1".to_owned()], vec!["run-2".to_owned()]));
     assert_eq!(failures(&events)[0].0, "job 1_1 left the queue without a record");
 }
@@ -564,13 +550,13 @@ fn a_job_that_slurm_has_forgotten_is_judged_by_its_runs() {
 #[test]
 fn progress_is_told_of_the_run_that_a_job_works_on() {
     let sweep = sweep();
-    let task = sweep.task(1, "");
+    let task = sweep.job(1, "");
     let mut folder = sweep.store.begin(&task.run).expect("begun");
     let line = LogLine::Step { attempt: 1, step: 40, loss: 3.0, gradient_norm: 0.5, tokens_per_second: 1e5 };
     folder.log(&line).expect("logged");
     let states = |_, question| Answer::State(if question < 3 { "RUNNING" } else { "TIMEOUT" }, "None");
     let queue = StandIn { runs_scripts: false, ..StandIn::new(states) };
-    let (_, events) = sweep.launch(&queue, vec![task]);
+    let (_, events) = sweep.launch_on(&queue, vec![task]);
     let steps = events.iter().find_map(|event| match event {
         LaunchEvent::Progress { progress, .. } => Some(progress.step),
         _ => None,
