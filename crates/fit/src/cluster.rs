@@ -21,7 +21,7 @@
 //! # Where it holds
 //!
 //! This is Liang and Zeger's variance with their exchangeable working correlation put in place of the outer products of
-//! residuals, which need tens of clusters; from 30 clusters on [`crate::scale::Sandwich`] adds those as well. Clusters of
+//! residuals, which need tens of clusters; from 30 clusters on [`crate::sandwich`] adds those as well. Clusters of
 //! one point each leave every number as it is, to the bit. Vertices keep the cluster of their budget's lowest run.
 //!
 //! Measured: mean intervals at 30 times the largest compute, 90% nominal, noise of 0.3% correlating by 0.8 within eight

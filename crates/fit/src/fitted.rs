@@ -16,7 +16,8 @@ use crate::objective::Cost;
 use crate::path::{self, NEEDED_SPREAD, Spread};
 use crate::problem::FitProblem;
 use crate::profile::Profile;
-use crate::scale::{Dispersion, Sandwich, Weighing};
+use crate::sandwich::Sandwich;
+use crate::scale::{Dispersion, Weighing};
 use crate::solve::{Found, Optimum, search};
 use crate::start::starts;
 use crate::{FitError, FitOptions, Objective, Starts};
@@ -33,6 +34,10 @@ pub(crate) struct Fitted {
     /// What points share; `None` where each is a cluster of its own.
     pub(crate) dependence: Option<Dependence>,
     sandwich: Option<Sandwich>,
+    /// The same of scatter that changes along the table.
+    scattered: Option<Sandwich>,
+    /// Standard deviations of the quietest and the loudest point, where scatter changes along the table.
+    pub(crate) uneven: Option<[f64; 2]>,
     /// What equal scatter comes to where runs weigh by their deviation.
     weighted: Option<Sandwich>,
     /// The evaluation sets of the points, where there are several.
@@ -208,6 +213,9 @@ impl Ready {
         let residuals = problem.residuals(&optimum.theta);
         let dispersion = Dispersion::of(&problem, &residuals, dependence.as_ref(), weighing);
         let sandwich = Sandwich::of(&problem, &optimum.theta, &dispersion, dependence.as_ref());
+        let may_differ = dependence.is_none() && weighing == Weighing::Own;
+        let scatter = may_differ.then(|| Sandwich::of_scatter(&problem, &optimum.theta, &dispersion)).flatten();
+        let (scattered, uneven) = scatter.map(|(sandwich, scatter)| (sandwich, scatter.ends)).unzip();
         let weighted = Sandwich::of_deviations(&problem, &optimum.theta, &dispersion, dependence.as_ref(), weighing);
         let evaluation = EvaluationSets::of(&points);
         Fitted {
@@ -219,6 +227,8 @@ impl Ready {
             dispersion,
             dependence,
             sandwich,
+            scattered,
+            uneven,
             weighted,
             evaluation,
             refits: None,
@@ -261,9 +271,10 @@ impl Fitted {
         let weighted = self.weighted.and_then(|weighted| weighted.scale_of(gradient, &free));
         let (kappa, plain) = weighted.map_or((self.dispersion.kappa, plain), |(kappa, v)| (kappa, Some(v)));
         let (kappa, plain) = (kappa * shared, plain.map(|v| v * shared));
-        let sandwich = self.sandwich.and_then(|sandwich| sandwich.scale_of(gradient, &free));
-        let kappa = kappa.max(sandwich.map_or(0.0, |(kappa, _)| kappa));
-        let variance = plain.map(|plain| plain.max(sandwich.map_or(0.0, |(_, variance)| variance)));
+        let seen = [self.sandwich, self.scattered].into_iter().flatten();
+        let seen: Vec<(f64, f64)> = seen.filter_map(|sandwich| sandwich.scale_of(gradient, &free)).collect();
+        let kappa = seen.iter().fold(kappa, |largest, (kappa, _)| largest.max(*kappa));
+        let variance = plain.map(|plain| seen.iter().fold(plain, |largest, (_, variance)| largest.max(*variance)));
         let (kappa, variance) = self.with_evaluation((kappa, variance), gradient, &free);
         (kappa, variance.filter(|v| v.is_finite() && (*v > 0.0 || kappa <= 0.0)).map(f64::sqrt))
     }

@@ -74,7 +74,9 @@ mod recovery;
 #[cfg(test)]
 mod repeated;
 mod retrained;
+mod sandwich;
 mod scale;
+mod scatter;
 mod schedules;
 mod seal;
 mod session;

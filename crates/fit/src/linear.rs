@@ -48,6 +48,17 @@ pub(crate) fn quadratic_inverse(matrix: &Matrix, vector: &Theta, free: &[usize])
     Some(dot(vector, &solution))
 }
 
+/// The inverse over the coordinates in `free`, zero elsewhere; `None` unless positive definite.
+pub(crate) fn inverse(matrix: &Matrix, free: &[usize]) -> Option<Matrix> {
+    let mut inverse = Matrix::default();
+    for &i in free {
+        let mut unit = Theta::default();
+        unit[i] = 1.0;
+        inverse[i] = solve(matrix, &unit, free)?;
+    }
+    Some(inverse)
+}
+
 /// Inner product.
 pub(crate) fn dot(a: &Theta, b: &Theta) -> f64 {
     a.iter().zip(b).map(|(x, y)| x * y).sum()

@@ -8,10 +8,7 @@
 //! residuals at zero. E[ψ′] is estimated by smoothing the residuals with a normal kernel, which serves both limits and
 //! what lies between; quantiles are Student's with n − p degrees of freedom.
 //!
-//! From 30 observations on, scatter that differs between runs is allowed for: with A = Σ E[ψ′ᵢ] ggᵀ and B = Σ ψᵢ² ggᵀ, a
-//! functional with gradient h has the sandwich variance hᵀA⁻¹BA⁻¹h against a curvature of 1/hᵀA⁻¹h, and the larger of
-//! their product and κ is used. On Epoch AI's 240 points this is what the bootstrap sees and equal scatter does not. Below
-//! 30 a sandwich is itself too noisy and under-covers.
+//! Scatter that differs between runs is allowed for by [`crate::sandwich`].
 //!
 //! **Bounded slopes.** Σψ²/(n − p) stands for E[ψ²] where ψ has no bound. Where it has one, p points that the fit passes
 //! through or near add to the sum what dividing by n − p already put back: for least absolute deviations of eight points
@@ -24,18 +21,12 @@
 //! nothing of its noise ([`crate::emphasis`]), are left as they are: B = E[ψ²] Σ w² ggᵀ alone over-covers beside the
 //! expectations that such a fit also has (97% of 90% intervals, 91% without; 400 ladders of eight rungs, 1000x).
 //!
-//! Points of one cluster are not independent: [`crate::cluster`] says what n − p, the variance and κ become. The sandwich
-//! then sums ψ g over a cluster before it squares (Liang and Zeger 1986), and the 30 are clusters.
+//! Points of one cluster are not independent: [`crate::cluster`] says what n − p, the variance and κ become.
 
-use forescale_core::law::Theta;
 use forescale_core::math;
 
 use crate::cluster::Dependence;
-use crate::linear::{Matrix, add_outer, dot, solve};
 use crate::problem::{FitProblem, Sample};
-
-/// Fewest observations a sandwich is estimated from.
-const SANDWICH_OBSERVATIONS: usize = 30;
 
 /// What the weights of runs stand for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,20 +113,20 @@ fn largest_mean_square(problem: &FitProblem, residuals: &[f64]) -> f64 {
 ///
 /// Smoothing by h makes a normal density of deviation σ one of √(σ² + h²), which holds less within ±δ; the ratio of the two
 /// is put back: √(1 + h²/σ²) where δ is small, 1 where it is large.
-struct Kernel {
+pub(crate) struct Kernel {
     width: f64,
     scale: f64,
 }
 
 /// An L1 fit passes through p points exactly; those say nothing of the density and are left out.
-fn informative(problem: &FitProblem, residuals: &[f64]) -> Vec<f64> {
+pub(crate) fn informative(problem: &FitProblem, residuals: &[f64]) -> Vec<f64> {
     let mut sizes: Vec<f64> = residuals.iter().map(|r| r.abs()).collect();
     sizes.sort_by(f64::total_cmp);
     sizes.split_off(problem.count().min(sizes.len() - 1))
 }
 
 impl Kernel {
-    fn of(sizes: &[f64], sigma: f64) -> Self {
+    pub(crate) fn of(sizes: &[f64], sigma: f64) -> Self {
         let robust = math::median(sizes).map_or(sigma, |middle| 1.4826 * middle);
         let scale = sigma.min(robust).max(1e-3 * sigma);
         let width = 0.9 * scale * math::pow(sizes.len() as f64, -0.2);
@@ -143,7 +134,7 @@ impl Kernel {
     }
 
     /// Share of this residual's smoothed mass that lies where ρ is square.
-    fn inside(&self, delta: f64, residual: f64) -> f64 {
+    pub(crate) fn inside(&self, delta: f64, residual: f64) -> f64 {
         if !delta.is_finite() {
             return 1.0;
         }
@@ -164,7 +155,7 @@ impl Kernel {
 }
 
 /// ρ″ where ρ is square, the mean of both sides.
-fn mean_side(problem: &FitProblem) -> f64 {
+pub(crate) fn mean_side(problem: &FitProblem) -> f64 {
     0.5 * (problem.cost.bend(f64::MIN_POSITIVE) + problem.cost.bend(-f64::MIN_POSITIVE))
 }
 
@@ -189,99 +180,4 @@ fn weighted_bend(problem: &FitProblem, residuals: &[f64]) -> f64 {
         weight * (mass / sizes.len() as f64).min(1.0)
     };
     mean_side(problem) * weights().map(inside).sum::<f64>() / scaled.len() as f64
-}
-
-/// The two halves of the sandwich at an optimum.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Sandwich {
-    bread: Matrix,
-    filling: Matrix,
-}
-
-impl Sandwich {
-    /// From residuals at θ; `None` of too few.
-    pub(crate) fn of(
-        problem: &FitProblem,
-        theta: &Theta,
-        dispersion: &Dispersion,
-        dependence: Option<&Dependence>,
-    ) -> Option<Self> {
-        let residuals = problem.residuals(theta);
-        let units = dependence.map_or(residuals.len(), |d| d.clusters.len());
-        if units < SANDWICH_OBSERVATIONS || dispersion.kappa <= 0.0 {
-            return None;
-        }
-        let kernel = Kernel::of(&informative(problem, &residuals), dispersion.sigma);
-        let small_sample = residuals.len() as f64 / dispersion.degrees;
-        let (mut bread, mut filling) = (Matrix::default(), Matrix::default());
-        for (sample, &residual) in problem.samples.iter().zip(&residuals) {
-            let gradient = problem.form.response(theta, &sample.at).gradient;
-            let slope = sample.weight * problem.cost.slope(residual);
-            let bend = sample.weight * mean_side(problem) * kernel.inside(problem.cost.delta(), residual);
-            add_outer(&mut bread, &gradient, bend);
-            if dependence.is_none() {
-                add_outer(&mut filling, &gradient, small_sample * slope * slope);
-            }
-        }
-        if let Some(dependence) = dependence {
-            filling = clustered_filling(problem, theta, dependence);
-        }
-        Some(Self { bread, filling })
-    }
-
-    /// Of least squares whose weights are one over the deviations, up to a factor that the residuals tell; `None` for other
-    /// weights and objectives.
-    pub(crate) fn of_deviations(
-        problem: &FitProblem,
-        theta: &Theta,
-        dispersion: &Dispersion,
-        dependence: Option<&Dependence>,
-        weighing: Weighing,
-    ) -> Option<Self> {
-        if weighing != Weighing::ByDeviation || problem.cost.delta().is_finite() || dispersion.kappa <= 0.0 {
-            return None;
-        }
-        let residuals = problem.residuals(theta);
-        let alone = residuals.len().saturating_sub(problem.count()).max(1) as f64;
-        let scaled = problem.samples.iter().zip(&residuals).map(|(s, r)| (s.weight * r) * (s.weight * r));
-        let square = scaled.sum::<f64>() / dependence.map_or(alone, |d| d.residual_degrees);
-        let bend = problem.cost.bend(0.0);
-        let (mut bread, mut filling) = (Matrix::default(), Matrix::default());
-        for sample in &problem.samples {
-            let gradient = problem.form.response(theta, &sample.at).gradient;
-            add_outer(&mut bread, &gradient, sample.weight * bend);
-            add_outer(&mut filling, &gradient, bend * bend * square);
-        }
-        Some(Self { bread, filling })
-    }
-
-    /// (κ, variance) of a functional with this gradient, over the free coordinates.
-    pub(crate) fn scale_of(&self, gradient: &Theta, free: &[usize]) -> Option<(f64, f64)> {
-        let x = solve(&self.bread, gradient, free)?;
-        let mut variance = 0.0;
-        for &i in free {
-            for &j in free {
-                variance += x[i] * self.filling[i][j] * x[j];
-            }
-        }
-        let inverse_curvature = dot(gradient, &x);
-        (variance > 0.0 && inverse_curvature > 0.0).then(|| (variance / inverse_curvature, variance))
-    }
-}
-
-/// Σ over clusters of (Σψg)(Σψg)ᵀ, with the factor G/(G − p) for few clusters: what points alone have with n.
-fn clustered_filling(problem: &FitProblem, theta: &Theta, dependence: &Dependence) -> Matrix {
-    let clusters = dependence.clusters.len() as f64;
-    let few = clusters / (clusters - problem.count() as f64).max(1.0);
-    let mut filling = Matrix::default();
-    for cluster in &dependence.clusters {
-        let mut score = Theta::default();
-        for sample in cluster.iter().map(|&i| &problem.samples[i]) {
-            let response = problem.form.response(theta, &sample.at);
-            let slope = sample.weight * problem.cost.slope(response.log_loss - sample.log_loss);
-            score.iter_mut().zip(response.gradient).for_each(|(total, g)| *total += slope * g);
-        }
-        add_outer(&mut filling, &score, few);
-    }
-    filling
 }

@@ -1,16 +1,17 @@
 //! How many intervals hold, by simulation: `cargo run --release -p forescale-fit --example coverage -- [--sims 2000]
-//! [--seed 1] [--draws 200] [--objectives huber,lsq,lad] [--laws power_law,bnsl] [--only TEXT] [--part true|bootstrap|misspecified]`.
+//! [--seed 1] [--draws 200] [--objectives huber,lsq,lad] [--laws power_law,bnsl] [--only TEXT] [--part true|parameters|bootstrap|misspecified]`.
 
 #![allow(clippy::print_stdout, reason = "an example prints its table")]
 #![allow(clippy::disallowed_methods, reason = "an example reads its arguments")]
 
+mod parameters;
 mod scenario;
 mod tally;
 mod truth;
 
 use std::error::Error;
 
-use forescale_fit::{IntervalMethod, LawName, Objective};
+use forescale_fit::{FitOptions, IntervalMethod, LawName, Objective};
 
 use crate::scenario::{Bar, Scenario};
 use crate::tally::{Tally, simulate};
@@ -27,11 +28,17 @@ struct Arguments {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments = arguments()?;
+    let asked = |part: &str| arguments.part.is_empty() || arguments.part == part;
+    if asked("parameters") {
+        parameters_of(&arguments);
+    }
+    if arguments.part == "parameters" {
+        return Ok(());
+    }
     println!(
         "| truth | target | objective | intervals | mean: hold | width | score | one run: hold | width | score | form named | bar |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
-    let asked = |part: &str| arguments.part.is_empty() || arguments.part == part;
     if asked("true") {
         for objective in &arguments.objectives {
             run(scenario::true_laws(), objective, IntervalMethod::Profile, &arguments);
@@ -48,6 +55,33 @@ fn main() -> Result<(), Box<dyn Error>> {
         run(scenario::misspecified(), "huber", IntervalMethod::Profile, &arguments);
     }
     Ok(())
+}
+
+/// The intervals of a surface's parameters, by profiles and by pairs.
+fn parameters_of(arguments: &Arguments) {
+    println!(
+        "| truth | parameter | objective | intervals | hold | upper over lower end | bar |\n|---|---|---|---|---|---|---|"
+    );
+    for panel in parameters::panels().iter().filter(|panel| panel.name.contains(&arguments.only)) {
+        for objective in &arguments.objectives {
+            for interval in [IntervalMethod::Profile, IntervalMethod::Pairs] {
+                let objective_asked = objective_of(objective);
+                let (draws, seed) = (arguments.draws, arguments.seed);
+                let options = FitOptions { objective: objective_asked, interval, draws, seed, ..FitOptions::default() };
+                for count in parameters::simulate(panel, &options, (arguments.simulations, seed)) {
+                    let bar = if (0.86..=0.94).contains(&count.coverage()) { "met" } else { "MISSED" };
+                    println!(
+                        "| {} | {} | {objective} | {} | {:.1}% | {:.3} | {bar} |",
+                        panel.name,
+                        count.symbol,
+                        interval.name(),
+                        100.0 * count.coverage(),
+                        count.width()
+                    );
+                }
+            }
+        }
+    }
 }
 
 /// Without clusters a cluster bootstrap is one of pairs.

@@ -89,7 +89,7 @@ impl Ladder {
         let params = (flops / 120.0).sqrt();
         let deviation = deviation(&losses).filter(|_| self.stated);
         let run = |(seed, loss): (usize, &f64)| {
-            let run = run(first + seed, (params, 20.0 * params, flops), *loss);
+            let run = bare(first + seed, (params, 20.0 * params, flops), *loss);
             Observation { role: Some(Role::Path), seed_sd: deviation, seed: Some(seed as u64), ..run }
         };
         losses.iter().enumerate().map(run).collect()
@@ -117,7 +117,8 @@ fn deviation(losses: &[f64]) -> Option<f64> {
     (losses.len() > 1).then(|| (squares / (losses.len() - 1) as f64).sqrt())
 }
 
-fn run(index: usize, (params, tokens, flops): (f64, f64, f64), loss: f64) -> Observation {
+/// One run of which nothing but its size, data, compute and loss is told.
+pub(crate) fn bare(index: usize, (params, tokens, flops): (f64, f64, f64), loss: f64) -> Observation {
     Observation::bare(format!("run{index:04}"), params, tokens, flops, loss)
 }
 
@@ -131,7 +132,7 @@ pub(crate) fn grid(sigma: f64, ratios: &[f64], generator: &mut ChaCha8Rng) -> Dr
             let params = best * math::pow(2.0, f64::from(size));
             let tokens = flops / (6.0 * params);
             let loss = truth::surface(params, tokens) * math::exp(sigma * normal(generator));
-            runs.push(run(runs.len(), (params, tokens, flops), loss));
+            runs.push(bare(runs.len(), (params, tokens, flops), loss));
         }
     }
     let outcome = |ratio: &f64| {
@@ -154,7 +155,7 @@ pub(crate) fn trunks(count: usize, rho: f64, ratios: &[f64], generator: &mut Cha
             let tokens = 10.0 * params * math::pow(2.0, f64::from(branch));
             let flops = 6.0 * params * tokens;
             let error = sigma * (rho.sqrt() * shared + (1.0 - rho).sqrt() * normal(generator));
-            let one = run(runs.len(), (params, tokens, flops), truth::power(flops * 1e5) * math::exp(error));
+            let one = bare(runs.len(), (params, tokens, flops), truth::power(flops * 1e5) * math::exp(error));
             runs.push(Observation { cluster: format!("trunk{trunk}"), role: Some(Role::Path), ..one });
         }
     }

@@ -21,6 +21,8 @@ const SKEW_ALARM: f64 = -2.326;
 const SKEW_RUNS: usize = 20;
 /// How often fewer a prediction may lie above a run than below it, in the fit that is shown for comparison (OLMo-core).
 const PENALTY: f64 = 10.0;
+/// Runs that scatter by less than this times as much as others are all alike to a reader. Chosen here.
+const UNEVEN: f64 = 3.0;
 /// Steps of a loss column that are looked for.
 const QUANTA: [f64; 4] = [0.1, 0.01, 0.001, 0.0001];
 
@@ -55,6 +57,7 @@ impl Along {
 pub(crate) enum ResidualDoubt {
     Pattern { law: String, along: Along, signs: usize, expected: f64 },
     Bend { law: String, seen: BendSeen, chance: f64 },
+    Uneven { law: String, ends: [f64; 2] },
     Asymmetric { law: String, skewness: f64, with: f64, penalised: f64 },
     Rounded { law: String, quantum: f64, rounding: f64, residual: f64 },
     Evaluation { law: String, error: f64, residual: f64, is_shared: bool },
@@ -64,6 +67,7 @@ pub(crate) enum ResidualDoubt {
 pub(super) fn doubts(fitted: &Fitted, runs: &[&Observation]) -> Vec<ResidualDoubt> {
     let mut doubts = patterns(fitted);
     doubts.extend(bend(fitted));
+    doubts.extend(uneven(fitted));
     doubts.extend(asymmetric(fitted));
     doubts.extend(rounded(fitted, runs));
     doubts.extend(evaluation(fitted, runs));
@@ -104,6 +108,12 @@ fn by_cluster(fitted: &Fitted, along: Along) -> (Vec<f64>, Vec<f64>) {
         dependence.clusters.iter().map(mean).collect()
     };
     (mean(&residuals), mean(&places))
+}
+
+/// Scatter that changes along the table by as much as is worth a word.
+fn uneven(fitted: &Fitted) -> Option<ResidualDoubt> {
+    let ends = fitted.uneven.filter(|[quiet, loud]| *loud >= UNEVEN * quiet)?;
+    Some(ResidualDoubt::Uneven { law: fitted.law.to_string(), ends })
 }
 
 /// Runs that lie above the law further than below: some were trained worse than the law of the others.
@@ -174,6 +184,7 @@ impl Voiced for ResidualDoubt {
         match self {
             Self::Pattern { .. } => "residual_pattern",
             Self::Bend { .. } => "residual_bend",
+            Self::Uneven { .. } => "uneven_noise",
             Self::Asymmetric { .. } => "asymmetric_noise",
             Self::Rounded { .. } => "rounded_losses",
             Self::Evaluation { .. } => "evaluation_noise",
@@ -182,7 +193,7 @@ impl Voiced for ResidualDoubt {
 
     fn severity(&self) -> Severity {
         match self {
-            Self::Evaluation { is_shared: true, .. } => Severity::Note,
+            Self::Evaluation { is_shared: true, .. } | Self::Uneven { .. } => Severity::Note,
             Self::Rounded { rounding, residual, .. } if *rounding < 0.5 * residual => Severity::Note,
             _ => Severity::Warning,
         }
@@ -192,6 +203,9 @@ impl Voiced for ResidualDoubt {
         match self {
             Self::Pattern { .. } | Self::Bend { .. } => {
                 "compare with another law, and look for a hyperparameter that was tuned at one end only"
+            }
+            Self::Uneven { .. } => {
+                "write the deviation of two or more seeds into `seed_sd` on four rungs or more: runs then weigh by their noise"
             }
             Self::Asymmetric { .. } => {
                 "tune the runs that lie above the curve, or fit with `--objective asymmetric` and quote both numbers"
@@ -217,6 +231,12 @@ impl fmt::Display for ResidualDoubt {
                 f,
                 "`{law}`: the residuals bend in a direction that the law lacks ({seen}, by chance {} of the time): outside the runs the two part ways",
                 if *chance < 5e-5 { "less than 0.01%".to_owned() } else { format!("{:.2}%", 100.0 * chance) }
+            ),
+            Self::Uneven { law, ends: [quiet, loud] } => write!(
+                f,
+                "`{law}`: runs scatter by {:.2}% where they are loudest along size, data and compute, and by {:.2}% where they are quietest: intervals allow for that, while the fit counts all alike",
+                100.0 * loud,
+                100.0 * quiet
             ),
             Self::Asymmetric { law, skewness, with, penalised } => write!(
                 f,

@@ -1,0 +1,172 @@
+//! Scatter that changes along a table: the deviation of a run's noise as a power of its size, data and compute.
+//!
+//! # Formula
+//!
+//! ln σᵢ = γ₀ + Σ γ_k x_ik, x the run's ln N, ln D and the square of ln D/N about the mean ratio on a surface, its ln C on a
+//! path, each about its mean: small runs are loud, and so are runs far from the ratio that a recipe was tuned at. γ by
+//! maximum likelihood of double exponential noise, Σ (ln σᵢ + |rᵢ|/σᵢ), which is convex in γ and lets residuals be zero.
+//! E[ψ′] and E[ψ²] of a run are those of all u = r/σ at its σ: noise is of one shape, and differs by its deviation alone.
+//!
+//! # Where it holds
+//!
+//! Taken where chance gives slopes as large in fewer than one table of twenty, by Wald's statistic with the variance that
+//! |u| shows; elsewhere runs scatter alike, and every number stays as it is. Residuals come with their leverage taken out:
+//! runs that draw the law to themselves would look quiet.
+//!
+//! # Reference
+//!
+//! A. C. Harvey, Estimating regression models with multiplicative heteroscedasticity, Econometrica 44, 1976.
+
+use forescale_core::law::{Theta, padded};
+use forescale_core::math;
+
+use crate::linear::{Matrix, add_outer, dot, solve};
+use crate::noise::beyond;
+use crate::problem::{FitProblem, Sample};
+use crate::scale::{Kernel, informative, mean_side};
+
+/// Slopes are taken where chance makes as large ones less often.
+const ALARM: f64 = 0.05;
+/// Newton steps at most; the objective is convex, and five are the rule.
+const MOST_STEPS: usize = 50;
+/// Where the largest slope of the objective over its runs falls below this, γ is found.
+const FOUND: f64 = 1e-9;
+/// Largest change of ln σ from the middle of a table: a thousandfold is no noise but runs of another kind.
+const WIDEST: f64 = 6.9;
+/// Columns of covariates, the constant's with them.
+const COLUMNS: usize = 4;
+/// A column that stays this near to its mean says nothing.
+const FLAT: f64 = 1e-9;
+/// Places at which expectations are computed; between them they are straight in ln σ.
+const PLACES: usize = 33;
+/// Residuals that an expectation is taken over: evenly spaced order statistics where there are more.
+const MOST_RESIDUALS: usize = 1000;
+
+/// How runs scatter, where they do not all scatter alike.
+#[derive(Clone, Debug)]
+pub(crate) struct Scatter {
+    /// Of each run, up to one factor.
+    pub(crate) deviations: Vec<f64>,
+    /// Standard deviations of log loss of the quietest and the loudest run.
+    pub(crate) ends: [f64; 2],
+    /// By rising ln σ.
+    table: Vec<(f64, Expected)>,
+}
+
+/// What a cost expects of a run's noise.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Expected {
+    /// E[ψ′].
+    pub(crate) bend: f64,
+    /// E[ψ²].
+    pub(crate) slope_square: f64,
+}
+
+impl Scatter {
+    /// From residuals without their leverage; `None` where runs scatter alike as far as they tell.
+    pub(crate) fn of(problem: &FitProblem, residuals: &[f64]) -> Option<Self> {
+        let rows = covariates(problem);
+        let gamma = gamma(&rows, residuals)?;
+        let log_deviation = |row: &Theta| dot(row, &gamma);
+        let deviations: Vec<f64> = rows.iter().map(|row| math::exp(log_deviation(row))).collect();
+        let scaled: Vec<f64> = residuals.iter().zip(&deviations).map(|(r, deviation)| r / deviation).collect();
+        let widest = rows.iter().map(|row| (log_deviation(row) - gamma[0]).abs()).fold(0.0, f64::max);
+        if widest > WIDEST || chance(&rows, &gamma, &scaled) >= ALARM {
+            return None;
+        }
+        let ends =
+            [deviations.iter().copied().fold(f64::INFINITY, f64::min), deviations.iter().copied().fold(0.0, f64::max)];
+        let sigma = (scaled.iter().map(|u| u * u).sum::<f64>() / scaled.len() as f64).sqrt();
+        let table = table(problem, scaled, ends);
+        Some(Self { deviations, ends: ends.map(|end| end * sigma), table })
+    }
+
+    /// What the cost expects at a deviation.
+    pub(crate) fn expected(&self, deviation: f64) -> Expected {
+        let place = math::ln(deviation);
+        let above = self.table.partition_point(|(known, _)| *known < place).clamp(1, PLACES - 1);
+        let ((low, a), (high, b)) = (self.table[above - 1], self.table[above]);
+        let share = ((place - low) / (high - low)).clamp(0.0, 1.0);
+        let between = |a: f64, b: f64| a + share * (b - a);
+        Expected { bend: between(a.bend, b.bend), slope_square: between(a.slope_square, b.slope_square) }
+    }
+}
+
+/// One, then what σ may change with, about its mean; zero past what a problem has.
+fn covariates(problem: &FitProblem) -> Vec<Theta> {
+    let is_path = problem.is_path_law();
+    let line = |s: &Sample| if is_path { [s.at.log_flops, 0.0] } else { [s.at.log_params, s.at.log_tokens] };
+    let [a, b] = means(problem.samples.iter().map(line));
+    let offset = |s: &Sample| if is_path { 0.0 } else { s.at.log_tokens - b - (s.at.log_params - a) };
+    let [square, _] = means(problem.samples.iter().map(|s| [offset(s) * offset(s), 0.0]));
+    let row = |s: &Sample| {
+        let [x, y] = line(s);
+        padded([1.0, x - a, y - b, offset(s) * offset(s) - square])
+    };
+    problem.samples.iter().map(row).collect()
+}
+
+fn means(rows: impl ExactSizeIterator<Item = [f64; 2]>) -> [f64; 2] {
+    let count = rows.len() as f64;
+    rows.fold([0.0; 2], |sum, row| [sum[0] + row[0], sum[1] + row[1]]).map(|sum| sum / count)
+}
+
+/// The columns that are not zero.
+fn free(rows: &[Theta]) -> Vec<usize> {
+    (0..COLUMNS).filter(|&column| rows.iter().any(|row| row[column].abs() > FLAT)).collect()
+}
+
+/// Newton's method from equal deviations, steps shortened to one.
+fn gamma(rows: &[Theta], residuals: &[f64]) -> Option<Theta> {
+    let free = free(rows);
+    let mean = residuals.iter().map(|r| r.abs()).sum::<f64>() / residuals.len() as f64;
+    let mut gamma = padded([math::ln(mean)]);
+    for _ in 0..MOST_STEPS {
+        let (mut slope, mut bend) = (Theta::default(), Matrix::default());
+        for (row, residual) in rows.iter().zip(residuals) {
+            let size = residual.abs() * math::exp(-dot(row, &gamma));
+            slope.iter_mut().zip(row).for_each(|(total, x)| *total += (size - 1.0) * x);
+            add_outer(&mut bend, row, size);
+        }
+        let steepest = slope.iter().fold(0.0_f64, |steepest, s| steepest.max(s.abs()));
+        if steepest < FOUND * rows.len() as f64 {
+            return Some(gamma);
+        }
+        let step = solve(&bend, &slope, &free)?;
+        let longest = step.iter().fold(1.0_f64, |longest, s| longest.max(s.abs()));
+        gamma.iter_mut().zip(step).for_each(|(g, s)| *g += s / longest);
+    }
+    None
+}
+
+/// How often chance gives slopes as large, by Wald's statistic read as F; the columns are about their means, so that their
+/// block stands apart from the constant's.
+fn chance(rows: &[Theta], gamma: &Theta, scaled: &[f64]) -> f64 {
+    let free = free(rows);
+    let degrees = rows.len() as f64 - free.len() as f64;
+    let variance = scaled.iter().map(|u| (u.abs() - 1.0) * (u.abs() - 1.0)).sum::<f64>() / degrees;
+    let mut slopes = *gamma;
+    slopes[0] = 0.0;
+    let explained: f64 = rows.iter().map(|row| dot(row, &slopes) * dot(row, &slopes)).sum();
+    let count = free.len() as f64 - 1.0;
+    if count < 1.0 { 1.0 } else { beyond(explained / variance / count, count, degrees) }
+}
+
+/// What the cost expects at deviations from the quietest to the loudest, over residuals of one scale.
+fn table(problem: &FitProblem, mut scaled: Vec<f64>, [quiet, loud]: [f64; 2]) -> Vec<(f64, Expected)> {
+    scaled.sort_by(f64::total_cmp);
+    let stride = scaled.len().div_ceil(MOST_RESIDUALS);
+    let scaled: Vec<f64> = scaled.into_iter().skip(stride / 2).step_by(stride).collect();
+    let mean = |sum: f64, of: &[f64]| sum / of.len() as f64;
+    let sigma = mean(scaled.iter().map(|u| u * u).sum(), &scaled).sqrt();
+    let sizes = informative(problem, &scaled);
+    let kernel = Kernel::of(&sizes, sigma);
+    let at = |place: usize| {
+        let deviation = quiet * math::pow(loud / quiet, place as f64 / (PLACES - 1) as f64);
+        let inside = mean(sizes.iter().map(|u| kernel.inside(problem.cost.delta() / deviation, *u)).sum(), &sizes);
+        let slope = |u: &f64| problem.cost.slope(u * deviation);
+        let slope_square = mean(scaled.iter().map(|u| slope(u) * slope(u)).sum(), &scaled);
+        (math::ln(deviation), Expected { bend: mean_side(problem) * inside.min(1.0), slope_square })
+    };
+    (0..PLACES).map(at).collect()
+}
