@@ -45,10 +45,13 @@ pub fn json_digest<T: Serialize>(value: &T) -> String {
 #[must_use]
 pub fn json_list_digest<T: Serialize>(values: &[T]) -> String {
     let mut hasher = Hasher::default();
+    let mut text = Vec::new();
     for (index, value) in values.iter().enumerate() {
         let tree = serde_json::to_value(value).expect("our types have a JSON form");
-        hasher.update(if index == 0 { b"[" } else { b"," });
-        hasher.update(tree.to_string().as_bytes());
+        text.clear();
+        text.push(if index == 0 { b'[' } else { b',' });
+        serde_json::to_writer(&mut text, &tree).expect("a tree has a JSON form");
+        hasher.update(&text);
     }
     hasher.update(if values.is_empty() { b"[]" } else { b"]" });
     hasher.finish()

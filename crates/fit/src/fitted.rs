@@ -18,6 +18,7 @@ use crate::problem::FitProblem;
 use crate::profile::Profile;
 use crate::sandwich::Sandwich;
 use crate::scale::{Dispersion, Weighing};
+use crate::scatter::Scatter;
 use crate::solve::{Found, Optimum, search};
 use crate::start::starts;
 use crate::{FitError, FitOptions, Objective, Starts};
@@ -36,8 +37,8 @@ pub(crate) struct Fitted {
     sandwich: Option<Sandwich>,
     /// The same of scatter that changes along the table.
     scattered: Option<Sandwich>,
-    /// Standard deviations of the quietest and the loudest point, where scatter changes along the table.
-    pub(crate) uneven: Option<[f64; 2]>,
+    /// How points scatter, where they do not all scatter alike.
+    pub(crate) scatter: Option<Scatter>,
     /// What equal scatter comes to where runs weigh by their deviation.
     weighted: Option<Sandwich>,
     /// The evaluation sets of the points, where there are several.
@@ -215,7 +216,7 @@ impl Ready {
         let sandwich = Sandwich::of(&problem, &optimum.theta, &dispersion, dependence.as_ref());
         let may_differ = dependence.is_none() && weighing == Weighing::Own;
         let scatter = may_differ.then(|| Sandwich::of_scatter(&problem, &optimum.theta, &dispersion)).flatten();
-        let (scattered, uneven) = scatter.map(|(sandwich, scatter)| (sandwich, scatter.ends)).unzip();
+        let (scattered, scatter) = scatter.unzip();
         let weighted = Sandwich::of_deviations(&problem, &optimum.theta, &dispersion, dependence.as_ref(), weighing);
         let evaluation = EvaluationSets::of(&points);
         Fitted {
@@ -228,7 +229,7 @@ impl Ready {
             dependence,
             sandwich,
             scattered,
-            uneven,
+            scatter,
             weighted,
             evaluation,
             refits: None,
@@ -249,6 +250,16 @@ impl Fitted {
     pub(crate) fn log_loss(&self, params: f64, tokens: f64, flops: f64) -> f64 {
         let at = self.problem.centre.position(params, tokens, flops);
         self.problem.form.log_loss(&self.optimum.theta, &at)
+    }
+
+    /// By what each point's residual is multiplied to scatter like the others': the root of its weight, over its deviation
+    /// where scatter changes along the table.
+    pub(crate) fn precisions(&self) -> Vec<f64> {
+        let roots = self.problem.samples.iter().map(|sample| sample.weight.sqrt());
+        match &self.scatter {
+            Some(scatter) => roots.zip(scatter.relative()).map(|(root, deviation)| root / deviation).collect(),
+            None => roots.collect(),
+        }
     }
 
     /// Largest compute fitted.

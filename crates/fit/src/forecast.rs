@@ -22,7 +22,7 @@ use forescale_core::quantity::LossUnit;
 
 use crate::backtest::{self, report};
 use crate::diagnose::{
-    Doubt, FitKind, FormDoubt, TargetDoubt, does_not_fall, doubts_of_a_say, doubts_of_runs, evidence, no_floor,
+    Doubt, FitKind, FormDoubt, Reason, TargetDoubt, does_not_fall, doubts_of_a_say, doubts_of_runs, evidence, no_floor,
     not_asymptotic, uncertified,
 };
 use crate::ensemble::{mean_interval, validate_level};
@@ -390,11 +390,12 @@ fn resting_on(heard: BTreeSet<String>, entries: &[ForecastTarget]) -> BTreeSet<S
 
 /// All that speaks against the form of the laws: their residuals, each other, and the runs already known.
 fn model_form<'a>(laws: impl Iterator<Item = &'a Fitted>, doubts: &[Doubt]) -> Option<Doubt> {
-    let mut reasons: Vec<String> = laws.flat_map(evidence).collect();
+    let mut reasons: Vec<Reason> = laws.flat_map(evidence).collect();
     let is_disagreeing = doubts.iter().any(|doubt| matches!(doubt, Doubt::LawsDisagree { .. }));
-    reasons.extend(is_disagreeing.then(|| "the laws differ by more than their intervals".to_owned()));
+    let plain = |words: &str| Reason::plain(words.to_owned());
+    reasons.extend(is_disagreeing.then(|| plain("the laws differ by more than their intervals")));
     let is_missing = doubts.iter().any(|doubt| matches!(doubt, Doubt::BacktestMissed { .. }));
-    reasons.extend(is_missing.then(|| "the same method missed runs already known".to_owned()));
+    reasons.extend(is_missing.then(|| plain("the same method missed runs already known")));
     (!reasons.is_empty()).then(|| FormDoubt::ModelForm { law: None, reasons }.into())
 }
 

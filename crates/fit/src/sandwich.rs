@@ -55,15 +55,15 @@ impl Sandwich {
             return None;
         }
         let kernel = Kernel::of(&informative(problem, &residuals), dispersion.sigma);
-        let freed = if dependence.is_none() { Some(freed_of_leverage(problem, theta, &residuals)?) } else { None };
+        let small_sample = residuals.len() as f64 / dispersion.degrees;
         let (mut bread, mut filling) = (Matrix::default(), Matrix::default());
-        for (sample, &residual) in problem.samples.iter().zip(freed.as_ref().unwrap_or(&residuals)) {
+        for (sample, &residual) in problem.samples.iter().zip(&residuals) {
             let gradient = problem.form.response(theta, &sample.at).gradient;
             let slope = sample.weight * problem.cost.slope(residual);
             let bend = sample.weight * mean_side(problem) * kernel.inside(problem.cost.delta(), residual);
             add_outer(&mut bread, &gradient, bend);
             if dependence.is_none() {
-                add_outer(&mut filling, &gradient, slope * slope);
+                add_outer(&mut filling, &gradient, small_sample * slope * slope);
             }
         }
         if let Some(dependence) = dependence {
@@ -75,7 +75,7 @@ impl Sandwich {
     /// Of runs whose scatter changes along the table, with that; `None` where it does not.
     pub(crate) fn of_scatter(problem: &FitProblem, theta: &Theta, dispersion: &Dispersion) -> Option<(Self, Scatter)> {
         let residuals = problem.residuals(theta);
-        if residuals.len() < LEAST_SCATTER || dispersion.kappa <= 0.0 {
+        if problem.is_path_law() || residuals.len() < LEAST_SCATTER || dispersion.kappa <= 0.0 {
             return None;
         }
         let scatter = Scatter::of(problem, &freed_of_leverage(problem, theta, &residuals)?)?;

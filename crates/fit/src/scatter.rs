@@ -47,6 +47,8 @@ const MOST_RESIDUALS: usize = 1000;
 pub(crate) struct Scatter {
     /// Of each run, up to one factor.
     pub(crate) deviations: Vec<f64>,
+    /// How often chance gives slopes as large.
+    pub(crate) chance: f64,
     /// Standard deviations of log loss of the quietest and the loudest run.
     pub(crate) ends: [f64; 2],
     /// By rising ln σ.
@@ -71,14 +73,21 @@ impl Scatter {
         let deviations: Vec<f64> = rows.iter().map(|row| math::exp(log_deviation(row))).collect();
         let scaled: Vec<f64> = residuals.iter().zip(&deviations).map(|(r, deviation)| r / deviation).collect();
         let widest = rows.iter().map(|row| (log_deviation(row) - gamma[0]).abs()).fold(0.0, f64::max);
-        if widest > WIDEST || chance(&rows, &gamma, &scaled) >= ALARM {
+        let chance = chance(&rows, &gamma, &scaled);
+        if widest > WIDEST || chance >= ALARM {
             return None;
         }
         let ends =
             [deviations.iter().copied().fold(f64::INFINITY, f64::min), deviations.iter().copied().fold(0.0, f64::max)];
         let sigma = (scaled.iter().map(|u| u * u).sum::<f64>() / scaled.len() as f64).sqrt();
         let table = table(problem, scaled, ends);
-        Some(Self { deviations, ends: ends.map(|end| end * sigma), table })
+        Some(Self { deviations, chance, ends: ends.map(|end| end * sigma), table })
+    }
+
+    /// Deviations in units of the quietest run's.
+    pub(crate) fn relative(&self) -> impl Iterator<Item = f64> {
+        let quietest = self.deviations.iter().copied().fold(f64::INFINITY, f64::min);
+        self.deviations.iter().map(move |deviation| deviation / quietest)
     }
 
     /// What the cost expects at a deviation.
@@ -169,4 +178,75 @@ fn table(problem: &FitProblem, mut scaled: Vec<f64>, [quiet, loud]: [f64; 2]) ->
         (math::ln(deviation), Expected { bend: mean_side(problem) * inside.min(1.0), slope_square })
     };
     (0..PLACES).map(at).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fitted::fit_law;
+    use crate::{FitOptions, LawName, fit, published};
+    use forescale_core::observation::Observation;
+
+    /// Of Besiroglu et al. 2024, table 1.
+    const EPOCH: [f64; 5] = [482.01, 2085.43, 1.8172, 0.3478, 0.3658];
+
+    /// Sixteen sizes over two decades at five ratios; log loss scatters by 2% at the smallest, with the size's power.
+    fn panel(power: f64, seed: u64) -> Vec<Observation> {
+        let [a, b, floor, alpha, beta] = EPOCH;
+        let mut runs = Vec::new();
+        for size in 0..16 {
+            for ratio in [3.0, 10.0, 30.0, 100.0, 300.0] {
+                let params = 1e7 * math::pow(10.0, 2.0 * f64::from(size) / 15.0);
+                let tokens = ratio * params;
+                let loss = floor + a * math::pow(params, -alpha) + b * math::pow(tokens, -beta);
+                runs.push(published::run(runs.len(), params, tokens, 6.0 * params * tokens, loss));
+            }
+        }
+        let noisy = published::with_noise(&runs, 0.02, seed);
+        let scaled = |(mut noisy, clean): (Observation, &Observation)| {
+            noisy.loss = clean.loss * math::pow(noisy.loss / clean.loss, math::pow(clean.params / 1e7, -power));
+            noisy
+        };
+        noisy.into_iter().zip(&runs).map(scaled).collect()
+    }
+
+    fn scatter(runs: &[Observation]) -> Option<Scatter> {
+        let refs: Vec<&Observation> = runs.iter().collect();
+        fit_law(LawName::CHINCHILLA, &refs, &FitOptions::default()).expect("fits").scatter
+    }
+
+    #[test]
+    fn noise_that_falls_to_a_tenth_is_found_to() {
+        let ends: Vec<[f64; 2]> = (0..20).map(|seed| scatter(&panel(0.5, seed)).expect("uneven").ends).collect();
+        let middle = |end: usize| math::median(&ends.iter().map(|ends| ends[end]).collect::<Vec<_>>()).expect("some");
+        // The ends of all runs, that is with what their ratio adds by chance.
+        assert!((0.0012..0.0022).contains(&middle(0)), "{}", middle(0));
+        assert!((0.018..0.032).contains(&middle(1)), "{}", middle(1));
+    }
+
+    #[test]
+    fn even_noise_is_found_uneven_as_often_as_the_alarm_says() {
+        let found = (0..200).filter(|&seed| scatter(&panel(0.0, seed)).is_some()).count();
+        // 5% of 200, with a standard error of three.
+        assert!((2..=19).contains(&found), "{found}");
+    }
+
+    #[test]
+    fn standard_errors_are_those_of_estimates_where_small_runs_are_loud() {
+        let options = FitOptions { laws: vec![LawName::CHINCHILLA], ..FitOptions::default() };
+        let of = |seed: u64| fit(&panel(0.5, seed), &[], &options).expect("fits").fits[0].parameters["alpha"];
+        let found: Vec<_> = (0..100).map(of).collect();
+        let mean = found.iter().map(|alpha| alpha.estimate).sum::<f64>() / 100.0;
+        let scatter = found.iter().map(|alpha| (alpha.estimate - mean) * (alpha.estimate - mean)).sum::<f64>() / 99.0;
+        let told: Vec<f64> = found.iter().filter_map(|alpha| alpha.standard_error).collect();
+        let ratio = math::median(&told).expect("some") / scatter.sqrt();
+        // One standard error of a deviation over 100 is 7%; without the scatter line 0.72.
+        assert!((0.85..1.2).contains(&ratio), "{ratio}");
+    }
+
+    #[test]
+    fn residuals_of_nothing_and_of_one_size_tell_nothing() {
+        let quiet = published::grid(EPOCH);
+        assert!(scatter(&quiet).is_none());
+    }
 }

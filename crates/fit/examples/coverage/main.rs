@@ -36,9 +36,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
     println!(
-        "| truth | target | objective | intervals | mean: hold | width | score | one run: hold | width | score | form named | bar |"
+        "| truth | target | objective | intervals | mean: hold | width | score | one run: hold | width | score | form named | as a warning | bar |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|---|---|---|");
     if asked("true") {
         for objective in &arguments.objectives {
             run(scenario::true_laws(), objective, IntervalMethod::Profile, &arguments);
@@ -117,9 +117,10 @@ fn objective_of(name: &str) -> Objective {
 fn row(scenario: &Scenario, (ratio, tally): (f64, &Tally), objective: &str, method: IntervalMethod) -> String {
     let held =
         |held: &tally::Held| format!("{:.1}% | {:.2}% | {:.2}%", 100.0 * held.coverage(), held.width(), held.score());
-    let named = 100.0 * tally.form_named as f64 / tally.forecasts.max(1) as f64;
+    let share = |of: usize| 100.0 * of as f64 / tally.forecasts.max(1) as f64;
+    let (named, warned) = (share(tally.form_named), share(tally.form_warned));
     format!(
-        "| {} | {ratio}x | {objective} | {} | {} | {} | {named:.0}% | {} |",
+        "| {} | {ratio}x | {objective} | {} | {} | {} | {named:.0}% | {warned:.0}% | {} |",
         scenario.name,
         method.name(),
         held(&tally.mean),

@@ -2,7 +2,7 @@
 
 use forescale_core::estimate::Interval;
 use forescale_core::math;
-use forescale_core::outcome::{Diagnosis, Forecast};
+use forescale_core::outcome::{Diagnosis, Forecast, Severity};
 use forescale_fit::{fit, forecast};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
@@ -25,8 +25,9 @@ pub(crate) struct Tally {
     pub(crate) mean: Held,
     /// Intervals for one run against one run.
     pub(crate) one: Held,
-    /// Simulations in which a doubt names model form.
+    /// Simulations in which a doubt names model form, and in which that is a warning.
     pub(crate) form_named: usize,
+    pub(crate) form_warned: usize,
 }
 
 /// Intervals against outcomes, widths and scores in percent of the true loss.
@@ -77,20 +78,22 @@ pub(crate) fn simulate(scenario: &Scenario, simulations: u64, seed: u64) -> Vec<
     let answers: Vec<_> = (0..simulations).into_par_iter().map(one).collect();
     let mut tallies = vec![Tally::default(); scenario.ratios.len()];
     for (outcomes, answer) in answers.iter().flatten() {
-        let form_named = answer.diagnoses.iter().any(names_form);
+        let names = || answer.diagnoses.iter().filter(|diagnosis| names_form(diagnosis));
+        let named = [names().next().is_some(), names().any(|diagnosis| diagnosis.severity > Severity::Note)];
         for (index, tally) in tallies.iter_mut().enumerate() {
-            tally.add(&outcomes[index], answer, index, form_named);
+            tally.add(&outcomes[index], answer, index, named);
         }
     }
     tallies
 }
 
 impl Tally {
-    fn add(&mut self, outcome: &Outcome, answer: &Forecast, index: usize, form_named: bool) {
+    fn add(&mut self, outcome: &Outcome, answer: &Forecast, index: usize, [named, warned]: [bool; 2]) {
         let entry = &answer.targets[index];
         let Some((mean, one)) = entry.mean_intervals.first().zip(entry.intervals.first()) else { return };
         self.forecasts += 1;
-        self.form_named += usize::from(form_named);
+        self.form_named += usize::from(named);
+        self.form_warned += usize::from(warned);
         self.mean.add(mean, outcome.mean, outcome.mean);
         self.one.add(one, outcome.one, outcome.mean);
     }

@@ -268,11 +268,12 @@ fn budgets_without_runs_to_spare_are_said_to_be_uncorrected() {
 
 #[test]
 fn approaches_whose_exponents_exclude_each_other_are_said_to() {
-    // The smallest size of each budget saw its data again and is 5% worse for each decade: too far from the best one for a
-    // parabola, and within the surface, which least squares bends to it and Huber's objective does not.
+    // The largest size of each budget was tuned worse, by 5% for each decade: too far from the best one for a parabola, and
+    // within the surface, which least squares bends to it and Huber's objective does not. (The smallest size in its place
+    // leaves the surface's interval, which allows for such scatter, wide enough to hold the parabolas' exponent.)
     let mut runs = published::grid(HOFFMANN);
-    let repeated = runs.iter_mut().step_by(7);
-    repeated.for_each(|run| run.loss *= 1.0 + 0.05 * math::log10(run.flops / 1e18));
+    let untuned = runs.iter_mut().skip(6).step_by(7);
+    untuned.for_each(|run| run.loss *= 1.0 + 0.05 * math::log10(run.flops / 1e18));
     let runs = published::with_noise(&runs, 0.001, 1);
     let of = |objective| {
         let approaches = vec![Approach::Isoflop, Approach::Surface];

@@ -29,11 +29,25 @@ const LEAST_BIAS: f64 = 0.01;
 /// Where a line without a floor is compared when no target is given: this many times the largest compute.
 const COMPARED_AT: f64 = 100.0;
 
+/// One thing that speaks against a form.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Reason {
+    pub(crate) words: String,
+    /// Whether chance makes it too often for a warning.
+    pub(crate) is_faint: bool,
+}
+
+impl Reason {
+    pub(crate) fn plain(words: String) -> Self {
+        Self { words, is_faint: false }
+    }
+}
+
 /// A doubt about a law's form.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum FormDoubt {
     /// What speaks against the form; of one law, or of all in a forecast.
-    ModelForm { law: Option<String>, reasons: Vec<String> },
+    ModelForm { law: Option<String>, reasons: Vec<Reason> },
     /// What lies past the data cannot be seen in them.
     BreakBeyond { decades: f64 },
     /// A line in log-log against the same with a floor.
@@ -97,25 +111,26 @@ fn off_line(points: &[(f64, f64)]) -> Option<f64> {
     (sum > 0.0).then_some(sum)
 }
 
-/// What in one fit speaks against its form, in words.
-pub(crate) fn evidence(fitted: &Fitted) -> Vec<String> {
+/// What in one fit speaks against its form.
+pub(crate) fn evidence(fitted: &Fitted) -> Vec<Reason> {
     let shapes: Vec<ResidualDoubt> = patterns(fitted).into_iter().chain(bend(fitted)).collect();
     reasons(fitted, &shapes, &noise::doubts(fitted))
 }
 
 /// The same from the doubts about its residuals and its noise.
-fn reasons(fitted: &Fitted, residuals: &[ResidualDoubt], noise: &[NoiseDoubt]) -> Vec<String> {
+fn reasons(fitted: &Fitted, residuals: &[ResidualDoubt], noise: &[NoiseDoubt]) -> Vec<Reason> {
     let law = &fitted.law;
-    let has = |is: fn(&ResidualDoubt) -> bool| residuals.iter().any(is);
     let mut reasons = Vec::new();
-    if has(|doubt| matches!(doubt, ResidualDoubt::Bend { .. })) {
-        reasons.push(format!("the residuals of `{law}` bend"));
+    if let Some(bend) = residuals.iter().find(|doubt| matches!(doubt, ResidualDoubt::Bend { .. })) {
+        let is_faint = bend.severity() == Severity::Note;
+        let words = format!("the residuals of `{law}` bend{}", if is_faint { " a little" } else { "" });
+        reasons.push(Reason { words, is_faint });
     }
-    if has(|doubt| matches!(doubt, ResidualDoubt::Pattern { .. })) {
-        reasons.push(format!("the residuals of `{law}` keep their sign for long"));
+    if residuals.iter().any(|doubt| matches!(doubt, ResidualDoubt::Pattern { .. })) {
+        reasons.push(Reason::plain(format!("the residuals of `{law}` keep their sign for long")));
     }
     if noise.iter().any(|doubt| matches!(doubt, NoiseDoubt::Measured { misses: true, .. })) {
-        reasons.push(format!("`{law}` misses by more than seed noise"));
+        reasons.push(Reason::plain(format!("`{law}` misses by more than seed noise")));
     }
     reasons
 }
@@ -157,7 +172,11 @@ impl Voiced for FormDoubt {
     }
 
     fn severity(&self) -> Severity {
-        if matches!(self, Self::BreakBeyond { .. }) { Severity::Note } else { Severity::Warning }
+        match self {
+            Self::BreakBeyond { .. } => Severity::Note,
+            Self::ModelForm { reasons, .. } if reasons.iter().all(|reason| reason.is_faint) => Severity::Note,
+            Self::ModelForm { .. } | Self::NoFloor { .. } => Severity::Warning,
+        }
     }
 
     fn hint(&self) -> &'static str {
@@ -178,10 +197,12 @@ impl fmt::Display for FormDoubt {
         match self {
             Self::ModelForm { law, reasons } => {
                 let of = law.as_ref().map_or_else(String::new, |law| format!("`{law}`: "));
-                let reasons = reasons.join("; ");
+                let words: Vec<&str> = reasons.iter().map(|reason| reason.words.as_str()).collect();
+                let reasons = words.join("; ");
+                let weight = if self.severity() == Severity::Note { "not beyond doubt" } else { "in doubt" };
                 write!(
                     f,
-                    "{of}the model form is in doubt: {reasons}; an interval that takes the law for granted is too narrow"
+                    "{of}the model form is {weight}: {reasons}; an interval that takes the law for granted is too narrow"
                 )
             }
             Self::BreakBeyond { decades } => write!(

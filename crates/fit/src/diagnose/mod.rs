@@ -75,7 +75,7 @@ use crate::profile::Profile;
 use crate::{FitError, FitOptions};
 
 pub(crate) use fit::does_not_fall;
-pub(crate) use form::{FormDoubt, evidence, no_floor, not_asymptotic};
+pub(crate) use form::{FormDoubt, Reason, evidence, no_floor, not_asymptotic};
 pub(crate) use target::{FitKind, Silence, TargetDoubt, uncertified};
 
 /// An exponent or a loss ten times further out that moves by more than this when runs are left out is worth a word.

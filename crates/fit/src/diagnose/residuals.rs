@@ -8,7 +8,7 @@ use forescale_core::observation::Observation;
 use forescale_core::outcome::Severity;
 
 use super::Voiced;
-use super::bend::{BendSeen, bend};
+use super::bend::{BEND_ALARM, BendSeen, bend};
 use super::influence::loss_at_ten_times;
 use crate::Objective;
 use crate::fitted::Fitted;
@@ -23,6 +23,8 @@ const SKEW_RUNS: usize = 20;
 const PENALTY: f64 = 10.0;
 /// Runs that scatter by less than this times as much as others are all alike to a reader. Chosen here.
 const UNEVEN: f64 = 3.0;
+/// Intervals allow for uneven scatter sooner than it is said: where chance makes it less often than this.
+const UNEVEN_CHANCE: f64 = 0.01;
 /// Steps of a loss column that are looked for.
 const QUANTA: [f64; 4] = [0.1, 0.01, 0.001, 0.0001];
 
@@ -112,8 +114,10 @@ fn by_cluster(fitted: &Fitted, along: Along) -> (Vec<f64>, Vec<f64>) {
 
 /// Scatter that changes along the table by as much as is worth a word.
 fn uneven(fitted: &Fitted) -> Option<ResidualDoubt> {
-    let ends = fitted.uneven.filter(|[quiet, loud]| *loud >= UNEVEN * quiet)?;
-    Some(ResidualDoubt::Uneven { law: fitted.law.to_string(), ends })
+    let scatter = fitted.scatter.as_ref()?;
+    let ends @ [quiet, loud] = scatter.ends;
+    let is_said = scatter.chance < UNEVEN_CHANCE && loud >= UNEVEN * quiet;
+    is_said.then(|| ResidualDoubt::Uneven { law: fitted.law.to_string(), ends })
 }
 
 /// Runs that lie above the law further than below: some were trained worse than the law of the others.
@@ -122,7 +126,9 @@ fn asymmetric(fitted: &Fitted) -> Option<ResidualDoubt> {
     if residuals.len() < SKEW_RUNS || fitted.dependence.is_some() || fitted.dispersion.kappa <= 0.0 {
         return None;
     }
-    let (skewness, error) = skewness(&residuals)?;
+    // A mixture of loud and quiet runs has fat tails, whose skewness scatters far more than that of one deviation.
+    let even: Vec<f64> = residuals.iter().zip(fitted.precisions()).map(|(r, precision)| r * precision).collect();
+    let (skewness, error) = skewness(if fitted.scatter.is_some() { &even } else { &residuals })?;
     if skewness / error > SKEW_ALARM {
         return None;
     }
@@ -194,6 +200,7 @@ impl Voiced for ResidualDoubt {
     fn severity(&self) -> Severity {
         match self {
             Self::Evaluation { is_shared: true, .. } | Self::Uneven { .. } => Severity::Note,
+            Self::Bend { chance, .. } if *chance >= BEND_ALARM => Severity::Note,
             Self::Rounded { rounding, residual, .. } if *rounding < 0.5 * residual => Severity::Note,
             _ => Severity::Warning,
         }

@@ -55,16 +55,23 @@ fn stray(runs: &[&Observation], product: f64) -> Option<ScaleDoubt> {
 /// Runs of one size and data that are far apart though nothing told of them differs, not even a seed, in half of all such
 /// groups or more.
 fn twins(runs: &[&Observation]) -> Option<ScaleDoubt> {
-    let told = |o: &Observation| format!("{:?} {:?} {:?}", o.training, o.unique_tokens, o.role);
-    let key = |o: &Observation| ([o.params, o.tokens].map(f64::to_bits), told(o));
-    let unseeded = runs.iter().filter(|o| o.seed.is_none());
-    let mut sorted: Vec<(([u64; 2], String), f64)> = unseeded.map(|o| (key(o), math::ln(o.loss))).collect();
-    sorted.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
-    let alike = sorted.chunk_by(|a, b| a.0 == b.0).filter(|alike| alike.len() > 1);
-    let apart: Vec<f64> = alike.map(|alike| alike[alike.len() - 1].1 - alike[0].1).collect();
+    let size = |o: &Observation| [o.params, o.tokens].map(f64::to_bits);
+    let mut unseeded: Vec<&Observation> = runs.iter().copied().filter(|o| o.seed.is_none()).collect();
+    unseeded.sort_by_key(|o| size(o));
+    let alike = unseeded.chunk_by(|a, b| size(a) == size(b)).filter(|alike| alike.len() > 1);
+    let apart: Vec<f64> = alike.flat_map(spreads).collect();
     let middle = math::median(&apart)?;
     (apart.len() > 2 && middle > TWINS)
         .then(|| ScaleDoubt::Twins { pairs: apart.len(), apart: math::exp(middle) - 1.0 })
+}
+
+/// Of runs of one size and data: how far log losses lie apart in each set of two and more of which the same is told.
+fn spreads(runs: &[&Observation]) -> Vec<f64> {
+    let told = |o: &Observation| format!("{:?} {:?} {:?}", o.training, o.unique_tokens, o.role);
+    let mut known: Vec<(String, f64)> = runs.iter().map(|o| (told(o), math::ln(o.loss))).collect();
+    known.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
+    let sets = known.chunk_by(|a, b| a.0 == b.0).filter(|set| set.len() > 1);
+    sets.map(|set| set[set.len() - 1].1 - set[0].1).collect()
 }
 
 impl Voiced for ScaleDoubt {
