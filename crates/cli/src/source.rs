@@ -16,6 +16,7 @@ use forescale_sweep::{Plan, SweepSpec, TableOptions};
 use crate::again;
 use crate::args::{IntervalName, LawArgs, ObjectiveName, StartsName, TableArgs, first_typed};
 use crate::capability::Answered;
+use crate::number::{positive, scientific};
 use crate::output;
 use crate::workplace::{self, Workplace};
 
@@ -265,16 +266,13 @@ impl Material {
 
     /// What to fit, from flags, then the sweep, then the defaults.
     pub(crate) fn fit_options(&self, args: &LawArgs) -> anyhow::Result<FitOptions> {
-        if !(args.delta.is_finite() && args.delta > 0.0) {
-            bail!("`--delta {}` is not a positive number\n\nhint: --delta 1e-3", args.delta);
-        }
+        positive("--delta", args.delta, "1e-3")?;
         let level = args.level.or(self.sweep.as_ref().map(|sweep| sweep.spec.forecast().level)).unwrap_or(0.9);
         if !(level > 0.0 && level < 1.0) {
+            let level = scientific(level);
             bail!("`--level {level}` is not between 0 and 1\n\nhint: --level 0.9");
         }
-        if let Some(start) = args.start_level.filter(|start| !(start.is_finite() && *start > 0.0)) {
-            bail!("`--start-level {start}` is not a positive number\n\nhint: --start-level 10.4");
-        }
+        args.start_level.map(|start| positive("--start-level", start, "10.4")).transpose()?;
         let objective = match args.objective {
             ObjectiveName::Huber => Objective::Huber { delta: args.delta },
             ObjectiveName::Lsq => Objective::LeastSquares,

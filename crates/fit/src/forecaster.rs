@@ -403,7 +403,7 @@ impl Forecaster {
     }
 
     fn doubts(&self, target: &Target, laws: &[LawPrediction], (decades, half_width): (f64, f64)) -> Vec<Doubt> {
-        let mut doubts: Vec<Doubt> = self.contradiction(target).into_iter().collect();
+        let mut doubts = Vec::new();
         let off = self.members.iter().filter(|m| m.is_off_path(target) && self.carried(m, target).is_none());
         doubts.extend(off.map(|m| Doubt::OffPathTarget { law: m.fitted.law.to_string() }));
         if decades > 0.5 {
@@ -477,7 +477,7 @@ impl Forecaster {
     }
 
     /// Compute, size and data of a target that cannot belong to one run, by 6ND or by the rule of these runs.
-    fn contradiction(&self, target: &Target) -> Option<Doubt> {
+    pub(crate) fn contradiction(&self, target: &Target) -> Option<Doubt> {
         let product = target.params? * target.tokens?;
         let agrees = |per_product: f64| {
             let ratio = target.flops / (per_product * product);

@@ -19,10 +19,10 @@
 //! | 9 | leverage of few runs | `outlier_leverage`, `influential_run`, `leave_one_out` | fit; warnings of the first two in a forecast as well |
 //! | 10 | structure in residuals | `residual_pattern`, `residual_bend`, `seed_noise` (lack of fit) | fit |
 //! | 11 | laws disagree | `laws_disagree`, `fits_apart`, `model_form` | forecast |
-//! | 12 | extrapolation | `extrapolating`, `break_beyond`, `below_data`, `beyond_ratios` | forecast |
+//! | 12 | extrapolation | `extrapolating`, `break_beyond`, `below_data`, `below_largest`, `beyond_ratios` | forecast |
 //! | 13 | floor not identified | `floor_share` | fit |
 //! | 14 | seed noise | `few_seeds`, `seed_noise`, `seed_weights`, `clustered` | fit |
-//! | 15 | evaluation noise | `evaluation_noise`, `mixed_evaluation` | fit, forecast |
+//! | 15 | evaluation noise | `evaluation_noise`, `mixed_evaluation`, `evaluation_unknown` | fit, forecast; the last in a forecast |
 //! | 16 | coordinate check, rate transfer, collapse | – | `probe`; not visible in a table, which holds no activations and no curves |
 //! | 17 | rounding | `rounded_losses` | fit |
 //! | 18 | a line without a floor | `no_floor` | fit, forecast |
@@ -33,7 +33,8 @@
 //! | 23 | registration | – | `score`, which holds the digests; a table has no order in time |
 //! | – | one run written twice | `copied_runs` | fit, forecast |
 //! | – | sizes or data that nobody trains: columns swapped, another unit | `tokens_below_params`, `params_unit` | fit, forecast |
-//! | – | compute that does not belong to its size and data, losses that are none | `stray_flops`, `flops_unit`, `no_losses` | fit, forecast |
+//! | – | compute that does not belong to its size and data, losses that are none | `stray_flops`, `stray_params`, `stray_tokens`, `flops_unit`, `no_losses` | fit, forecast |
+//! | – | one run whose tokens per parameter are no neighbour's | `stray_ratio` | fit, forecast |
 //! | – | runs of one size and data far apart | `twins_differ` | fit, forecast |
 //! | – | runs far from the law | `far_runs` | fit, forecast |
 //! | – | one size, or one amount of data | refused where another is asked for | forecast |
@@ -97,8 +98,8 @@ pub(crate) enum Doubt {
     StartsDisagree { law: String, agreeing: usize, starts: usize },
     NotConverged { law: String, gradient: f64 },
     LawRefused { law: String, error: FitError },
-    FewRungs { law: String, rungs: usize, decades: f64 },
-    FewDecades { law: String, decades: f64 },
+    FewRungs { law: String, rungs: usize, decades: f64, vertices: bool },
+    FewDecades { law: String, decades: f64, vertices: bool },
     FewSeeds { law: String },
     NotAsymptotic { law: String, early: f64, late: f64 },
     LossDoesNotFall { law: String, decades: f64, change: f64 },

@@ -5,8 +5,8 @@ use core::fmt;
 use forescale_core::estimate::Interval;
 use forescale_core::outcome::Severity;
 
-use super::Voiced;
 use super::fit::GRADIENT;
+use super::{Voiced, named};
 use crate::fitted::Fitted;
 
 /// A doubt about a forecast.
@@ -14,6 +14,10 @@ use crate::fitted::Fitted;
 pub(crate) enum TargetDoubt {
     /// The target is smaller than every run.
     BelowData { decades: f64 },
+    /// The target is smaller than the largest run.
+    BelowLargest { flops: f64, largest: f64 },
+    /// The runs' evaluation sets have errors, and nothing says that the target is measured on the same.
+    EvaluationUnknown { untold: Vec<String>, runs: usize, sigma: f64 },
     /// A law is not known to be at its optimum: as it was fitted to be carried to the target, or for its own sake.
     Uncertified { law: String, fit: FitKind, fault: String },
     /// The forecast's median lies outside the interval of the laws fitted for their own sake, or that interval reaches beyond
@@ -87,6 +91,8 @@ impl Voiced for TargetDoubt {
     fn code(&self) -> &'static str {
         match self {
             Self::BelowData { .. } => "below_data",
+            Self::BelowLargest { .. } => "below_largest",
+            Self::EvaluationUnknown { .. } => "evaluation_unknown",
             Self::Uncertified { .. } => "uncertified",
             Self::FitsApart { .. } => "fits_apart",
             Self::OptimumUnheard { .. } => "optimum_unheard",
@@ -97,16 +103,24 @@ impl Voiced for TargetDoubt {
     }
 
     fn severity(&self) -> Severity {
-        if matches!(self, Self::PartOfBacktests { .. } | Self::OneLaw { .. }) {
-            Severity::Note
-        } else {
-            Severity::Warning
+        match self {
+            Self::PartOfBacktests { .. }
+            | Self::OneLaw { .. }
+            | Self::BelowLargest { .. }
+            | Self::EvaluationUnknown { .. } => Severity::Note,
+            _ => Severity::Warning,
         }
     }
 
     fn hint(&self) -> &'static str {
         match self {
             Self::BelowData { .. } => "train it: a run that small costs next to nothing",
+            Self::BelowLargest { .. } => {
+                "ask for a budget above the largest run, or take the runs beside it as the answer"
+            }
+            Self::EvaluationUnknown { .. } => {
+                "write a column `eval_set_digest`: one text, the same in every row that is measured on one set, as the target will be"
+            }
             Self::Uncertified { .. } => {
                 "ask for the other laws alone (`--law`), and add runs off the path before relying on this one"
             }
@@ -136,6 +150,17 @@ impl fmt::Display for TargetDoubt {
             Self::BelowData { decades } => write!(
                 f,
                 "the target lies {decades:.1} decades of compute below the smallest run: backtests look upwards only, and towards an untrained model loss leaves the laws"
+            ),
+            Self::BelowLargest { flops, largest } => write!(
+                f,
+                "the target's {flops:.2e} FLOPs lie below the {largest:.2e} of the largest run: runs that are there say what it comes to, and backtests, which look upwards, say nothing of it"
+            ),
+            Self::EvaluationUnknown { untold, runs, sigma } => write!(
+                f,
+                "`loss_se` tells the error of the evaluation set, and {} of {runs} runs ({}) name no set: the target is taken to be measured on another, and {:.2}% of the loss, one standard deviation, widen the interval of one run",
+                untold.len(),
+                named(untold),
+                100.0 * sigma
             ),
             Self::Uncertified { law, fit: FitKind::Ahead, fault } => {
                 write!(f, "`{law}`, as fitted to be carried to the target, is not known to be at its optimum: {fault}")
