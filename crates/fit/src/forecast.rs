@@ -337,18 +337,18 @@ fn forecast_one(forecaster: &Forecaster, target: &Target, options: &ForecastOpti
     doubts.extend(fits_apart(&entry).map(Doubt::from));
     doubts.extend(optimum_unheard(&entry, forecaster).map(Doubt::from));
     doubts.extend(forecaster.beyond_ratios(target, entry.optimum.as_ref()).map(Doubt::from));
-    doubts.extend(below_the_largest(forecaster, target).map(Doubt::from));
+    doubts.extend(place_among_runs(forecaster, target).map(Doubt::from));
     (entry, doubts)
 }
 
 /// Where the target lies in compute, unless it is no smaller than the largest run.
-fn below_the_largest(forecaster: &Forecaster, target: &Target) -> Option<TargetDoubt> {
+fn place_among_runs(forecaster: &Forecaster, target: &Target) -> Option<TargetDoubt> {
     let below = -math::log10(target.flops / forecaster.max_flops) - forecaster.decades;
     if below > WORTH_SAYING {
         return Some(TargetDoubt::BelowData { decades: below });
     }
     let (flops, largest) = (target.flops, forecaster.max_flops);
-    (flops < largest * (1.0 - SAME_COMPUTE)).then_some(TargetDoubt::BelowLargest { flops, largest })
+    (flops < largest * (1.0 - SAME_COMPUTE)).then_some(TargetDoubt::InsideData { flops, largest })
 }
 
 /// Whether the two kinds of fit say different things of the target: the median of one run lies outside the interval of the

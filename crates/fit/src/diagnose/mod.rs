@@ -19,7 +19,7 @@
 //! | 9 | leverage of few runs | `outlier_leverage`, `influential_run`, `leave_one_out` | fit; warnings of the first two in a forecast as well |
 //! | 10 | structure in residuals | `residual_pattern`, `residual_bend`, `seed_noise` (lack of fit) | fit |
 //! | 11 | laws disagree | `laws_disagree`, `fits_apart`, `model_form` | forecast |
-//! | 12 | extrapolation | `extrapolating`, `break_beyond`, `below_data`, `below_largest`, `beyond_ratios` | forecast |
+//! | 12 | extrapolation | `extrapolating`, `break_beyond`, `below_data`, `target_inside_data`, `beyond_ratios` | forecast |
 //! | 13 | floor not identified | `floor_share` | fit |
 //! | 14 | seed noise | `few_seeds`, `seed_noise`, `seed_weights`, `clustered` | fit |
 //! | 15 | evaluation noise | `evaluation_noise`, `mixed_evaluation`, `evaluation_unknown` | fit, forecast; the last in a forecast |

@@ -15,7 +15,7 @@ pub(crate) enum TargetDoubt {
     /// The target is smaller than every run.
     BelowData { decades: f64 },
     /// The target is smaller than the largest run.
-    BelowLargest { flops: f64, largest: f64 },
+    InsideData { flops: f64, largest: f64 },
     /// The runs' evaluation sets have errors, and nothing says that the target is measured on the same.
     EvaluationUnknown { untold: Vec<String>, runs: usize, sigma: f64 },
     /// A law is not known to be at its optimum: as it was fitted to be carried to the target, or for its own sake.
@@ -91,7 +91,7 @@ impl Voiced for TargetDoubt {
     fn code(&self) -> &'static str {
         match self {
             Self::BelowData { .. } => "below_data",
-            Self::BelowLargest { .. } => "below_largest",
+            Self::InsideData { .. } => "target_inside_data",
             Self::EvaluationUnknown { .. } => "evaluation_unknown",
             Self::Uncertified { .. } => "uncertified",
             Self::FitsApart { .. } => "fits_apart",
@@ -106,7 +106,7 @@ impl Voiced for TargetDoubt {
         match self {
             Self::PartOfBacktests { .. }
             | Self::OneLaw { .. }
-            | Self::BelowLargest { .. }
+            | Self::InsideData { .. }
             | Self::EvaluationUnknown { .. } => Severity::Note,
             _ => Severity::Warning,
         }
@@ -115,7 +115,7 @@ impl Voiced for TargetDoubt {
     fn hint(&self) -> &'static str {
         match self {
             Self::BelowData { .. } => "train it: a run that small costs next to nothing",
-            Self::BelowLargest { .. } => {
+            Self::InsideData { .. } => {
                 "ask for a budget above the largest run, or take the runs beside it as the answer"
             }
             Self::EvaluationUnknown { .. } => {
@@ -151,7 +151,7 @@ impl fmt::Display for TargetDoubt {
                 f,
                 "the target lies {decades:.1} decades of compute below the smallest run: backtests look upwards only, and towards an untrained model loss leaves the laws"
             ),
-            Self::BelowLargest { flops, largest } => write!(
+            Self::InsideData { flops, largest } => write!(
                 f,
                 "the target's {flops:.2e} FLOPs lie below the {largest:.2e} of the largest run: runs that are there say what it comes to, and backtests, which look upwards, say nothing of it"
             ),
