@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow, bail};
 use forescale_core::digest::json_digest;
 use forescale_core::observation::Observation;
-use forescale_core::outcome::{FittedLaw, Forecast, ForecastStatus, Registration, Severity};
+use forescale_core::outcome::{Forecast, ForecastStatus, Registration, Severity};
 use forescale_core::run::NUMERICS_VERSION;
 use forescale_fit::{Entered, Evidence, RegistrationDraft, Target};
 use forescale_sweep::RunState;
@@ -51,7 +51,7 @@ pub(crate) fn run(args: &RegisterArgs) -> anyhow::Result<Answer> {
             let evidence = evidence::judge(&material, &Asked::default())?;
             refuse_refused(&evidence.forecast)?;
             let (registration, path) = seal_own(&workplace, &material, &evidence)?;
-            say_forecast(&evidence.forecast, &evidence.fits.fits);
+            say_forecast(&evidence.forecast);
             note_missing(&workplace, &material);
             let ledger = LedgerFile::of_sweep(workplace.spec.folder());
             (registration, args.out.clone().unwrap_or(path), ledger)
@@ -176,7 +176,7 @@ fn foreign(args: &RegisterArgs, target_file: &Path) -> anyhow::Result<(Registrat
     refuse_contradiction(&forecast)?;
     refuse_refused(&forecast)?;
     refuse_smaller(target.flops, &material.observations)?;
-    say_forecast(&forecast, &fits.fits);
+    say_forecast(&forecast);
     let registration = forescale_fit::register(RegistrationDraft {
         sweep: target.name.clone(),
         created_at: now(),
@@ -229,9 +229,8 @@ fn refuse_smaller(flops: f64, runs: &[Observation]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What is sealed, and what warns of it: of the forecast all, and of the fits that are sealed with it what their certificates
-/// found. That it is no extrapolation is said as well.
-fn say_forecast(forecast: &Forecast, fits: &[FittedLaw]) {
+/// What is sealed, and what warns of it; that it is no extrapolation is said as well.
+fn say_forecast(forecast: &Forecast) {
     for target in &forecast.targets {
         if let (Some(median), Some(within)) = (target.median, target.intervals.first()) {
             let interval = forescale_report::format::interval(within);
@@ -239,8 +238,7 @@ fn say_forecast(forecast: &Forecast, fits: &[FittedLaw]) {
             output::say(&format!("forecast {} ({interval} at {level})", forescale_report::format::loss(median)));
         }
     }
-    let of_fits = fits.iter().flat_map(|fit| &fit.diagnoses).filter(|doubt| doubt.code == "uncertified");
-    let warnings = forecast.diagnoses.iter().chain(of_fits).filter(|doubt| doubt.severity == Severity::Warning);
+    let warnings = forecast.diagnoses.iter().filter(|doubt| doubt.severity == Severity::Warning);
     warnings.for_each(|doubt| output::say(&format!("warning: {} [{}]", doubt.message, doubt.code)));
     let inside = forecast.diagnoses.iter().filter(|doubt| doubt.code == "target_inside_data");
     inside.for_each(|doubt| output::say(&format!("note: {} [{}]", doubt.message, doubt.code)));
