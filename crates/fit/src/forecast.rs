@@ -219,8 +219,8 @@ pub(crate) fn prepare(observations: &[Observation], options: &ForecastOptions) -
     };
     forecaster.fit_bare(runs, &options.fit);
     forecaster.evaluation_sigma = target_sigma(runs, options.eval_set_digest.as_deref());
-    refusals.extend(evaluation_unknown(runs, forecaster.evaluation_sigma).map(|doubt| Doubt::from(doubt).diagnosis()));
     refusals.extend(doubts_before(&forecaster, runs, &options.fit));
+    refusals.extend(evaluation_unknown(runs, forecaster.evaluation_sigma).map(|doubt| Doubt::from(doubt).diagnosis()));
     if let Some(doubt) = contradiction(&refusals).cloned() {
         // One run may be what contradicts the others.
         refusals.extend(forecaster.own_laws().flat_map(doubts_of_a_say).map(|doubt| doubt.diagnosis()));
