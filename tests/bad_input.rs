@@ -164,7 +164,7 @@ fn a_negative_number_is_told_what_is_allowed() {
         ("compare runs.csv runs.csv --at flops=-1e9", &["`--at flops=-1e9` is not", "hint: --at flops=1e21"]),
         ("design runs.csv --target flops=0 --budget flops=1", &["`--target flops=0` is not", "hint: --target flops"]),
         ("design runs.csv --target flops=1e22 --budget flops=1e99", &["`--budget flops=1e99`", "hint: --budget flops"]),
-        ("fit runs.csv --delta -1e-9", &["`--delta -1e-9` is not a positive", "hint: --delta 1e-3"]),
+        ("fit runs.csv --delta -3", &["`--delta -3` is not a positive", "hint: --delta 1e-3"]),
         ("fit runs.csv --level -0.5", &["`--level -0.5` is not between 0 and 1", "hint: --level 0.9"]),
         ("forecast runs.csv --at flops=1e20 --level -1", &["`--level -1` is not between 0 and 1", "hint:"]),
         ("compare runs.csv runs.csv --level -1", &["`--level -1` is not between 0 and 1", "hint:"]),

@@ -88,6 +88,11 @@ const OUTLIER_SCALES: f64 = 6.0;
 const SAME_LOSS: f64 = 1e-3;
 /// Compute and 6ND that differ by more are of different runs: embedding parameters counted or not come to less.
 pub(crate) const CONTRADICTION: f64 = 3.0;
+/// The same where the runs are counted under one rule, C/(N·D) of all within [`ONE_RULE`] of their median. Chosen here: the head's
+/// share of a model large enough to be forecast is below a half.
+pub(crate) const CONTRADICTION_OF_ONE_RULE: f64 = 2.02;
+/// C/(N·D) of runs that are counted under one rule agrees to this factor.
+pub(crate) const ONE_RULE: f64 = 1.5;
 /// Up to this many rows each is left out in turn.
 const LEAVE_ONE_OUT_ROWS: usize = 400;
 
@@ -113,7 +118,7 @@ pub(crate) enum Doubt {
     BacktestMissed { ratio: Option<f64>, cases: usize, inside: f64 },
     NearStart { highest: f64, start: f64 },
     NoForecast { hint: String },
-    TargetContradicts { flops: f64, implied: f64 },
+    TargetContradicts { flops: f64, implied: f64, allowed: f64 },
     Clustered(ClusterDoubt),
     SeedNoise(NoiseDoubt),
     SeedWeights { law: String, falloff: Falloff },

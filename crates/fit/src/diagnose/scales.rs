@@ -7,15 +7,13 @@ use forescale_core::math;
 use forescale_core::observation::Observation;
 use forescale_core::outcome::Severity;
 
-use super::{Voiced, named};
+use super::{ONE_RULE, Voiced, named};
 
 /// C/(N·D) of a run this far from the others' median is a slip of the pen: how embeddings, attention and active parameters
 /// are counted comes to less within one table. Chosen here.
 const STRAY: f64 = 10.0;
-/// The same where the others agree to [`EXACT_RULE`], as under one rule they do: a slip of one zero comes to ten.
+/// The same where the others agree to [`ONE_RULE`], as under one rule they do: a slip of one zero comes to ten.
 const STRAY_FROM_A_RULE: f64 = 5.0;
-/// C/(N·D) of runs that are counted under one rule agrees to this factor.
-const EXACT_RULE: f64 = 1.5;
 /// Tokens per parameter this far outside those of all other runs are a slip in size or data: runs off a path span a factor
 /// of ten or a hundred together, and none stands a hundred apart from its neighbour. Chosen here.
 const STRAY_RATIO: f64 = 100.0;
@@ -70,7 +68,7 @@ fn stray(runs: &[&Observation], product: f64) -> Vec<ScaleDoubt> {
     let most = (FEW * runs.len() as f64).max(1.0) as usize;
     let mut sorted: Vec<f64> = runs.iter().map(|o| away(o)).collect();
     sorted.sort_by(f64::total_cmp);
-    let is_one_rule = runs.len() > most && sorted[runs.len() - most - 1] < EXACT_RULE;
+    let is_one_rule = runs.len() > most && sorted[runs.len() - most - 1] < ONE_RULE;
     let limit = if is_one_rule { STRAY_FROM_A_RULE } else { STRAY };
     let (off, others): (Vec<&Observation>, Vec<&Observation>) = runs.iter().copied().partition(|o| away(o) > limit);
     if runs.len() < 3 || off.len() > most {

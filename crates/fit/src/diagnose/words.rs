@@ -5,7 +5,7 @@ use core::fmt;
 use forescale_core::outcome::Severity;
 
 use super::fit::GRADIENT;
-use super::{CONTRADICTION, Doubt, OUTLIER_SCALES, SAME_LOSS, Unit, named};
+use super::{Doubt, OUTLIER_SCALES, SAME_LOSS, Unit, named};
 use crate::cluster;
 
 impl Doubt {
@@ -198,9 +198,9 @@ impl fmt::Display for Doubt {
                 "`{law}` holds along a path, and the target's tokens per parameter differ from it by more than 2x; no law of size and data was fitted that would say what that does to the loss"
             ),
             Self::NoForecast { .. } => write!(f, "these runs carry no forecast"),
-            Self::TargetContradicts { flops, implied } => write!(
+            Self::TargetContradicts { flops, implied, allowed } => write!(
                 f,
-                "the target's compute of {flops:.2e} FLOPs and the {implied:.2e} that its size and data come to by 6ND differ by more than {CONTRADICTION}x under every counting rule: laws of compute and laws of size and data are asked about different runs"
+                "the target's compute of {flops:.2e} FLOPs and the {implied:.2e} that its size and data come to by 6ND differ by more than {allowed:.0}x, by that rule and by the runs' own: laws of compute and laws of size and data are asked about different runs"
             ),
             Self::NearStart { highest, start } => f.write_str(&near_start(*highest, *start)),
             Self::BacktestMissed { ratio, cases, inside } => {

@@ -245,7 +245,7 @@ fn a_target_whose_compute_contradicts_its_size_and_data_is_refused() {
         is_said
     };
     // 6ND of 1e10 parameters on 2e12 tokens is 1.2e23.
-    assert!(!doubted(2e12) && !doubted(1e12) && doubted(5e11));
+    assert!(!doubted(2e12) && !doubted(1e12) && doubted(8e11) && doubted(5e11));
 }
 
 #[test]
