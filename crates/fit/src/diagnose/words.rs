@@ -150,11 +150,7 @@ impl fmt::Display for Doubt {
             ),
             Self::LawRefused { law, error } => f.write_str(&not_fitted(law, &error.fault())),
             Self::FewRungs { law, rungs, decades, vertices } => {
-                let kind = if *vertices { "vertices" } else { "rungs" };
-                write!(
-                    f,
-                    "`{law}`: {rungs} {kind} over {decades:.1} decades of compute; below five {kind} or one decade, exponent and floor trade off freely"
-                )
+                f.write_str(&few_rungs(law, *rungs, *decades, *vertices))
             }
             Self::FewSeeds { law } => write!(
                 f,
@@ -210,6 +206,13 @@ impl fmt::Display for Doubt {
             }
         }
     }
+}
+
+fn few_rungs(law: &str, rungs: usize, decades: f64, vertices: bool) -> String {
+    let kind = if vertices { "vertices" } else { "rungs" };
+    format!(
+        "`{law}`: {rungs} {kind} over {decades:.1} decades of compute; below five {kind} or one decade, exponent and floor trade off freely"
+    )
 }
 
 fn few_decades(law: &str, decades: f64, vertices: bool) -> String {
