@@ -267,14 +267,18 @@ mod tests {
     #[test]
     fn one_size_or_amount_of_data_off_by_zeros_is_named_as_that_and_not_as_compute() {
         for factor in [10.0, 1e-1, 1e3, 1e-3] {
-            let slips: [(fn(&mut Observation) -> &mut f64, &str, &str); 3] = [
-                (|run| &mut run.params, "stray_params", "the size of `run0004`"),
-                (|run| &mut run.tokens, "stray_tokens", "the data of `run0004`"),
-                (|run| &mut run.flops, "stray_flops", "the compute of `run0004`"),
+            let slips = [
+                (Slip::Params, "stray_params", "the size of `run0004`"),
+                (Slip::Tokens, "stray_tokens", "the data of `run0004`"),
+                (Slip::Flops, "stray_flops", "the compute of `run0004`"),
             ];
-            for (of, code, words) in slips {
+            for (slip, code, words) in slips {
                 let mut runs = ladder();
-                *of(&mut runs[4]) *= factor;
+                match slip {
+                    Slip::Params => runs[4].params *= factor,
+                    Slip::Tokens => runs[4].tokens *= factor,
+                    Slip::Flops => runs[4].flops *= factor,
+                }
                 let found = doubts(&runs.iter().collect::<Vec<_>>());
                 let [said] = &found[..] else { panic!("{code} {factor}: {found:?}") };
                 assert_eq!((said.code(), said.severity()), (code, Severity::Error), "{factor}");
