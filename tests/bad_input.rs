@@ -153,7 +153,18 @@ fn a_bad_row_is_left_out_by_the_command_that_the_hint_gives() {
 /// `--level -0.5` was once an unexpected argument `-0`.
 #[test]
 fn a_negative_number_is_told_what_is_allowed() {
-    let cases: [(&str, &[&str]); 18] = [
+    let cases: [(&str, &[&str]); 29] = [
+        ("forecast runs.csv --at flops=1e300", &["`--at flops=1e300` is not a positive", "hint: --at flops=1e21"]),
+        ("forecast runs.csv --at params=-7,tokens=1", &["`--at params=-7` is not a positive", "hint: --at flops"]),
+        ("forecast runs.csv --reach loss=-1", &["`--reach loss=-1` is not a positive", "hint: --reach loss=1.9"]),
+        ("forecast runs.csv --at flops=1e20 --serve -5", &["`--serve -5` is not a positive", "hint: --serve 1e12"]),
+        ("forecast runs.csv --at flops=1e20 --max-tokens 0", &["`--max-tokens 0` is not", "hint: --max-tokens 1e12"]),
+        ("forecast runs.csv --at flops=1e20 --params 1e300", &["`--params 1e300` is not", "hint: --params 7e9"]),
+        ("forecast runs.csv --at flops=1e20 --serve 1 --months -1", &["`--months -1` is not", "hint: --months 12"]),
+        ("compare runs.csv runs.csv --at flops=-1e9", &["`--at flops=-1e9` is not", "hint: --at flops=1e21"]),
+        ("design runs.csv --target flops=0 --budget flops=1", &["`--target flops=0` is not", "hint: --target flops"]),
+        ("design runs.csv --target flops=1e22 --budget flops=1e99", &["`--budget flops=1e99`", "hint: --budget flops"]),
+        ("fit runs.csv --delta -3", &["`--delta -3` is not a positive", "hint: --delta 1e-3"]),
         ("fit runs.csv --level -0.5", &["`--level -0.5` is not between 0 and 1", "hint: --level 0.9"]),
         ("forecast runs.csv --at flops=1e20 --level -1", &["`--level -1` is not between 0 and 1", "hint:"]),
         ("compare runs.csv runs.csv --level -1", &["`--level -1` is not between 0 and 1", "hint:"]),
@@ -304,6 +315,20 @@ fn a_target_cannot_be_named_out_of_its_folder() {
     fs::write(folder.path().join("runs.csv"), "params,tokens,loss\n1e6,1e8,3\n").expect("written");
     refuses(forescale(folder.path(), &["register", "runs.csv", "--target", "t.json"]), &["../x", "letters"]);
     refuses(forescale(folder.path(), &["register", "runs.csv"]), &["--target"]);
+}
+
+#[test]
+fn what_no_outcome_can_be_held_against_is_refused_with_what_to_name() {
+    let folder = TempDir::new().expect("a folder");
+    let score = |more: &[&str]| forescale(folder.path(), &[&["score"], more].concat());
+    refuses(score(&["nosuch.json"]), &["`nosuch.json` is not there", "hint: name the file that `forescale register`"]);
+    refuses(score(&["nosuch.json", "--observed", "2"]), &["`nosuch.json` is not there", "hint:"]);
+    let baseline = repository().join("reports/quickstart/baseline");
+    let of_baseline = |observed: &str| score(&[baseline.to_str().expect("text"), "--observed", observed]);
+    for bad in ["nan", "-1", "0", "inf"] {
+        refuses(of_baseline(bad), &["is not a loss", "hint: --observed 2.31"]);
+    }
+    refuses(of_baseline("nosuch.json"), &["neither a number nor a file", "hint: --observed"]);
 }
 
 #[test]

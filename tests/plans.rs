@@ -256,7 +256,7 @@ fn what_cannot_be_reduced_designed_or_compared_is_refused() {
     refuses(say(&["fit", "runs.csv", "--best-of", "depth"]), &["depth", "lr and batch"]);
     let design = ["design", "runs.csv", "--target", "flops=1e21", "--budget"];
     refuses(say(&[&design[..], &["flops=1e9"]].concat()), &["buys no run", "hint:"]);
-    refuses(say(&[&design[..], &["usd=100"]].concat()), &["usd", "hint: flops=1e21"]);
+    refuses(say(&[&design[..], &["usd=100"]].concat()), &["usd", "hint: --budget flops=1e21"]);
     refuses(say(&["design", "runs.csv", "--budget", "flops=1e20"]), &["no target", "hint:"]);
     refuses(say(&["compare", "runs.csv", "runs.csv", "--at", "params=1e9"]), &["params", "hint:"]);
     refuses(say(&["compare", "runs.csv", "nowhere.csv"]), &["nowhere.csv"]);

@@ -10,9 +10,31 @@ use forescale_core::outcome::{Forecast, ForecastTarget};
 use forescale_fit::{ForecastOptions, Target};
 
 use crate::args::{CapArgs, ForecastArgs, PriceArgs};
+use crate::number::{at_least_one, positive, scientific};
 use crate::source::Material;
 
 impl CapArgs {
+    /// Refuses numbers of which no cap could be made.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        let sizes = [
+            ("--max-tokens", self.max_tokens, "1e12"),
+            ("--max-params", self.max_params, "7e9"),
+            ("--params", self.params, "7e9"),
+        ];
+        for (flag, value, example) in sizes {
+            value.map(|value| at_least_one(flag, value, example)).transpose()?;
+        }
+        self.serve.map(|served| positive("--serve", served, "1e12")).transpose()?;
+        positive("--months", self.months, "12")?;
+        if let (Some(params), Some(most)) = (self.params, self.max_params)
+            && params > most
+        {
+            let [params, most] = [params, most].map(scientific);
+            bail!("`--params {params}` lies above `--max-params {most}`\n\nhint: give one of the two");
+        }
+        Ok(())
+    }
+
     /// The caps as meant; none where no flag was typed.
     pub(crate) fn meant(&self) -> Option<Caps> {
         let serving = self.serve.map(|tokens_per_month| Serving { tokens_per_month, months: self.months });

@@ -9,6 +9,7 @@ mod evidence;
 mod exit;
 mod ledger;
 mod memory;
+mod number;
 mod output;
 mod place;
 mod progress;

@@ -11,11 +11,12 @@ use forescale_core::record::RunRecord;
 use forescale_core::reduction::{Knob, Reduction};
 use forescale_core::run::{PlannedRun, Role};
 use forescale_fit::{FitOptions, ForecastOptions, IntervalMethod, LawName, Objective, Starts, Target};
-use forescale_sweep::{Plan, SweepSpec, TableOptions};
+use forescale_sweep::{HeldOut, Plan, SweepSpec, TableOptions};
 
 use crate::again;
 use crate::args::{IntervalName, LawArgs, ObjectiveName, StartsName, TableArgs, first_typed};
 use crate::capability::Answered;
+use crate::number::{positive, scientific};
 use crate::output;
 use crate::workplace::{self, Workplace};
 
@@ -61,6 +62,8 @@ pub(crate) struct Material {
     unreduced: Option<Vec<Observation>>,
     /// The sweep behind it; a bare table has none.
     pub(crate) sweep: Option<SweepMaterial>,
+    /// Rows that a table holds out as targets.
+    held_out: Vec<HeldOut>,
     /// The sweep's folder or the table's file.
     place: PathBuf,
 }
@@ -178,6 +181,7 @@ impl Material {
             reductions: Vec::new(),
             doubts,
             unreduced: None,
+            held_out: Vec::new(),
             place: sweep.spec.folder().to_owned(),
             sweep: Some(sweep),
         })
@@ -201,6 +205,7 @@ impl Material {
             reductions: Vec::new(),
             doubts: table.doubts,
             unreduced: None,
+            held_out: table.held_out,
             sweep: None,
             place: path.to_owned(),
         })
@@ -265,16 +270,13 @@ impl Material {
 
     /// What to fit, from flags, then the sweep, then the defaults.
     pub(crate) fn fit_options(&self, args: &LawArgs) -> anyhow::Result<FitOptions> {
-        if !(args.delta.is_finite() && args.delta > 0.0) {
-            bail!("`--delta {}` is not a positive number\n\nhint: --delta 1e-3", args.delta);
-        }
+        positive("--delta", args.delta, "1e-3")?;
         let level = args.level.or(self.sweep.as_ref().map(|sweep| sweep.spec.forecast().level)).unwrap_or(0.9);
         if !(level > 0.0 && level < 1.0) {
+            let level = scientific(level);
             bail!("`--level {level}` is not between 0 and 1\n\nhint: --level 0.9");
         }
-        if let Some(start) = args.start_level.filter(|start| !(start.is_finite() && *start > 0.0)) {
-            bail!("`--start-level {start}` is not a positive number\n\nhint: --start-level 10.4");
-        }
+        args.start_level.map(|start| positive("--start-level", start, "10.4")).transpose()?;
         let objective = match args.objective {
             ObjectiveName::Huber => Objective::Huber { delta: args.delta },
             ObjectiveName::Lsq => Objective::LeastSquares,
@@ -333,9 +335,23 @@ impl Material {
         if !typed.is_empty() {
             return Ok(typed);
         }
-        self.own_target().map(|target| vec![target]).with_context(|| {
-            format!("there is no target to forecast\n\nhint: {option} flops=1e21[,params=7e9,tokens=1.4e11]")
-        })
+        self.own_target().map(|target| vec![target]).with_context(|| self.no_target(option))
+    }
+
+    /// That there is no target, with what to type: the rows that a table holds out, where there are some.
+    fn no_target(&self, option: &str) -> String {
+        let Some(first) = self.held_out.first() else {
+            return format!("there is no target to forecast\n\nhint: {option} flops=1e21[,params=7e9,tokens=1.4e11]");
+        };
+        let typed =
+            |row: &HeldOut| format!("{option} flops={:e},params={:e},tokens={:e}", row.flops, row.params, row.tokens);
+        let count = self.held_out.len();
+        let rows = if count == 1 { "row whose `role` is `target` is" } else { "rows whose `role` is `target` are" };
+        let more = if count > 1 { format!(" for `{}`, and so on", first.run_id) } else { String::new() };
+        format!(
+            "no target was typed: the table's {count} {rows} held out of the fit, and not asked about by themselves\n\nhint: {}{more}",
+            typed(first)
+        )
     }
 
     /// A planned run as a target, under this source's conventions.

@@ -3,6 +3,7 @@
 use anyhow::{Context as _, bail};
 use forescale_fit::Target;
 
+use crate::number::{LARGEST, SMALLEST, is_allowed, scientific};
 use crate::output;
 use crate::source::Material;
 
@@ -45,53 +46,59 @@ impl TypedTarget {
     }
 }
 
-/// Reads `flops=1e21[,params=…,tokens=…]`, or `params=…,tokens=…`.
-pub(crate) fn parse_target(text: &str) -> anyhow::Result<TypedTarget> {
+/// Reads `flops=1e21[,params=…,tokens=…]`, or `params=…,tokens=…`, as a flag was given it.
+pub(crate) fn parse_target(flag: &str, text: &str) -> anyhow::Result<TypedTarget> {
     let (mut flops, mut params, mut tokens) = (None, None, None);
     for part in text.split(',') {
-        let (name, value) = parse_pair(part, "flops=1e21,params=7e9,tokens=1.4e11")?;
+        let (name, value) = parse_pair(flag, part, "flops=1e21,params=7e9,tokens=1.4e11")?;
         let place = match name {
             "flops" => &mut flops,
             "params" => &mut params,
             "tokens" => &mut tokens,
-            other => bail!("`{other}` is not part of a target\n\nhint: --at flops=1e21[,params=7e9,tokens=1.4e11]"),
+            other => bail!(
+                "`{flag} {text}`: `{other}` is not part of a target\n\nhint: {flag} flops=1e21[,params=7e9,tokens=1.4e11]"
+            ),
         };
         if place.replace(value).is_some() {
-            bail!("`{text}` gives `{name}` twice\n\nhint: one --at for each target");
+            bail!("`{flag} {text}` gives `{name}` twice\n\nhint: one {flag} for each target");
         }
     }
     if flops.is_none() && (params.is_none() || tokens.is_none()) {
         bail!(
-            "`{text}` has no flops, and not both of params and tokens\n\nhint: --at flops=1e21[,params=7e9,tokens=1.4e11]"
+            "`{flag} {text}` has no flops, and not both of params and tokens\n\nhint: {flag} flops=1e21[,params=7e9,tokens=1.4e11]"
         );
     }
     Ok(TypedTarget { flops, params, tokens })
 }
 
 /// Reads `flops=1e21` alone.
-pub(crate) fn parse_flops(text: &str) -> anyhow::Result<f64> {
-    match parse_pair(text, "flops=1e21")? {
+pub(crate) fn parse_flops(flag: &str, text: &str) -> anyhow::Result<f64> {
+    match parse_pair(flag, text, "flops=1e21")? {
         ("flops", value) => Ok(value),
-        (other, _) => bail!("`{other}` is not a budget\n\nhint: flops=1e21"),
+        (other, _) => bail!("`{flag} {text}`: `{other}` is not a budget\n\nhint: {flag} flops=1e21"),
     }
 }
 
 /// Reads `loss=1.9`.
 pub(crate) fn parse_reach(text: &str) -> anyhow::Result<f64> {
-    match parse_pair(text, "loss=1.9")? {
+    match parse_pair("--reach", text, "loss=1.9")? {
         ("loss", value) => Ok(value),
-        (other, _) => bail!("`{other}` cannot be reached for\n\nhint: --reach loss=1.9"),
+        (other, _) => bail!("`--reach {text}`: `{other}` cannot be reached for\n\nhint: --reach loss=1.9"),
     }
 }
 
-fn parse_pair<'a>(part: &'a str, example: &str) -> anyhow::Result<(&'a str, f64)> {
-    let hint = || format!("`{part}` is not of the form name=number\n\nhint: {example}");
+fn parse_pair<'a>(flag: &str, part: &'a str, example: &str) -> anyhow::Result<(&'a str, f64)> {
+    let hint = || format!("`{flag}`: `{part}` is not of the form name=number\n\nhint: {flag} {example}");
     let (name, value) = part.split_once('=').with_context(hint)?;
     let value: f64 = value.trim().parse().ok().with_context(hint)?;
-    if !(value.is_finite() && value > 0.0) {
-        bail!("`{part}`: {value} is not a positive number\n\nhint: {example}");
+    let name = name.trim();
+    if !is_allowed(value) {
+        bail!(
+            "`{flag} {name}={}` is not a positive number between {SMALLEST:e} and {LARGEST:e}\n\nhint: {flag} {example}",
+            scientific(value)
+        );
     }
-    Ok((name.trim(), value))
+    Ok((name, value))
 }
 
 #[cfg(test)]
@@ -100,16 +107,18 @@ mod tests {
 
     #[test]
     fn a_target_has_flops_and_may_have_a_shape() {
-        let target = parse_target("flops=1e21,params=7e9").expect("parses");
+        let target = parse_target("--at", "flops=1e21,params=7e9").expect("parses");
         assert_eq!(target, TypedTarget { flops: Some(1e21), params: Some(7e9), tokens: None });
-        let target = parse_target("params=7e9,tokens=1.4e11").expect("a size and data are a budget too");
+        let target = parse_target("--at", "params=7e9,tokens=1.4e11").expect("a size and data are a budget too");
         assert_eq!(target, TypedTarget { flops: None, params: Some(7e9), tokens: Some(1.4e11) });
     }
 
     #[test]
     fn refuses_a_target_without_a_budget() {
-        for bad in ["params=7e9", "flops=-1", "flops=nan", "flops", "budget=1e21", "flops=1e21,flops=1e22"] {
-            assert!(parse_target(bad).is_err(), "{bad}");
+        for bad in
+            ["params=7e9", "flops=-1", "flops=nan", "flops", "budget=1e21", "flops=1e21,flops=1e22", "flops=1e300"]
+        {
+            assert!(parse_target("--at", bad).is_err(), "{bad}");
         }
     }
 }

@@ -101,7 +101,12 @@ pub(crate) fn read_registration(path: &Path) -> anyhow::Result<Registration> {
 
 /// Reads a JSON document.
 pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
-    let bytes = std::fs::read(path).with_context(|| format!("`{}` cannot be read", path.display()))?;
+    let bytes = std::fs::read(path).map_err(|cause| {
+        anyhow!(
+            "`{}` cannot be read: {cause}\n\nhint: look for a slip in its name, and whether it may be read",
+            path.display()
+        )
+    })?;
     serde_json::from_slice(&bytes).map_err(|cause| {
         let place = path.display();
         anyhow!(

@@ -41,7 +41,7 @@ pub(crate) fn certificate(fitted: &Fitted) -> Certificate {
 
 /// A law that misses its runs by less, in ln L, hits the digits that tables are written with: what is left is rounding, and
 /// so is its gradient.
-const EXACT: f64 = 1e-7;
+pub(crate) const EXACT: f64 = 1e-7;
 
 /// The fit's faults as a doubt; `None` where the certificate is clean, or the law misses no run.
 pub(crate) fn uncertified(law: LawName, certificate: &Certificate, residual_rms: f64) -> Option<Diagnosis> {

@@ -29,8 +29,8 @@ pub(crate) fn validate_level(level: f64) -> Result<(), FitError> {
     if level <= WIDEST_LEVEL {
         return Ok(());
     }
-    let allowed = "at most 0.98: how far the tails of a forecast reach is not known beyond";
-    Err(FitError::BadOption { option: "level", value: level, allowed })
+    let allowed = "at most 0.98, beyond which nobody knows how far the tails of a forecast reach";
+    Err(FitError::BadOption { option: "--level", value: level, allowed })
 }
 
 /// One law's distribution of log loss at a target.

@@ -109,7 +109,7 @@ pub enum FitError {
     },
     /// Too few compute-optimal points for a line in logarithms.
     #[error(
-        "approach {approach} found {} with smaller and larger sizes beside it; a power of compute needs at least {needed}\n\nhint: add sizes to more budgets until the loss rises on both sides of its lowest point",
+        "approach {approach} found {} with smaller and larger sizes beside it; a power of compute needs at least {needed}{why}\n\nhint: add sizes to more budgets until the loss rises on both sides of its lowest point",
         counted(*.found, "optimum")
     )]
     TooFewOptima {
@@ -119,6 +119,8 @@ pub enum FitError {
         found: usize,
         /// Optima needed.
         needed: usize,
+        /// Why the other budgets have none, after a colon; nothing where no budget was looked into.
+        why: String,
     },
     /// One group of several cannot be fitted.
     #[error("group `{group}`: {error}")]
@@ -232,7 +234,7 @@ pub enum FitError {
         law: String,
     },
     /// An option that means nothing.
-    #[error("{option} is {value}; it must be {allowed}\n\nhint: leave `{option}` out for its default")]
+    #[error("{option} is {}; it must be {allowed}\n\nhint: give `{option}` another value, or leave it out where it has a default", number(*.value))]
     BadOption {
         /// The option.
         option: &'static str,
@@ -285,8 +287,8 @@ pub enum FitError {
     },
     /// No budget that was sought has this loss.
     #[error(
-        "{} a loss of {loss}: the forecast runs from {highest:.4} at the smallest run to {lowest:.4} at a million times the largest\n\nhint: ask for a loss between the two",
-        if .loss > .highest { "every budget has passed" } else { "no budget that was sought reaches" }
+        "{} a loss of {}: the forecast runs from {highest:.4} at the smallest run to {lowest:.4} at a million times the largest\n\nhint: ask for a loss between the two",
+        if .loss > .highest { "every budget has passed" } else { "no budget that was sought reaches" }, number(*.loss)
     )]
     OutOfReach {
         /// The loss asked for.
@@ -302,6 +304,12 @@ pub enum FitError {
         "no law gives a number at any budget from the smallest run to a million times the largest: the losses there are beyond 1e260, or below 1e-260\n\nhint: look for a loss or a size that is off by orders of magnitude"
     )]
     NoNumber,
+}
+
+/// A number with a power of ten where it has many digits.
+fn number(value: f64) -> String {
+    let is_plain = value == 0.0 || !value.is_finite() || (1e-4..1e7).contains(&value.abs());
+    if is_plain { value.to_string() } else { format!("{value:e}") }
 }
 
 /// `1 run`, `2 runs`.

@@ -110,7 +110,7 @@ mod tests {
     use crate::functional::Functional;
     use crate::{FitOptions, ForecastOptions, LawName, Objective, Target, forecast, published};
     use forescale_core::math;
-    use forescale_core::outcome::ForecastTarget;
+    use forescale_core::outcome::{ForecastTarget, Severity};
     use forescale_core::run::Role;
     use rand::SeedableRng as _;
     use rand_chacha::ChaCha8Rng;
@@ -179,6 +179,26 @@ mod tests {
         let [known, unknown] = [Some("b"), None].map(|set| answer(&runs, set));
         assert!(unknown.intervals[0].upper > known.intervals[0].upper);
         assert_eq!(unknown.mean_intervals, known.mean_intervals);
+    }
+
+    #[test]
+    fn an_interval_that_holds_two_sets_errors_for_want_of_one_digest_says_so() {
+        let mut runs = quiet(0);
+        runs[2].eval_set_digest = None;
+        let said = |set: Option<&str>, runs: &[Observation]| {
+            let options = ForecastOptions { eval_set_digest: set.map(str::to_owned), ..ForecastOptions::default() };
+            let found = forecast(runs, &[Target::of_budget(3e22)], &options).expect("fits").diagnoses;
+            found.into_iter().find(|doubt| doubt.code == "evaluation_unknown")
+        };
+        let doubt = said(None, &runs).expect("said");
+        // Two errors of 0.5%: 0.71%.
+        for words in ["1 of 8 runs (`run0002`) name no set", "0.71% of the loss"] {
+            assert!(doubt.message.contains(words), "{}", doubt.message);
+        }
+        assert!(doubt.severity == Severity::Note && doubt.hint.contains("`eval_set_digest`"), "{doubt:?}");
+        assert_eq!(said(Some("b"), &runs), None);
+        runs.iter_mut().for_each(|run| run.loss_se = None);
+        assert_eq!(said(None, &runs), None);
     }
 
     #[test]

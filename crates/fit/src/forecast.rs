@@ -37,6 +37,8 @@ use crate::{FitError, FitOptions};
 const UNHEARD: f64 = 0.05;
 /// A target so many decades below the smallest run, or more, is worth a word.
 const WORTH_SAYING: f64 = 0.3;
+/// Compute that agrees up to this is one.
+const SAME_COMPUTE: f64 = 1e-3;
 
 /// The run to forecast.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -98,8 +100,9 @@ impl Default for ForecastOptions {
 
 /// Forecasts each target from the runs of one group.
 ///
-/// Where no law can be fitted, or the runs contradict any forecast made from them (a doubt that is an error: losses that do
-/// not fall, undecayed runs among decayed ones), the target's status is `refused`, with the reason.
+/// Where no law can be fitted, the runs contradict any forecast made from them (a doubt that is an error: losses that do
+/// not fall, undecayed runs among decayed ones), or the target contradicts itself (compute that its size and data do not
+/// make), the target's status is `refused`, with the reason.
 ///
 /// # Errors
 ///
@@ -217,6 +220,7 @@ pub(crate) fn prepare(observations: &[Observation], options: &ForecastOptions) -
     forecaster.fit_bare(runs, &options.fit);
     forecaster.evaluation_sigma = target_sigma(runs, options.eval_set_digest.as_deref());
     refusals.extend(doubts_before(&forecaster, runs, &options.fit));
+    refusals.extend(evaluation_unknown(runs, forecaster.evaluation_sigma).map(|doubt| Doubt::from(doubt).diagnosis()));
     if let Some(doubt) = contradiction(&refusals).cloned() {
         // One run may be what contradicts the others.
         refusals.extend(forecaster.own_laws().flat_map(doubts_of_a_say).map(|doubt| doubt.diagnosis()));
@@ -235,6 +239,13 @@ pub(crate) fn prepare(observations: &[Observation], options: &ForecastOptions) -
     refusals.extend(rolling.is_part.then(|| Doubt::from(part).diagnosis()));
     let report = (!rolling.cases.is_empty()).then(|| report(rolling.cases));
     (Ok((forecaster, refusals)), report)
+}
+
+/// Whether runs that name no evaluation set are why the target's interval holds the errors of two.
+fn evaluation_unknown(runs: &[&Observation], sigma: f64) -> Option<TargetDoubt> {
+    let untold = runs.iter().filter(|run| run.eval_set_digest.is_none()).map(|run| format!("`{}`", run.name));
+    let untold: Vec<String> = untold.collect();
+    (sigma > 0.0 && !untold.is_empty()).then_some(TargetDoubt::EvaluationUnknown { untold, runs: runs.len(), sigma })
 }
 
 /// What is doubted of the runs and of the laws over them, before anything is asked of those.
@@ -293,6 +304,9 @@ fn forecast_one(forecaster: &Forecaster, target: &Target, options: &ForecastOpti
     if let Some((reason, hint)) = alone(forecaster, target) {
         return refuse(&reason, hint);
     }
+    if let Some(doubt) = forecaster.contradiction(target) {
+        return (refused(target, &doubt.to_string(), options), vec![doubt]);
+    }
     let outlook = forecaster.outlook(target);
     let Some(predictive) = outlook.predictive else {
         let (reason, hint) = NO_NUMBER;
@@ -320,12 +334,21 @@ fn forecast_one(forecaster: &Forecaster, target: &Target, options: &ForecastOpti
     doubts.extend(forecaster.laws().filter_map(|law| no_floor(law, Some(target.flops))).map(Doubt::from));
     let decades = outlook.decades_beyond;
     doubts.extend((decades > 0.0).then(|| FormDoubt::BreakBeyond { decades }.into()));
-    let below = -decades - forecaster.decades;
     doubts.extend(fits_apart(&entry).map(Doubt::from));
     doubts.extend(optimum_unheard(&entry, forecaster).map(Doubt::from));
     doubts.extend(forecaster.beyond_ratios(target, entry.optimum.as_ref()).map(Doubt::from));
-    doubts.extend((below > WORTH_SAYING).then(|| TargetDoubt::BelowData { decades: below }.into()));
+    doubts.extend(place_among_runs(forecaster, target).map(Doubt::from));
     (entry, doubts)
+}
+
+/// Where the target lies in compute, unless it is no smaller than the largest run.
+fn place_among_runs(forecaster: &Forecaster, target: &Target) -> Option<TargetDoubt> {
+    let below = -math::log10(target.flops / forecaster.max_flops) - forecaster.decades;
+    if below > WORTH_SAYING {
+        return Some(TargetDoubt::BelowData { decades: below });
+    }
+    let (flops, largest) = (target.flops, forecaster.max_flops);
+    (flops < largest * (1.0 - SAME_COMPUTE)).then_some(TargetDoubt::InsideData { flops, largest })
 }
 
 /// Whether the two kinds of fit say different things of the target: the median of one run lies outside the interval of the

@@ -11,7 +11,7 @@ use forescale_core::predictive::Predictive;
 
 use crate::ahead::fit_ahead;
 use crate::backtest::Rolling;
-use crate::diagnose::{CONTRADICTION, Doubt, Silence, TargetDoubt};
+use crate::diagnose::{CONTRADICTION, CONTRADICTION_OF_ONE_RULE, Doubt, ONE_RULE, Silence, TargetDoubt};
 use crate::ensemble::{LARGEST, Member, atom_levels, blend};
 use crate::fitted::{Fitted, fit_law};
 use crate::form_error::Calibration;
@@ -54,6 +54,8 @@ pub(crate) struct Forecaster {
     ratios: [f64; 2],
     /// The size, and the data, of all runs, where they have one.
     alone: [Option<f64>; 2],
+    /// By how much a target's compute may differ from what its size and data make.
+    allowed: f64,
     /// Log losses that no distribution of a law is carried past: a tenth of the least loss seen, and twice the largest.
     /// A profile that the data do not bound ends anywhere, and no larger run is that bad; a smaller one may be.
     bounds: (f64, f64),
@@ -122,6 +124,7 @@ pub(crate) fn forecaster(
             max_flops,
             decades,
             ratios,
+            allowed: allowed_contradiction(runs),
             alone: [alone(runs, |o| o.params), alone(runs, |o| o.tokens)],
             bounds,
             calibration,
@@ -129,6 +132,14 @@ pub(crate) fn forecaster(
         },
         refusals,
     ))
+}
+
+/// How far compute may lie from size and data before they contradict each other: less where the runs keep one rule.
+fn allowed_contradiction(runs: &[&Observation]) -> f64 {
+    let products: Vec<f64> = runs.iter().map(|o| o.flops / (o.params * o.tokens)).collect();
+    let median = math::median(&products).unwrap_or(6.0);
+    let is_one_rule = products.iter().all(|product| (1.0 / ONE_RULE..=ONE_RULE).contains(&(product / median)));
+    if is_one_rule { CONTRADICTION_OF_ONE_RULE } else { CONTRADICTION }
 }
 
 /// The number that all runs have, to 2%, of two or more.
@@ -403,7 +414,7 @@ impl Forecaster {
     }
 
     fn doubts(&self, target: &Target, laws: &[LawPrediction], (decades, half_width): (f64, f64)) -> Vec<Doubt> {
-        let mut doubts: Vec<Doubt> = self.contradiction(target).into_iter().collect();
+        let mut doubts = Vec::new();
         let off = self.members.iter().filter(|m| m.is_off_path(target) && self.carried(m, target).is_none());
         doubts.extend(off.map(|m| Doubt::OffPathTarget { law: m.fitted.law.to_string() }));
         if decades > 0.5 {
@@ -477,14 +488,14 @@ impl Forecaster {
     }
 
     /// Compute, size and data of a target that cannot belong to one run, by 6ND or by the rule of these runs.
-    fn contradiction(&self, target: &Target) -> Option<Doubt> {
+    pub(crate) fn contradiction(&self, target: &Target) -> Option<Doubt> {
         let product = target.params? * target.tokens?;
         let agrees = |per_product: f64| {
             let ratio = target.flops / (per_product * product);
-            (1.0 / CONTRADICTION..=CONTRADICTION).contains(&ratio)
+            (1.0 / self.allowed..=self.allowed).contains(&ratio)
         };
         let by_the_runs = self.laws().any(|law| agrees(law.flops_per_product()));
-        let doubt = Doubt::TargetContradicts { flops: target.flops, implied: 6.0 * product };
+        let doubt = Doubt::TargetContradicts { flops: target.flops, implied: 6.0 * product, allowed: self.allowed };
         (!agrees(6.0) && !by_the_runs).then_some(doubt)
     }
 

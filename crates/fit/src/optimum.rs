@@ -42,7 +42,7 @@ pub enum OptimumError {
         hint: String,
     },
     /// Two caps that cannot both hold.
-    #[error("`params` is {params}, above the `max_params` of {max_params}\n\nhint: give one of the two")]
+    #[error("`--params` is {params:e}, above the `--max-params` of {max_params:e}\n\nhint: give one of the two")]
     CapsClash {
         /// The size given.
         params: f64,
@@ -51,7 +51,7 @@ pub enum OptimumError {
     },
     /// A budget below one token.
     #[error(
-        "a budget of {flops:.3e} FLOPs pays for less than 1 token under these caps; at least {needed:.3e} FLOPs are needed\n\nhint: raise the budget, take a smaller `params`, or serve fewer tokens"
+        "a budget of {flops:.3e} FLOPs pays for less than 1 token under these caps; at least {needed:.3e} FLOPs are needed\n\nhint: raise the budget, take a smaller `--params`, or serve fewer tokens"
     )]
     TooLittle {
         /// The budget.

@@ -65,7 +65,8 @@ fn fits(
             let mut entry = describe(&law, &runs, options);
             entry.group.clone_from(&group);
             entry.excluded.extend(exclusions.iter().cloned());
-            entry.diagnoses.extend(of_runs.iter().cloned());
+            // What is wrong with the runs comes first: it may be why the law is doubted.
+            entry.diagnoses.splice(0..0, of_runs.iter().cloned());
             entry.diagnoses.extend(refusals.iter().cloned());
             fits.push(entry);
         }

@@ -208,9 +208,11 @@ fn place(target: &ForecastTarget) -> String {
     )
 }
 
-/// Doubts, each with its weight, code and hint.
+/// Doubts, each with its weight, code and hint, the heaviest first.
 pub(crate) fn diagnoses(diagnoses: &[Diagnosis]) -> String {
-    diagnoses.iter().fold(String::new(), |mut text, doubt| {
+    let mut sorted: Vec<&Diagnosis> = diagnoses.iter().collect();
+    sorted.sort_by_key(|doubt| std::cmp::Reverse(doubt.severity));
+    sorted.into_iter().fold(String::new(), |mut text, doubt| {
         let _ = write!(
             text,
             "\n{}: {} [{}]\n",

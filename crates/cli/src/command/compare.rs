@@ -12,7 +12,7 @@ use crate::source::Material;
 use crate::target::parse_flops;
 
 pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<Answer> {
-    let budgets = args.at.iter().map(|text| parse_flops(text)).collect::<anyhow::Result<Vec<_>>>()?;
+    let budgets = args.at.iter().map(|text| parse_flops("--at", text)).collect::<anyhow::Result<Vec<_>>>()?;
     let [a, b] = [&args.a, &args.b].map(|source| open(source, args));
     let (a, b) = (a?, b?);
     a.say_notes();

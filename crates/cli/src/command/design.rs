@@ -15,8 +15,8 @@ use crate::source::{Material, SweepMaterial};
 use crate::target::{parse_flops, parse_target};
 
 pub(crate) fn run(args: &DesignArgs) -> anyhow::Result<Answer> {
-    let typed = args.target.as_deref().map(parse_target).transpose()?;
-    let budget = parse_flops(&args.budget)?;
+    let typed = args.target.as_deref().map(|text| parse_target("--target", text)).transpose()?;
+    let budget = parse_flops("--budget", &args.budget)?;
     if !(args.growth.is_finite() && args.growth >= 1.0) {
         bail!("`--growth {}` is not a number from 1\n\nhint: --growth 10", args.growth);
     }

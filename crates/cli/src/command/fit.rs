@@ -2,7 +2,6 @@
 
 mod curves;
 
-use anyhow::bail;
 use forescale_core::approach::Approach;
 use forescale_core::outcome::{FitReport, FittedLaw, Severity};
 use forescale_fit::{ApproachOptions, FitOptions};
@@ -11,6 +10,7 @@ use crate::args::FitArgs;
 use crate::command::tasks;
 use crate::evidence;
 use crate::exit::Answer;
+use crate::number::positive;
 use crate::output;
 use crate::source::Material;
 
@@ -66,9 +66,7 @@ fn checklist(material: &Material, args: &FitArgs, report: &FitReport) -> anyhow:
 
 /// How a budget is best split, by each approach asked for.
 fn approaches(material: &Material, args: &FitArgs, options: &FitOptions) -> anyhow::Result<Answer> {
-    if let Some(flops) = args.at_budget.iter().find(|flops| !(flops.is_finite() && **flops > 0.0)) {
-        bail!("`--at-budget {flops}` is not a positive number\n\nhint: --at-budget 1e21");
-    }
+    args.at_budget.iter().try_for_each(|&flops| positive("--at-budget", flops, "1e21").map(drop))?;
     let options = ApproachOptions {
         approaches: args.approach.iter().filter_map(|&number| Approach::of_number(number)).collect(),
         at: args.at_budget.clone(),

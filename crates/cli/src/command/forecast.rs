@@ -9,17 +9,20 @@ use crate::answers::{answer, is_asked, optimum, single, under_caps};
 use crate::args::ForecastArgs;
 use crate::command::tasks;
 use crate::exit::Answer;
+use crate::number::positive;
 use crate::output;
 use crate::source::Material;
 use crate::target::{TypedTarget, parse_reach, parse_target};
 
 pub(crate) fn run(args: &ForecastArgs) -> anyhow::Result<Answer> {
-    let targets = args.at.iter().map(|text| parse_target(text)).collect::<anyhow::Result<Vec<_>>>()?;
+    let targets = args.at.iter().map(|text| parse_target("--at", text)).collect::<anyhow::Result<Vec<_>>>()?;
     if tasks::are_told(&args.source, &args.table)? {
         let targets = targets.iter().map(TypedTarget::of_a_budget).collect::<anyhow::Result<Vec<_>>>()?;
         return tasks::forecast(args, &targets);
     }
     limit(&targets, args)?;
+    args.caps.check()?;
+    let reached = args.reach.as_deref().map(parse_reach).transpose()?;
     let material = Material::open_for(&args.source, &args.table, &args.law)?;
     material.say_notes();
     let targets: Vec<Target> = targets.iter().map(|typed| typed.meant(&material)).collect();
@@ -28,8 +31,8 @@ pub(crate) fn run(args: &ForecastArgs) -> anyhow::Result<Answer> {
         return tasks::of_sweep(args, &material, targets);
     }
     let options = material.forecast_options(&args.law)?;
-    let forecast = match &args.reach {
-        Some(text) => reach(&material, args, parse_reach(text)?, &options)?,
+    let forecast = match reached {
+        Some(loss) => reach(&material, args, loss, &options)?,
         None => ahead(&material, args, targets, &options)?,
     };
     output::either(args.json, &forecast, |forecast| {
@@ -89,9 +92,7 @@ fn budget_alone(target: Target) -> Target {
 /// Refuses distinct tokens of which nothing could be made.
 fn limit(targets: &[TypedTarget], args: &ForecastArgs) -> anyhow::Result<()> {
     let Some(unique) = args.unique_tokens else { return Ok(()) };
-    if !(unique.is_finite() && unique > 0.0) {
-        bail!("`--unique-tokens {unique}` is not a positive number\n\nhint: --unique-tokens 1e9");
-    }
+    positive("--unique-tokens", unique, "1e9")?;
     if !args.law.model_repetition() {
         bail!(
             "`--unique-tokens` is for laws that model repeated data, and none of those asked for does\n\n\

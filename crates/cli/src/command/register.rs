@@ -117,6 +117,7 @@ pub(crate) fn seal_own(
         );
     }
     let forecast = evidence::own_target(evidence).context("no forecast was made for the target")?;
+    refuse_smaller(forecast.flops, &material.observations)?;
     let registration = forescale_fit::register(RegistrationDraft {
         sweep: workplace.spec.name().to_owned(),
         created_at: now(),
@@ -172,8 +173,9 @@ fn foreign(args: &RegisterArgs, target_file: &Path) -> anyhow::Result<(Registrat
     let asked = Target { params: target.params, tokens: target.tokens, ..Target::of_budget(target.flops) };
     let forecast = material.forecast(&[asked], &options)?;
     let first = forecast.targets.first().context("no forecast was made")?;
-    refuse_refused(&forecast)?;
     refuse_contradiction(&forecast)?;
+    refuse_refused(&forecast)?;
+    refuse_smaller(target.flops, &material.observations)?;
     say_forecast(&forecast);
     let registration = forescale_fit::register(RegistrationDraft {
         sweep: target.name.clone(),
@@ -213,7 +215,21 @@ fn refuse_contradiction(forecast: &Forecast) -> anyhow::Result<()> {
     }
 }
 
-/// What is sealed, and what warns of it.
+/// A forecast is of a run larger than those it is made from: one below them all proves nothing, and no backtest looks there.
+fn refuse_smaller(flops: f64, runs: &[Observation]) -> anyhow::Result<()> {
+    let computes = || runs.iter().map(|run| run.flops);
+    let (least, most) = (computes().fold(f64::INFINITY, f64::min), computes().fold(0.0, f64::max));
+    if flops < (1.0 - ALIKE) * least {
+        bail!(
+            "the target is not registered: its {flops:.2e} FLOPs lie below the {least:.2e} of the smallest run, and a \
+             forecast that can be judged is of a larger one\n\n\
+             hint: register a target above the {most:.2e} FLOPs of the largest run"
+        );
+    }
+    Ok(())
+}
+
+/// What is sealed, and what warns of it; that it is no extrapolation is said as well.
 fn say_forecast(forecast: &Forecast) {
     for target in &forecast.targets {
         if let (Some(median), Some(within)) = (target.median, target.intervals.first()) {
@@ -224,6 +240,8 @@ fn say_forecast(forecast: &Forecast) {
     }
     let warnings = forecast.diagnoses.iter().filter(|doubt| doubt.severity == Severity::Warning);
     warnings.for_each(|doubt| output::say(&format!("warning: {} [{}]", doubt.message, doubt.code)));
+    let inside = forecast.diagnoses.iter().filter(|doubt| doubt.code == "target_inside_data");
+    inside.for_each(|doubt| output::say(&format!("note: {} [{}]", doubt.message, doubt.code)));
 }
 
 /// A forecast of a run that the table holds already would be no forecast.

@@ -14,7 +14,7 @@ use crate::source::{Material, SweepMaterial};
 use crate::target::parse_target;
 
 pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<Answer> {
-    let target = args.at.as_deref().map(parse_target).transpose()?;
+    let target = args.at.as_deref().map(|text| parse_target("--at", text)).transpose()?;
     let asked = Asked { laws: args.law.clone(), target };
     match args.sources.as_slice() {
         [source] => one(args, source, &asked)?,

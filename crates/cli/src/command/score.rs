@@ -10,11 +10,19 @@ use crate::args::{ScoreArgs, TableArgs};
 use crate::evidence;
 use crate::exit::Answer;
 use crate::ledger::LedgerFile;
+use crate::number::scientific;
 use crate::output;
-use crate::source::Material;
+use crate::source::{Material, SweepMaterial};
 use crate::workplace;
 
+/// What a registration is.
+const REGISTRATION: &str =
+    "name the file that `forescale register` wrote, or the folder of a sweep whose forecast was registered";
+
 pub(crate) fn run(args: &ScoreArgs) -> anyhow::Result<Answer> {
+    if !args.registration.exists() {
+        bail!("`{}` is not there\n\nhint: {REGISTRATION}", args.registration.display());
+    }
     let (registration, score, ledger) = match &args.observed {
         None => own_score(&args.registration)?,
         Some(observed) => foreign_score(&args.registration, observed)?,
@@ -35,13 +43,17 @@ fn own_score(source: &Path) -> anyhow::Result<(Registration, Score, LedgerFile)>
     }
     let material = Material::open(source, &TableArgs::default())?;
     let sweep = material.sweep.as_ref().context("a table has no registration")?;
-    let registration = evidence::registration(sweep)?.with_context(|| {
-        format!("`{}` has no registered forecast\n\nhint: forescale register {0}", source.display())
-    })?;
+    let registration = registered(source, sweep)?;
     let score = evidence::score(sweep, &registration)?
         .with_context(|| format!("the target is not trained yet\n\nhint: forescale run {}", source.display()))?;
     evidence::say_precision(&material);
     Ok((registration, score, LedgerFile::of_sweep(sweep.spec.folder())))
+}
+
+/// The registration of a sweep's target.
+fn registered(folder: &Path, sweep: &SweepMaterial) -> anyhow::Result<Registration> {
+    let hint = || format!("`{}` has no registered forecast\n\nhint: forescale register {0}", folder.display());
+    evidence::registration(sweep)?.with_context(hint)
 }
 
 /// A registration file against a record or a bare number.
@@ -49,8 +61,7 @@ fn foreign_score(path: &Path, observed: &str) -> anyhow::Result<(Registration, S
     let (registration, ledger) = if path.is_dir() {
         let material = Material::open(path, &TableArgs::default())?;
         let sweep = material.sweep.as_ref().context("a table has no registration")?;
-        let registration = evidence::registration(sweep)?.context("this sweep has no registered forecast")?;
-        (registration, LedgerFile::of_sweep(sweep.spec.folder()))
+        (registered(path, sweep)?, LedgerFile::of_sweep(sweep.spec.folder()))
     } else {
         (workplace::read_registration(path)?, LedgerFile::above(path))
     };
@@ -63,7 +74,11 @@ fn foreign_score(path: &Path, observed: &str) -> anyhow::Result<(Registration, S
 
 fn score_value(registration: &Registration, value: f64) -> anyhow::Result<Score> {
     if !(value.is_finite() && value > 0.0) {
-        bail!("`--observed {value}` is not a loss: a positive number is needed");
+        let value = scientific(value);
+        bail!(
+            "`--observed {value}` is not a loss: a positive number is needed\n\n\
+             hint: --observed 2.31, or --observed runs/ID/record.json"
+        );
     }
     let detail = "a bare number says nothing of when it was measured".to_owned();
     Ok(forescale_fit::score(registration, value, OrderProof::NotProven, detail)?)
@@ -83,10 +98,19 @@ fn score_record(registration: &Registration, path: &Path) -> anyhow::Result<Scor
         );
     }
     if record.config_digest != registration.target_config_digest {
-        bail!("`{}`: its config digest differs from the registered target's", path.display());
+        bail!(
+            "`{}`: its config digest differs from the registered target's\n\n\
+             hint: give the record of the run that was registered, or its loss as a number",
+            path.display()
+        );
     }
     let name = registration.forecast.metric.as_str();
-    let metric = record.metric(name).with_context(|| format!("`{}` has no metric `{name}`", path.display()))?;
+    let metric = record.metric(name).with_context(|| {
+        format!(
+            "`{}` has no metric `{name}`, which was forecast\n\nhint: evaluate it, or give its value as a number",
+            path.display()
+        )
+    })?;
     let (order, detail) = evidence::order_of(&record, registration);
     Ok(forescale_fit::score(registration, metric.value, order, detail)?)
 }

@@ -17,6 +17,8 @@ use crate::path;
 
 /// Rounds of moving the window to its vertex; two suffice where the vertex is interior.
 const ROUNDS: usize = 8;
+/// Budgets whose want of a vertex one error tells.
+const MOST_TOLD: usize = 8;
 
 /// One budget with its vertex, or why it has none.
 pub(crate) struct Budget<'a> {
@@ -162,6 +164,22 @@ fn refusal(near: &[&Observation], vertex: Option<&Vertex>) -> Option<BudgetRefus
         0 => Some(BudgetRefusal::VertexNotInterior),
         1 => Some(BudgetRefusal::TooFewOnOneSide),
         _ => None,
+    }
+}
+
+/// Why budgets have no vertex, budget by budget: `: 1.0e18 FLOPs, 3 runs: fewer than 4 sizes near its lowest loss; …`.
+pub(crate) fn why_without(budgets: &[Budget<'_>]) -> String {
+    let words = |budget: &Budget<'_>| {
+        let (flops, runs) = (math::exp(budget.log_flops), budget.runs.len());
+        let noun = if runs == 1 { "run" } else { "runs" };
+        Some(format!("{flops:.2e} FLOPs, {runs} {noun}: {}", budget.refused?.label()))
+    };
+    let told: Vec<String> = budgets.iter().filter_map(words).collect();
+    let shown = told.iter().take(MOST_TOLD).cloned().collect::<Vec<_>>().join("; ");
+    match told.len() {
+        0 => String::new(),
+        count if count > MOST_TOLD => format!(": {shown}; and {} budgets more", count - MOST_TOLD),
+        _ => format!(": {shown}"),
     }
 }
 

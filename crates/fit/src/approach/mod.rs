@@ -194,7 +194,7 @@ impl<'a> Asked<'a> {
         let finished = self.curves.is_empty();
         let found = if finished { envelope::of_runs(self.runs) } else { envelope::of_curves(&self.curves) };
         let points = found.points.iter().map(|p| Optimum::of(p.flops, p.params, p.tokens)).collect::<Vec<_>>();
-        let lines = Lines::through(&points).ok_or_else(|| too_few(Approach::Envelope, points.len()))?;
+        let lines = Lines::through(&points).ok_or_else(|| too_few(Approach::Envelope, points.len(), String::new()))?;
         let lines = lines.no_closer_than(found.rounding);
         let doubts = [Doubt::RawMinimum { finished, points: points.len(), sizes: found.chosen_from }];
         Ok(ApproachFit {
@@ -212,7 +212,8 @@ impl<'a> Asked<'a> {
         let budgets = isoflop::budgets_of(self.runs, self.options.reach);
         let plain: Vec<Optimum> = budgets.iter().filter_map(isoflop::Budget::plain).collect();
         let corrected: Vec<Optimum> = budgets.iter().filter_map(isoflop::Budget::corrected).collect();
-        let parabolas = Lines::through(&plain).ok_or_else(|| too_few(Approach::Isoflop, plain.len()))?;
+        let parabolas = Lines::through(&plain)
+            .ok_or_else(|| too_few(Approach::Isoflop, plain.len(), isoflop::why_without(&budgets)))?;
         let lines = Lines::through(&corrected).unwrap_or(parabolas);
         let mut optima = lines.optima(&self.at, level);
         for optimum in &mut optima {
@@ -247,8 +248,8 @@ fn in_numbers(mut fit: ApproachFit) -> Result<ApproachFit, FitError> {
     Ok(fit)
 }
 
-fn too_few(approach: Approach, found: usize) -> FitError {
-    FitError::TooFewOptima { approach: approach.number(), found, needed: NEEDED_POINTS }
+fn too_few(approach: Approach, found: usize, why: String) -> FitError {
+    FitError::TooFewOptima { approach: approach.number(), found, needed: NEEDED_POINTS, why }
 }
 
 /// The best split at one compute, in logarithms.

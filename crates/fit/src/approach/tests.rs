@@ -247,6 +247,27 @@ fn a_bias_of_the_plain_parabola_of_more_than_a_hundredth_is_noted() {
 }
 
 #[test]
+fn a_refusal_for_want_of_vertices_says_of_each_budget_why_it_has_none() {
+    let mut runs = budgets(EPOCH, 4.0);
+    // Three sizes, four of which the best is the last, and a budget whose losses fall off on both sides.
+    runs.retain(|run| run.flops > 2e17 || run.run_id.as_str() < "run0003");
+    runs.retain(|run| !(5e17..2e18).contains(&run.flops) || run.run_id.as_str() < "run0011");
+    let hill = |run: &Observation| (5e18..2e19).contains(&run.flops);
+    runs.iter_mut().filter(|run| hill(run)).for_each(|run| run.loss = 1.0 / run.loss);
+    runs.retain(|run| run.flops < 2e19);
+    let error = approaches(&runs, &only(Approach::Isoflop)).expect_err("refused");
+    let fault = error.fault();
+    for words in [
+        "approach 2 found 0 optima",
+        ": 1.00e17 FLOPs, 3 runs: fewer than 4 sizes near its lowest loss; ",
+        "1.00e18 FLOPs, 4 runs: ",
+        "1.00e19 FLOPs, 7 runs: its parabola opens downward",
+    ] {
+        assert!(fault.contains(words), "`{words}` is not in: {fault}");
+    }
+}
+
+#[test]
 fn budgets_without_runs_to_spare_are_said_to_be_uncorrected() {
     // Four sizes a budget: 3 shapes a budget and 2 exponents leave none of 2 · 4 runs and one of 3 · 4. Two budgets carry no
     // power of compute, so that they are asked by themselves.

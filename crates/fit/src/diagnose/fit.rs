@@ -67,13 +67,13 @@ fn ladder(fitted: &Fitted, runs: usize) -> Vec<Doubt> {
     let law = fitted.law.to_string();
     let (rungs, decades) = (path::distinct_budgets(&fitted.points), fitted.problem.decades());
     let is_path = fitted.law.form().domain() == Domain::Compute;
-    let mut doubts = Vec::new();
+    let (mut doubts, vertices) = (Vec::new(), fitted.vertices);
     if is_path && (rungs < 5 || decades < 1.0) {
-        doubts.push(Doubt::FewRungs { law: law.clone(), rungs, decades });
+        doubts.push(Doubt::FewRungs { law: law.clone(), rungs, decades, vertices });
     } else if decades < ENOUGH_DECADES * (1.0 - 1e-6) {
-        doubts.push(Doubt::FewDecades { law: law.clone(), decades });
+        doubts.push(Doubt::FewDecades { law: law.clone(), decades, vertices });
     }
-    if is_path && fitted.vertices {
+    if is_path && vertices {
         doubts.push(Doubt::Vertices { law, budgets: rungs, runs });
     }
     doubts

@@ -19,10 +19,10 @@
 //! | 9 | leverage of few runs | `outlier_leverage`, `influential_run`, `leave_one_out` | fit; warnings of the first two in a forecast as well |
 //! | 10 | structure in residuals | `residual_pattern`, `residual_bend`, `seed_noise` (lack of fit) | fit |
 //! | 11 | laws disagree | `laws_disagree`, `fits_apart`, `model_form` | forecast |
-//! | 12 | extrapolation | `extrapolating`, `break_beyond`, `below_data`, `beyond_ratios` | forecast |
+//! | 12 | extrapolation | `extrapolating`, `break_beyond`, `below_data`, `target_inside_data`, `beyond_ratios` | forecast |
 //! | 13 | floor not identified | `floor_share` | fit |
 //! | 14 | seed noise | `few_seeds`, `seed_noise`, `seed_weights`, `clustered` | fit |
-//! | 15 | evaluation noise | `evaluation_noise`, `mixed_evaluation` | fit, forecast |
+//! | 15 | evaluation noise | `evaluation_noise`, `mixed_evaluation`, `evaluation_unknown` | fit, forecast; the last in a forecast |
 //! | 16 | coordinate check, rate transfer, collapse | – | `probe`; not visible in a table, which holds no activations and no curves |
 //! | 17 | rounding | `rounded_losses` | fit |
 //! | 18 | a line without a floor | `no_floor` | fit, forecast |
@@ -33,7 +33,8 @@
 //! | 23 | registration | – | `score`, which holds the digests; a table has no order in time |
 //! | – | one run written twice | `copied_runs` | fit, forecast |
 //! | – | sizes or data that nobody trains: columns swapped, another unit | `tokens_below_params`, `params_unit` | fit, forecast |
-//! | – | compute that does not belong to its size and data, losses that are none | `stray_flops`, `flops_unit`, `no_losses` | fit, forecast |
+//! | – | compute that does not belong to its size and data, losses that are none | `stray_flops`, `stray_params`, `stray_tokens`, `flops_unit`, `no_losses` | fit, forecast |
+//! | – | one run whose tokens per parameter are no neighbour's | `stray_ratio` | fit, forecast |
 //! | – | runs of one size and data far apart | `twins_differ` | fit, forecast |
 //! | – | runs far from the law | `far_runs` | fit, forecast |
 //! | – | one size, or one amount of data | refused where another is asked for | forecast |
@@ -87,6 +88,11 @@ const OUTLIER_SCALES: f64 = 6.0;
 const SAME_LOSS: f64 = 1e-3;
 /// Compute and 6ND that differ by more are of different runs: embedding parameters counted or not come to less.
 pub(crate) const CONTRADICTION: f64 = 3.0;
+/// The same where the runs are counted under one rule, C/(N·D) of all within [`ONE_RULE`] of their median. Chosen here: the head's
+/// share of a model large enough to be forecast is below a half.
+pub(crate) const CONTRADICTION_OF_ONE_RULE: f64 = 2.02;
+/// C/(N·D) of runs that are counted under one rule agrees to this factor.
+pub(crate) const ONE_RULE: f64 = 1.5;
 /// Up to this many rows each is left out in turn.
 const LEAVE_ONE_OUT_ROWS: usize = 400;
 
@@ -97,8 +103,8 @@ pub(crate) enum Doubt {
     StartsDisagree { law: String, agreeing: usize, starts: usize },
     NotConverged { law: String, gradient: f64 },
     LawRefused { law: String, error: FitError },
-    FewRungs { law: String, rungs: usize, decades: f64 },
-    FewDecades { law: String, decades: f64 },
+    FewRungs { law: String, rungs: usize, decades: f64, vertices: bool },
+    FewDecades { law: String, decades: f64, vertices: bool },
     FewSeeds { law: String },
     NotAsymptotic { law: String, early: f64, late: f64 },
     LossDoesNotFall { law: String, decades: f64, change: f64 },
@@ -112,7 +118,7 @@ pub(crate) enum Doubt {
     BacktestMissed { ratio: Option<f64>, cases: usize, inside: f64 },
     NearStart { highest: f64, start: f64 },
     NoForecast { hint: String },
-    TargetContradicts { flops: f64, implied: f64 },
+    TargetContradicts { flops: f64, implied: f64, allowed: f64 },
     Clustered(ClusterDoubt),
     SeedNoise(NoiseDoubt),
     SeedWeights { law: String, falloff: Falloff },

@@ -7,11 +7,18 @@ use forescale_core::math;
 use forescale_core::observation::Observation;
 use forescale_core::outcome::Severity;
 
-use super::{Voiced, named};
+use super::{ONE_RULE, Voiced, named};
 
 /// C/(N·D) of a run this far from the others' median is a slip of the pen: how embeddings, attention and active parameters
 /// are counted comes to less within one table. Chosen here.
 const STRAY: f64 = 10.0;
+/// The same where the others agree to [`ONE_RULE`], as under one rule they do: a slip of one zero comes to ten.
+const STRAY_FROM_A_RULE: f64 = 5.0;
+/// Tokens per parameter this far outside those of all other runs are a slip in size or data: runs off a path span a factor
+/// of ten or a hundred together, and none stands a hundred apart from its neighbour. Chosen here.
+const STRAY_RATIO: f64 = 100.0;
+/// Tokens per parameter this far outside the others' say which of size and data slipped, where compute tells that one did.
+const OUTSIDE: f64 = 2.0;
 /// Where more of the runs stray, the table counts in two ways and none is a slip.
 const FEW: f64 = 0.2;
 /// C this far from 6·N·D in half of the runs is in another unit: a PF-day is 8.64e19 FLOPs.
@@ -26,10 +33,19 @@ const TWINS: f64 = 0.02;
 /// A doubt about scales.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum ScaleDoubt {
-    Stray { runs: Vec<String>, factor: f64 },
+    Stray { slip: Slip, runs: Vec<String>, factor: f64 },
+    StrayRatio { run: String, ratio: f64, span: [f64; 2] },
     Unit { ratio: f64 },
     NoLosses { median: f64 },
     Twins { pairs: usize, apart: f64 },
+}
+
+/// Which number of a run is off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Slip {
+    Flops,
+    Params,
+    Tokens,
 }
 
 /// Doubts that the numbers of a group's runs give reason for.
@@ -40,16 +56,66 @@ pub(super) fn doubts(runs: &[&Observation]) -> Vec<ScaleDoubt> {
     let is_unit = !(6.0 / UNIT..=6.0 * UNIT).contains(&product);
     let unit = is_unit.then_some(ScaleDoubt::Unit { ratio: product / 6.0 });
     let no_losses = (loss > NO_LOSS).then_some(ScaleDoubt::NoLosses { median: loss });
-    [unit, stray(runs, product), no_losses, twins(runs)].into_iter().flatten().collect()
+    let strays = stray(runs, product);
+    let stray_ratio = if strays.is_empty() { stray_ratio(runs) } else { None };
+    unit.into_iter().chain(strays).chain(stray_ratio).chain(no_losses).chain(twins(runs)).collect()
 }
 
-fn stray(runs: &[&Observation], product: f64) -> Option<ScaleDoubt> {
+/// Runs whose C/(N·D) is far from the others' median, by the number that is off.
+fn stray(runs: &[&Observation], product: f64) -> Vec<ScaleDoubt> {
     let factor = |o: &Observation| o.flops / (o.params * o.tokens) / product;
-    let off: Vec<&&Observation> = runs.iter().filter(|o| !(1.0 / STRAY..=STRAY).contains(&factor(o))).collect();
-    let first = off.first()?;
-    let is_few = runs.len() > 2 && off.len() as f64 <= (FEW * runs.len() as f64).max(1.0);
-    let names = off.iter().map(|o| format!("`{}`", o.name)).collect();
-    is_few.then(|| ScaleDoubt::Stray { runs: names, factor: factor(first) })
+    let away = |o: &Observation| factor(o).max(1.0 / factor(o));
+    let most = (FEW * runs.len() as f64).max(1.0) as usize;
+    let mut sorted: Vec<f64> = runs.iter().map(|o| away(o)).collect();
+    sorted.sort_by(f64::total_cmp);
+    let is_one_rule = runs.len() > most && sorted[runs.len() - most - 1] < ONE_RULE;
+    let limit = if is_one_rule { STRAY_FROM_A_RULE } else { STRAY };
+    let (off, others): (Vec<&Observation>, Vec<&Observation>) = runs.iter().copied().partition(|o| away(o) > limit);
+    if runs.len() < 3 || off.len() > most {
+        return Vec::new();
+    }
+    let span = ratio_span(&others);
+    let of = |slip: Slip| {
+        let alike: Vec<&&Observation> = off.iter().filter(|o| slip_of(o, factor(o), span) == slip).collect();
+        let first = alike.first()?;
+        let factor = if slip == Slip::Flops { factor(first) } else { 1.0 / factor(first) };
+        Some(ScaleDoubt::Stray { slip, runs: alike.iter().map(|o| format!("`{}`", o.name)).collect(), factor })
+    };
+    [Slip::Flops, Slip::Params, Slip::Tokens].into_iter().filter_map(of).collect()
+}
+
+/// Which number makes C/(N·D) so many times the others': size or data where it takes tokens per parameter out of theirs as
+/// well, else compute.
+fn slip_of(o: &Observation, factor: f64, [low, high]: [f64; 2]) -> Slip {
+    let ratio = o.tokens / o.params;
+    match (ratio > OUTSIDE * high, ratio < low / OUTSIDE, factor > 1.0) {
+        (true, _, true) | (_, true, false) => Slip::Params,
+        (true, _, false) | (_, true, true) => Slip::Tokens,
+        _ => Slip::Flops,
+    }
+}
+
+/// The least and the largest tokens per parameter.
+fn ratio_span(runs: &[&Observation]) -> [f64; 2] {
+    let ratios = runs.iter().map(|o| o.tokens / o.params);
+    ratios.fold([f64::INFINITY, 0.0], |[low, high], ratio| [ratio.min(low), ratio.max(high)])
+}
+
+/// The run whose tokens per parameter stand apart from those of all others, where compute follows from size and data and so
+/// tells nothing of a slip.
+fn stray_ratio(runs: &[&Observation]) -> Option<ScaleDoubt> {
+    let mut sorted = runs.to_vec();
+    sorted.sort_by(|a, b| (a.tokens / a.params).total_cmp(&(b.tokens / b.params)));
+    let (first, last) = (*sorted.first()?, *sorted.last()?);
+    if sorted.len() < 4 {
+        return None;
+    }
+    let apart = [(first, &sorted[1..]), (last, &sorted[..sorted.len() - 1])].map(|(run, others)| {
+        let (ratio, span) = (run.tokens / run.params, ratio_span(others));
+        ((ratio / span[1]).max(span[0] / ratio), ScaleDoubt::StrayRatio { run: format!("`{}`", run.name), ratio, span })
+    });
+    let farthest = apart.into_iter().max_by(|a, b| a.0.total_cmp(&b.0))?;
+    (farthest.0 >= STRAY_RATIO * (1.0 - 1e-6)).then_some(farthest.1)
 }
 
 /// Runs of one size and data that are far apart though nothing told of them differs, not even a seed, in half of all such
@@ -77,7 +143,10 @@ fn spreads(runs: &[&Observation]) -> Vec<f64> {
 impl Voiced for ScaleDoubt {
     fn code(&self) -> &'static str {
         match self {
-            Self::Stray { .. } => "stray_flops",
+            Self::Stray { slip: Slip::Flops, .. } => "stray_flops",
+            Self::Stray { slip: Slip::Params, .. } => "stray_params",
+            Self::Stray { slip: Slip::Tokens, .. } => "stray_tokens",
+            Self::StrayRatio { .. } => "stray_ratio",
             Self::Unit { .. } => "flops_unit",
             Self::NoLosses { .. } => "no_losses",
             Self::Twins { .. } => "twins_differ",
@@ -94,7 +163,18 @@ impl Voiced for ScaleDoubt {
 
     fn hint(&self) -> &'static str {
         match self {
-            Self::Stray { .. } => "correct the compute of these runs, or leave them out with `--where`",
+            Self::Stray { slip: Slip::Flops, .. } => {
+                "correct the compute of these runs, or their size or data where the slip is there, or leave them out with `--where`"
+            }
+            Self::Stray { slip: Slip::Params, .. } => {
+                "correct the size of these runs, or leave them out with `--where`"
+            }
+            Self::Stray { slip: Slip::Tokens, .. } => {
+                "correct the data of these runs, or leave them out with `--where`"
+            }
+            Self::StrayRatio { .. } => {
+                "look whether its size or its data is off by zeros; if neither is, train a run between it and the others"
+            }
             Self::Unit { .. } => {
                 "give compute in FLOPs (a PF-day is 8.64e19), or leave the column out: 6ND follows from the other two"
             }
@@ -109,7 +189,20 @@ impl Voiced for ScaleDoubt {
 impl fmt::Display for ScaleDoubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Stray { runs, factor } => write!(
+            Self::Stray { slip: slip @ (Slip::Params | Slip::Tokens), runs, factor } => {
+                let (what, beside) =
+                    if *slip == Slip::Params { ("size", "compute and data") } else { ("data", "compute and size") };
+                write!(
+                    f,
+                    "the {what} of {}: {factor:.3} times what {beside} make by the other runs, and tokens per parameter that no other has: a law of size and data would bend towards a slip",
+                    named(runs)
+                )
+            }
+            Self::StrayRatio { run, ratio, span: [low, high] } => write!(
+                f,
+                "{run} trains on {ratio:.3} tokens per parameter, and the other runs on {low:.3} to {high:.3}: a size or data that is off by zeros looks like this, and where compute follows from the two it is off as well"
+            ),
+            Self::Stray { runs, factor, .. } => write!(
                 f,
                 "the compute of {} is {factor:.3} times what its size and data make by the other runs: how far the data reach, and where the target lies, would follow from a slip",
                 named(runs)
@@ -166,6 +259,57 @@ mod tests {
             let said = doubts(&runs.iter().collect::<Vec<_>>()).remove(0);
             assert!(said.to_string().contains("`run0014`") && said.severity() == Severity::Error, "{said}");
         }
+    }
+
+    /// Ten rungs at twenty tokens a parameter, 6ND.
+    fn ladder() -> Vec<Observation> {
+        let rung = |i: usize| {
+            let params = 1e7 * math::pow(2.0, i as f64);
+            let tokens = 20.0 * params;
+            published::run(i, params, tokens, 6.0 * params * tokens, 5.0 * math::pow(params / 1e7, -0.05))
+        };
+        (0..10).map(rung).collect()
+    }
+
+    #[test]
+    fn one_size_or_amount_of_data_off_by_zeros_is_named_as_that_and_not_as_compute() {
+        for factor in [10.0, 1e-1, 1e3, 1e-3] {
+            let slips = [
+                (Slip::Params, "stray_params", "the size of `run0004`"),
+                (Slip::Tokens, "stray_tokens", "the data of `run0004`"),
+                (Slip::Flops, "stray_flops", "the compute of `run0004`"),
+            ];
+            for (slip, code, words) in slips {
+                let mut runs = ladder();
+                match slip {
+                    Slip::Params => runs[4].params *= factor,
+                    Slip::Tokens => runs[4].tokens *= factor,
+                    Slip::Flops => runs[4].flops *= factor,
+                }
+                let found = doubts(&runs.iter().collect::<Vec<_>>());
+                let [said] = &found[..] else { panic!("{code} {factor}: {found:?}") };
+                assert_eq!((said.code(), said.severity()), (code, Severity::Error), "{factor}");
+                let told = said.to_string();
+                assert!(told.contains(words) && told.contains(&format!("{factor:.3} times")), "{told}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_size_off_by_zeros_where_compute_follows_from_it_is_named_by_its_tokens_per_parameter() {
+        for factor in [1e3, 1e-3] {
+            let mut runs = ladder();
+            runs[4].params *= factor;
+            runs[4].flops *= factor;
+            let found = doubts(&runs.iter().collect::<Vec<_>>());
+            let [said] = &found[..] else { panic!("{factor}: {found:?}") };
+            assert_eq!((said.code(), said.severity()), ("stray_ratio", Severity::Warning));
+            assert!(said.to_string().contains("`run0004`"), "{said}");
+        }
+        // One small run on ten times the tokens is what a law of size and data asks for.
+        let mut runs = ladder();
+        (runs[0].tokens, runs[0].flops) = (10.0 * runs[0].tokens, 10.0 * runs[0].flops);
+        assert_eq!(codes(&runs), Vec::<&str>::new());
     }
 
     #[test]

@@ -242,6 +242,40 @@ fn runs_of_several_rates_side_by_side_are_said_until_they_are_reduced() {
 }
 
 #[test]
+fn runs_whose_best_rate_was_taken_at_each_batch_are_told_to_fold_batches_and_not_rates_again() {
+    let mut mixed = tuned_at([5e-4, 2e-3, 4e-3], 1e-3, 0.01);
+    let hint = |runs: &[Observation]| {
+        let found = of_fit(runs, &only(LawName::CHINCHILLA));
+        found.into_iter().find(|doubt| doubt.code == "rates_mixed").expect("said").hint
+    };
+    assert!(hint(&mixed).ends_with("`--best-of lr`"), "{}", hint(&mixed));
+    let tuned = mixed.iter_mut().filter(|run| run.run_id.starts_with("tuned"));
+    tuned.enumerate().for_each(|(i, run)| run.training.batch_tokens = Some(1e5 * (i + 1) as f64));
+    let reduced = crate::best_of(&mixed, &[forescale_core::reduction::Knob::LearningRate]).expect("reduces");
+    assert!(hint(&reduced.observations).contains("`--best-of lr,batch`"), "{}", hint(&reduced.observations));
+}
+
+#[test]
+fn what_a_path_law_counts_of_a_grid_is_called_vertices() {
+    let runs: Vec<Observation> = (0..5)
+        .flat_map(|budget| (-3..=3).map(move |size| (math::pow(10.0, 18.0 + 0.4 * f64::from(budget)), size)))
+        .enumerate()
+        .map(|(i, (flops, size))| {
+            let params = (flops / 120.0).sqrt() * math::pow(2.0, 0.75 * f64::from(size));
+            let tokens = flops / (6.0 * params);
+            let loss = EPOCH[2] + EPOCH[0] * math::pow(params, -EPOCH[3]) + EPOCH[1] * math::pow(tokens, -EPOCH[4]);
+            published::run(i, params, tokens, flops, loss)
+        })
+        .collect();
+    let noisy = published::with_noise(&runs, 0.0005, 3);
+    let words = "the vertices of budgets span 1.6 decades";
+    assert_said(&of_fit(&noisy, &only(LawName::POWER_LAW)), "few_decades", Severity::Note, words);
+    let few = of_fit(&noisy[..28], &only(LawName::POWER_LAW));
+    assert_said(&few, "few_rungs", Severity::Warning, "4 vertices over 1.2 decades");
+    assert_said(&of_fit(&noisy, &only(LawName::CHINCHILLA)), "few_decades", Severity::Note, "the runs span 1.6");
+}
+
+#[test]
 fn one_run_written_twice_is_said_and_two_that_round_to_one_loss_are_not() {
     let twice = |of: fn(f64) -> f64| {
         let mut runs = with(|_, run| run.loss = of(run.loss));

@@ -28,7 +28,7 @@ const UNDECAYED: [&str; 4] = ["constant", "const", "none", "stable"];
 pub(crate) enum TrainingDoubt {
     RateAtEdge { cells: Vec<String>, tuned: usize },
     RateSensitive { cell: String, rise: f64, seed: f64 },
-    RatesMixed { cells: Vec<String>, runs: usize },
+    RatesMixed { cells: Vec<String>, runs: usize, fold: Fold },
     OneRate { rate: f64, sizes: usize, span: f64 },
     WarmupShare { run: String, share: f64 },
     UndecayedMixed { undecayed: Vec<String>, decayed: usize },
@@ -36,6 +36,17 @@ pub(crate) enum TrainingDoubt {
     Repeated { runs: usize, epochs: f64 },
     BatchAboveCritical { runs: Vec<String>, ratio: f64 },
     Spiked { runs: Vec<String> },
+}
+
+/// What would fold runs of one size and data that differ in their rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fold {
+    /// Some differ in nothing else.
+    Rate,
+    /// None do, and their batches differ.
+    RateAndBatch,
+    /// Neither: they differ in what no folding goes across.
+    Neither,
 }
 
 /// All doubts that the columns of a group's runs give reason for. Repeated data are none where a law models them, and the
@@ -122,9 +133,30 @@ fn sensitive(cells: &[Tuned<'_>], runs: &[&Observation]) -> Option<TrainingDoubt
 /// Runs of one size and data under several rates, each fitted as if it were the best.
 fn rates_mixed(runs: &[&Observation]) -> Option<TrainingDoubt> {
     let cells = tuned(runs, 2);
-    let runs = cells.iter().map(|cell| cell.points.len()).sum();
+    let count = cells.iter().map(|cell| cell.points.len()).sum();
     let cells: Vec<String> = cells.iter().map(|cell| format!("that of `{}`", cell.name)).collect();
-    (!cells.is_empty()).then_some(TrainingDoubt::RatesMixed { cells, runs })
+    (!cells.is_empty()).then(|| TrainingDoubt::RatesMixed { cells, runs: count, fold: fold(runs) })
+}
+
+/// What `--best-of` has left to do for these runs.
+fn fold(runs: &[&Observation]) -> Fold {
+    let batch = |o: &Observation| positive(o.training.batch_tokens).map(f64::to_bits);
+    let is_mixed = |key: &dyn Fn(&Observation) -> Option<u64>| {
+        let mut cells: BTreeMap<_, Vec<u64>> = BTreeMap::new();
+        for run in runs {
+            let Some(rate) = positive(run.training.learning_rate) else { continue };
+            let cell = (run.params.to_bits(), run.tokens.to_bits(), key(run), &run.eval_set_digest);
+            cells.entry((cell, format!("{:?}", run.role))).or_default().push(rate.to_bits());
+        }
+        cells.values().any(|rates| rates.iter().any(|rate| *rate != rates[0]))
+    };
+    if is_mixed(&batch) {
+        Fold::Rate
+    } else if is_mixed(&|_| None) {
+        Fold::RateAndBatch
+    } else {
+        Fold::Neither
+    }
 }
 
 /// One rate for every size, unless the runs scale it with width by rule.
@@ -228,7 +260,13 @@ impl Voiced for TrainingDoubt {
         match self {
             Self::RateAtEdge { .. } => "try rates beyond that edge until the loss rises on both sides",
             Self::RateSensitive { .. } => "space the rates tried by less than 2x, or take the parabola's minimum",
-            Self::RatesMixed { .. } => "reduce each size and data to its best rate: `--best-of lr`",
+            Self::RatesMixed { fold: Fold::Rate, .. } => "reduce each size and data to its best rate: `--best-of lr`",
+            Self::RatesMixed { fold: Fold::RateAndBatch, .. } => {
+                "each batch has its own best rate: reduce both, `--best-of lr,batch`"
+            }
+            Self::RatesMixed { fold: Fold::Neither, .. } => {
+                "these runs differ in their role or evaluation set as well: keep one of them for each size and data, `--where`"
+            }
             Self::OneRate { .. } => "tune the rate at both ends of the sizes, or scale it with width by muP",
             Self::WarmupShare { .. } => {
                 "let the warmup grow with the run: at most a tenth of the steps of the smallest"
@@ -265,7 +303,7 @@ impl fmt::Display for TrainingDoubt {
                 100.0 * rise,
                 100.0 * seed
             ),
-            Self::RatesMixed { cells, runs } => write!(
+            Self::RatesMixed { cells, runs, .. } => write!(
                 f,
                 "{runs} runs share {} sizes and data ({}) and differ in their learning rate: those off the best one lift the curve, and the law takes them for noise",
                 cells.len(),

@@ -5,7 +5,7 @@ use core::fmt;
 use forescale_core::outcome::Severity;
 
 use super::fit::GRADIENT;
-use super::{CONTRADICTION, Doubt, OUTLIER_SCALES, SAME_LOSS, Unit, named};
+use super::{Doubt, OUTLIER_SCALES, SAME_LOSS, Unit, named};
 use crate::cluster;
 
 impl Doubt {
@@ -45,7 +45,7 @@ impl Doubt {
                 Severity::Note
             }
             Self::FewDecades { decades, .. } if *decades >= 1.0 => Severity::Note,
-            Self::LossDoesNotFall { .. } | Self::NoForecast { .. } => Severity::Error,
+            Self::LossDoesNotFall { .. } | Self::NoForecast { .. } | Self::TargetContradicts { .. } => Severity::Error,
             Self::LawRefused { .. } | Self::FewSeeds { .. } | Self::Vertices { .. } | Self::SeedWeights { .. } => {
                 Severity::Note
             }
@@ -62,6 +62,9 @@ impl Doubt {
             Self::Room(room) => room.voice().hint(),
             Self::NotConverged { .. } => {
                 "look for losses that are off by orders of magnitude, and try `--objective lsq`"
+            }
+            Self::FewDecades { vertices: true, .. } => {
+                "add budgets below the smallest, with sizes on both sides of the best: they cost next to nothing and pin the floor"
             }
             Self::FewDecades { .. } => "add rungs below the smallest: they cost next to nothing and pin the floor",
             Self::ParameterAtBound { is_floor: true, .. } | Self::NotAsymptotic { .. } => {
@@ -84,6 +87,9 @@ impl Doubt {
             Self::TargetContradicts { .. } => "leave out one of compute, size and data: it follows from the other two",
             Self::LossDoesNotFall { .. } => {
                 "look for a metric that rises as models get better, for columns that changed places, or for larger runs trained worse"
+            }
+            Self::FewRungs { vertices: true, .. } => {
+                "add budgets with sizes on both sides of the best: five or more over a decade or more of compute"
             }
             Self::FewRungs { .. } => "add rungs: five or more over a decade or more of compute",
             Self::FewSeeds { .. } => "train two more seeds of the smallest rungs: they cost least and are noisiest",
@@ -126,7 +132,7 @@ impl fmt::Display for Doubt {
                 f,
                 "`{law}`: the scaled gradient is {gradient:.1e} where a solved fit has below {GRADIENT:.0e}: the parameters are not those of an optimum"
             ),
-            Self::FewDecades { law, decades } => f.write_str(&few_decades(law, *decades)),
+            Self::FewDecades { law, decades, vertices } => f.write_str(&few_decades(law, *decades, *vertices)),
             Self::ParameterAtBound { law, symbol, is_floor: true, .. } => write!(
                 f,
                 "`{law}`: the floor {symbol} ended at 0: within these runs the loss does not flatten, so the data cannot place it and a forecast far beyond them is likely too low"
@@ -143,10 +149,9 @@ impl fmt::Display for Doubt {
                 "`{law}`: {agreeing} of {starts} polished starts reached the best objective within 1e-6: there are several optima, and another table of the same runs may pick another"
             ),
             Self::LawRefused { law, error } => f.write_str(&not_fitted(law, &error.fault())),
-            Self::FewRungs { law, rungs, decades } => write!(
-                f,
-                "`{law}`: {rungs} rungs over {decades:.1} decades of compute; below five rungs or one decade, exponent and floor trade off freely"
-            ),
+            Self::FewRungs { law, rungs, decades, vertices } => {
+                f.write_str(&few_rungs(law, *rungs, *decades, *vertices))
+            }
             Self::FewSeeds { law } => write!(
                 f,
                 "`{law}`: no run is repeated with another seed, so that seed noise can only be guessed from the residuals"
@@ -189,9 +194,9 @@ impl fmt::Display for Doubt {
                 "`{law}` holds along a path, and the target's tokens per parameter differ from it by more than 2x; no law of size and data was fitted that would say what that does to the loss"
             ),
             Self::NoForecast { .. } => write!(f, "these runs carry no forecast"),
-            Self::TargetContradicts { flops, implied } => write!(
+            Self::TargetContradicts { flops, implied, allowed } => write!(
                 f,
-                "the target's compute of {flops:.2e} FLOPs and the {implied:.2e} that its size and data come to by 6ND differ by more than {CONTRADICTION}x under every counting rule: laws of compute and laws of size and data are asked about different runs"
+                "the target's compute of {flops:.2e} FLOPs and the {implied:.2e} that its size and data come to by 6ND differ by more than {allowed:.0}x, by that rule and by the runs' own: laws of compute and laws of size and data are asked about different runs"
             ),
             Self::NearStart { highest, start } => f.write_str(&near_start(*highest, *start)),
             Self::BacktestMissed { ratio, cases, inside } => {
@@ -203,9 +208,17 @@ impl fmt::Display for Doubt {
     }
 }
 
-fn few_decades(law: &str, decades: f64) -> String {
+fn few_rungs(law: &str, rungs: usize, decades: f64, vertices: bool) -> String {
+    let kind = if vertices { "vertices" } else { "rungs" };
     format!(
-        "`{law}`: the runs span {decades:.1} decades of compute; below three the floor and the exponents are hard to tell apart, and intervals grow with every decade missing"
+        "`{law}`: {rungs} {kind} over {decades:.1} decades of compute; below five {kind} or one decade, exponent and floor trade off freely"
+    )
+}
+
+fn few_decades(law: &str, decades: f64, vertices: bool) -> String {
+    let kind = if vertices { "vertices of budgets" } else { "runs" };
+    format!(
+        "`{law}`: the {kind} span {decades:.1} decades of compute; below three the floor and the exponents are hard to tell apart, and intervals grow with every decade missing"
     )
 }
 

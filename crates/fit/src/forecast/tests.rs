@@ -233,16 +233,19 @@ fn loss_that_does_not_fall_is_refused_and_one_law_that_sees_a_fall_lets_it_stand
 }
 
 #[test]
-fn compute_that_contradicts_size_and_data_is_doubted() {
+fn a_target_whose_compute_contradicts_its_size_and_data_is_refused() {
     let runs = published::grid([482.01, 2085.43, 1.8172, 0.3478, 0.3658]);
     let doubted = |tokens: f64| {
         let target = Target { params: Some(1e10), tokens: Some(tokens), ..at(1.2e23) };
         let options = quick(LawName::CHINCHILLA, Objective::default());
         let answer = forecast(&runs, &[target], &options).expect("fits");
-        answer.diagnoses.iter().any(|d| d.code == "target_contradicts_itself")
+        let is_said = answer.diagnoses.iter().any(|d| d.code == "target_contradicts_itself");
+        assert_eq!(is_said, answer.targets[0].status == ForecastStatus::Refused, "{answer:?}");
+        assert_eq!(is_said, answer.targets[0].median.is_none());
+        is_said
     };
     // 6ND of 1e10 parameters on 2e12 tokens is 1.2e23.
-    assert!(!doubted(2e12) && !doubted(1e12) && doubted(5e11));
+    assert!(!doubted(2e12) && !doubted(1e12) && doubted(8e11) && doubted(5e11));
 }
 
 #[test]

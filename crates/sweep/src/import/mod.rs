@@ -22,4 +22,4 @@ pub use evals::{
 };
 pub use progress::{Length, LogOptions, Underway, curve_of, read_ladder_curves, read_progress, underway};
 pub use scores::{ScoreTable, is_score_table, read_scores};
-pub use table::{Table, TableError, TableOptions, read_table};
+pub use table::{HeldOut, Table, TableError, TableOptions, read_table};

@@ -59,12 +59,27 @@ pub struct Table {
     pub observations: Vec<Observation>,
     /// Rows that it may not.
     pub exclusions: Vec<Exclusion>,
+    /// Rows that the table holds out as targets.
+    pub held_out: Vec<HeldOut>,
     /// Conventions that the observations are under.
     pub selection: Selection,
     /// What was assumed, in sentences.
     pub notes: Vec<String>,
     /// What its columns give reason to doubt.
     pub doubts: Vec<Diagnosis>,
+}
+
+/// A row whose `role` is `target`: no fit sees it, and it may be asked about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeldOut {
+    /// The row's run.
+    pub run_id: String,
+    /// N.
+    pub params: f64,
+    /// D.
+    pub tokens: f64,
+    /// C.
+    pub flops: f64,
 }
 
 /// A table that cannot be read, or whose numbers cannot be.
@@ -106,7 +121,8 @@ pub fn read_table(path: &Path, options: &TableOptions) -> Result<Table, TableErr
     let reader = Reader { path, cells: &cells, columns, options };
     reader.check_sizes()?;
     let (seen, exclusions) = reader.rows(filter.as_ref())?;
-    reader.finish(seen, exclusions)
+    let held_out = reader.held_out(filter.as_ref());
+    Ok(Table { held_out, ..reader.finish(seen, exclusions)? })
 }
 
 /// A row that a fit may see, by its number from 0.
@@ -159,6 +175,17 @@ impl Reader<'_> {
             }
         }
         Ok((seen, left_out))
+    }
+
+    /// Rows that are targets and tell what they are.
+    fn held_out(&self, filter: Option<&Filter>) -> Vec<HeldOut> {
+        let is_meant = |row: &usize| filter.is_none_or(|filter| filter.admits(self.cells, *row));
+        let is_target = |row: &usize| self.role(*row).is_ok_and(|role| role == Some(Role::Target));
+        let told = |row: usize| {
+            let (params, tokens, flops) = self.sizes(row).ok()?;
+            Some(HeldOut { run_id: self.run_id(row), params, tokens, flops })
+        };
+        (0..self.cells.rows).filter(is_meant).filter(is_target).filter_map(told).collect()
     }
 
     /// One law needs one loss: rows of a group that say another `metric` each are no runs of one curve.
@@ -407,7 +434,7 @@ impl Reader<'_> {
         let checkpoints = self.checkpoint_note(&observations);
         let notes = [unit_note, rule_note, checkpoints, left_out_note(&exclusions)].into_iter().flatten().collect();
         let doubts = self.pooled(&rows, &observations).into_iter().collect();
-        Ok(Table { observations, exclusions, selection, notes, doubts })
+        Ok(Table { observations, exclusions, held_out: Vec::new(), selection, notes, doubts })
     }
 
     /// Whether several recipes look fitted as one, which `--pool` says is meant.

@@ -130,6 +130,25 @@ fn a_law_carried_to_the_target_short_of_its_optimum_is_said() {
 }
 
 #[test]
+fn a_plain_fit_that_another_method_ends_below_is_said_though_starts_and_gradient_are_clean() {
+    let runs = clean(1);
+    let all: Vec<&Observation> = runs.iter().collect();
+    let mut fitted = crate::fitted::fit_law(LawName::CHINCHILLA, &all, &FitOptions::default()).expect("fits");
+    assert_eq!(uncertified(&fitted, FitKind::Plain), None);
+    // A start that all others follow to a place that is no optimum.
+    fitted.optimum.theta[3] += 0.01;
+    let evaluator = crate::problem::Evaluator::new(&fitted.problem);
+    fitted.optimum.value = evaluator.system(&fitted.optimum.theta, fitted.problem.cost).value;
+    let said = uncertified(&fitted, FitKind::Plain).expect("a doubt").to_string();
+    assert!(said.contains("another method ended") && said.contains("below the optimum"), "{said}");
+    assert_eq!(
+        uncertified(&fitted, FitKind::Ahead),
+        None,
+        "what is carried is looked at by its own starts and gradient"
+    );
+}
+
+#[test]
 fn a_large_table_is_backtested_on_a_part_of_it_and_says_so() {
     let grid = published::grid(EPOCH);
     let copy =
