@@ -21,7 +21,7 @@
 //! | 11 | laws disagree | `laws_disagree`, `fits_apart`, `model_form` | forecast |
 //! | 12 | extrapolation | `extrapolating`, `break_beyond`, `below_data`, `target_inside_data`, `beyond_ratios` | forecast |
 //! | 13 | floor not identified | `floor_share` | fit |
-//! | 14 | seed noise | `few_seeds`, `seed_noise`, `seed_weights`, `clustered` | fit |
+//! | 14 | seed noise | `few_seeds`, `seed_noise`, `seed_weights`, `uneven_noise`, `clustered` | fit |
 //! | 15 | evaluation noise | `evaluation_noise`, `mixed_evaluation`, `evaluation_unknown` | fit, forecast; the last in a forecast |
 //! | 16 | coordinate check, rate transfer, collapse | – | `probe`; not visible in a table, which holds no activations and no curves |
 //! | 17 | rounding | `rounded_losses` | fit |
