@@ -252,13 +252,12 @@ impl Fitted {
         self.problem.form.log_loss(&self.optimum.theta, &at)
     }
 
-    /// By what each point's residual is multiplied to scatter like the others': the root of its weight, over its deviation
-    /// where scatter changes along the table.
+    /// By what each point's residual is multiplied to scatter like the others': one over its deviation where scatter
+    /// changes along the table, else the root of its weight.
     pub(crate) fn precisions(&self) -> Vec<f64> {
-        let roots = self.problem.samples.iter().map(|sample| sample.weight.sqrt());
         match &self.scatter {
-            Some(scatter) => roots.zip(scatter.relative()).map(|(root, deviation)| root / deviation).collect(),
-            None => roots.collect(),
+            Some(scatter) => scatter.relative().map(f64::recip).collect(),
+            None => self.problem.samples.iter().map(|sample| sample.weight.sqrt()).collect(),
         }
     }
 

@@ -56,6 +56,8 @@ pub(crate) struct Forecaster {
     alone: [Option<f64>; 2],
     /// By how much a target's compute may differ from what its size and data make.
     allowed: f64,
+    /// The least and the largest C/(N·D) of the runs.
+    products: [f64; 2],
     /// Log losses that no distribution of a law is carried past: a tenth of the least loss seen, and twice the largest.
     /// A profile that the data do not bound ends anywhere, and no larger run is that bad; a smaller one may be.
     bounds: (f64, f64),
@@ -125,6 +127,7 @@ pub(crate) fn forecaster(
             decades,
             ratios,
             allowed: allowed_contradiction(runs),
+            products: products_span(runs),
             alone: [alone(runs, |o| o.params), alone(runs, |o| o.tokens)],
             bounds,
             calibration,
@@ -132,6 +135,12 @@ pub(crate) fn forecaster(
         },
         refusals,
     ))
+}
+
+/// The least and the largest C/(N·D).
+fn products_span(runs: &[&Observation]) -> [f64; 2] {
+    let products = runs.iter().map(|o| o.flops / (o.params * o.tokens));
+    products.fold([f64::INFINITY, 0.0], |[low, high], product| [product.min(low), product.max(high)])
 }
 
 /// How far compute may lie from size and data before they contradict each other: less where the runs keep one rule.
@@ -487,16 +496,14 @@ impl Forecaster {
         is_beyond.then_some(TargetDoubt::BeyondRatios { ratio, span: [low, high], is_best: shape.is_none() })
     }
 
-    /// Compute, size and data of a target that cannot belong to one run, by 6ND or by the rule of these runs.
+    /// Compute, size and data of a target that cannot belong to one run: C/(N·D) outside of what the runs and 6ND span, as
+    /// it falls towards 6 with size where embeddings count, and rises with the share of inactive parameters.
     pub(crate) fn contradiction(&self, target: &Target) -> Option<Doubt> {
         let product = target.params? * target.tokens?;
-        let agrees = |per_product: f64| {
-            let ratio = target.flops / (per_product * product);
-            (1.0 / self.allowed..=self.allowed).contains(&ratio)
-        };
-        let by_the_runs = self.laws().any(|law| agrees(law.flops_per_product()));
+        let (per_product, [low, high]) = (target.flops / product, self.products);
+        let agrees = per_product >= low.min(6.0) / self.allowed && per_product <= high.max(6.0) * self.allowed;
         let doubt = Doubt::TargetContradicts { flops: target.flops, implied: 6.0 * product, allowed: self.allowed };
-        (!agrees(6.0) && !by_the_runs).then_some(doubt)
+        (!agrees).then_some(doubt)
     }
 
     /// The law that optima are read from: of those with an optimum the first that extrapolates best and is no special case

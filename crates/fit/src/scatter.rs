@@ -73,8 +73,9 @@ impl Scatter {
         let deviations: Vec<f64> = rows.iter().map(|row| math::exp(log_deviation(row))).collect();
         let scaled: Vec<f64> = residuals.iter().zip(&deviations).map(|(r, deviation)| r / deviation).collect();
         let widest = rows.iter().map(|row| (log_deviation(row) - gamma[0]).abs()).fold(0.0, f64::max);
-        let chance = chance(&rows, &gamma, &scaled);
-        if widest > WIDEST || chance >= ALARM {
+        let chance = chance(&rows, &gamma, &scaled, problem.count());
+        let is_uneven = widest <= WIDEST && chance < ALARM;
+        if !is_uneven {
             return None;
         }
         let ends =
@@ -150,9 +151,13 @@ fn gamma(rows: &[Theta], residuals: &[f64]) -> Option<Theta> {
 
 /// How often chance gives slopes as large, by Wald's statistic read as F; the columns are about their means, so that their
 /// block stands apart from the constant's.
-fn chance(rows: &[Theta], gamma: &Theta, scaled: &[f64]) -> f64 {
+fn chance(rows: &[Theta], gamma: &Theta, scaled: &[f64], parameters: usize) -> f64 {
     let free = free(rows);
-    let degrees = rows.len() as f64 - free.len() as f64;
+    // The law's own parameters have taken their share of the residuals.
+    let degrees = rows.len() as f64 - free.len() as f64 - parameters as f64;
+    if degrees < 1.0 {
+        return 1.0;
+    }
     let variance = scaled.iter().map(|u| (u.abs() - 1.0) * (u.abs() - 1.0)).sum::<f64>() / degrees;
     let mut slopes = *gamma;
     slopes[0] = 0.0;

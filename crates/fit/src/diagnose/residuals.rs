@@ -241,7 +241,7 @@ impl fmt::Display for ResidualDoubt {
             ),
             Self::Uneven { law, ends: [quiet, loud] } => write!(
                 f,
-                "`{law}`: runs scatter by {:.2}% where they are loudest along size, data and compute, and by {:.2}% where they are quietest: intervals allow for that, while the fit counts all alike",
+                "`{law}`: runs scatter by {:.2}% where they are loudest along size, data and their ratio, and by {:.2}% where they are quietest: intervals allow for that, while the fit counts all alike",
                 100.0 * loud,
                 100.0 * quiet
             ),
