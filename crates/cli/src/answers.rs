@@ -10,8 +10,9 @@ use forescale_core::outcome::{Forecast, ForecastTarget};
 use forescale_fit::{ForecastOptions, Target};
 
 use crate::args::{CapArgs, ForecastArgs, PriceArgs};
-use crate::number::{at_least_one, positive, scientific};
+use crate::number::{at_least_one, positive};
 use crate::source::Material;
+use forescale_core::quantity::scientific;
 
 impl CapArgs {
     /// Refuses numbers of which no cap could be made.

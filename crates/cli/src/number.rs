@@ -1,10 +1,7 @@
 //! Numbers that flags take: what they may be, and an error that names the flag as it was typed.
 
 use anyhow::bail;
-
-/// No size, amount of data, compute or loss lies outside: the bounds of the numbers that a table may hold.
-pub(crate) const SMALLEST: f64 = 1e-60;
-pub(crate) const LARGEST: f64 = 1e60;
+use forescale_core::quantity::{LARGEST, SMALLEST, scientific};
 
 /// Whether a number may be a size, an amount of data, compute or a loss.
 pub(crate) fn is_allowed(value: f64) -> bool {
@@ -30,21 +27,9 @@ pub(crate) fn at_least_one(flag: &str, value: f64, example: &str) -> anyhow::Res
     bail!("`{flag} {}` is not a number between 1 and {LARGEST:e}\n\nhint: {flag} {example}", scientific(value));
 }
 
-/// A number as a person types it: with a power of ten where it has many digits.
-pub(crate) fn scientific(value: f64) -> String {
-    let is_plain = value == 0.0 || !value.is_finite() || (1e-4..1e7).contains(&value.abs());
-    if is_plain { value.to_string() } else { format!("{value:e}") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_number_of_many_digits_is_told_by_its_power_of_ten() {
-        assert_eq!([1e300, -1e9, 0.5, 0.0, -3.0, 2e-7].map(scientific), ["1e300", "-1e9", "0.5", "0", "-3", "2e-7"]);
-        assert_eq!(scientific(f64::NAN), "NaN");
-    }
 
     #[test]
     fn an_error_names_the_flag_with_what_may_be_typed_in_its_place() {

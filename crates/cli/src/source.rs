@@ -16,9 +16,10 @@ use forescale_sweep::{HeldOut, Plan, SweepSpec, TableOptions};
 use crate::again;
 use crate::args::{IntervalName, LawArgs, ObjectiveName, StartsName, TableArgs, first_typed};
 use crate::capability::Answered;
-use crate::number::{positive, scientific};
+use crate::number::positive;
 use crate::output;
 use crate::workplace::{self, Workplace};
+use forescale_core::quantity::scientific;
 
 impl StartsName {
     fn meant(self) -> Starts {

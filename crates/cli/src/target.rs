@@ -3,9 +3,10 @@
 use anyhow::{Context as _, bail};
 use forescale_fit::Target;
 
-use crate::number::{LARGEST, SMALLEST, is_allowed, scientific};
+use crate::number::is_allowed;
 use crate::output;
 use crate::source::Material;
+use forescale_core::quantity::{LARGEST, SMALLEST, scientific};
 
 /// A target as typed: its budget, or the size and data that it follows from.
 #[derive(Clone, Copy, Debug, PartialEq)]

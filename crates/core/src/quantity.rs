@@ -3,6 +3,19 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// The smallest size, data, compute, loss or weight that is taken for one. Chosen here: far outside any unit that runs are
+/// told in, and products of three of them are still numbers.
+pub const SMALLEST: f64 = 1e-60;
+/// The largest, likewise.
+pub const LARGEST: f64 = 1e60;
+
+/// A number as a person types it: with a power of ten where it has many digits.
+#[must_use]
+pub fn scientific(value: f64) -> String {
+    let is_plain = value == 0.0 || !value.is_finite() || (1e-4..1e7).contains(&value.abs());
+    if is_plain { value.to_string() } else { format!("{value:e}") }
+}
+
 macro_rules! quantity {
     ($(#[$page:meta])* $name:ident) => {
         $(#[$page])*
@@ -93,6 +106,12 @@ impl LossUnit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_of_many_digits_is_told_by_its_power_of_ten() {
+        assert_eq!([1e300, -1e9, 0.5, 0.0, -3.0, 2e-7].map(scientific), ["1e300", "-1e9", "0.5", "0", "-3", "2e-7"]);
+        assert_eq!(scientific(f64::NAN), "NaN");
+    }
 
     #[test]
     fn refuses_what_is_not_a_positive_number() {

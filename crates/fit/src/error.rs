@@ -1,11 +1,7 @@
 //! Why there is no fit.
 
+use forescale_core::quantity::{LARGEST, SMALLEST, scientific};
 use thiserror::Error;
-
-/// The smallest and largest size, data, compute, loss or weight that is taken for one. Chosen here: far outside any unit
-/// that runs are told in, and products of three of them are still numbers.
-pub(crate) const SMALLEST: f64 = 1e-60;
-pub(crate) const LARGEST: f64 = 1e60;
 
 /// Observations that `log_log`, the smallest law, needs.
 const FEWEST: usize = 3;
@@ -234,7 +230,7 @@ pub enum FitError {
         law: String,
     },
     /// An option that means nothing.
-    #[error("{option} is {}; it must be {allowed}\n\nhint: give `{option}` another value, or leave it out where it has a default", number(*.value))]
+    #[error("{option} is {}; it must be {allowed}\n\nhint: give `{option}` another value, or leave it out where it has a default", scientific(*.value))]
     BadOption {
         /// The option.
         option: &'static str,
@@ -288,7 +284,7 @@ pub enum FitError {
     /// No budget that was sought has this loss.
     #[error(
         "{} a loss of {}: the forecast runs from {highest:.4} at the smallest run to {lowest:.4} at a million times the largest\n\nhint: ask for a loss between the two",
-        if .loss > .highest { "every budget has passed" } else { "no budget that was sought reaches" }, number(*.loss)
+        if .loss > .highest { "every budget has passed" } else { "no budget that was sought reaches" }, scientific(*.loss)
     )]
     OutOfReach {
         /// The loss asked for.
@@ -304,12 +300,6 @@ pub enum FitError {
         "no law gives a number at any budget from the smallest run to a million times the largest: the losses there are beyond 1e260, or below 1e-260\n\nhint: look for a loss or a size that is off by orders of magnitude"
     )]
     NoNumber,
-}
-
-/// A number with a power of ten where it has many digits.
-fn number(value: f64) -> String {
-    let is_plain = value == 0.0 || !value.is_finite() || (1e-4..1e7).contains(&value.abs());
-    if is_plain { value.to_string() } else { format!("{value:e}") }
 }
 
 /// `1 run`, `2 runs`.

@@ -5,7 +5,6 @@ use forescale_core::observation::Observation;
 
 use crate::bootstrap_interval::{Refits, validate_draws};
 use crate::cluster::Dependence;
-use crate::error::{LARGEST, SMALLEST};
 use crate::evaluation::EvaluationSets;
 use crate::falloff::Falloff;
 use crate::forecast::flops_per_product;
@@ -22,6 +21,7 @@ use crate::scatter::Scatter;
 use crate::solve::{Found, Optimum, search};
 use crate::start::starts;
 use crate::{FitError, FitOptions, Objective, Starts};
+use forescale_core::quantity::{LARGEST, SMALLEST};
 
 /// A law at its optimum, with what intervals and doubts need.
 #[derive(Clone)]
@@ -257,8 +257,13 @@ impl Fitted {
     pub(crate) fn precisions(&self) -> Vec<f64> {
         match &self.scatter {
             Some(scatter) => scatter.relative().map(f64::recip).collect(),
-            None => self.problem.samples.iter().map(|sample| sample.weight.sqrt()).collect(),
+            None => self.roots(),
         }
+    }
+
+    /// The roots of the weights: units in which residuals are alike if weights are all that tells points apart.
+    pub(crate) fn roots(&self) -> Vec<f64> {
+        self.problem.samples.iter().map(|sample| sample.weight.sqrt()).collect()
     }
 
     /// Largest compute fitted.

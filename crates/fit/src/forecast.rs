@@ -26,12 +26,12 @@ use crate::diagnose::{
     not_asymptotic, uncertified,
 };
 use crate::ensemble::{mean_interval, validate_level};
-use crate::error::{LARGEST, SMALLEST};
 use crate::evaluation::target_sigma;
 use crate::fitted::{Fitted, seen_by, validate};
 use crate::forecaster::{Forecaster, WORTH_A_WORD, forecaster};
 use crate::session::{groups, inputs};
 use crate::{FitError, FitOptions};
+use forescale_core::quantity::{LARGEST, SMALLEST};
 
 /// Laws of less weight together than this have next to no say. Chosen here.
 const UNHEARD: f64 = 0.05;

@@ -105,8 +105,8 @@ pub(crate) fn forecaster(
     let flops = || runs.iter().map(|o| o.flops);
     let max_flops = flops().fold(0.0, f64::max);
     let decades = math::log10(max_flops / flops().fold(f64::INFINITY, f64::min));
-    let ratios = runs.iter().map(|o| o.tokens / o.params);
-    let ratios = ratios.fold([f64::INFINITY, 0.0], |[low, high], ratio| [ratio.min(low), ratio.max(high)]);
+    let ratios = math::range(runs.iter().map(|o| o.tokens / o.params)).unwrap_or_default();
+    let products: Vec<f64> = runs.iter().map(|o| o.flops / (o.params * o.tokens)).collect();
     let losses = runs.iter().map(|o| math::ln(o.loss));
     let (low, high) = losses.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), loss| (l.min(loss), h.max(loss)));
     let bounds = (low - math::ln(10.0), high + core::f64::consts::LN_2);
@@ -126,8 +126,8 @@ pub(crate) fn forecaster(
             max_flops,
             decades,
             ratios,
-            allowed: allowed_contradiction(runs),
-            products: products_span(runs),
+            allowed: allowed_contradiction(&products),
+            products: math::range(products).unwrap_or_default(),
             alone: [alone(runs, |o| o.params), alone(runs, |o| o.tokens)],
             bounds,
             calibration,
@@ -137,16 +137,10 @@ pub(crate) fn forecaster(
     ))
 }
 
-/// The least and the largest C/(N·D).
-fn products_span(runs: &[&Observation]) -> [f64; 2] {
-    let products = runs.iter().map(|o| o.flops / (o.params * o.tokens));
-    products.fold([f64::INFINITY, 0.0], |[low, high], product| [product.min(low), product.max(high)])
-}
-
-/// How far compute may lie from size and data before they contradict each other: less where the runs keep one rule.
-fn allowed_contradiction(runs: &[&Observation]) -> f64 {
-    let products: Vec<f64> = runs.iter().map(|o| o.flops / (o.params * o.tokens)).collect();
-    let median = math::median(&products).unwrap_or(6.0);
+/// How far compute may lie from size and data before they contradict each other, by the runs' C/(N·D): less where they keep
+/// one rule.
+fn allowed_contradiction(products: &[f64]) -> f64 {
+    let median = math::median(products).unwrap_or(6.0);
     let is_one_rule = products.iter().all(|product| (1.0 / ONE_RULE..=ONE_RULE).contains(&(product / median)));
     if is_one_rule { CONTRADICTION_OF_ONE_RULE } else { CONTRADICTION }
 }

@@ -17,10 +17,10 @@ use forescale_core::outcome::{Diagnosis, Severity};
 use forescale_core::reduction::Knob;
 
 use crate::FitError;
-use crate::error::{LARGEST, SMALLEST};
 use crate::linear::{Matrix, add_outer, dot, quadratic_inverse, solve};
 use crate::session::inputs;
 use crate::vertex::{Best, LEAST_VALUES, Trial, best};
+use forescale_core::quantity::{LARGEST, SMALLEST};
 
 /// Sizes, and data, within 2% are one: a run's last step is rounded.
 const SAME: f64 = 0.02;

@@ -5,12 +5,12 @@
 //! With A = Σ wᵢ E[ψ′ᵢ] ggᵀ and B = Σ wᵢ² E[ψᵢ²] ggᵀ, a functional with gradient h has the variance hᵀA⁻¹BA⁻¹h against a
 //! curvature of 1/hᵀA⁻¹h; their product is its κ ([`crate::scale`]). The two expectations of run i are taken
 //!
-//! - from its own residual, over √(1 − h) with its leverage h, from 30 observations on: on Epoch AI's 240 points this is what
+//! - from its own residual, with n/(n − p) for what the fit took of them, from 30 observations on: on Epoch AI's 240 points this is what
 //!   the bootstrap sees and equal scatter does not. Fewer are too noisy and under-cover. One residual is one number: where
 //!   the loud runs are those that draw the law to themselves, and the objective is near-absolute, it sees them as denser
 //!   about zero than they are;
-//! - from residuals of all runs at its own deviation, where that changes along the table ([`crate::scatter`]), from 12
-//!   observations on;
+//! - from residuals of all runs at its own deviation, where that changes along a surface ([`crate::scatter`]), from 12
+//!   observations on; residuals are over √(1 − h) with their leverage h;
 //! - from the deviations that runs weigh by, where the table states them.
 //!
 //! The largest of these and equal scatter's counts. Points of one cluster sum ψ g before it is squared (Liang and Zeger

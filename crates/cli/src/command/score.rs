@@ -10,10 +10,10 @@ use crate::args::{ScoreArgs, TableArgs};
 use crate::evidence;
 use crate::exit::Answer;
 use crate::ledger::LedgerFile;
-use crate::number::scientific;
 use crate::output;
 use crate::source::{Material, SweepMaterial};
 use crate::workplace;
+use forescale_core::quantity::scientific;
 
 /// What a registration is.
 const REGISTRATION: &str =

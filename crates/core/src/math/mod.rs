@@ -153,6 +153,15 @@ fn invert(cdf: impl Fn(f64) -> f64, p: f64, bound: f64) -> f64 {
     if p < 0.5 { x } else { -x }
 }
 
+/// The least and the largest of numbers; `None` of nothing.
+#[must_use]
+pub fn range(values: impl IntoIterator<Item = f64>) -> Option<[f64; 2]> {
+    values.into_iter().fold(None, |range, value| match range {
+        None => Some([value, value]),
+        Some([low, high]) => Some([value.min(low), value.max(high)]),
+    })
+}
+
 /// The middle value, or the mean of the two middle ones; `None` of nothing.
 #[must_use]
 pub fn median(values: &[f64]) -> Option<f64> {

@@ -162,7 +162,6 @@ impl<'a> Cell<'a> {
         let stands = chosen.method != ReductionMethod::Quadratic && lowest.runs.len() == 1;
         let run_id = if stands { best.run_id.clone() } else { format!("{}+best", best.run_id) };
         let mut observation = Observation { run_id, loss: math::exp(chosen.log_loss), ..best.clone() };
-        observation.loss_se = together(best.loss_se, chosen.standard_error.map(|se| se * observation.loss));
         let own = self.scatter();
         let (scatter, degrees) = if own.degrees > 0.0 { (own, own.degrees) } else { (all, 0.0) };
         if let Some(deviation) = scatter.deviation() {
@@ -224,13 +223,5 @@ impl Chosen {
             used: 0,
             method,
         }
-    }
-}
-
-/// Two independent standard errors as one.
-fn together(a: Option<f64>, b: Option<f64>) -> Option<f64> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some((a * a + b * b).sqrt()),
-        (a, b) => a.or(b),
     }
 }

@@ -26,7 +26,7 @@ use crate::Target;
 use crate::fitted::Fitted;
 use crate::form_error::Calibration;
 use crate::frontier::at_target;
-use crate::linear::{Matrix, add_outer, dot, quadratic_inverse, solve};
+use crate::linear::{Matrix, add_outer, dot, inverse, quadratic_inverse};
 use crate::path::is_on_path;
 
 const AMPLITUDE_PRIOR: f64 = 2.0;
@@ -72,17 +72,6 @@ impl LawValue {
 
     fn add(&mut self, direction: &Theta, factor: f64) {
         add_outer(&mut self.information, direction, factor);
-    }
-
-    /// F⁻¹ column by column.
-    fn inverse(&self) -> Option<Matrix> {
-        let mut inverse = Matrix::default();
-        for &i in &self.free {
-            let mut unit = Theta::default();
-            unit[i] = 1.0;
-            inverse[i] = solve(&self.information, &unit, &self.free)?;
-        }
-        Some(inverse)
     }
 }
 
@@ -205,7 +194,7 @@ impl Value {
 
 /// v·w·(cᵀF⁻¹g)²/(1 + gᵀF⁻¹g) for each candidate (Sherman and Morrison 1950).
 fn law_drops(law: &LawValue) -> Option<Vec<f64>> {
-    let inverse = law.inverse()?;
+    let inverse = inverse(&law.information, &law.free)?;
     let times = |vector: &Theta| {
         let mut product = Theta::default();
         product.iter_mut().zip(&inverse).for_each(|(entry, row)| *entry = dot(row, vector));

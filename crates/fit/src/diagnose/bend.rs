@@ -26,7 +26,7 @@ use crate::problem::Sample;
 
 /// A bend is an alarm where chance makes one as large less often, over all tests together. Chosen here: half of what the
 /// tests of false alarms allow a code.
-pub(super) const BEND_ALARM: f64 = 0.025;
+const BEND_ALARM: f64 = 0.025;
 /// A bend that chance makes less often than this and more often than an alarm is a note: it names four in five of the second
 /// powers above, and one in fifteen of right laws.
 const FAINT_BEND: f64 = 0.08;
@@ -52,15 +52,41 @@ pub(crate) enum BendSeen {
     Neighbours(f64),
 }
 
+/// How much a bend weighs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Grade {
+    /// Chance hardly makes it.
+    Alarm,
+    /// Chance makes it too often for a warning.
+    Faint,
+    /// An alarm if all runs scatter alike, and not if they scatter as unevenly as they seem to: misfit at the ends of a table
+    /// looks like noise there, and noise like misfit.
+    UnlessUneven,
+}
+
 /// The bend that chance makes least often, where it is an alarm or worth a note.
 pub(super) fn bend(fitted: &Fitted) -> Option<ResidualDoubt> {
     if fitted.dependence.is_some() {
         return None;
     }
-    let sheet = Sheet::of(fitted)?;
+    let own = strongest(fitted, fitted.precisions());
+    let graded = match own {
+        Some((_, chance)) if chance < BEND_ALARM => own.map(|outcome| (outcome, Grade::Alarm)),
+        _ => {
+            let alike = fitted.scatter.as_ref().and_then(|_| strongest(fitted, fitted.roots()));
+            let unless = alike.filter(|(_, chance)| *chance < BEND_ALARM).map(|outcome| (outcome, Grade::UnlessUneven));
+            unless.or(own.filter(|(_, chance)| *chance < FAINT_BEND).map(|outcome| (outcome, Grade::Faint)))
+        }
+    };
+    let ((seen, chance), grade) = graded?;
+    Some(ResidualDoubt::Bend { law: fitted.law.to_string(), seen, chance: chance.min(1.0), grade })
+}
+
+/// Of all tests on residuals in these units the outcome that chance makes least often.
+fn strongest(fitted: &Fitted, units: Vec<f64>) -> Option<Outcome> {
+    let sheet = Sheet::of(fitted, units)?;
     let all = smooth(&sheet).into_iter().chain(kinks(&sheet)).chain(neighbours(&sheet));
-    let (seen, chance) = all.min_by(|a, b| a.1.total_cmp(&b.1))?;
-    (chance < FAINT_BEND).then(|| ResidualDoubt::Bend { law: fitted.law.to_string(), seen, chance: chance.min(1.0) })
+    all.min_by(|a, b| a.1.total_cmp(&b.1))
 }
 
 /// A test's outcome with how often chance gives one as far out, over its share of the alarm.
@@ -70,13 +96,13 @@ type Outcome = (BendSeen, f64);
 struct Sheet<'a> {
     fitted: &'a Fitted,
     plane: Plane,
-    /// Residuals off the plane, scaled to one deviation.
+    /// Residuals off the plane, in the units asked for.
     left: Vec<f64>,
 }
 
 impl<'a> Sheet<'a> {
-    fn of(fitted: &'a Fitted) -> Option<Self> {
-        let plane = Plane::of(fitted)?;
+    fn of(fitted: &'a Fitted, units: Vec<f64>) -> Option<Self> {
+        let plane = Plane::of(fitted, units)?;
         let residuals = fitted.problem.residuals(&fitted.optimum.theta);
         let own: Vec<f64> = residuals.iter().zip(&plane.roots).map(|(r, root)| r * root).collect();
         let left = plane.off(&own)?;
@@ -197,7 +223,7 @@ fn neighbours(sheet: &Sheet<'_>) -> Option<Outcome> {
     chance.is_finite().then_some((BendSeen::Neighbours(ratio), chance / sheet.smooth_share()))
 }
 
-/// The tangent plane of a law at its optimum, each point scaled to one deviation and each coordinate to one.
+/// The tangent plane of a law at its optimum, each point in units of its own and each coordinate to one.
 struct Plane {
     roots: Vec<f64>,
     gradients: Vec<Theta>,
@@ -206,10 +232,9 @@ struct Plane {
 }
 
 impl Plane {
-    fn of(fitted: &Fitted) -> Option<Self> {
+    fn of(fitted: &Fitted, roots: Vec<f64>) -> Option<Self> {
         let (problem, theta) = (&fitted.problem, &fitted.optimum.theta);
         let on_bound = problem.at_bound(theta);
-        let roots = fitted.precisions();
         let mut gradients: Vec<Theta> = problem
             .samples
             .iter()

@@ -197,9 +197,11 @@ impl fmt::Display for FormDoubt {
         match self {
             Self::ModelForm { law, reasons } => {
                 let of = law.as_ref().map_or_else(String::new, |law| format!("`{law}`: "));
-                let words: Vec<&str> = reasons.iter().map(|reason| reason.words.as_str()).collect();
-                let reasons = words.join("; ");
-                let weight = if self.severity() == Severity::Note { "not beyond doubt" } else { "in doubt" };
+                // Of a warning its reasons alone: faint ones beside them would be read as more.
+                let is_note = self.severity() == Severity::Note;
+                let told = reasons.iter().filter(|reason| reason.is_faint == is_note);
+                let reasons = told.map(|reason| reason.words.as_str()).collect::<Vec<_>>().join("; ");
+                let weight = if is_note { "not beyond doubt" } else { "in doubt" };
                 write!(
                     f,
                     "{of}the model form is {weight}: {reasons}; an interval that takes the law for granted is too narrow"

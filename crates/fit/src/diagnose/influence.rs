@@ -280,17 +280,10 @@ pub(crate) struct LeftOneOut {
 
 fn left_one_out(fitted: &Fitted, refits: &[Refit]) -> Option<LeftOneOut> {
     let losses = refits.iter().filter_map(|refit| loss_at_ten_times(fitted, &refit.theta));
-    let loss = range(losses)?;
+    let loss = math::range(losses)?;
     let index = fitted.problem.form.parameters().iter().position(|p| p.is_floor);
-    let floor = index.and_then(|index| range(refits.iter().map(|refit| refit.theta[index])));
+    let floor = index.and_then(|index| math::range(refits.iter().map(|refit| refit.theta[index])));
     Some(LeftOneOut { law: fitted.law.to_string(), floor, loss, cook: cook(fitted, refits) })
-}
-
-fn range(values: impl Iterator<Item = f64>) -> Option<[f64; 2]> {
-    values.fold(None, |range, value| match range {
-        None => Some([value, value]),
-        Some([low, high]) => Some([value.min(low), value.max(high)]),
-    })
 }
 
 /// (θ − θᵢ)ᵀ A (θ − θᵢ) / (p σ²), A the information: Cook, Technometrics 19, 1977.

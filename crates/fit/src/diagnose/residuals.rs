@@ -8,7 +8,7 @@ use forescale_core::observation::Observation;
 use forescale_core::outcome::Severity;
 
 use super::Voiced;
-use super::bend::{BEND_ALARM, BendSeen, bend};
+use super::bend::{BendSeen, Grade, bend};
 use super::influence::loss_at_ten_times;
 use crate::Objective;
 use crate::fitted::Fitted;
@@ -58,9 +58,9 @@ impl Along {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum ResidualDoubt {
     Pattern { law: String, along: Along, signs: usize, expected: f64 },
-    Bend { law: String, seen: BendSeen, chance: f64 },
+    Bend { law: String, seen: BendSeen, chance: f64, grade: Grade },
     Uneven { law: String, ends: [f64; 2] },
-    Asymmetric { law: String, skewness: f64, with: f64, penalised: f64 },
+    Asymmetric { law: String, skewness: f64, with: f64, penalised: f64, unless_uneven: bool },
     Rounded { law: String, quantum: f64, rounding: f64, residual: f64 },
     Evaluation { law: String, error: f64, residual: f64, is_shared: bool },
 }
@@ -128,17 +128,20 @@ fn asymmetric(fitted: &Fitted) -> Option<ResidualDoubt> {
     }
     // A mixture of loud and quiet runs has fat tails, whose skewness scatters far more than that of one deviation.
     let even: Vec<f64> = residuals.iter().zip(fitted.precisions()).map(|(r, precision)| r * precision).collect();
-    let (skewness, error) = skewness(if fitted.scatter.is_some() { &even } else { &residuals })?;
-    if skewness / error > SKEW_ALARM {
-        return None;
-    }
+    let is_uneven = fitted.scatter.is_some();
+    let alarm = |of: &[f64]| skewness(of).filter(|(skewness, error)| skewness / error <= SKEW_ALARM);
+    let (found, unless_uneven) = match alarm(if is_uneven { &even } else { &residuals }) {
+        Some(found) => (found, false),
+        None => (alarm(&residuals).filter(|_| is_uneven)?, true),
+    };
+    let skewness = found.0;
     let mut problem = fitted.problem.clone();
     let delta = problem.cost.delta();
     problem.cost = Cost::of(Objective::Asymmetric { delta, overestimate_penalty: PENALTY });
     let penalised = solve_from(&problem, &fitted.optimum.theta, problem.cost.stages())?.theta;
     let with = loss_at_ten_times(fitted, &fitted.optimum.theta)?;
     let penalised = loss_at_ten_times(fitted, &penalised)?;
-    Some(ResidualDoubt::Asymmetric { law: fitted.law.to_string(), skewness, with, penalised })
+    Some(ResidualDoubt::Asymmetric { law: fitted.law.to_string(), skewness, with, penalised, unless_uneven })
 }
 
 /// The adjusted skewness and its standard error under normal noise (Joanes and Gill, The Statistician 47, 1998).
@@ -200,7 +203,8 @@ impl Voiced for ResidualDoubt {
     fn severity(&self) -> Severity {
         match self {
             Self::Evaluation { is_shared: true, .. } | Self::Uneven { .. } => Severity::Note,
-            Self::Bend { chance, .. } if *chance >= BEND_ALARM => Severity::Note,
+            Self::Bend { grade, .. } if *grade != Grade::Alarm => Severity::Note,
+            Self::Asymmetric { unless_uneven: true, .. } => Severity::Note,
             Self::Rounded { rounding, residual, .. } if *rounding < 0.5 * residual => Severity::Note,
             _ => Severity::Warning,
         }
@@ -234,21 +238,27 @@ impl fmt::Display for ResidualDoubt {
                 "`{law}`: ordered by {} the residuals change sign {signs} times where {expected:.0} are expected: the law bends differently from the data",
                 along.words()
             ),
-            Self::Bend { law, seen, chance } => write!(
+            Self::Bend { law, seen, chance, grade } => write!(
                 f,
-                "`{law}`: the residuals bend in a direction that the law lacks ({seen}, by chance {} of the time): outside the runs the two part ways",
-                if *chance < 5e-5 { "less than 0.01%".to_owned() } else { format!("{:.2}%", 100.0 * chance) }
+                "`{law}`: the residuals bend in a direction that the law lacks ({seen}, by chance {} of the time{}): outside the runs the two part ways",
+                if *chance < 5e-5 { "less than 0.01%".to_owned() } else { format!("{:.2}%", 100.0 * chance) },
+                if *grade == Grade::UnlessUneven {
+                    " if runs scatter alike, more often if as unevenly as here"
+                } else {
+                    ""
+                }
             ),
             Self::Uneven { law, ends: [quiet, loud] } => write!(
                 f,
-                "`{law}`: runs scatter by {:.2}% where they are loudest along size, data and their ratio, and by {:.2}% where they are quietest: intervals allow for that, while the fit counts all alike",
+                "`{law}`: the loudest tenth of the runs scatters by {:.2}% and more, the quietest by {:.2}% and less, as size, data and their ratio tell: intervals allow for that, while the fit counts all alike",
                 100.0 * loud,
                 100.0 * quiet
             ),
-            Self::Asymmetric { law, skewness, with, penalised } => write!(
+            Self::Asymmetric { law, skewness, with, penalised, unless_uneven } => write!(
                 f,
-                "`{law}`: more runs lie far above the curve than far below (skewness {:.2}): runs trained badly err upwards only; where a prediction above a run costs 10 times one below, the loss at 10x the largest compute moves from {with:.4} to {penalised:.4}",
-                -skewness
+                "`{law}`: more runs lie far above the curve than far below (skewness {:.2}{}): runs trained badly err upwards only; where a prediction above a run costs 10 times one below, the loss at 10x the largest compute moves from {with:.4} to {penalised:.4}",
+                -skewness,
+                if *unless_uneven { ", no more than loud runs among quiet ones make" } else { "" }
             ),
             Self::Rounded { law, quantum, rounding, residual } => write!(
                 f,

@@ -24,7 +24,7 @@ const FEW: f64 = 0.2;
 /// C this far from 6·N·D in half of the runs is in another unit: a PF-day is 8.64e19 FLOPs.
 const UNIT: f64 = 100.0;
 /// Half of the losses above this are no cross-entropies: ln of the largest vocabularies is 12.5 nats.
-const NO_LOSS: f64 = 25.0;
+const NO_LOSS: f64 = 12.5;
 /// Half of the losses above this are nothing that a model is measured by.
 const NONSENSE: f64 = 1e4;
 /// Runs that agree in size and data and every setting that is told differ by less: seeds scatter by 0.03 to 0.3%.
@@ -99,8 +99,7 @@ fn slip_of(o: &Observation, factor: f64, [low, high]: [f64; 2]) -> Slip {
 
 /// The least and the largest tokens per parameter.
 fn ratio_span(runs: &[&Observation]) -> [f64; 2] {
-    let ratios = runs.iter().map(|o| o.tokens / o.params);
-    ratios.fold([f64::INFINITY, 0.0], |[low, high], ratio| [ratio.min(low), ratio.max(high)])
+    math::range(runs.iter().map(|o| o.tokens / o.params)).unwrap_or_default()
 }
 
 /// The run whose tokens per parameter stand apart from those of all others, where compute follows from size and data and so
@@ -181,7 +180,7 @@ impl Voiced for ScaleDoubt {
                 "give compute in FLOPs (a PF-day is 8.64e19), or leave the column out: 6ND follows from the other two"
             }
             Self::NoLosses { .. } => {
-                "look whether columns changed places, and give the loss in nats per token, bits (`--unit bits`) or bits per byte (`--unit bpb`)"
+                "look whether columns changed places, and give the loss in nats per token, bits (`--unit bits`) or bits per byte (`--unit bpb`); of a perplexity take the logarithm"
             }
             Self::Twins { .. } => "name what tells them apart: `--map group=COLUMN`, or lr= or batch_tokens=",
         }
@@ -271,6 +270,24 @@ mod tests {
             published::run(i, params, tokens, 6.0 * params * tokens, 5.0 * math::pow(params / 1e7, -0.05))
         };
         (0..10).map(rung).collect()
+    }
+
+    #[test]
+    fn two_sparse_runs_among_dense_ones_are_counted_otherwise_and_are_no_slips() {
+        // Sizes with all experts, compute of one seventh of them.
+        let mut runs = ladder();
+        let last = runs.len() - 2;
+        runs[last..].iter_mut().for_each(|run| run.flops /= 7.0);
+        assert!(doubts(&runs.iter().collect::<Vec<_>>()).is_empty());
+    }
+
+    #[test]
+    fn losses_that_are_perplexities_are_no_losses() {
+        let mut runs = ladder();
+        runs.iter_mut().for_each(|run| run.loss = math::exp(run.loss));
+        let found = doubts(&runs.iter().collect::<Vec<_>>());
+        let said = found.iter().find(|doubt| doubt.code() == "no_losses").expect("said");
+        assert!(said.hint().contains("perplexity"), "{said:?}");
     }
 
     #[test]

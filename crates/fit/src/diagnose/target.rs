@@ -94,8 +94,11 @@ pub(crate) fn uncertified(fitted: &Fitted, fit: FitKind) -> Option<TargetDoubt> 
 fn faults_of_certificate(fitted: &Fitted) -> Option<String> {
     let residuals = fitted.problem.residuals(&fitted.optimum.theta);
     let rms = (residuals.iter().map(|r| r * r).sum::<f64>() / residuals.len() as f64).sqrt();
+    if rms <= EXACT {
+        return None;
+    }
     let faults = certificate(fitted).faults();
-    (rms > EXACT && !faults.is_empty()).then(|| faults.join("; "))
+    (!faults.is_empty()).then(|| faults.join("; "))
 }
 
 impl Voiced for TargetDoubt {

@@ -8,6 +8,7 @@ use super::*;
 use crate::{FitOptions, ForecastOptions, LawName, Target, fit, forecast, published};
 
 mod fits;
+mod form;
 mod targets;
 
 const EPOCH: [f64; 5] = [482.01, 2085.43, 1.8172, 0.3478, 0.3658];
@@ -454,107 +455,6 @@ fn runs_that_err_upwards_only_are_said_with_the_penalised_fit() {
 }
 
 #[test]
-fn slopes_that_steepen_are_not_asymptotic_and_those_that_flatten_are() {
-    let found = of_fit(&ladder(9, 0.003, 1, steepening), &only(LawName::POWER_LAW));
-    assert_said(&found, "not_asymptotic", Severity::Warning, "not asymptotic yet");
-    let found = of_forecast(&ladder(9, 0.003, 1, steepening), &[LawName::POWER_LAW], 1e21);
-    assert_said(&found, "not_asymptotic", Severity::Warning, "not asymptotic yet");
-    assert_unsaid(&of_fit(&ladder(9, 0.003, 1, with_floor), &only(LawName::POWER_LAW)), "not_asymptotic");
-}
-
-#[test]
-fn a_surface_that_steepens_along_its_vertices_is_not_asymptotic() {
-    let steeper = with(|_, run| {
-        let x = math::ln(run.flops / 1e18);
-        run.loss *= math::exp(-0.006 * x * x);
-    });
-    assert_said(&of_fit(&steeper, &only(LawName::CHINCHILLA)), "not_asymptotic", Severity::Warning, "`chinchilla`");
-    assert_unsaid(&of_fit(&clean(1), &only(LawName::CHINCHILLA)), "not_asymptotic");
-}
-
-#[test]
-fn a_slope_that_breaks_inside_the_data_names_the_model_form() {
-    // The exponent of the excess falls from 0.3 to 0.08 in the middle of five decades.
-    let broken = |flops: f64| broken(flops, 2.5, [0.3, 0.08]);
-    let found = of_fit(&ladder(21, 0.001, 1, broken), &only(LawName::POWER_LAW));
-    assert_said(&found, "model_form", Severity::Warning, "the residuals of `power_law`");
-    let found = of_forecast(&ladder(21, 0.001, 1, broken), &[LawName::POWER_LAW], 1e24);
-    assert_said(&found, "model_form", Severity::Warning, "too narrow");
-    let right = of_fit(&ladder(21, 0.001, 1, with_floor), &only(LawName::POWER_LAW));
-    assert_unsaid(&right, "model_form");
-    assert_unsaid(&right, "residual_bend");
-}
-
-#[test]
-fn a_second_power_that_hardly_bends_ten_rungs_is_a_note_in_most_tables() {
-    // The powers of benches/coverage.md: by 1% of the loss off at a thousand times the largest of ten rungs.
-    let two = |flops: f64| 1.3 + 1.2 * math::pow(flops / 1e18, -0.3) + math::pow(flops / 1e18, -0.07);
-    let of = |loss: &dyn Fn(f64) -> f64, seed: u64| {
-        let rung = |i: u32| {
-            let flops = 1e18 * math::pow(10.0, f64::from(i) / 3.0);
-            let size = (flops / 120.0).sqrt();
-            Observation { role: Some(Role::Path), ..published::run(i as usize, size, 20.0 * size, flops, loss(flops)) }
-        };
-        let runs = published::with_noise(&(0..10).map(rung).collect::<Vec<_>>(), 0.001, seed);
-        let found = of_fit(&runs, &only(LawName::POWER_LAW));
-        found.into_iter().find(|d| d.code == "model_form").map(|d| d.severity)
-    };
-    let share = |loss: &dyn Fn(f64) -> f64, least: Severity| {
-        (0..200).filter(|&seed| of(loss, seed).is_some_and(|severity| severity >= least)).count() as f64 / 200.0
-    };
-    let (named, warned) = (share(&two, Severity::Note), share(&two, Severity::Warning));
-    let (chance, alarm) = (share(&with_floor, Severity::Note), share(&with_floor, Severity::Warning));
-    // Standard errors of three points and of two.
-    assert!(named > 0.75 && warned < named, "{named}, {warned}");
-    assert!(chance < 0.11 && alarm < 0.05, "{chance}, {alarm}");
-}
-
-#[test]
-fn small_runs_that_are_louder_are_said_and_are_neither_bent_nor_lopsided() {
-    let loud = |power: f64, seed: u64| {
-        let mut runs = published::with_noise(&published::grid(EPOCH), 0.002, seed);
-        let most = runs.iter().map(|run| run.params).fold(0.0, f64::max);
-        let quiet = published::grid(EPOCH);
-        runs.iter_mut().zip(&quiet).for_each(|(run, quiet)| {
-            let louder = math::pow(most / run.params, power);
-            run.loss = quiet.loss * math::pow(run.loss / quiet.loss, louder);
-        });
-        of_fit(&runs, &only(LawName::CHINCHILLA))
-    };
-    assert_said(&loud(0.5, 1), "uneven_noise", Severity::Note, "intervals allow for that");
-    // A warning of 100 tables: before, one in ten was bent by such noise and one in four lopsided.
-    let found = alarms(100, |seed| loud(0.25, seed));
-    let share = |code: &str| found.get(code).copied().unwrap_or(0.0);
-    assert!(share("residual_bend") <= 0.05 && share("asymmetric_noise") <= 0.05, "{found:?}");
-    assert_unsaid(&of_fit(&clean(1), &only(LawName::CHINCHILLA)), "uneven_noise");
-}
-
-#[test]
-fn residuals_in_waves_are_a_pattern() {
-    let waves = |flops: f64| with_floor(flops) * math::exp(0.004 * math::sin(1.2 * math::ln(flops)));
-    let found = of_fit(&ladder(41, 0.0002, 1, waves), &only(LawName::POWER_LAW));
-    assert_said(&found, "residual_pattern", Severity::Warning, "ordered by compute");
-    assert_unsaid(&of_fit(&ladder(41, 0.002, 1, with_floor), &only(LawName::POWER_LAW)), "residual_pattern");
-}
-
-#[test]
-fn a_line_through_a_curve_with_a_floor_is_shown_against_it() {
-    let found = of_fit(&ladder(13, 0.002, 1, with_floor), &only(LawName::LOG_LOG));
-    assert_said(&found, "no_floor", Severity::Warning, "no floor");
-    let found = of_forecast(&ladder(13, 0.002, 1, with_floor), &[LawName::LOG_LOG], 1e23);
-    assert_said(&found, "no_floor", Severity::Warning, "1.0e23 FLOPs");
-    let straight = |flops: f64| 3.5 * math::pow(flops / 1e18, -0.05);
-    assert_unsaid(&of_fit(&ladder(13, 0.002, 1, straight), &only(LawName::LOG_LOG)), "no_floor");
-    assert_unsaid(&of_fit(&ladder(13, 0.002, 1, with_floor), &only(LawName::POWER_LAW)), "no_floor");
-}
-
-#[test]
-fn every_forecast_beyond_the_data_says_that_a_later_break_cannot_be_seen() {
-    assert_said(&of_forecast(&clean(1), &[LawName::CHINCHILLA], 1e23), "break_beyond", Severity::Note, "1.0 decades");
-    assert_unsaid(&of_forecast(&clean(1), &[LawName::CHINCHILLA], 1e21), "break_beyond");
-}
-
-#[test]
 fn a_span_of_two_decades_is_a_note_and_of_four_none() {
     let found = of_fit(&ladder(9, 0.003, 1, with_floor), &only(LawName::POWER_LAW));
     assert_said(&found, "few_decades", Severity::Note, "2.0 decades");
@@ -594,20 +494,4 @@ fn a_fit_short_of_its_optimum_is_said() {
     assert!(!said(&fitted).contains(&"not_converged".to_owned()));
     fitted.optimum.gradient_norm = 1e-3;
     assert!(said(&fitted).contains(&"not_converged".to_owned()));
-}
-
-/// Share of 100 seeds in which a power law on so many rungs over their quarter decades has its form doubted.
-fn doubted(rungs: u32, noise: f64, loss: &dyn Fn(f64) -> f64) -> f64 {
-    let found = alarms(100, |seed| of_fit(&ladder(rungs, noise, seed, loss), &only(LawName::POWER_LAW)));
-    found.get("model_form").copied().unwrap_or(0.0)
-}
-
-#[test]
-fn the_form_is_doubted_where_enough_rungs_see_a_break_or_a_second_power_law() {
-    // Of nine rungs, or of two power laws at 0.3% of noise on thirteen, the doubt sees next to nothing.
-    let two = |flops: f64| 1.7 + 1.2 * math::pow(flops / 1e18, -0.3) + 0.8 * math::pow(flops / 1e18, -0.07);
-    let inside = |flops: f64| broken(flops, 2.0, [0.15, 0.08]);
-    let middle = |flops: f64| broken(flops, 1.5, [0.3, 0.08]);
-    let shares = [doubted(13, 0.001, &inside), doubted(13, 0.001, &middle), doubted(21, 0.001, &two)];
-    assert!(shares.iter().all(|share| *share >= 0.8), "{shares:?}");
 }

@@ -233,6 +233,26 @@ fn loss_that_does_not_fall_is_refused_and_one_law_that_sees_a_fall_lets_it_stand
 }
 
 #[test]
+fn a_target_that_counts_compute_as_one_of_the_runs_or_between_them_and_6nd_is_no_contradiction() {
+    // Sizes counted with all experts, compute of the active ones: from all to one in 32. And sizes without embeddings, which
+    // cost ten times the rest at the smallest size and less with each.
+    let counted = |factor: &dyn Fn(usize) -> f64| {
+        let mut runs = published::grid([482.01, 2085.43, 1.8172, 0.3478, 0.3658]);
+        runs.iter_mut().enumerate().for_each(|(i, run)| run.flops *= factor(i));
+        runs
+    };
+    let refused = |runs: &[Observation], per_product: f64| {
+        let target = Target { params: Some(1e11), tokens: Some(1e12), ..at(per_product * 1e23) };
+        let answer = forecast(runs, &[target], &quick(LawName::CHINCHILLA, Objective::default())).expect("fits");
+        answer.diagnoses.iter().any(|d| d.code == "target_contradicts_itself")
+    };
+    let sparse = counted(&|i| math::pow(0.5, (i % 6) as f64));
+    assert!(!refused(&sparse, 6.0 / 32.0) && !refused(&sparse, 6.0) && refused(&sparse, 6.0 / 1000.0));
+    let headed = counted(&|i| 10.0 - 0.1 * i as f64);
+    assert!(!refused(&headed, 22.0) && !refused(&headed, 7.0) && refused(&headed, 600.0));
+}
+
+#[test]
 fn a_target_whose_compute_contradicts_its_size_and_data_is_refused() {
     let runs = published::grid([482.01, 2085.43, 1.8172, 0.3478, 0.3658]);
     let doubted = |tokens: f64| {
