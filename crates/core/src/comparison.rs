@@ -37,7 +37,8 @@ pub struct ComparedRecipe {
 pub struct LawComparison {
     /// The law, fitted to both recipes.
     pub law: String,
-    /// Its weight; weights sum to one.
+    /// Its weight; weights sum to one. 0 where a forecast would not listen to it beside the others: it has no floor, is drawn
+    /// through few vertices, or is a special case of another.
     pub weight: f64,
     /// Loss of A.
     pub loss_a: f64,

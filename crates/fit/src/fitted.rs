@@ -266,6 +266,12 @@ impl Fitted {
         self.problem.samples.iter().map(|sample| sample.weight.sqrt()).collect()
     }
 
+    /// Whether a path law is drawn through fewer than two vertices a parameter: they were made of the same runs that a law
+    /// of size and data sees whole.
+    pub(crate) fn is_of_few_vertices(&self) -> bool {
+        self.vertices && self.points.len() < 2 * self.problem.count()
+    }
+
     /// Largest compute fitted.
     pub(crate) fn max_flops(&self) -> f64 {
         self.points.iter().map(|o| o.flops).fold(0.0, f64::max)

@@ -208,10 +208,8 @@ impl FittedMember {
             && shape.is_some_and(|(params, tokens)| !is_on_path(&self.fitted.points, params, tokens, target.flops))
     }
 
-    /// Whether a path law is drawn through fewer than two vertices a parameter: they were made of the same runs that a law
-    /// of size and data sees whole.
     fn is_of_few_vertices(&self) -> bool {
-        self.fitted.vertices && self.fitted.points.len() < 2 * self.fitted.problem.count()
+        self.fitted.is_of_few_vertices()
     }
 
     /// Whether this law is what a wider one is at one value of a parameter.

@@ -126,6 +126,14 @@ impl Difference {
         self.parts.iter().zip(&self.atoms).map(blurred).sum()
     }
 
+    /// What is as likely exceeded as not: of one law alone exactly where its profiles are least.
+    pub(super) fn median(&self) -> f64 {
+        match &self.parts[..] {
+            [part] if self.scale <= SHARP => part.at(0.0),
+            _ => self.quantile(0.5),
+        }
+    }
+
     /// The quantile of a probability.
     pub(super) fn quantile(&self, probability: f64) -> f64 {
         let ends = self.parts.iter().map(|part| {

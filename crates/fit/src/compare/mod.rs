@@ -4,7 +4,8 @@
 //!
 //! Each law is fitted to both recipes, and the two fits of one law make a pair: what a form gets wrong about both, it gets
 //! wrong alike. Everything asked is asked of one quantity, Δ(C_A, C_B) = ln L_B(C_B) − ln L_A(C_A), whose distribution
-//! comes from the two profiles ([`pair`]), mixed over pairs with equal weights:
+//! comes from the two profiles ([`pair`]), mixed over the pairs that count: those that a forecast would listen to first
+//! ([`crate::forecaster`]), with equal weights. Estimates are medians of the mixture, and so agree with its probabilities:
 //!
 //! - the difference at a budget is Δ(C, C);
 //! - the compute multiplier m = C_A/C_B at which both losses are equal is at most m₀ exactly where L_B(C/m₀) is at least
@@ -219,10 +220,10 @@ fn searched(a: &ComparedRecipe, b: &ComparedRecipe, asked: &[f64]) -> ComputeRan
 fn at_budget(pairs: &Pairs, flops: f64, level: f64) -> BudgetComparison {
     let tail = 0.5 * (1.0 - level);
     let difference = pairs.difference(flops, flops);
-    let (loss_a, loss_b) = pairs.losses(flops);
+    let (loss_a, loss_b) = pairs.losses(flops, difference.median());
     let apart = |log_ratio: f64| loss_a * math::exp_m1(log_ratio);
     let [lower, upper] = [tail, 1.0 - tail].map(|p| Some(apart(difference.quantile(p))));
-    let end = |probability| pairs.multiplier_end(flops, probability);
+    let multiplier = pairs.multiplier(flops, level);
     BudgetComparison {
         flops,
         decades_beyond_a: math::log10(flops / pairs.max_a),
@@ -230,9 +231,9 @@ fn at_budget(pairs: &Pairs, flops: f64, level: f64) -> BudgetComparison {
         loss_a,
         loss_b,
         difference: Estimate { estimate: loss_b - loss_a, standard_error: None, lower, upper, level },
-        multiplier: pairs.multiplier(flops),
-        multiplier_lower: end(tail),
-        multiplier_upper: end(1.0 - tail),
+        multiplier: multiplier.median,
+        multiplier_lower: multiplier.lower,
+        multiplier_upper: multiplier.upper,
         probability_b_better: difference.probability(0.0),
         level,
         laws: pairs.iter().map(|pair| law_comparison(pair, flops)).collect(),

@@ -1,10 +1,10 @@
 //! One law fitted to two recipes, and what lies between them.
 
-use forescale_core::law::LawName;
 use forescale_core::math;
 
 use super::difference::{Difference, Part, Reading};
 use crate::fitted::Fitted;
+use crate::forecaster::is_special_case;
 use crate::form_error::Calibration;
 use crate::frontier::frontier;
 
@@ -18,6 +18,8 @@ const EXACT_HALVINGS: usize = 45;
 const HALVINGS: usize = 10;
 /// First stride from the estimate, as a logarithm: 2% of compute.
 const FIRST_STRIDE: f64 = 0.02;
+/// Rounds that find a multiplier of even chances: what the median differs from the mean by changes far slower than either.
+const ROUNDS: usize = 4;
 
 /// A law fitted to one recipe, read along its frontier.
 pub(super) struct Curve {
@@ -50,6 +52,22 @@ pub(super) struct Pair {
 }
 
 impl Pair {
+    /// Whether both fits satisfy something.
+    fn both(&self, holds: impl Fn(&Fitted) -> bool) -> bool {
+        holds(&self.a.fitted) && holds(&self.b.fitted)
+    }
+
+    /// What a forecast asks of a law before it listens to it, the first thing first: that its word counts beyond data, that
+    /// it is drawn through runs or many vertices, and that it is no special case of another.
+    fn rank(&self, others: &[Self]) -> [bool; 3] {
+        let law = self.a.fitted.law;
+        [
+            self.both(|fitted| fitted.law.form().extrapolates()),
+            self.both(|fitted| !fitted.is_of_few_vertices()),
+            !others.iter().any(|other| is_special_case(law, other.a.fitted.law)),
+        ]
+    }
+
     /// The compute multiplier by this law alone.
     pub(super) fn multiplier(&self, flops: f64) -> Option<f64> {
         let target = self.a.log_loss(flops);
@@ -71,9 +89,19 @@ fn equal(flops: f64, difference: impl Fn(f64) -> f64) -> Option<f64> {
     Some(math::exp(0.5 * (low + high)))
 }
 
+/// What both recipes' budgets for one loss come to, A's over B's; `None` where none within a factor of a million does.
+pub(super) struct Multiplier {
+    pub(super) median: Option<f64>,
+    pub(super) lower: Option<f64>,
+    pub(super) upper: Option<f64>,
+}
+
 /// All pairs, with what else blurs their difference.
 pub(super) struct Pairs {
+    /// Those that count.
     pairs: Vec<Pair>,
+    /// Those without weight.
+    silent: Vec<Pair>,
     /// Largest compute of either recipe.
     pub(super) max_a: f64,
     pub(super) max_b: f64,
@@ -84,37 +112,41 @@ pub(super) struct Pairs {
 }
 
 impl Pairs {
-    /// Laws that both recipes carry, equally weighted; a law without a floor only where there is no other.
+    /// Laws that both recipes carry: those count, and equally, that a forecast would listen to before the others.
     pub(super) fn new(a: Vec<Fitted>, b: Vec<Fitted>, evaluation_noise: f64) -> Option<Self> {
         let max = |laws: &[Fitted]| laws.iter().map(Fitted::max_flops).fold(0.0, f64::max);
         let (max_a, max_b) = (max(&a), max(&b));
         let mut others = b;
-        let mut pairs: Vec<Pair> = Vec::new();
+        let mut all: Vec<Pair> = Vec::new();
         for law in a {
             if let Some(at) = others.iter().position(|other| other.law == law.law) {
-                pairs.push(Pair { weight: 1.0, a: Curve { fitted: law }, b: Curve { fitted: others.swap_remove(at) } });
+                all.push(Pair { weight: 0.0, a: Curve { fitted: law }, b: Curve { fitted: others.swap_remove(at) } });
             }
         }
-        if pairs.iter().any(|pair| pair.a.fitted.law != LawName::LOG_LOG) {
-            pairs.retain(|pair| pair.a.fitted.law != LawName::LOG_LOG);
-        }
+        let ranks: Vec<[bool; 3]> = all.iter().map(|pair| pair.rank(&all)).collect();
+        let best = ranks.iter().max().copied()?;
+        let (mut pairs, mut silent) = (Vec::new(), Vec::new());
+        all.into_iter()
+            .zip(ranks)
+            .for_each(|(pair, rank)| if rank == best { &mut pairs } else { &mut silent }.push(pair));
         let weight = 1.0 / pairs.len() as f64;
         pairs.iter_mut().for_each(|pair| pair.weight = weight);
         let calibration = calibration(&pairs);
-        (!pairs.is_empty()).then_some(Self { pairs, max_a, max_b, evaluation_noise, calibration })
+        Some(Self { pairs, silent, max_a, max_b, evaluation_noise, calibration })
     }
 
-    /// The pairs.
+    /// The pairs, those that count first.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Pair> {
-        self.pairs.iter()
+        self.pairs.iter().chain(&self.silent)
     }
 
-    /// Both losses at a budget: geometric means over the laws.
-    pub(super) fn losses(&self, flops: f64) -> (f64, f64) {
-        let mean = |of: fn(&Pair) -> &Curve| {
-            math::exp(self.pairs.iter().map(|pair| pair.weight * of(pair).log_loss(flops)).sum())
+    /// Both losses at a budget: geometric means over the laws, moved half each to lie as far apart as the difference says.
+    pub(super) fn losses(&self, flops: f64, log_difference: f64) -> (f64, f64) {
+        let mean = |of: fn(&Pair) -> &Curve| -> f64 {
+            self.pairs.iter().map(|pair| pair.weight * of(pair).log_loss(flops)).sum()
         };
-        (mean(|pair| &pair.a), mean(|pair| &pair.b))
+        let middle = 0.5 * (mean(|pair| &pair.a) + mean(|pair| &pair.b));
+        (math::exp(middle - 0.5 * log_difference), math::exp(middle + 0.5 * log_difference))
     }
 
     /// ln L_B − ln L_A at one budget, mean over the laws.
@@ -126,9 +158,27 @@ impl Pairs {
         self.pairs.iter().map(|pair| pair.weight * (pair.b.log_loss(flops_b) - pair.a.log_loss(flops_a))).sum()
     }
 
-    /// The compute multiplier at a budget of A.
-    pub(super) fn multiplier(&self, flops: f64) -> Option<f64> {
-        equal(flops, |flops_b| self.apart(flops, flops_b))
+    /// The compute multiplier at a budget of A, with its interval.
+    ///
+    /// It is the one that is as likely exceeded as not, so that it lies on the side of 1 on which most of the distribution
+    /// lies. That is where the laws' mean difference is what it exceeds the median by, which hardly moves with the budget.
+    pub(super) fn multiplier(&self, flops: f64, level: f64) -> Multiplier {
+        let of_a = self.readings(flops);
+        let mut median = equal(flops, |flops_b| self.apart(flops, flops_b));
+        for _ in 0..ROUNDS {
+            let Some(multiplier) = median else { break };
+            let flops_b = flops / multiplier;
+            let excess = self.apart(flops, flops_b) - self.difference_from(&of_a, flops, flops_b).median();
+            median = equal(flops, |flops_b| self.apart(flops, flops_b) - excess);
+        }
+        let tail = 0.5 * (1.0 - level);
+        let [lower, upper] =
+            [tail, 1.0 - tail].map(|probability| self.multiplier_end(&of_a, flops, median, probability));
+        Multiplier { median, lower, upper }
+    }
+
+    fn readings(&self, flops: f64) -> Vec<Reading> {
+        self.pairs.iter().map(|pair| pair.a.reading(flops)).collect()
     }
 
     /// The end of an interval for the multiplier: on the way up or down from the estimate, the first multiplier whose
@@ -136,17 +186,16 @@ impl Pairs {
     ///
     /// The way goes outwards because far from all data the error of form swamps every difference: there both ends of the
     /// scale look alike again, and a search from outside would end in what nobody knows.
-    pub(super) fn multiplier_end(&self, flops: f64, probability: f64) -> Option<f64> {
-        let of_a: Vec<Reading> = self.pairs.iter().map(|pair| pair.a.reading(flops)).collect();
+    fn multiplier_end(&self, of_a: &[Reading], flops: f64, median: Option<f64>, probability: f64) -> Option<f64> {
         // P(m ≤ m₀) = P(ln L_B(C/m₀) − ln L_A(C) ≥ 0).
         let below = |log_multiplier: f64| {
             let flops_b = flops * math::exp(-log_multiplier);
-            1.0 - self.difference_from(&of_a, flops, flops_b).probability(0.0)
+            1.0 - self.difference_from(of_a, flops, flops_b).probability(0.0)
         };
         let is_upper = probability > 0.5;
         let sign = if is_upper { 1.0 } else { -1.0 };
         let passed = |at: f64| (below(at) - probability) * sign >= 0.0;
-        let mut inside = match self.multiplier(flops) {
+        let mut inside = match median {
             Some(multiplier) => math::ln(multiplier),
             None if is_upper => -REACH,
             None => return None,
@@ -169,8 +218,7 @@ impl Pairs {
 
     /// The distribution of ln L_B(C_B) − ln L_A(C_A).
     pub(super) fn difference(&self, flops_a: f64, flops_b: f64) -> Difference {
-        let of_a: Vec<Reading> = self.pairs.iter().map(|pair| pair.a.reading(flops_a)).collect();
-        self.difference_from(&of_a, flops_a, flops_b)
+        self.difference_from(&self.readings(flops_a), flops_a, flops_b)
     }
 
     fn difference_from(&self, of_a: &[Reading], flops_a: f64, flops_b: f64) -> Difference {

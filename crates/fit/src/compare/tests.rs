@@ -88,6 +88,55 @@ fn a_size_and_data_law_gives_the_multiplier_of_its_frontier() {
     }
 }
 
+/// Two surfaces of five budgets, of which B is as good at two thirds of the tokens, with noise.
+fn surfaces(seed: u64) -> [Vec<Observation>; 2] {
+    let natural = |by: f64| [406.4, 410.7 * math::pow(by, 0.28), 1.69, 0.34, 0.28];
+    [1.0, 1.5].map(|by| published::with_noise(&published::grid(natural(1.0 / by)), 0.003, seed + by.to_bits() % 7))
+}
+
+#[test]
+fn laws_count_that_a_forecast_would_listen_to() {
+    // Five vertices are few for the three parameters of a power law, and the coupled law holds Chinchilla's.
+    let [a, b] = surfaces(5);
+    let laws = vec![LawName::POWER_LAW, LawName::CHINCHILLA, LawName::COUPLED, LawName::LOG_LOG];
+    let options = FitOptions { laws, ..FitOptions::default() };
+    let found = compare(&recipe("a", &a), &recipe("b", &b), &[], &options).expect("an answer");
+    let weights: Vec<(&str, f64)> = found.budgets[0].laws.iter().map(|one| (one.law.as_str(), one.weight)).collect();
+    assert_eq!(weights[0], ("coupled", 1.0), "{weights:?}");
+    assert!(weights.len() == 4 && weights[1..].iter().all(|(_, weight)| *weight == 0.0), "{weights:?}");
+    let alone = FitOptions { laws: vec![LawName::COUPLED], ..FitOptions::default() };
+    let alone = compare(&recipe("a", &a), &recipe("b", &b), &[], &alone).expect("an answer");
+    assert_eq!(found.budgets[0].multiplier, alone.budgets[0].multiplier);
+}
+
+#[test]
+fn a_multiplier_lies_on_the_side_of_one_that_is_more_likely() {
+    // Two laws that disagree, each of its own spread, so that means and medians differ.
+    let laws = vec![LawName::CHINCHILLA, LawName::GADRE];
+    let options = FitOptions { laws, ..FitOptions::default() };
+    for seed in 0..6 {
+        let mut generator = ChaCha8Rng::seed_from_u64(seed);
+        let (a, b) = (ladder(law, 0.003, &mut generator), ladder(law, 0.02, &mut generator));
+        let [c, d] = surfaces(seed);
+        let nearly = published::with_noise(&c, 0.006, seed + 40);
+        let found = [
+            answer(&a, &b, &[1e22]),
+            compare(&recipe("a", &c), &recipe("b", &nearly), &[1e24], &options).expect("an answer"),
+            compare(&recipe("a", &c), &recipe("b", &d), &[], &options).expect("an answer"),
+        ];
+        for budget in found.iter().flat_map(|one| &one.budgets) {
+            let Some(multiplier) = budget.multiplier else { continue };
+            let better = budget.probability_b_better;
+            assert!((multiplier >= 1.0) == (better >= 0.5) || (better - 0.5).abs() < 1e-3, "{multiplier} {better}");
+            assert!((budget.difference.estimate <= 0.0) == (better >= 0.5) || (better - 0.5).abs() < 1e-3);
+            let apart = budget.loss_b - budget.loss_a;
+            assert!((budget.difference.estimate - apart).abs() < 1e-12 * budget.loss_a);
+            assert!(budget.multiplier_lower.is_none_or(|end| end <= multiplier));
+            assert!(budget.multiplier_upper.is_none_or(|end| end >= multiplier));
+        }
+    }
+}
+
 /// Share of simulations whose interval for the multiplier at the common budget holds k, and how often its ends were
 /// open.
 fn coverage(k: f64, seed: u64, simulations: usize) -> (f64, usize) {
