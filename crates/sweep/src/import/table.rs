@@ -151,7 +151,7 @@ impl Reader<'_> {
                 let problem = format!("{}, and `--rule {}` cannot work it out", error.problem, rule.name());
                 self.refuse(problem, format!("{}, or --rule 6nd", error.hint))
             }
-            ([name, ..], _) => Err(no_column(self.path, name, self.cells, self.options)),
+            _ => Err(columns::too_few_sizes(self.path, &absent, self.cells, self.options)),
         }
     }
 
@@ -255,7 +255,11 @@ impl Reader<'_> {
             Some(other) => {
                 let problem =
                     format!("row {}: `status` is `{other}`; `finished`, `diverged` or `stopped` is needed", row + 1);
-                self.refuse(problem, "--map status=COLUMN names another column, or change the words in the table")
+                let hint = format!(
+                    "leave such rows out by --where 'status != \"{other}\"', or write `finished` for a run that reached its last \
+                     step, `stopped` or `diverged` for one that did not; --map status=COLUMN names another column"
+                );
+                self.refuse(problem, hint)
             }
         }
     }
