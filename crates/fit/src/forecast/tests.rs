@@ -482,6 +482,29 @@ fn a_forecast_repeats_which_run_moves_the_law_that_it_rests_on() {
 }
 
 #[test]
+fn a_forecast_repeats_of_a_law_through_vertices_that_they_are_few_and_hemmed_in() {
+    // A newcomer's isoFLOP grid of four budgets, whose sizes stop one above the best: `fit` alone said so.
+    let asked = quick(LawName::POWER_LAW, Objective::default());
+    let of = |runs: &[Observation]| forecast(runs, &[at(1e24)], &asked).expect("fits");
+    let five = published::with_noise(&published::grid(EPOCH), 0.002, 9);
+    assert!(!codes(&of(&five)).contains(&"few_rungs") && !codes(&of(&five)).contains(&"vertex_sides"));
+    let (low, hemmed) = (five.iter().map(|o| o.flops).fold(f64::INFINITY, f64::min), |budget: &[&Observation]| {
+        let best = budget.iter().min_by(|a, b| a.loss.total_cmp(&b.loss)).expect("a run").params;
+        let above = budget.iter().map(|o| o.params).filter(|&n| n > best).fold(f64::INFINITY, f64::min);
+        budget.iter().filter(|o| o.params <= above).map(|&o| o.clone()).collect::<Vec<_>>()
+    });
+    let all: Vec<&Observation> = five.iter().filter(|o| o.flops > 1.5 * low).collect();
+    let budgets = crate::path::budgets(&all, crate::path::BUDGET_FACTOR);
+    let four: Vec<Observation> = budgets.iter().flat_map(|budget| hemmed(budget)).collect();
+    let answer = of(&four);
+    for code in ["few_rungs", "vertex_sides"] {
+        let doubt = answer.diagnoses.iter().find(|doubt| doubt.code == code);
+        let doubt = doubt.unwrap_or_else(|| panic!("{:?}", codes(&answer)));
+        assert!(doubt.message.starts_with("`power_law`") && doubt.message.contains("vertices"), "{doubt:?}");
+    }
+}
+
+#[test]
 fn a_forecast_repeats_that_the_floor_it_rests_on_ended_at_zero() {
     // A line in log-log, which no floor bends.
     let line = |run: Observation| Observation { loss: 3.0 * math::pow(run.flops / 1e18, -0.05), ..run };
