@@ -29,7 +29,7 @@ use crate::ensemble::{mean_interval, validate_level};
 use crate::evaluation::target_sigma;
 use crate::fitted::{Fitted, seen_by, validate};
 use crate::forecaster::{Forecaster, WORTH_A_WORD, forecaster};
-use crate::session::{groups, inputs};
+use crate::session::{groups, inputs, pick_one};
 use crate::{FitError, FitOptions};
 use forescale_core::quantity::{LARGEST, SMALLEST};
 
@@ -220,8 +220,7 @@ pub(crate) fn prepare(observations: &[Observation], options: &ForecastOptions) -
     let groups = groups(observations);
     let Some(runs) = groups.values().next().filter(|_| groups.len() == 1) else {
         let reason = format!("the runs fall into {} groups, and a forecast is made from one", groups.len());
-        let hint = "pool them with `--pool`, or pick one with `--where`".to_owned();
-        return (Err(Refusal::new(reason, hint)), None);
+        return (Err(Refusal::new(reason, pick_one(&groups, &options.fit))), None);
     };
     let (mut forecaster, mut refusals) = match forecaster(runs, &options.fit) {
         Ok(prepared) => prepared,

@@ -17,7 +17,7 @@ use crate::diagnose::{Doubt, FitKind, uncertified};
 use crate::fitted::{Fitted, validate};
 use crate::forecaster::is_special_case;
 use crate::functional::Functional;
-use crate::session::{estimate, fit_group, groups, inputs};
+use crate::session::{estimate, fit_group, groups, inputs, pick_one};
 use crate::{FitError, FitOptions};
 
 /// A tokens-per-parameter further than this factor outside those of the runs is doubted. Chosen here: one doubling.
@@ -160,8 +160,7 @@ fn laws_of_size_and_data(
     let groups = groups(observations);
     let Some(runs) = groups.values().next().filter(|_| groups.len() == 1) else {
         let reason = format!("the runs fall into {} groups, and an optimum is that of one", groups.len());
-        let hint = "pool them with `--pool`, or pick one with `--where`".to_owned();
-        return Err(OptimumError::NoLaw { reason, hint });
+        return Err(OptimumError::NoLaw { reason, hint: pick_one(&groups, options) });
     };
     fit_group(runs, &FitOptions { laws, ..options.clone() })
         .map_err(|error| OptimumError::NoLaw { reason: error.fault(), hint: error.hint() })

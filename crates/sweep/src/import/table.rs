@@ -63,6 +63,8 @@ pub struct Table {
     pub held_out: Vec<HeldOut>,
     /// Conventions that the observations are under.
     pub selection: Selection,
+    /// Name of the column that tells the groups, where there is one.
+    pub group_column: Option<String>,
     /// What was assumed, in sentences.
     pub notes: Vec<String>,
     /// What its columns give reason to doubt.
@@ -438,7 +440,8 @@ impl Reader<'_> {
         let checkpoints = self.checkpoint_note(&observations);
         let notes = [unit_note, rule_note, checkpoints, left_out_note(&exclusions)].into_iter().flatten().collect();
         let doubts = self.pooled(&rows, &observations).into_iter().collect();
-        Ok(Table { observations, exclusions, held_out: Vec::new(), selection, notes, doubts })
+        let group_column = self.columns.group.map(|column| self.cells.names[column].clone());
+        Ok(Table { observations, exclusions, held_out: Vec::new(), selection, group_column, notes, doubts })
     }
 
     /// Whether several recipes look fitted as one, which `--pool` says is meant.
