@@ -125,10 +125,10 @@ fn validate_question(aim: Aim, caps: &Caps) -> Result<(), OptimumError> {
     };
     let given = [
         (name, Some(sought)),
-        ("max_tokens", caps.max_tokens),
-        ("max_params", caps.max_params),
-        ("params", caps.params),
-        ("tokens_per_month", caps.serving.map(|serving| serving.tokens_per_month)),
+        ("--max-tokens", caps.max_tokens),
+        ("--max-params", caps.max_params),
+        ("--params", caps.params),
+        ("--serve", caps.serving.map(|serving| serving.tokens_per_month)),
         ("months", caps.serving.map(|serving| serving.months)),
     ];
     for (option, value) in given {
@@ -136,7 +136,9 @@ fn validate_question(aim: Aim, caps: &Caps) -> Result<(), OptimumError> {
             return Err(FitError::BadOption { option, value, allowed: "a finite number above 0" }.into());
         }
     }
-    for (option, value) in [("max_tokens", caps.max_tokens), ("max_params", caps.max_params), ("params", caps.params)] {
+    for (option, value) in
+        [("--max-tokens", caps.max_tokens), ("--max-params", caps.max_params), ("--params", caps.params)]
+    {
         if let Some(value) = value.filter(|v| *v < 1.0) {
             return Err(FitError::BadOption { option, value, allowed: "at least 1" }.into());
         }
