@@ -127,8 +127,11 @@ fn the_table_that_is_printed_can_be_edited_and_given_back() {
     let answer = forecast(&folder, &arguments).expect_code(0).json();
     // 70,216.8296 hours at 4 USD.
     close(&answer["answers"]["cost"]["expected"]["money"], 280_867.318, 1e-8);
-    let rows = forescale(folder.path(), &["hardware", "--json"]).expect_code(0).json();
-    assert_eq!(rows[1]["name"], "h100-sxm");
+    let table = forescale(folder.path(), &["hardware", "--json"]).expect_code(0).json();
+    assert_eq!(
+        (&table["schema"], &table["hardware"][1]["name"]),
+        (&"forescale.hardware/1.0".into(), &"h100-sxm".into())
+    );
     refuses(forescale(folder.path(), &["hardware", "nowhere"]), &["`nowhere` is not a sweep's folder", "hint:"]);
 }
 

@@ -65,6 +65,8 @@ pub(crate) struct Material {
     pub(crate) sweep: Option<SweepMaterial>,
     /// Rows that a table holds out as targets.
     held_out: Vec<HeldOut>,
+    /// Column of a table that tells its groups.
+    group_column: Option<String>,
     /// The sweep's folder or the table's file.
     place: PathBuf,
 }
@@ -183,6 +185,7 @@ impl Material {
             doubts,
             unreduced: None,
             held_out: Vec::new(),
+            group_column: None,
             place: sweep.spec.folder().to_owned(),
             sweep: Some(sweep),
         })
@@ -207,6 +210,7 @@ impl Material {
             doubts: table.doubts,
             unreduced: None,
             held_out: table.held_out,
+            group_column: table.group_column,
             sweep: None,
             place: path.to_owned(),
         })
@@ -296,6 +300,7 @@ impl Material {
             seed: args.seed,
             rules: self.rules(),
             start_level: args.start_level.or(own_start),
+            group_column: self.group_column.clone().unwrap_or_else(|| FitOptions::default().group_column),
         })
     }
 

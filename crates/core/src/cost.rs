@@ -41,6 +41,19 @@ pub struct Hardware {
     pub source: String,
 }
 
+/// Form of `hardware --json`.
+pub const HARDWARE_SCHEMA: &str = "forescale.hardware/1.0";
+
+/// `hardware --json`: the table that costs are worked out from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HardwareTable {
+    /// [`HARDWARE_SCHEMA`].
+    pub schema: String,
+    /// Its rows, in the order of the file.
+    pub hardware: Vec<Hardware>,
+}
+
 fn no_overhead() -> f64 {
     1.0
 }

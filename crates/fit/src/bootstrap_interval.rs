@@ -81,7 +81,7 @@ pub(crate) fn validate_draws(options: &FitOptions) -> Result<(), FitError> {
     if options.interval == IntervalMethod::Profile || options.draws >= LEAST_DRAWS {
         return Ok(());
     }
-    Err(FitError::BadOption { option: "draws", value: f64::from(options.draws), allowed: "a count of at least 100" })
+    Err(FitError::BadOption { option: "--draws", value: f64::from(options.draws), allowed: "a count of at least 100" })
 }
 
 /// Probabilities at steps of a hundredth, and the outermost that this many refits tell.
@@ -183,7 +183,7 @@ mod tests {
     fn a_handful_of_draws_is_refused() {
         let few = FitOptions { draws: 99, ..options(IntervalMethod::Pairs) };
         let text = fit(&grid(), &[], &few).expect_err("refused").to_string();
-        assert!(text.starts_with("draws is 99; it must be a count of at least 100"), "{text}");
+        assert!(text.starts_with("--draws is 99; it must be a count of at least 100"), "{text}");
     }
 
     #[test]

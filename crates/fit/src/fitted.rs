@@ -90,17 +90,17 @@ pub(crate) fn validate(observations: &[Observation], options: &FitOptions) -> Re
 fn validate_options(options: &FitOptions) -> Result<(), FitError> {
     let bad = |option, value, allowed| Err(FitError::BadOption { option, value, allowed });
     if !(options.level > 0.0 && options.level < 1.0) {
-        return bad("level", options.level, "between 0 and 1");
+        return bad("--level", options.level, "between 0 and 1");
     }
     if options.laws.is_empty() {
-        return bad("laws", 0.0, "a list of at least 1 law");
+        return bad("--law", 0.0, "a list of at least 1 law");
     }
     if let Some(start) = options.start_level.filter(|start| !(start.is_finite() && *start > 0.0)) {
-        return bad("start_level", start, "a finite number above 0");
+        return bad("--start-level", start, "a finite number above 0");
     }
     match options.objective {
         Objective::Huber { delta } | Objective::Asymmetric { delta, .. } if !(delta.is_finite() && delta > 0.0) => {
-            bad("delta", delta, "a finite number above 0")
+            bad("--delta", delta, "a finite number above 0")
         }
         Objective::Asymmetric { overestimate_penalty: penalty, .. } if !(penalty.is_finite() && penalty > 0.0) => {
             bad("overestimate_penalty", penalty, "a finite number above 0")

@@ -29,7 +29,7 @@ use crate::ensemble::{mean_interval, validate_level};
 use crate::evaluation::target_sigma;
 use crate::fitted::{Fitted, seen_by, validate};
 use crate::forecaster::{Forecaster, WORTH_A_WORD, forecaster};
-use crate::session::{groups, inputs};
+use crate::session::{groups, inputs, pick_one};
 use crate::{FitError, FitOptions};
 use forescale_core::quantity::{LARGEST, SMALLEST};
 
@@ -142,7 +142,8 @@ pub(crate) fn assemble(
             let rests_on = resting_on(heard, &entries);
             let plain = forecaster.bare_laws(&rests_on).filter_map(|law| uncertified(law, FitKind::Plain));
             doubts.extend(plain.map(Doubt::from));
-            doubts.extend(forecaster.bare_laws(&rests_on).flat_map(doubts_of_a_say));
+            let runs: Vec<&Observation> = observations.iter().collect();
+            doubts.extend(repeated(forecaster.bare_laws(&rests_on), &runs, &options.fit));
             diagnoses.extend(doubts.iter().map(Doubt::diagnosis));
             (entries, diagnoses)
         }
@@ -154,6 +155,15 @@ pub(crate) fn assemble(
     };
     let schema = FORECAST_SCHEMA.to_owned();
     Forecast { schema, targets: entries, reach: None, answers: None, backtest, diagnoses, inputs: inputs(observations) }
+}
+
+/// What `fit` warns of these laws over these runs.
+fn repeated<'a>(
+    laws: impl Iterator<Item = &'a Fitted>,
+    runs: &[&Observation],
+    options: &FitOptions,
+) -> impl Iterator<Item = Doubt> {
+    laws.flat_map(|law| doubts_of_a_say(law, &seen_by(law.law, runs, options)))
 }
 
 /// Leaves out what is said of a second target in the words of a first.
@@ -210,8 +220,7 @@ pub(crate) fn prepare(observations: &[Observation], options: &ForecastOptions) -
     let groups = groups(observations);
     let Some(runs) = groups.values().next().filter(|_| groups.len() == 1) else {
         let reason = format!("the runs fall into {} groups, and a forecast is made from one", groups.len());
-        let hint = "pool them with `--pool`, or pick one with `--where`".to_owned();
-        return (Err(Refusal::new(reason, hint)), None);
+        return (Err(Refusal::new(reason, pick_one(&groups, &options.fit))), None);
     };
     let (mut forecaster, mut refusals) = match forecaster(runs, &options.fit) {
         Ok(prepared) => prepared,
@@ -223,7 +232,7 @@ pub(crate) fn prepare(observations: &[Observation], options: &ForecastOptions) -
     refusals.extend(evaluation_unknown(runs, forecaster.evaluation_sigma).map(|doubt| Doubt::from(doubt).diagnosis()));
     if let Some(doubt) = contradiction(&refusals).cloned() {
         // One run may be what contradicts the others.
-        refusals.extend(forecaster.own_laws().flat_map(doubts_of_a_say).map(|doubt| doubt.diagnosis()));
+        refusals.extend(repeated(forecaster.own_laws(), runs, &options.fit).map(|doubt| doubt.diagnosis()));
         return (Err(Refusal::of(refusals, &doubt)), None);
     }
     if !options.backtest {

@@ -76,7 +76,7 @@ fn validate(observations: &[Observation], params: f64, tokens: f64, level: f64) 
         }
     }
     if !(level > 0.0 && level < 1.0) {
-        return Err(FitError::BadOption { option: "level", value: level, allowed: "between 0 and 1" });
+        return Err(FitError::BadOption { option: "--level", value: level, allowed: "between 0 and 1" });
     }
     if observations.is_empty() {
         return Err(FitError::Empty { needed: LEAST_VALUES * LEAST_VALUES });

@@ -159,7 +159,7 @@ fn score_curve(law: &MultiPower, curve: &LossCurve) -> CurveScore {
 fn check(curves: &[LossCurve], options: ScheduleOptions) -> Result<(), FitError> {
     let bad = |option, value, allowed| Err(FitError::BadOption { option, value, allowed });
     if !(options.delta.is_finite() && options.delta > 0.0) {
-        return bad("delta", options.delta, "a finite number above 0");
+        return bad("--delta", options.delta, "a finite number above 0");
     }
     if !(options.pull.is_finite() && options.pull >= 0.0) {
         return bad("pull", options.pull, "a finite number, 0 or more");

@@ -17,7 +17,7 @@ use crate::diagnose::{Doubt, FitKind, uncertified};
 use crate::fitted::{Fitted, validate};
 use crate::forecaster::is_special_case;
 use crate::functional::Functional;
-use crate::session::{estimate, fit_group, groups, inputs};
+use crate::session::{estimate, fit_group, groups, inputs, pick_one};
 use crate::{FitError, FitOptions};
 
 /// A tokens-per-parameter further than this factor outside those of the runs is doubted. Chosen here: one doubling.
@@ -125,10 +125,10 @@ fn validate_question(aim: Aim, caps: &Caps) -> Result<(), OptimumError> {
     };
     let given = [
         (name, Some(sought)),
-        ("max_tokens", caps.max_tokens),
-        ("max_params", caps.max_params),
-        ("params", caps.params),
-        ("tokens_per_month", caps.serving.map(|serving| serving.tokens_per_month)),
+        ("--max-tokens", caps.max_tokens),
+        ("--max-params", caps.max_params),
+        ("--params", caps.params),
+        ("--serve", caps.serving.map(|serving| serving.tokens_per_month)),
         ("months", caps.serving.map(|serving| serving.months)),
     ];
     for (option, value) in given {
@@ -136,7 +136,9 @@ fn validate_question(aim: Aim, caps: &Caps) -> Result<(), OptimumError> {
             return Err(FitError::BadOption { option, value, allowed: "a finite number above 0" }.into());
         }
     }
-    for (option, value) in [("max_tokens", caps.max_tokens), ("max_params", caps.max_params), ("params", caps.params)] {
+    for (option, value) in
+        [("--max-tokens", caps.max_tokens), ("--max-params", caps.max_params), ("--params", caps.params)]
+    {
         if let Some(value) = value.filter(|v| *v < 1.0) {
             return Err(FitError::BadOption { option, value, allowed: "at least 1" }.into());
         }
@@ -160,8 +162,7 @@ fn laws_of_size_and_data(
     let groups = groups(observations);
     let Some(runs) = groups.values().next().filter(|_| groups.len() == 1) else {
         let reason = format!("the runs fall into {} groups, and an optimum is that of one", groups.len());
-        let hint = "pool them with `--pool`, or pick one with `--where`".to_owned();
-        return Err(OptimumError::NoLaw { reason, hint });
+        return Err(OptimumError::NoLaw { reason, hint: pick_one(&groups, options) });
     };
     fit_group(runs, &FitOptions { laws, ..options.clone() })
         .map_err(|error| OptimumError::NoLaw { reason: error.fault(), hint: error.hint() })

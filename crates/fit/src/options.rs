@@ -96,6 +96,8 @@ pub struct FitOptions {
     /// Loss an untrained model starts from, in the unit of the losses, where it is known (the corpus's unigram entropy):
     /// laws that end there use it, and runs that are still near it are doubted.
     pub start_level: Option<f64>,
+    /// Column that tells the groups of a table, as hints name it; stated, not used.
+    pub group_column: String,
 }
 
 impl FitOptions {
@@ -118,6 +120,7 @@ impl Default for FitOptions {
             seed: 0,
             rules: Rules { params: "matmul".to_owned(), flops: "exact".to_owned() },
             start_level: None,
+            group_column: "group".to_owned(),
         }
     }
 }

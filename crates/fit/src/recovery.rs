@@ -200,7 +200,7 @@ fn intervals_of_an_s_with_noise_hold_its_truth() {
 fn a_start_level_that_is_no_loss_is_refused() {
     let runs = published::grid([482.01, 2085.43, 1.8172, 0.3478, 0.3658]);
     let error = crate::fit(&runs, &[], &options(Some(f64::NAN))).expect_err("refused");
-    assert!(matches!(error, FitError::BadOption { option: "start_level", .. }));
+    assert!(matches!(error, FitError::BadOption { option: "--start-level", .. }));
 }
 
 #[test]

@@ -101,6 +101,25 @@ pub(crate) fn groups(observations: &[Observation]) -> BTreeMap<Option<String>, V
     groups
 }
 
+/// Groups that a hint names.
+const MOST_NAMED: usize = 5;
+
+/// What to do where one group is needed and there are several: each as it is picked, under the name of its column.
+pub(crate) fn pick_one(groups: &BTreeMap<Option<String>, Vec<&Observation>>, options: &FitOptions) -> String {
+    let quoted = |text: &str| if text.contains('"') { format!("'{text}'") } else { format!("\"{text}\"") };
+    let is_plain = |c: char| c.is_alphanumeric() || "_-./".contains(c);
+    let column = &options.group_column;
+    let column = if column.chars().all(is_plain) { column.clone() } else { quoted(column) };
+    let picked = |name: &str| {
+        let condition = format!("{column} == {}", quoted(name));
+        format!("--where '{}'", condition.replace('\'', r"'\''"))
+    };
+    let names: Vec<&str> = groups.keys().flatten().map(String::as_str).collect();
+    let shown: Vec<String> = names.iter().take(MOST_NAMED).map(|name| picked(name)).collect();
+    let more = if names.len() > MOST_NAMED { ", and so on" } else { "" };
+    format!("pick one by {}{more}; or --pool takes all as one", shown.join(", "))
+}
+
 /// The laws that a group carries, and the refusals of the others as doubts.
 pub(crate) fn fit_group(
     runs: &[&Observation],

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use forescale_core::cost::Hardware;
+use forescale_core::cost::{HARDWARE_SCHEMA, Hardware, HardwareTable};
 use forescale_sweep::{DEFAULT_HARDWARE, HARDWARE_FILE};
 
 use crate::args::HardwareArgs;
@@ -14,7 +14,7 @@ pub(crate) fn run(args: &HardwareArgs) -> anyhow::Result<Answer> {
     let (text, rows) = table(args.sweep.as_deref())?;
     match &args.out {
         Some(path) => write_new(path, &text)?,
-        None if args.json => output::json(&rows)?,
+        None if args.json => output::json(&HardwareTable { schema: HARDWARE_SCHEMA.to_owned(), hardware: rows })?,
         None => output::text(&text)?,
     }
     Ok(Answer::Yes)

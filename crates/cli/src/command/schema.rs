@@ -9,6 +9,7 @@ use forescale_core::capability::{CapabilityBacktest, CapabilityForecast};
 use forescale_core::checklist::Checklist;
 use forescale_core::comparison::Comparison;
 use forescale_core::corpus::CorpusManifest;
+use forescale_core::cost::HardwareTable;
 use forescale_core::design::Design;
 use forescale_core::ledger::{LedgerLine, TrackRecord};
 use forescale_core::outcome::{BacktestReport, FitReport, Forecast, Registration, Score, Verdict};
@@ -39,6 +40,7 @@ fn documents() -> Vec<(&'static str, Schema)> {
         ("capability-backtest", schema_for!(CapabilityBacktest)),
         ("compare", schema_for!(Comparison)),
         ("design", schema_for!(Design)),
+        ("hardware", schema_for!(HardwareTable)),
         ("record", schema_for!(RunRecord)),
         ("registration", schema_for!(Registration)),
         ("score", schema_for!(Score)),

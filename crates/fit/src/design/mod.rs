@@ -39,7 +39,7 @@ use crate::{FitError, FitOptions, ForecastOptions, Target};
 use candidates::candidate_grid;
 pub use candidates::{Candidate, CandidateGrid, Candidates};
 use choose::{Limits, choose, is_guarded};
-use outlook::{Simulation, Widths};
+use outlook::{Expected, Simulation, Widths};
 use value::Value;
 
 /// How to design.
@@ -152,14 +152,15 @@ pub fn design(
     let simulation =
         Simulation { observations, now: &now, target: *target, fit, draws: options.draws, seed: options.seed };
     let bought = bought(&candidates, &chosen.counts);
-    let (after, joined) = simulation.expect(&bought, &before);
+    let Expected { widths: after, further } = simulation.expect(&bought, &before);
     let (spent, near) = chosen.spent();
     let ladder = ladder(&now, &laws, target, spent, known_max);
     let uncertain = laws.iter().filter_map(|(law, _)| uncertified(law, FitKind::Ahead));
     diagnoses.extend(uncertain.map(|doubt| Doubt::from(doubt).diagnosis()));
     diagnoses.extend(doubts(&start, &chosen, (budget_flops, known_max, target)));
     diagnoses.extend(ladder.as_ref().and_then(|ladder| ladder_ahead(ladder, chosen.total())));
-    diagnoses.extend(further_law(&joined, (before.interval, after.interval)));
+    diagnoses.extend(not_narrower(before.interval, after.interval));
+    diagnoses.extend(further.map(|(widths, laws)| further_law(&laws, widths.interval)));
     Ok(Design {
         schema: DESIGN_SCHEMA.to_owned(),
         target: DesignTarget { flops: target.flops, params: target.params, tokens: target.tokens },
@@ -340,25 +341,29 @@ fn ladder_ahead(ladder: &NaiveLadder, left: f64) -> Option<Diagnosis> {
     })
 }
 
-/// A law that the runs bring in where it has no say now: the interval carries its disagreement, so that it may be wider with
-/// more runs than without.
-fn further_law(joined: &[String], (now, then): (Interval, Interval)) -> Option<Diagnosis> {
+/// Runs that leave the laws of now as unsure as they are.
+fn not_narrower(now: Interval, then: Interval) -> Option<Diagnosis> {
     let width = |interval: Interval| interval.upper / interval.lower;
-    if width(then) < width(now) {
-        return None;
-    }
-    let Some(first) = joined.first() else {
+    (width(then) >= width(now)).then(|| {
         let message = "these runs are not expected to narrow the interval of one run: the error of the laws' form and what each law makes of them outweigh what they tell".to_owned();
         let hint = "spend it on runs nearer to the target, or forecast a nearer one".to_owned();
-        return Some(Diagnosis { code: "not_narrower".to_owned(), severity: Severity::Warning, message, hint });
-    };
+        Diagnosis { code: "not_narrower".to_owned(), severity: Severity::Warning, message, hint }
+    })
+}
+
+/// Laws that the runs bring in where they have no say now: the interval with them carries their disagreement, so that it may
+/// be wider than the one before, and the one after is told by the laws of now.
+fn further_law(joined: &[String], with_them: Interval) -> Diagnosis {
+    let named: Vec<String> = joined.iter().map(|law| format!("`{law}`")).collect();
+    let (named, have) = (named.join(", "), if joined.len() == 1 { "has" } else { "have" });
     let message = format!(
-        "with these runs `{first}` can be fitted and has a say, which it has not now: the interval widens by what it says otherwise of the target"
+        "with these runs {named} can be fitted and {have} a say, which {} not now: both intervals are of the laws of now, and with {named} the one after is {:.4} to {:.4}",
+        if joined.len() == 1 { "it has" } else { "they have" },
+        with_them.lower,
+        with_them.upper
     );
-    let hint = format!(
-        "read it as a doubt that is there already: compare like with like by naming the laws (`--law`), and see `{first}` alone once the runs are there"
-    );
-    Some(Diagnosis { code: "further_law".to_owned(), severity: Severity::Note, message, hint })
+    let hint = "read what it says otherwise as a doubt that is there already, and see it alone (`--law`) once the runs are there".to_owned();
+    Diagnosis { code: "further_law".to_owned(), severity: Severity::Note, message, hint }
 }
 
 /// A budget of which less is spent than this is worth a word.

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use forescale_core::estimate::Interval;
-use forescale_core::law::Domain;
+use forescale_core::law::{Domain, LawName};
 use forescale_core::math;
 use forescale_core::observation::Observation;
 use forescale_core::run::Role;
@@ -35,10 +35,18 @@ pub(super) struct Simulation<'a> {
 
 /// What one draw came to.
 struct Drawn {
-    /// How far the ends lie from the median, as logarithms.
-    reaches: [f64; 4],
-    /// Laws that have a say then and none now.
-    joined: Vec<String>,
+    /// How far the ends lie from the median by the laws of now, as logarithms; none where these cannot be fitted to the runs.
+    reaches: Option<[f64; 4]>,
+    /// The same with the laws that have a say then and none now, and these laws; where there are some.
+    joined: Option<([f64; 4], Vec<String>)>,
+}
+
+/// What to expect of runs.
+pub(super) struct Expected {
+    /// Widths by the laws that have a say now.
+    pub(super) widths: Widths,
+    /// Widths with the laws that come in, and these laws; where most draws bring in the same.
+    pub(super) further: Option<(Widths, Vec<String>)>,
 }
 
 /// Median and both intervals of one forecast.
@@ -76,22 +84,22 @@ impl Widths {
 }
 
 impl Simulation<'_> {
-    /// Widths to expect with these runs, those of now where no draw can be fitted; and the laws that have a say in most
-    /// draws and none now.
-    pub(super) fn expect(&self, runs: &[Candidate], now: &Widths) -> (Widths, Vec<String>) {
+    /// Widths to expect with these runs, those of now where no draw can be fitted, by the laws of now; and with the laws that
+    /// have a say in most draws and none now.
+    pub(super) fn expect(&self, runs: &[Candidate], now: &Widths) -> Expected {
         let drawn: Vec<Option<Drawn>> = (0..self.draws).into_par_iter().map(|i| self.draw(runs, i as u64)).collect();
         let drawn: Vec<Drawn> = drawn.into_iter().flatten().collect();
-        let mut reaches = now.reaches();
-        for (end, reach) in reaches.iter_mut().enumerate() {
-            let values: Vec<f64> = drawn.iter().map(|draw| draw.reaches[end]).collect();
-            *reach = math::median(&values).unwrap_or(*reach);
+        let of_now: Vec<[f64; 4]> = drawn.iter().filter_map(|draw| draw.reaches).collect();
+        let joined: Vec<&([f64; 4], Vec<String>)> = drawn.iter().filter_map(|draw| draw.joined.as_ref()).collect();
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for law in joined.iter().flat_map(|(_, laws)| laws) {
+            *counts.entry(law).or_default() += 1;
         }
-        let mut joined: BTreeMap<&str, usize> = BTreeMap::new();
-        for law in drawn.iter().flat_map(|draw| &draw.joined) {
-            *joined.entry(law).or_default() += 1;
-        }
-        let most = joined.into_iter().filter(|(_, draws)| 2 * draws > drawn.len());
-        (now.reaching(reaches), most.map(|(law, _)| law.to_owned()).collect())
+        let most = counts.into_iter().filter(|(_, draws)| 2 * draws > drawn.len());
+        let laws: Vec<String> = most.map(|(law, _)| law.to_owned()).collect();
+        let with_them: Vec<[f64; 4]> = joined.iter().map(|(reaches, _)| *reaches).collect();
+        let further = (!laws.is_empty()).then(|| (now.reaching(medians(&with_them, now)), laws));
+        Expected { widths: now.reaching(medians(&of_now, now)), further }
     }
 
     fn draw(&self, runs: &[Candidate], stream: u64) -> Option<Drawn> {
@@ -100,16 +108,37 @@ impl Simulation<'_> {
         let bought: Vec<Observation> =
             runs.iter().enumerate().map(|(i, run)| self.train(i, run, normal(&mut generator))).collect();
         let all: Vec<&Observation> = self.observations.iter().chain(&bought).collect();
-        let (mut then, _) = forecaster(&all, self.fit).ok()?;
-        then.fit_bare(&all, self.fit);
+        let then = self.fitted_to(&all, self.fit)?;
+        let reaches = self.reaches(&then)?;
+        let (now, later) = (self.speaking(self.now), self.speaking(&then));
+        let joined: Vec<String> = later.difference(&now).cloned().collect();
+        if joined.is_empty() {
+            return Some(Drawn { reaches: Some(reaches), joined: None });
+        }
+        // Like with like: what the runs tell the laws of now is not hidden by what another says otherwise.
+        let laws: Vec<LawName> = self.fit.laws.iter().filter(|law| now.contains(&law.to_string())).copied().collect();
+        let of_now = self.fitted_to(&all, &FitOptions { laws, ..self.fit.clone() });
+        let of_now = of_now.and_then(|then| self.reaches(&then));
+        Some(Drawn { reaches: of_now, joined: Some((reaches, joined)) })
+    }
+
+    /// The forecaster that runs would give, with the weights and widths of now.
+    fn fitted_to(&self, all: &[&Observation], fit: &FitOptions) -> Option<Forecaster> {
+        let (mut then, _) = forecaster(all, fit).ok()?;
+        then.fit_bare(all, fit);
         then.adopt(self.now);
         then.evaluation_sigma = self.now.evaluation_sigma;
-        let reaches = Widths::of(&then, &self.target, self.fit.level)?.reaches();
-        let speaks = |forecaster: &Forecaster| -> BTreeSet<String> {
-            let laws = forecaster.outlook(&self.target).laws.into_iter();
-            laws.filter(|law| law.weight > 0.0).map(|law| law.law).collect()
-        };
-        Some(Drawn { reaches, joined: speaks(&then).difference(&speaks(self.now)).cloned().collect() })
+        Some(then)
+    }
+
+    fn reaches(&self, forecaster: &Forecaster) -> Option<[f64; 4]> {
+        Some(Widths::of(forecaster, &self.target, self.fit.level)?.reaches())
+    }
+
+    /// The laws that have a say.
+    fn speaking(&self, forecaster: &Forecaster) -> BTreeSet<String> {
+        let laws = forecaster.outlook(&self.target).laws.into_iter();
+        laws.filter(|law| law.weight > 0.0).map(|law| law.law).collect()
     }
 
     /// A run on paper: the laws' mean loss, and so many deviations of seed noise.
@@ -160,6 +189,16 @@ impl Simulation<'_> {
         let falloff = self.now.laws().find_map(|law| law.falloff);
         self.now.seed_sigma / falloff.map_or(1.0, |falloff| falloff.weight(flops))
     }
+}
+
+/// The median of each end over draws, those of now where there is none.
+fn medians(drawn: &[[f64; 4]], now: &Widths) -> [f64; 4] {
+    let mut reaches = now.reaches();
+    for (end, reach) in reaches.iter_mut().enumerate() {
+        let values: Vec<f64> = drawn.iter().map(|draw| draw[end]).collect();
+        *reach = math::median(&values).unwrap_or(*reach);
+    }
+    reaches
 }
 
 /// A standard normal number.

@@ -7,7 +7,9 @@ use forescale_core::outcome::Severity;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Candidate, CandidateGrid, Candidates, DesignError, DesignOptions, candidate_grid, design, further_law};
+use super::{
+    Candidate, CandidateGrid, Candidates, DesignError, DesignOptions, candidate_grid, design, further_law, not_narrower,
+};
 use crate::{FitOptions, ForecastOptions, LawName, Objective, Target, published};
 
 /// Hoffmann et al., section D.3.
@@ -308,14 +310,46 @@ fn candidates_of_the_callers_own_come_back_by_name() {
 }
 
 #[test]
-fn a_law_that_the_runs_bring_in_is_named_where_the_interval_widens_by_it() {
+fn a_law_that_the_runs_bring_in_is_named_with_the_interval_that_it_gives() {
     // It was seen on sizes at three ratios, which are now told apart from the start: the law of both speaks before a run is bought.
-    let within = |lower, upper| Interval { level: 0.9, lower, upper };
-    let joined = ["chinchilla".to_owned()];
-    let said = further_law(&joined, (within(2.0, 2.2), within(1.9, 2.3))).expect("a doubt");
+    let said = further_law(&["chinchilla".to_owned()], Interval { level: 0.9, lower: 1.9, upper: 2.3 });
     assert_eq!((said.code.as_str(), said.severity), ("further_law", Severity::Note));
     assert!(said.message.contains("`chinchilla` can be fitted and has a say"), "{}", said.message);
-    assert_eq!(further_law(&joined, (within(2.0, 2.2), within(2.05, 2.15))), None);
+    assert!(said.message.ends_with("with `chinchilla` the one after is 1.9000 to 2.3000"), "{}", said.message);
+}
+
+#[test]
+fn before_and_after_are_by_the_same_laws_where_runs_bring_another_in() {
+    // A path at one ratio carries laws of compute alone; the grid of what may be bought has others beside it.
+    let on_path = |i: usize| {
+        let params = 1e6 * math::pow(2.0, 0.7 * i as f64);
+        let run = published::run(i, params, 20.0 * params, 120.0 * params * params, truth(params, 20.0 * params));
+        Observation { role: Some(forescale_core::run::Role::Path), ..run }
+    };
+    let runs = published::with_noise(&(0..8).map(on_path).collect::<Vec<_>>(), 0.003, 3);
+    let own = |i: usize| {
+        let (params, ratio) = (2e6 * math::pow(2.0, (i / 3) as f64), [5.0, 20.0, 80.0][i % 3]);
+        Candidate { name: format!("{i}"), params, tokens: ratio * params, flops: 6.0 * ratio * params * params }
+    };
+    let candidates: Vec<Candidate> = (0..12).map(own).collect();
+    let (now, _) =
+        crate::forecaster::forecaster(&runs.iter().collect::<Vec<_>>(), &crate::FitOptions::default()).expect("fits");
+    let fit = crate::FitOptions::default();
+    let simulation =
+        super::Simulation { observations: &runs, now: &now, target: at(1e19), fit: &fit, draws: 4, seed: 0 };
+    let before = super::Widths::of(&now, &at(1e19), 0.9).expect("a number");
+    let found = simulation.expect(&candidates, &before);
+    let (with_them, laws) = found.further.expect("a further law");
+    assert!(laws.iter().all(|law| now.laws().all(|known| known.law.to_string() != *law)), "{laws:?}");
+    let alone = crate::FitOptions { laws: vec![crate::LawName::POWER_LAW], ..fit.clone() };
+    let simulation = super::Simulation { fit: &alone, ..simulation };
+    let same = simulation.expect(&candidates, &before);
+    assert!(
+        same.further.is_none() && same.widths.interval.upper < before.interval.upper,
+        "the path learns from its runs"
+    );
+    let (one, other) = (found.widths.interval, same.widths.interval);
+    assert!((one.lower, one.upper) == (other.lower, other.upper), "{one:?} {other:?} {:?}", with_them.interval);
 }
 
 /// Sizes by doublings from a million, each at 10, 20 and 40 tokens a parameter: no two of them at one budget along a path.
@@ -352,7 +386,7 @@ fn on_a_grid_of_sizes_and_ratios_the_law_of_both_speaks_before_a_run_is_bought_a
 #[test]
 fn runs_that_are_not_expected_to_narrow_the_interval_are_said_to_be_none_worth_buying() {
     let within = |lower, upper| Interval { level: 0.9, lower, upper };
-    let said = |then| further_law(&[], (within(2.0, 2.2), then)).map(|doubt| (doubt.code, doubt.severity));
+    let said = |then| not_narrower(within(2.0, 2.2), then).map(|doubt| (doubt.code, doubt.severity));
     assert_eq!(said(within(1.9, 2.3)), Some(("not_narrower".to_owned(), Severity::Warning)));
     assert_eq!(said(within(2.05, 2.15)), None);
 }

@@ -63,7 +63,7 @@ fn not_converged(fitted: &Fitted) -> Option<Doubt> {
 }
 
 /// Doubts about the runs as a ladder of rungs.
-fn ladder(fitted: &Fitted, runs: usize) -> Vec<Doubt> {
+pub(super) fn ladder(fitted: &Fitted, runs: usize) -> Vec<Doubt> {
     let law = fitted.law.to_string();
     let (rungs, decades) = (path::distinct_budgets(&fitted.points), fitted.problem.decades());
     let is_path = fitted.law.form().domain() == Domain::Compute;

@@ -9,12 +9,12 @@
 //! | # | mistake | code | shown by |
 //! |---|---|---|---|
 //! | 1 | convention of N and C | `counting_rules` | fit, where the runs tell several counts |
-//! | 2 | vertex of an isoFLOP at its edge | `isoflop_vertices`, `vertex_sides` | fit |
+//! | 2 | vertex of an isoFLOP at its edge | `isoflop_vertices`, `vertex_sides` | fit; the latter in a forecast as well |
 //! | 3 | rate not tuned per rung | `rate_at_edge`, `rate_sensitive`, `rates_mixed`, `one_rate` | fit, forecast; also `probe lr` |
 //! | 4 | warmup too long for small runs | `warmup_share` | fit, forecast |
 //! | 5 | undecayed checkpoints among decayed | `undecayed_mixed`, `schedules_mixed` | fit, forecast |
 //! | 6 | repeated data | `repeated_data` | fit, forecast; leakage into validation is not visible in a table: it needs the text |
-//! | 7 | too short a span | `few_rungs`, `few_decades`; D/N below 4x is refused | fit |
+//! | 7 | too short a span | `few_rungs`, `few_decades`; D/N below 4x is refused | fit; warnings of both in a forecast as well |
 //! | 8 | optimiser did not converge | `not_converged`, `starts_disagree`, `parameter_at_bound`, `floor_share` | fit; `uncertified` and `parameter_at_bound` in a forecast as well |
 //! | 9 | leverage of few runs | `outlier_leverage`, `influential_run`, `leave_one_out` | fit; warnings of the first two in a forecast as well |
 //! | 10 | structure in residuals | `residual_pattern`, `residual_bend`, `seed_noise` (lack of fit) | fit |
@@ -215,11 +215,12 @@ pub(crate) fn doubt_of_exclusions(exclusions: &[Exclusion], runs: usize) -> Opti
     data::left_out(exclusions, runs).map(Doubt::from)
 }
 
-/// What a forecast repeats of the doubts about a fit that it rests on: parameters that the data do not bound, and runs that
-/// move it alone.
-pub(crate) fn doubts_of_a_say(fitted: &Fitted) -> Vec<Doubt> {
-    let bounds = fit::bounds(fitted).into_iter().filter(|doubt| doubt.severity() == Severity::Warning);
-    bounds.chain(influence::warnings(fitted)).collect()
+/// What a forecast repeats of the doubts about a fit that it rests on, made from these runs: parameters that the data do not
+/// bound, a ladder too short, vertices at the edge of their budgets, and runs that move it alone.
+pub(crate) fn doubts_of_a_say(fitted: &Fitted, runs: &[&Observation]) -> Vec<Doubt> {
+    let of_ladder = fit::bounds(fitted).into_iter().chain(fit::ladder(fitted, runs.len()));
+    let warnings = of_ladder.filter(|doubt| doubt.severity() == Severity::Warning);
+    warnings.chain(vertex::sides(fitted, runs).map(Doubt::from)).chain(influence::warnings(fitted)).collect()
 }
 
 /// All doubts about one fit.

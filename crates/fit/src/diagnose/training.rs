@@ -265,7 +265,7 @@ impl Voiced for TrainingDoubt {
                 "each batch has its own best rate: reduce both, `--best-of lr,batch`"
             }
             Self::RatesMixed { fold: Fold::Neither, .. } => {
-                "these runs differ in their role or evaluation set as well: keep one of them for each size and data, `--where`"
+                "these runs may differ in their role or evaluation set as well: keep one of them for each size and data, `--where`"
             }
             Self::OneRate { .. } => "tune the rate at both ends of the sizes, or scale it with width by muP",
             Self::WarmupShare { .. } => {

@@ -122,7 +122,7 @@ fn targets_and_tables_that_cannot_be_are_errors() {
     for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         assert!(matches!(recommend(&runs, bad, 1e9, 0.9), Err(FitError::BadOption { option: "params", .. })));
         assert!(matches!(recommend(&runs, 1e9, bad, 0.9), Err(FitError::BadOption { option: "tokens", .. })));
-        assert!(matches!(recommend(&runs, 1e9, 1e9, bad), Err(FitError::BadOption { option: "level", .. })));
+        assert!(matches!(recommend(&runs, 1e9, 1e9, bad), Err(FitError::BadOption { option: "--level", .. })));
     }
     assert!(matches!(recommend(&[], 1e9, 1e9, 0.9), Err(FitError::Empty { .. })));
 }

@@ -1,8 +1,55 @@
-//! What is wrong with a CSV that does not read: the row, where it can be found.
+//! What is wrong with a file that does not read as a table: the row, where it can be found, and the command that mends it.
 
 use std::path::Path;
 
 use super::TableError;
+use super::cells::LastLine;
+
+/// The error of a file whose name does not say that it is a table.
+pub(super) fn unknown_kind(path: &Path, extension: Option<&str>) -> TableError {
+    let hint = match extension {
+        Some("tsv" | "tab") => format!("write it with commas: {}", command_for(path, '\t')),
+        Some("xlsx" | "xls" | "ods") => "save it from the spreadsheet as CSV UTF-8, under a name in .csv".to_owned(),
+        Some("json") => "write one object a line, under a name in .jsonl".to_owned(),
+        _ => "use .csv (columns apart by commas), .parquet or .jsonl".to_owned(),
+    };
+    TableError::new(path, "the kind of table is not known by its name", hint)
+}
+
+/// The error of a header without a comma, whose cells another sign separates.
+pub(super) fn separated_otherwise(path: &Path, bytes: &[u8]) -> Option<TableError> {
+    let header = std::str::from_utf8(bytes).ok()?.lines().find(|line| !line.trim().is_empty())?;
+    let sign = [';', '\t'].into_iter().find(|sign| !header.contains(',') && header.contains(*sign))?;
+    let shown = if sign == '\t' { "tabs" } else { "`;`" };
+    let problem = format!("the columns look separated by {shown}, and a CSV is read by its commas");
+    Some(TableError::new(path, problem, format!("write the table with commas: {}", command_for(path, sign))))
+}
+
+/// A command that writes a table with commas; commas that are there stand in decimals, and become points.
+fn command_for(path: &Path, sign: char) -> String {
+    let sign = if sign == '\t' { "\\t".to_owned() } else { sign.to_string() };
+    let stem = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+    let to = path.with_file_name(format!("{stem}-commas.csv"));
+    format!("tr ',{sign}' '.,' < '{}' > '{}'", path.display(), to.display())
+}
+
+/// The error of a row with fewer cells than the header, of which nothing says which are missing.
+pub(super) fn short_row(path: &Path, bytes: &[u8], last: LastLine) -> Option<TableError> {
+    let mut rows = widths(std::str::from_utf8(bytes).ok()?).ok()?;
+    if last == LastLine::BeingWritten {
+        rows.pop();
+    }
+    let header = *rows.first()?;
+    let row = rows.iter().position(|&cells| cells < header)?;
+    let noun = if rows[row] == 1 { "cell" } else { "cells" };
+    let problem = format!("{} has {} {noun}; the header has {header}", place(row), rows[row]);
+    let hint = if row + 1 == rows.len() {
+        "was the file written whole? fill the row in, with a comma for each cell that is empty"
+    } else {
+        "fill the row in, with a comma for each cell that is empty"
+    };
+    Some(TableError::new(path, problem, hint))
+}
 
 /// The error of a CSV that does not read.
 pub(super) fn csv(path: &Path, bytes: &[u8]) -> TableError {
@@ -81,6 +128,19 @@ mod tests {
     fn cells_are_counted_outside_of_quotes_and_over_line_ends_inside_of_them() {
         assert_eq!(widths("a,b\n1,\"2,\n3\"\n\n1,2,3\n"), Ok(vec![2, 2, 3]));
         assert_eq!(widths("a,b\n1,2\n1,\"2\n1,2\n"), Err(2));
+    }
+
+    #[test]
+    fn a_row_with_fewer_cells_than_the_header_is_named_unless_it_is_being_written() {
+        let said = |text: &str, last| {
+            short_row(Path::new("runs.csv"), text.as_bytes(), last).map(|error| error.to_string()).unwrap_or_default()
+        };
+        let middle = said("a,b,c\n1,2,3\n\n1,\"2,5\"\n1,2,3\n", LastLine::Whole);
+        assert!(middle.contains("row 2 has 2 cells; the header has 3\n\nhint: fill the row in"), "{middle}");
+        let end = said("a,b,c\n1,2,3\n1", LastLine::Whole);
+        assert!(end.contains("row 2 has 1 cell; the header has 3\n\nhint: was the file written whole?"), "{end}");
+        assert_eq!(said("a,b,c\n1,2,3\n1", LastLine::BeingWritten), "");
+        assert_eq!(said("a,b,c\n1,,\n,,\n", LastLine::Whole), "");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use polars::prelude::*;
 
-use super::{TableError, broken};
+use super::{TableError, abbreviated, broken};
 
 /// One cell. Whole numbers keep their digits as text, so that long ids stay exact.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,8 +45,22 @@ impl Cell {
 
 /// A table that has rows.
 pub(super) fn read_rows(path: &Path) -> Result<Cells, TableError> {
-    let cells = read(path)?;
+    read_rows_of(path, LastLine::Whole)
+}
+
+/// The same of a table whose last line somebody may be writing.
+pub(super) fn read_rows_of(path: &Path, last: LastLine) -> Result<Cells, TableError> {
+    let cells = read(path, last)?;
     if cells.rows == 0 { Err(empty(path)) } else { Ok(cells) }
+}
+
+/// What the last line of a file may lack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LastLine {
+    /// Nothing: it is a row as the others are.
+    Whole,
+    /// Its end.
+    BeingWritten,
 }
 
 /// A cell, at a column and a row, as a number that is allowed.
@@ -83,6 +97,9 @@ pub(super) fn bad_cell(path: &Path, cells: &Cells, (column, row): (usize, usize)
     let name = &cells.names[column];
     let found = cells.at(column, row).text().map_or_else(|| "empty".to_owned(), |text| format!("`{text}`"));
     let problem = format!("row {}: `{name}` is {found}; {needed} is needed", row + 1);
+    if let Some(hint) = abbreviated::hint(name, cells.at(column, row)) {
+        return TableError::new(path, problem, hint);
+    }
     let leave_out = condition_without(cells, (column, row), needed);
     let hint = leave_out.as_ref().map_or_else(
         || format!("correct the row, or leave it out by --where 'COLUMN != VALUE' on another column than `{name}`"),
@@ -154,21 +171,17 @@ impl Cells {
 }
 
 /// Reads a table by its file name's extension.
-fn read(path: &Path) -> Result<Cells, TableError> {
+fn read(path: &Path, last: LastLine) -> Result<Cells, TableError> {
     if matches!(path.try_exists(), Ok(false)) {
         let hint = "check the spelling; a relative path is taken from the folder that you are in";
         return Err(TableError::new(path, "there is no such file or folder", hint));
     }
     let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
     match extension.as_deref() {
-        Some("csv") => from_frame(path, &csv(path)?),
+        Some("csv") => from_frame(path, &csv(path, last)?),
         Some("parquet") => from_frame(path, &parquet(path)?),
         Some("jsonl" | "ndjson") => jsonl(path),
-        _ => Err(TableError::new(
-            path,
-            "the kind of table is not known by its name",
-            "use .csv (columns apart by commas), .parquet or .jsonl",
-        )),
+        other => Err(broken::unknown_kind(path, other)),
     }
 }
 
@@ -181,7 +194,7 @@ fn unreadable(path: &Path, kind: &str, error: &PolarsError) -> TableError {
 }
 
 /// All cells as text: what a number is, is decided column by column, where the row can be named.
-fn csv(path: &Path) -> Result<DataFrame, TableError> {
+fn csv(path: &Path, last: LastLine) -> Result<DataFrame, TableError> {
     let mut file = open(path)?;
     let mut bytes = Vec::new();
     std::io::Read::read_to_end(&mut file, &mut bytes)
@@ -189,6 +202,9 @@ fn csv(path: &Path) -> Result<DataFrame, TableError> {
     // Text of two bytes a letter without its mark reads as letters and noughts.
     if bytes.contains(&0) {
         return Err(broken::csv(path, &bytes));
+    }
+    if let Some(error) = broken::separated_otherwise(path, &bytes).or_else(|| broken::short_row(path, &bytes, last)) {
+        return Err(error);
     }
     let options = CsvReadOptions::default().with_infer_schema_length(Some(0));
     let reader = options.into_reader_with_file_handle(Cursor::new(&bytes));

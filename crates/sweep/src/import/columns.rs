@@ -191,7 +191,7 @@ impl ProgressColumns {
         let absent = |problem: &str, name: &str| {
             let hint =
                 format!("--map {name}=COLUMN with one of {}", quoted_list(free_among(cells, &options, &KNOWN_OF_LOGS)));
-            TableError::new(path, problem, separated_otherwise(cells).unwrap_or(hint))
+            TableError::new(path, problem, hint)
         };
         let loss = names.find("loss")?.ok_or_else(|| absent("the log has no column `loss`", "loss"))?;
         let (step, tokens) = (names.find("step")?, names.find("tokens")?);
@@ -273,8 +273,7 @@ impl ModelColumns {
         let names = Names::parse(path, cells, options, &KNOWN_OF_MODELS)?;
         let free = || quoted_list(free_among(cells, options, &KNOWN_OF_MODELS));
         let absent = || {
-            let hint =
-                separated_otherwise(cells).unwrap_or_else(|| format!("--map model=COLUMN with one of {}", free()));
+            let hint = format!("--map model=COLUMN with one of {}", free());
             TableError::new(path, "the table has no column `model`", hint)
         };
         Ok(Self {
@@ -312,7 +311,7 @@ fn no_curves(path: &Path, cells: &Cells, absent: &[&str]) -> TableError {
     let maps: Vec<String> = absent.iter().map(|name| format!("{name}=COLUMN")).collect();
     let names = quoted_list(cells.names.iter().map(String::as_str));
     let hint = format!("--map {} with some of {names}; a table of finished runs is for other laws", maps.join(","));
-    TableError::new(path, problem, separated_otherwise(cells).unwrap_or(hint))
+    TableError::new(path, problem, hint)
 }
 
 struct Names<'a> {
@@ -398,15 +397,37 @@ impl<'a> Names<'a> {
 /// The error of a column of ours that the table does not have.
 pub(super) fn no_column(path: &Path, name: &str, cells: &Cells, options: &TableOptions) -> TableError {
     let problem = format!("the table has no column `{name}`");
-    if let Some(hint) = separated_otherwise(cells) {
-        return TableError::new(path, problem, hint);
-    }
     let free = free_names(cells, options);
     let hint = match (nearest(name, free.iter().copied()), name) {
         _ if free.is_empty() => format!("add a column `{name}`: all others of the table are in use"),
         (Some(near), "loss") => format!("--map loss={near}, or --metric {near}"),
         (Some(near), _) => format!("--map {name}={near}"),
         (None, _) => format!("--map {name}=COLUMN with one of {}", quoted_list(free)),
+    };
+    TableError::new(path, problem, hint)
+}
+
+/// The error of a table that tells fewer than two of size, data and compute.
+pub(super) fn too_few_sizes(path: &Path, absent: &[&'static str], cells: &Cells, options: &TableOptions) -> TableError {
+    let sizes = ["params", "tokens", "flops"];
+    let Some(told) = sizes.iter().find(|name| !absent.contains(name)) else {
+        let problem = "the table has no column `params`, `tokens` or `flops`, and two of them are needed";
+        return TableError::new(path, problem, no_column(path, "params", cells, options).hint);
+    };
+    let [one, other] = absent else { return no_column(path, "params", cells, options) };
+    let why = match *told {
+        "flops" => "a law of compute is drawn through the best runs of their budgets, which their sizes tell",
+        _ => "compute is 6 × params × tokens",
+    };
+    let problem = format!(
+        "the table has `{told}` and neither `{one}` nor `{other}`; one of the two is needed, from which the other follows: {why}"
+    );
+    let free = free_names(cells, options);
+    let near = |name: &&&str| nearest(name, free.iter().copied()).map(|found| format!("--map {name}={found}"));
+    let hint = match absent.iter().find_map(|name| near(&name)) {
+        Some(map) => map,
+        None if free.is_empty() => format!("add a column `{one}` or `{other}`, one of the two is enough"),
+        None => format!("--map {one}=COLUMN or --map {other}=COLUMN with one of {}", quoted_list(free)),
     };
     TableError::new(path, problem, hint)
 }
@@ -426,18 +447,8 @@ fn free_among<'a>(cells: &'a Cells, options: &TableOptions, known: &[&str]) -> V
     names.filter(|name| !known.contains(name) && !used.contains(name)).collect()
 }
 
-/// What to do about a header that is one cell because another sign than the comma separates it.
-fn separated_otherwise(cells: &Cells) -> Option<String> {
-    let [header] = cells.names.as_slice() else { return None };
-    let sign = [(';', "`;`"), ('\t', "tabs")].into_iter().find(|(sign, _)| header.contains(*sign))?.1;
-    Some(format!("the columns look separated by {sign}; write the table with commas"))
-}
-
 /// The error of a column that somebody named and that is not there.
 pub(super) fn missing(path: &Path, name: &str, cells: &Cells, who: &str) -> TableError {
-    if let Some(hint) = separated_otherwise(cells) {
-        return TableError::new(path, format!("{who}, and the table has no column `{name}`"), hint);
-    }
     let names = || cells.names.iter().map(String::as_str);
     let meant = nearest(name, names()).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
     let problem = format!("{who}, and the table has no column `{name}`{meant}");

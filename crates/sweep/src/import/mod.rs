@@ -4,6 +4,7 @@
 //! tools' evaluations wrote, [`progress`] logs of runs under way. Foreign numbers are taken as they are and checked for what cannot be (a loss of zero, two rows of one run), never
 //! corrected.
 
+mod abbreviated;
 mod broken;
 mod cells;
 mod columns;

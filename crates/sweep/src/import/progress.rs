@@ -11,7 +11,7 @@ use std::path::Path;
 use forescale_core::record::{CurvePoint, LogLine, RunStatus};
 use forescale_core::track::ProgressPoint;
 
-use super::cells::{self, Cell, Cells};
+use super::cells::{self, Cell, Cells, LastLine};
 use super::columns::ProgressColumns;
 use super::filter::Filter;
 use super::table::TableError;
@@ -187,7 +187,8 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn open(path: &'a Path, options: &LogOptions, half_written: bool) -> Result<Self, TableError> {
-        let cells = cells::read_rows(path)?;
+        let last = if half_written { LastLine::BeingWritten } else { LastLine::Whole };
+        let cells = cells::read_rows_of(path, last)?;
         let columns = ProgressColumns::find(path, &cells, options)?;
         let filter = options.filter.as_deref().map(|text| Filter::parse(path, text, &cells)).transpose()?;
         let rows = cells.rows - usize::from(half_written);

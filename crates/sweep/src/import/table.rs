@@ -63,6 +63,8 @@ pub struct Table {
     pub held_out: Vec<HeldOut>,
     /// Conventions that the observations are under.
     pub selection: Selection,
+    /// Name of the column that tells the groups, where there is one.
+    pub group_column: Option<String>,
     /// What was assumed, in sentences.
     pub notes: Vec<String>,
     /// What its columns give reason to doubt.
@@ -151,7 +153,7 @@ impl Reader<'_> {
                 let problem = format!("{}, and `--rule {}` cannot work it out", error.problem, rule.name());
                 self.refuse(problem, format!("{}, or --rule 6nd", error.hint))
             }
-            ([name, ..], _) => Err(no_column(self.path, name, self.cells, self.options)),
+            _ => Err(columns::too_few_sizes(self.path, &absent, self.cells, self.options)),
         }
     }
 
@@ -255,7 +257,11 @@ impl Reader<'_> {
             Some(other) => {
                 let problem =
                     format!("row {}: `status` is `{other}`; `finished`, `diverged` or `stopped` is needed", row + 1);
-                self.refuse(problem, "--map status=COLUMN names another column, or change the words in the table")
+                let hint = format!(
+                    "leave such rows out by --where 'status != \"{other}\"', or write `finished` for a run that reached its last \
+                     step, `stopped` or `diverged` for one that did not; --map status=COLUMN names another column"
+                );
+                self.refuse(problem, hint)
             }
         }
     }
@@ -434,7 +440,8 @@ impl Reader<'_> {
         let checkpoints = self.checkpoint_note(&observations);
         let notes = [unit_note, rule_note, checkpoints, left_out_note(&exclusions)].into_iter().flatten().collect();
         let doubts = self.pooled(&rows, &observations).into_iter().collect();
-        Ok(Table { observations, exclusions, held_out: Vec::new(), selection, notes, doubts })
+        let group_column = self.columns.group.map(|column| self.cells.names[column].clone());
+        Ok(Table { observations, exclusions, held_out: Vec::new(), selection, group_column, notes, doubts })
     }
 
     /// Whether several recipes look fitted as one, which `--pool` says is meant.

@@ -55,7 +55,37 @@ fn one_of_three_is_not_enough() {
     let error = refusal("n_params,tokens,flops,loss\n100,2000,1.2e6,3.5\n", &ruled(FlopsRule::Column));
     assert!(error.contains("no column `params`, and `--rule column` cannot work it out"), "{error}");
     let error = refusal("n_params,loss\n100,3.5\n", &TableOptions::default());
-    assert!(error.contains("the table has no column `params`\n\nhint: --map params=n_params"), "{error}");
+    assert!(error.contains("no column `params`, `tokens` or `flops`, and two of them are needed"), "{error}");
+    assert!(error.contains("\n\nhint: --map params=n_params"), "{error}");
+}
+
+#[test]
+fn a_table_of_compute_and_loss_alone_is_told_why_a_size_or_data_are_needed_and_that_one_is_enough() {
+    let error = refusal("flops,loss\n1e18,3.5\n", &TableOptions::default());
+    assert!(error.contains("has `flops` and neither `params` nor `tokens`; one of the two is needed"), "{error}");
+    assert!(error.contains("a law of compute is drawn through the best runs of their budgets"), "{error}");
+    assert!(error.ends_with("hint: add a column `params` or `tokens`, one of the two is enough"), "{error}");
+    let near = refusal("flops,loss,n_tokens\n1e18,3.5,2e9\n", &TableOptions::default());
+    assert!(near.ends_with("hint: --map tokens=n_tokens"), "{near}");
+    let far = refusal("flops,loss,size\n1e18,3.5,2e9\n", &TableOptions::default());
+    assert!(far.ends_with("hint: --map params=COLUMN or --map tokens=COLUMN with one of `size`"), "{far}");
+    let size = refusal("params,loss\n1e6,3.5\n", &TableOptions::default());
+    assert!(size.contains("has `params` and neither `tokens` nor `flops`; one of the two is needed"), "{size}");
+}
+
+#[test]
+fn a_short_row_is_named_and_not_read_as_one_without_a_loss() {
+    let error = read("a,100,2000,1.2e6,3.5\nb,100,2000,1.2e6\nc,100,2000,1.2e6,3.4\n").expect_err("short").to_string();
+    assert!(error.contains("row 2 has 4 cells; the header has 5\n\nhint: fill the row in"), "{error}");
+}
+
+#[test]
+fn a_number_with_a_letter_or_a_unit_is_told_how_it_is_written() {
+    let content = "params,tokens,loss\n20M,2e9,3.5\n";
+    let error = refusal(content, &TableOptions::default());
+    assert!(error.contains("row 1: `params` is `20M`; a number is needed\n\nhint: write 2e7 for `20M`"), "{error}");
+    let error = refusal("params,tokens,loss\n2e7,2e9 tokens,3.5\n", &TableOptions::default());
+    assert!(error.contains("row 1: `tokens` is `2e9 tokens`") && error.contains("write 2e9 for"), "{error}");
 }
 
 #[test]
@@ -193,6 +223,9 @@ fn every_row_left_out_has_its_reason() {
 fn words_that_are_no_status_are_refused() {
     let content = "params,tokens,loss,status\n100,2000,3.5,crashed\n";
     assert!(refusal(content, &TableOptions::default()).contains("row 1: `status` is `crashed`; `finished`"));
+    assert!(
+        refusal(content, &TableOptions::default()).contains("--where 'status != \"crashed\"', or write `finished`")
+    );
 }
 
 #[test]
@@ -265,7 +298,7 @@ fn our_own_records_read_as_a_table() {
 #[test]
 fn an_unknown_kind_and_a_missing_file_are_errors() {
     assert!(
-        read_as("xlsx", "", &TableOptions::default())
+        read_as("txt", "", &TableOptions::default())
             .expect_err("kind")
             .to_string()
             .contains("use .csv (columns apart by commas), .parquet or .jsonl")
@@ -346,21 +379,31 @@ fn roles_are_read_and_targets_are_held_out() {
 #[test]
 fn a_column_in_use_is_never_offered_for_another() {
     let error = refusal("params,loss\n9,3.5\n", &ruled(FlopsRule::SixNd));
-    assert!(error.contains("hint: add a column `tokens`: all others of the table are in use"), "{error}");
+    assert!(error.contains("hint: add a column `tokens` or `flops`, one of the two is enough"), "{error}");
     let options = TableOptions { metric: Some("token_loss".to_owned()), ..mapped("params=n") };
     let error = refusal("n,token_loss,data\n9,3.5,2000\n", &options);
-    assert!(error.contains("hint: --map tokens=COLUMN with one of `data`"), "{error}");
+    assert!(error.contains("hint: --map tokens=COLUMN or --map flops=COLUMN with one of `data`"), "{error}");
 }
 
 #[test]
 fn a_table_that_is_not_separated_by_commas_is_told_so() {
     for (sign, shown) in [(";", "`;`"), ("\t", "tabs")] {
         let content = "params,tokens,loss\n9,2000,3.5\n".replace(',', sign);
-        let hint = format!("hint: the columns look separated by {shown}; write the table with commas");
-        assert!(refusal(&content, &TableOptions::default()).contains(&hint));
-        let options = TableOptions { metric: Some("loss".to_owned()), ..TableOptions::default() };
-        assert!(refusal(&content, &options).contains(&hint));
+        let problem = format!("the columns look separated by {shown}, and a CSV is read by its commas\n\nhint: ");
+        let error = refusal(&content, &TableOptions::default());
+        let command = if sign == ";" { "tr ',;' '.,' < " } else { "tr ',\\t' '.,' < " };
+        assert!(error.contains(&problem) && error.contains(command), "{error}");
+        let decimals = content.replace("3.5", "3,5");
+        assert!(refusal(&decimals, &TableOptions::default()).contains(&problem), "decimals with commas");
     }
+}
+
+#[test]
+fn a_table_under_another_ending_is_told_how_to_write_it() {
+    let said = |kind: &str| read_as(kind, "", &TableOptions::default()).expect_err("kind").to_string();
+    assert!(said("tsv").contains("hint: write it with commas: tr ',\\t' '.,' < '"), "{}", said("tsv"));
+    assert!(said("xlsx").contains("save it from the spreadsheet as CSV UTF-8"));
+    assert!(said("json").contains("one object a line"));
 }
 
 #[test]
