@@ -18,6 +18,8 @@ const ROUND: f64 = 1e3;
 /// Fewer tokens per parameter than this in half of the runs are nobody's ladder: the smallest published is 1.7 (GPT-3 175B),
 /// and isoFLOP sweeps centre on 20. Chosen here, a factor below.
 const TOKENS_PER_PARAM: f64 = 0.3;
+/// And fewer than this are no ladder at all: columns that changed places, or data counted in millions or billions.
+const NO_LADDER: f64 = 0.1;
 /// A model of fewer parameters is none: more likely they are counted in millions or billions.
 const FEWEST_PARAMS: f64 = 1e3;
 
@@ -112,6 +114,7 @@ impl Voiced for DataDoubt {
             Self::LeftOut { diverged, runs, .. } if (*diverged as f64) <= MANY_DIVERGED * (diverged + runs) as f64 => {
                 Severity::Note
             }
+            Self::Swapped { ratio } if *ratio < NO_LADDER => Severity::Error,
             _ => Severity::Warning,
         }
     }

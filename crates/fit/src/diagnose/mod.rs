@@ -33,7 +33,7 @@
 //! | 23 | registration | – | `score`, which holds the digests; a table has no order in time |
 //! | – | one run written twice | `copied_runs` | fit, forecast |
 //! | – | sizes or data that nobody trains: columns swapped, another unit | `tokens_below_params`, `params_unit` | fit, forecast |
-//! | – | compute that does not belong to its size and data, losses that are none | `stray_flops`, `stray_params`, `stray_tokens`, `flops_unit`, `no_losses` | fit, forecast |
+//! | – | compute that does not belong to its size and data, losses that are none | `stray_flops`, `stray_params`, `stray_tokens`, `stray_loss`, `flops_unit`, `no_losses`, `noise_unit` | fit, forecast |
 //! | – | one run whose tokens per parameter are no neighbour's | `stray_ratio` | fit, forecast |
 //! | – | runs of one size and data far apart | `twins_differ` | fit, forecast |
 //! | – | runs far from the law | `far_runs` | fit, forecast |

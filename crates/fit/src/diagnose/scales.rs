@@ -27,6 +27,12 @@ const UNIT: f64 = 100.0;
 const NO_LOSS: f64 = 12.5;
 /// Half of the losses above this are nothing that a model is measured by.
 const NONSENSE: f64 = 1e4;
+/// A loss this far from the others' median is a slip of the point, or of a run that diverged, where the others span less: an
+/// untrained model has some four times the loss of a good one. Chosen here.
+const STRAY_LOSS: f64 = 5.0;
+/// Stated noise of more of a loss than this is in another unit, or of another number: the loudest published seeds scatter by
+/// a twentieth. Chosen here.
+const LOUD: f64 = 0.3;
 /// Runs that agree in size and data and every setting that is told differ by less: seeds scatter by 0.03 to 0.3%.
 const TWINS: f64 = 0.02;
 
@@ -35,7 +41,9 @@ const TWINS: f64 = 0.02;
 pub(crate) enum ScaleDoubt {
     Stray { slip: Slip, runs: Vec<String>, factor: f64 },
     StrayRatio { run: String, ratio: f64, span: [f64; 2] },
+    StrayLoss { runs: Vec<String>, factor: f64, span: [f64; 2] },
     Unit { ratio: f64 },
+    Loud { column: &'static str, run: String, value: f64, loss: f64 },
     NoLosses { median: f64 },
     Twins { pairs: usize, apart: f64 },
 }
@@ -58,7 +66,32 @@ pub(super) fn doubts(runs: &[&Observation]) -> Vec<ScaleDoubt> {
     let no_losses = (loss > NO_LOSS).then_some(ScaleDoubt::NoLosses { median: loss });
     let strays = stray(runs, product);
     let stray_ratio = if strays.is_empty() { stray_ratio(runs) } else { None };
-    unit.into_iter().chain(strays).chain(stray_ratio).chain(no_losses).chain(twins(runs)).collect()
+    let of_losses = stray_loss(runs, loss).into_iter().chain(loud(runs));
+    unit.into_iter().chain(strays).chain(stray_ratio).chain(of_losses).chain(no_losses).chain(twins(runs)).collect()
+}
+
+/// Runs whose loss is far from the others' median, where those are of one kind.
+fn stray_loss(runs: &[&Observation], median: f64) -> Option<ScaleDoubt> {
+    let factor = |o: &Observation| o.loss / median;
+    let is_off = |o: &&Observation| factor(o) > STRAY_LOSS || factor(o) < 1.0 / STRAY_LOSS;
+    let (off, others): (Vec<&Observation>, Vec<&Observation>) = runs.iter().copied().partition(is_off);
+    let span = math::range(others.iter().map(|o| o.loss))?;
+    let is_slip = runs.len() > 3 && off.len() <= (FEW * runs.len() as f64).max(1.0) as usize;
+    let factor = factor(off.first()?);
+    let runs = off.iter().map(|o| format!("`{}`", o.name)).collect();
+    (is_slip && span[1] < STRAY_LOSS * span[0]).then_some(ScaleDoubt::StrayLoss { runs, factor, span })
+}
+
+/// The run whose stated noise is the largest part of its loss, where that is no noise of training or evaluation.
+fn loud(runs: &[&Observation]) -> Option<ScaleDoubt> {
+    let stated = |o: &&Observation| {
+        let (run, loss) = (format!("`{}`", o.name), o.loss);
+        [("seed_sd", o.seed_sd), ("loss_se", o.loss_se)]
+            .map(|(column, value)| value.map(|value| (column, value, loss, run.clone())))
+    };
+    let loudest = runs.iter().flat_map(stated).flatten().max_by(|a, b| (a.1 / a.2).total_cmp(&(b.1 / b.2)));
+    let (column, value, loss, run) = loudest?;
+    (value > LOUD * loss).then_some(ScaleDoubt::Loud { column, run, value, loss })
 }
 
 /// Runs whose C/(N·D) is far from the others' median, by the number that is off.
@@ -148,7 +181,9 @@ impl Voiced for ScaleDoubt {
             Self::Stray { slip: Slip::Params, .. } => "stray_params",
             Self::Stray { slip: Slip::Tokens, .. } => "stray_tokens",
             Self::StrayRatio { .. } => "stray_ratio",
+            Self::StrayLoss { .. } => "stray_loss",
             Self::Unit { .. } => "flops_unit",
+            Self::Loud { .. } => "noise_unit",
             Self::NoLosses { .. } => "no_losses",
             Self::Twins { .. } => "twins_differ",
         }
@@ -156,7 +191,7 @@ impl Voiced for ScaleDoubt {
 
     fn severity(&self) -> Severity {
         match self {
-            Self::Stray { .. } | Self::Unit { .. } => Severity::Error,
+            Self::Stray { .. } | Self::StrayLoss { .. } | Self::Unit { .. } | Self::Loud { .. } => Severity::Error,
             Self::NoLosses { median } if *median > NONSENSE => Severity::Error,
             _ => Severity::Warning,
         }
@@ -175,6 +210,12 @@ impl Voiced for ScaleDoubt {
             }
             Self::StrayRatio { .. } => {
                 "look whether its size or its data is off by zeros; if neither is, train a run between it and the others"
+            }
+            Self::StrayLoss { .. } => {
+                "correct the loss of these runs, say `status` diverged of one that did, or leave them out with `--where`"
+            }
+            Self::Loud { .. } => {
+                "state it in the unit of the loss, as one standard deviation (0.01 and not 1 for one in a hundred of a loss of 1), or leave the column out"
             }
             Self::Unit { .. } => {
                 "give compute in FLOPs (a PF-day is 8.64e19), or leave the column out: 6ND follows from the other two"
@@ -207,6 +248,15 @@ impl fmt::Display for ScaleDoubt {
                 f,
                 "the compute of {} is {factor:.3} times what its size and data make by the other runs: how far the data reach, and where the target lies, would follow from a slip",
                 named(runs)
+            ),
+            Self::StrayLoss { runs, factor, span: [low, high] } => write!(
+                f,
+                "the loss of {} is {factor:.3} times the median of all, and the others lie between {low:.4} and {high:.4}: a slip in one cell, or a run that diverged, would be taken for what size and data do",
+                named(runs)
+            ),
+            Self::Loud { column, run, value, loss } => write!(
+                f,
+                "`{column}` of {run} is {value}, beside a loss of {loss:.4}: noise as loud as that would drown what is to be measured, and is no deviation of a loss"
             ),
             Self::Unit { ratio } => {
                 write!(
@@ -329,6 +379,37 @@ mod tests {
         let mut runs = ladder();
         (runs[0].tokens, runs[0].flops) = (10.0 * runs[0].tokens, 10.0 * runs[0].flops);
         assert_eq!(codes(&runs), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn one_loss_off_by_orders_of_magnitude_is_named_as_the_slip_of_its_row() {
+        // It was named as a run far from the law, or refused as a loss that rises.
+        for factor in [1e3, 1e-3, 10.0, 0.1] {
+            for mut runs in [ladder(), grid()] {
+                runs[3].loss *= factor;
+                let found = doubts(&runs.iter().collect::<Vec<_>>());
+                let [said] = &found[..] else { panic!("{factor}: {found:?}") };
+                assert_eq!((said.code(), said.severity()), ("stray_loss", Severity::Error), "{factor}");
+                assert!(said.to_string().contains("`run0003`"), "{said}");
+            }
+        }
+        // An untrained model among good ones, and error rates that fall by decades, are what they are.
+        let mut runs = ladder();
+        runs[0].loss = 11.0;
+        assert_eq!(codes(&runs), Vec::<&str>::new());
+        runs.iter_mut().enumerate().for_each(|(i, run)| run.loss = math::pow(0.5, i as f64));
+        assert_eq!(codes(&runs), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn noise_as_large_as_the_loss_is_not_believed() {
+        for (seed_sd, loss_se) in [(Some(50.0), None), (None, Some(10.0))] {
+            let mut runs = ladder();
+            (runs[2].seed_sd, runs[2].loss_se) = (seed_sd, loss_se);
+            assert_eq!(codes(&runs), ["noise_unit"]);
+            (runs[2].seed_sd, runs[2].loss_se) = (seed_sd.map(|sd| sd / 100.0), loss_se.map(|se| se / 100.0));
+            assert_eq!(codes(&runs), Vec::<&str>::new());
+        }
     }
 
     #[test]

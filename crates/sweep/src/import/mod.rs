@@ -7,6 +7,7 @@
 mod abbreviated;
 mod broken;
 mod cells;
+mod checkpoints;
 mod columns;
 pub mod curves;
 pub mod evals;

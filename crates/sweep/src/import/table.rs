@@ -15,6 +15,7 @@ use forescale_core::run::Role;
 use thiserror::Error;
 
 use super::cells::{self, Cell, Cells, bad_cell};
+use super::checkpoints::{self, Curves, Point};
 use super::columns::{self, Columns, no_column};
 use super::filter::Filter;
 use super::recipes::{self, Seen};
@@ -439,7 +440,12 @@ impl Reader<'_> {
         });
         let checkpoints = self.checkpoint_note(&observations);
         let notes = [unit_note, rule_note, checkpoints, left_out_note(&exclusions)].into_iter().flatten().collect();
-        let doubts = self.pooled(&rows, &observations).into_iter().collect();
+        let curves = self.curves(&rows, &observations);
+        if let Some(curves) = curves.as_ref().filter(|curves| curves.is_sure) {
+            return self.refuse(curves.problem(), Curves::hint());
+        }
+        let curves = curves.as_ref().map(Curves::diagnosis);
+        let doubts = curves.into_iter().chain(self.pooled(&rows, &observations)).collect();
         let group_column = self.columns.group.map(|column| self.cells.names[column].clone());
         Ok(Table { observations, exclusions, held_out: Vec::new(), selection, group_column, notes, doubts })
     }
@@ -451,8 +457,31 @@ impl Reader<'_> {
             Seen { row, group, params: one.params, tokens: one.tokens }
         };
         let seen: Vec<Seen> = rows.iter().zip(observations).map(seen).collect();
-        let free = columns::free_names(self.cells, self.options);
+        let mut free = columns::free_names(self.cells, self.options);
+        // How long a run was is no recipe.
+        free.retain(|name| *name != checkpoints::STEP);
         if self.options.pool { None } else { recipes::pooled(self.cells, &free, &seen) }
+    }
+
+    /// Whether rows look like points of a few curves, where neither a trunk nor the end of a schedule is told.
+    fn curves(&self, rows: &[usize], observations: &[Observation]) -> Option<Curves> {
+        if self.columns.is_final.is_some() || self.columns.cluster.is_some() {
+            return None;
+        }
+        // A rate that stands beside steps may be that of the step.
+        let has_steps = self.cells.position(checkpoints::STEP).is_some();
+        let rate = self.columns.lr.filter(|_| !has_steps);
+        let columns = [rate, self.columns.batch_tokens, self.columns.schedule, self.columns.seed];
+        let point = |(&row, one): (&usize, &Observation)| {
+            let told: Vec<Option<String>> = columns.iter().map(|column| self.text(*column, row)).collect();
+            Point {
+                row,
+                told: format!("{:?} {:?} {told:?} {:?}", one.group, one.params, one.role),
+                name: self.text(self.columns.name, row),
+                tokens: one.tokens,
+            }
+        };
+        checkpoints::curves(self.cells, &rows.iter().zip(observations).map(point).collect::<Vec<_>>())
     }
 
     /// Rows that share a trunk, where nothing says which of them is the last.
