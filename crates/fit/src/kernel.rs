@@ -287,17 +287,37 @@ impl<S: Shape> pulp::NullaryFnOnce for Majorize<'_, S> {
         let (mut tile, mut curves) = (Tile::EMPTY, S::NO_CURVES);
         for start in (0..self.columns.weight.len()).step_by(TILE) {
             let (_, weight) = fill::<S>((self.columns, &self.local, self.cost), start, (&mut tile, &mut curves));
-            for block in 0..weight.len() / LANES {
-                for row in 0..S::ROWS {
-                    let pulled = product(block_of(&tile.irls, block), block_of(&tile.gradient[row], block));
-                    for column in 0..=row {
-                        let other = block_of(&tile.gradient[column], block);
-                        add_product(&mut self.sums[triangle(row, column)], &pulled, other);
-                    }
-                }
+            majorize_row::<0>(weight.len(), &tile, self.sums);
+            majorize_row::<1>(weight.len(), &tile, self.sums);
+            if S::ROWS > 2 {
+                majorize_row::<2>(weight.len(), &tile, self.sums);
+            }
+            if S::ROWS > 3 {
+                majorize_row::<3>(weight.len(), &tile, self.sums);
+            }
+            if S::ROWS > 4 {
+                majorize_row::<4>(weight.len(), &tile, self.sums);
+            }
+            if S::ROWS > 5 {
+                majorize_row::<5>(weight.len(), &tile, self.sums);
             }
         }
     }
+}
+
+/// Adds one row of a tile's Gauss–Newton matrix, whose sums stay in registers over all blocks.
+#[inline(always)]
+fn majorize_row<const ROW: usize>(count: usize, tile: &Tile, sums: &mut [Lanes; TRIANGLE]) {
+    let first = triangle(ROW, 0);
+    let mut row = [[0.0; LANES]; WIDEST];
+    row[..=ROW].copy_from_slice(&sums[first..=first + ROW]);
+    for block in 0..count.min(TILE) / LANES {
+        let pulled = product(block_of(&tile.irls, block), block_of(&tile.gradient[ROW], block));
+        for (sum, other) in row[..=ROW].iter_mut().zip(&tile.gradient) {
+            add_product(sum, &pulled, block_of(other, block));
+        }
+    }
+    sums[first..=first + ROW].copy_from_slice(&row[..=ROW]);
 }
 
 /// Where row i and column j ≤ i of a lower triangle stand.

@@ -305,9 +305,9 @@ fn sizes_and_data_that_changed_places_or_units_are_said() {
     let as_typed = |change: fn(&mut Observation)| of_fit(&with(|_, run| change(run)), &only(LawName::CHINCHILLA));
     let swapped = as_typed(|run| core::mem::swap(&mut run.params, &mut run.tokens));
     assert_said(&swapped, "tokens_below_params", Severity::Error, "tokens per parameter or fewer, which nobody trains");
-    // At a quarter of a token each the columns may be what they say.
-    let few = as_typed(|run| run.tokens = 0.25 * run.params);
-    assert_said(&few, "tokens_below_params", Severity::Warning, "saw 0.25 tokens per parameter");
+    // At a fifth of a token each the columns may be what they say.
+    let few = as_typed(|run| (run.tokens, run.flops) = (0.008 * run.tokens, 0.008 * run.flops));
+    assert_said(&few, "tokens_below_params", Severity::Warning, "tokens per parameter or fewer");
     let millions = as_typed(|run| run.params /= 1e6);
     assert_said(&millions, "params_unit", Severity::Warning, "too few for a model");
     for code in ["tokens_below_params", "params_unit"] {
