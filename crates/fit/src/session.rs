@@ -117,7 +117,10 @@ pub(crate) fn pick_one(groups: &BTreeMap<Option<String>, Vec<&Observation>>, opt
     let names: Vec<&str> = groups.keys().flatten().map(String::as_str).collect();
     let shown: Vec<String> = names.iter().take(MOST_NAMED).map(|name| picked(name)).collect();
     let more = if names.len() > MOST_NAMED { ", and so on" } else { "" };
-    format!("pick one by {}{more}; or --pool takes all as one", shown.join(", "))
+    format!(
+        "pick one by {}{more} (joined by `and` to a condition that is there); or --pool takes all as one",
+        shown.join(", ")
+    )
 }
 
 /// The laws that a group carries, and the refusals of the others as doubts.

@@ -19,13 +19,19 @@ pub(super) fn crossings(pairs: &Pairs, searched: ComputeRange, level: f64) -> Ve
     let (low, high) = (math::ln(searched.least), math::ln(searched.most));
     let steps = ((high - low) / core::f64::consts::LN_10 * PER_DECADE).ceil().max(1.0) as usize;
     let grid: Vec<f64> = (0..=steps).map(|i| low + (high - low) * i as f64 / steps as f64).collect();
-    let difference: Vec<f64> = grid.iter().map(|&at| pairs.mean_difference(math::exp(at))).collect();
+    let difference: Vec<f64> = grid.iter().map(|&at| median(pairs, at)).collect();
     let crosses = |i: &usize| {
         let (before, after) = (difference[*i], difference[i + 1]);
         before.abs().max(after.abs()) > SAME && (before > 0.0) != (after > 0.0)
     };
     let walk = Walk { pairs, grid: &grid, level };
     (0..steps).filter(crosses).map(|i| walk.crossing(i, difference[i] > 0.0)).collect()
+}
+
+/// ln L_B − ln L_A at a budget, as likely exceeded as not.
+fn median(pairs: &Pairs, log_flops: f64) -> f64 {
+    let flops = math::exp(log_flops);
+    pairs.difference(flops, flops).median()
 }
 
 /// The grid that crossings and their ends are sought on.
@@ -41,7 +47,7 @@ impl Walk<'_> {
         let (mut low, mut high) = (self.grid[step], self.grid[step + 1]);
         for _ in 0..EXACT_HALVINGS {
             let middle = 0.5 * (low + high);
-            let is_before = (self.pairs.mean_difference(math::exp(middle)) > 0.0) == b_better_above;
+            let is_before = (median(self.pairs, middle) > 0.0) == b_better_above;
             if is_before { low = middle } else { high = middle }
         }
         let at = 0.5 * (low + high);

@@ -51,7 +51,7 @@ use thiserror::Error;
 use crate::diagnose::{Doubt, FitKind, doubts_of_runs, uncertified};
 use crate::fitted::{Fitted, validate};
 use crate::forecast::{contradiction, falling};
-use crate::session::{fit_group, groups, inputs};
+use crate::session::{fit_group, groups, inputs, pick_one};
 use crate::{FitError, FitOptions};
 use doubt::Evaluation;
 use pair::Pairs;
@@ -79,14 +79,14 @@ pub enum CompareError {
         error: FitError,
     },
     /// Runs of several groups.
-    #[error(
-        "recipe `{name}` holds runs of {found} groups; 1 is allowed\n\nhint: pick one with `--where`, or pool them with `--pool`"
-    )]
+    #[error("recipe `{name}` holds runs of {found} groups; 1 is allowed\n\nhint: {hint}")]
     Groups {
         /// Which.
         name: String,
         /// How many.
         found: usize,
+        /// How one is picked.
+        hint: String,
     },
     /// No law could be fitted to both.
     #[error(
@@ -179,9 +179,9 @@ fn fit_recipe(recipe: &Recipe, options: &FitOptions) -> Result<(Vec<Fitted>, Vec
     let named = |error| CompareError::Recipe { name: recipe.name.to_owned(), error };
     validate(recipe.observations, options).map_err(named)?;
     let groups = groups(recipe.observations);
-    let found = groups.len();
+    let (found, hint) = (groups.len(), pick_one(&groups, options));
     let Some(runs) = groups.into_values().next().filter(|_| found == 1) else {
-        return Err(CompareError::Groups { name: recipe.name.to_owned(), found });
+        return Err(CompareError::Groups { name: recipe.name.to_owned(), found, hint });
     };
     let (fitted, mut doubts) = fit_group(&runs, options).map_err(named)?;
     let of_columns = doubts_of_runs(&runs, options);

@@ -18,8 +18,6 @@ const EXACT_HALVINGS: usize = 45;
 const HALVINGS: usize = 10;
 /// First stride from the estimate, as a logarithm: 2% of compute.
 const FIRST_STRIDE: f64 = 0.02;
-/// Rounds that find a multiplier of even chances: what the median differs from the mean by changes far slower than either.
-const ROUNDS: usize = 4;
 
 /// A law fitted to one recipe, read along its frontier.
 pub(super) struct Curve {
@@ -149,28 +147,15 @@ impl Pairs {
         (math::exp(middle - 0.5 * log_difference), math::exp(middle + 0.5 * log_difference))
     }
 
-    /// ln L_B − ln L_A at one budget, mean over the laws.
-    pub(super) fn mean_difference(&self, flops: f64) -> f64 {
-        self.apart(flops, flops)
-    }
-
-    fn apart(&self, flops_a: f64, flops_b: f64) -> f64 {
-        self.pairs.iter().map(|pair| pair.weight * (pair.b.log_loss(flops_b) - pair.a.log_loss(flops_a))).sum()
-    }
-
-    /// The compute multiplier at a budget of A, with its interval.
-    ///
-    /// It is the one that is as likely exceeded as not, so that it lies on the side of 1 on which most of the distribution
-    /// lies. That is where the laws' mean difference is what it exceeds the median by, which hardly moves with the budget.
+    /// The compute multiplier at a budget of A, with its interval: as likely exceeded as not, so that it lies on the side of 1
+    /// on which most of the distribution lies.
     pub(super) fn multiplier(&self, flops: f64, level: f64) -> Multiplier {
         let of_a = self.readings(flops);
-        let mut median = equal(flops, |flops_b| self.apart(flops, flops_b));
-        for _ in 0..ROUNDS {
-            let Some(multiplier) = median else { break };
-            let flops_b = flops / multiplier;
-            let excess = self.apart(flops, flops_b) - self.difference_from(&of_a, flops, flops_b).median();
-            median = equal(flops, |flops_b| self.apart(flops, flops_b) - excess);
-        }
+        let median = match &self.pairs[..] {
+            // Of one law within the runs that is where its two losses are equal, to more digits than its profiles have.
+            [pair] if self.blur(flops, flops) <= 0.0 => pair.multiplier(flops),
+            _ => equal(flops, |flops_b| 0.5 - self.difference_from(&of_a, flops, flops_b).probability(0.0)),
+        };
         let tail = 0.5 * (1.0 - level);
         let [lower, upper] =
             [tail, 1.0 - tail].map(|probability| self.multiplier_end(&of_a, flops, median, probability));
@@ -222,10 +207,14 @@ impl Pairs {
     }
 
     fn difference_from(&self, of_a: &[Reading], flops_a: f64, flops_b: f64) -> Difference {
-        let [form_a, form_b] = [flops_a / self.max_a, flops_b / self.max_b].map(|multiple| self.form_square(multiple));
-        let scale = (form_a + form_b + self.evaluation_noise * self.evaluation_noise).sqrt();
         let part = |(pair, a): (&Pair, &Reading)| Part::new(pair.weight, a.clone(), pair.b.reading(flops_b));
-        Difference::new(self.pairs.iter().zip(of_a).map(part).collect(), scale)
+        Difference::new(self.pairs.iter().zip(of_a).map(part).collect(), self.blur(flops_a, flops_b))
+    }
+
+    /// Scale of what blurs a difference beyond the laws' own uncertainty.
+    fn blur(&self, flops_a: f64, flops_b: f64) -> f64 {
+        let [form_a, form_b] = [flops_a / self.max_a, flops_b / self.max_b].map(|multiple| self.form_square(multiple));
+        (form_a + form_b + self.evaluation_noise * self.evaluation_noise).sqrt()
     }
 
     /// Squared scale of the error of form at this multiple of the largest compute, in excess of that inside the data.

@@ -152,14 +152,15 @@ pub fn design(
     let simulation =
         Simulation { observations, now: &now, target: *target, fit, draws: options.draws, seed: options.seed };
     let bought = bought(&candidates, &chosen.counts);
-    let Expected { widths: after, further } = simulation.expect(&bought, &before);
+    let Expected { widths: after, is_drawn, further } = simulation.expect(&bought, &before);
     let (spent, near) = chosen.spent();
     let ladder = ladder(&now, &laws, target, spent, known_max);
     let uncertain = laws.iter().filter_map(|(law, _)| uncertified(law, FitKind::Ahead));
     diagnoses.extend(uncertain.map(|doubt| Doubt::from(doubt).diagnosis()));
     diagnoses.extend(doubts(&start, &chosen, (budget_flops, known_max, target)));
     diagnoses.extend(ladder.as_ref().and_then(|ladder| ladder_ahead(ladder, chosen.total())));
-    diagnoses.extend(not_narrower(before.interval, after.interval));
+    diagnoses.extend(not_narrower(before.interval, after.interval).filter(|_| is_drawn));
+    diagnoses.extend((!is_drawn).then(not_drawn));
     diagnoses.extend(further.map(|(widths, laws)| further_law(&laws, widths.interval)));
     Ok(Design {
         schema: DESIGN_SCHEMA.to_owned(),
@@ -349,6 +350,15 @@ fn not_narrower(now: Interval, then: Interval) -> Option<Diagnosis> {
         let hint = "spend it on runs nearer to the target, or forecast a nearer one".to_owned();
         Diagnosis { code: "not_narrower".to_owned(), severity: Severity::Warning, message, hint }
     })
+}
+
+/// What is said where the laws of now cannot be fitted to the runs together with those bought.
+fn not_drawn() -> Diagnosis {
+    let message = "the laws that speak now could not be fitted to the runs together with those bought: the interval after is that of \
+                   now, and nothing shows what the runs do to it"
+        .to_owned();
+    let hint = "tell runs on the path from others by a column `role`, or ask for one law with `--law`".to_owned();
+    Diagnosis { code: "not_drawn".to_owned(), severity: Severity::Warning, message, hint }
 }
 
 /// Laws that the runs bring in where they have no say now: the interval with them carries their disagreement, so that it may

@@ -45,6 +45,8 @@ struct Drawn {
 pub(super) struct Expected {
     /// Widths by the laws that have a say now.
     pub(super) widths: Widths,
+    /// Whether any draw could be fitted by them; the widths are those of now where none could.
+    pub(super) is_drawn: bool,
     /// Widths with the laws that come in, and these laws; where most draws bring in the same.
     pub(super) further: Option<(Widths, Vec<String>)>,
 }
@@ -97,9 +99,10 @@ impl Simulation<'_> {
         }
         let most = counts.into_iter().filter(|(_, draws)| 2 * draws > drawn.len());
         let laws: Vec<String> = most.map(|(law, _)| law.to_owned()).collect();
-        let with_them: Vec<[f64; 4]> = joined.iter().map(|(reaches, _)| *reaches).collect();
+        let bring_them = joined.iter().filter(|(_, joined)| laws.iter().all(|law| joined.contains(law)));
+        let with_them: Vec<[f64; 4]> = bring_them.map(|(reaches, _)| *reaches).collect();
         let further = (!laws.is_empty()).then(|| (now.reaching(medians(&with_them, now)), laws));
-        Expected { widths: now.reaching(medians(&of_now, now)), further }
+        Expected { widths: now.reaching(medians(&of_now, now)), is_drawn: !of_now.is_empty(), further }
     }
 
     fn draw(&self, runs: &[Candidate], stream: u64) -> Option<Drawn> {
@@ -111,15 +114,15 @@ impl Simulation<'_> {
         let then = self.fitted_to(&all, self.fit)?;
         let reaches = self.reaches(&then)?;
         let (now, later) = (self.speaking(self.now), self.speaking(&then));
-        let joined: Vec<String> = later.difference(&now).cloned().collect();
-        if joined.is_empty() {
+        if later == now {
             return Some(Drawn { reaches: Some(reaches), joined: None });
         }
+        let joined: Vec<String> = later.difference(&now).cloned().collect();
         // Like with like: what the runs tell the laws of now is not hidden by what another says otherwise.
         let laws: Vec<LawName> = self.fit.laws.iter().filter(|law| now.contains(&law.to_string())).copied().collect();
         let of_now = self.fitted_to(&all, &FitOptions { laws, ..self.fit.clone() });
         let of_now = of_now.and_then(|then| self.reaches(&then));
-        Some(Drawn { reaches: of_now, joined: Some((reaches, joined)) })
+        Some(Drawn { reaches: of_now, joined: (!joined.is_empty()).then_some((reaches, joined)) })
     }
 
     /// The forecaster that runs would give, with the weights and widths of now.

@@ -157,7 +157,7 @@ impl fmt::Display for DataDoubt {
             ),
             Self::Swapped { ratio } => write!(
                 f,
-                "half of the runs saw {ratio:.2} tokens per parameter or fewer, which nobody trains: the optimum and any law of size and data mean nothing if the columns are not what they are called"
+                "half of the runs saw {ratio:.3e} tokens per parameter or fewer, which nobody trains: the optimum and any law of size and data mean nothing if the columns are not what they are called"
             ),
             Self::Scaled { params } => write!(
                 f,

@@ -3,13 +3,17 @@
 
 use super::cells::Cell;
 
-/// What the letters and words after a number multiply it by. A lower-case `m` is taken as the million it is in sizes of models.
-const FACTORS: [(&[&str], f64); 4] = [
-    (&["k", "K", "thousand"], 1e3),
-    (&["m", "M", "million"], 1e6),
-    (&["b", "B", "bn", "G", "billion"], 1e9),
-    (&["t", "T", "trillion"], 1e12),
+/// The power of ten that letters and words after a number multiply it by. A lower-case `m` is taken as the million it is in
+/// sizes of models.
+const POWERS: [(&[&str], i32); 4] = [
+    (&["k", "K", "thousand"], 3),
+    (&["m", "M", "million"], 6),
+    (&["b", "B", "bn", "G", "billion"], 9),
+    (&["t", "T", "trillion"], 12),
 ];
+
+/// Words that say what is counted and change no number.
+const UNITS: [&str; 8] = ["token", "tokens", "param", "params", "parameters", "nats", "flops", "FLOPs"];
 
 /// How to write a cell that is a number and more; none for one that is no number at all.
 pub(super) fn hint(column: &str, cell: &Cell) -> Option<String> {
@@ -25,18 +29,20 @@ fn meant(text: &str) -> Option<f64> {
     if let Some(number) = grouped(text) {
         return Some(number);
     }
-    let ends = text.char_indices().map(|(at, _)| at).skip(1).filter(|&at| text[..at].parse::<f64>().is_ok());
+    let is_number = |text: &str| text.parse::<f64>().is_ok_and(f64::is_finite);
+    let ends = text.char_indices().map(|(at, _)| at).skip(1).filter(|&at| is_number(&text[..at]));
     let (number, rest) = text.split_at(ends.max()?);
-    let (number, rest) = (number.parse::<f64>().ok()?, rest.trim());
-    let mut words = rest.split_whitespace();
-    let first = words.next()?;
-    let is_word = |word: &str| word.chars().all(|c| c.is_alphabetic() || "/_-".contains(c));
-    if !is_word(first) || !words.all(is_word) {
+    let mut words: Vec<&str> = rest.split_whitespace().collect();
+    let power = words.first().and_then(|first| POWERS.iter().find(|(names, _)| names.contains(first)));
+    words.drain(..usize::from(power.is_some()));
+    if power.is_none() && words.is_empty() || words.iter().any(|word| !UNITS.contains(word)) {
         return None;
     }
-    let factor = FACTORS.iter().find(|(names, _)| names.contains(&first)).map_or(1.0, |(_, factor)| *factor);
-    // A short word that multiplies by nothing known (`20MB`, `2x`) may mean anything.
-    (factor > 1.0 || first.chars().count() > 3).then_some(number * factor)
+    // By its digits, so that 4.1M is 4.1e6 and no binary neighbour of it.
+    match power {
+        Some((_, power)) => format!("{number}e{power}").parse().ok(),
+        None => number.parse().ok(),
+    }
 }
 
 /// A number whose thousands are set apart. One comma alone may as well stand before decimals.
@@ -66,6 +72,8 @@ mod tests {
             ("1,000,000", "1e6"),
             ("1_000_000", "1e6"),
             ("3.5 nats", "3.5"),
+            ("4.1M", "4.1e6"),
+            ("8.2 M params", "8.2e6"),
         ];
         for (written, number) in cases {
             let said = hint("params", &Cell::Text(written.to_owned())).expect(written);
@@ -75,7 +83,10 @@ mod tests {
 
     #[test]
     fn what_may_mean_anything_is_not_guessed_at() {
-        for written in ["many", "20MB", "2x", "3;5", "1,00", "3,500", "5%", "12 34", "NaN", ""] {
+        let units =
+            ["20Mtok", "300Btok", "5 PF-days", "3 ZFLOPs", "3.5 bits", "5 percent", "nan diverged", "information"];
+        let others = ["many", "20MB", "2x", "3;5", "1,00", "3,500", "5%", "12 34", "NaN", "", "2e9M"];
+        for written in units.into_iter().chain(others) {
             assert_eq!(hint("params", &Cell::Text(written.to_owned())), None, "{written}");
         }
     }

@@ -30,7 +30,8 @@ fn command_for(path: &Path, sign: char) -> String {
     let sign = if sign == '\t' { "\\t".to_owned() } else { sign.to_string() };
     let stem = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
     let to = path.with_file_name(format!("{stem}-commas.csv"));
-    format!("tr ',{sign}' '.,' < '{}' > '{}'", path.display(), to.display())
+    let quoted = |path: &Path| path.display().to_string().replace('\'', r"'\''");
+    format!("tr ',{sign}' '.,' < '{}' > '{}'", quoted(path), quoted(&to))
 }
 
 /// The error of a row with fewer cells than the header, of which nothing says which are missing.

@@ -11,10 +11,12 @@ use forescale_core::outcome::{Diagnosis, Severity};
 
 use super::cells::Cells;
 
-/// The column that says where on a curve a row lies.
-pub(super) const STEP: &str = "step";
-/// Curves of so many rows on end, equally far apart in steps, are no runs: lengths of runs grow by factors. Chosen here, as
-/// the others are.
+/// Columns that say where on a curve a row lies, as they are called; the first that is there counts.
+pub(super) const STEPS: [&str; 4] = ["step", "_step", "global_step", "steps"];
+/// Curves of so many rows, equally far apart in steps, are no runs: lengths of runs grow by factors, and whoever trains one run
+/// for each of one to five epochs has no ten. Chosen here, as the others are.
+const SURE_STEPS: usize = 10;
+/// So many such rows are worth a word.
 const EVEN_STEPS: usize = 5;
 /// The same where no column says that they are steps, and they are known by their tokens alone.
 const EVEN_TOKENS: usize = 8;
@@ -23,8 +25,8 @@ const EVEN_TOKENS: usize = 8;
 const MANY_STEPS: usize = 8;
 /// Share of the strides that are alike on an even curve, as a last row may end it.
 const ALIKE: f64 = 0.8;
-/// Strides that differ by less are alike: tokens are printed with a few digits.
-const SAME_STRIDE: f64 = 1e-3;
+/// Strides that differ by less than this share of where they lie are alike: positions are printed with three digits or more.
+const ROUNDED: f64 = 5e-3;
 
 /// A row that a fit sees.
 pub(super) struct Point {
@@ -32,6 +34,7 @@ pub(super) struct Point {
     /// All that is told of its run but for its length.
     pub(super) told: String,
     pub(super) name: Option<String>,
+    pub(super) params: f64,
     pub(super) tokens: f64,
 }
 
@@ -43,7 +46,7 @@ pub(super) struct Curves {
     rows: usize,
     /// Whether nothing else can be meant.
     pub(super) is_sure: bool,
-    by: &'static str,
+    by: String,
 }
 
 impl Curves {
@@ -51,7 +54,7 @@ impl Curves {
         let Self { curves, rows, by, .. } = self;
         let what = if *curves == 1 { "one curve".to_owned() } else { format!("{curves} curves") };
         format!(
-            "{rows} rows look like checkpoints on {what}: they agree in all that is told but for `{by}`, which rises in \
+            "{rows} rows look like checkpoints on {what}: they agree in size and settings, and `{by}` rises in \
              {}; a checkpoint inside a schedule lies above a run of its length, and a law through such points has another \
              slope and another best size",
             if self.is_sure { "even steps" } else { "several steps" }
@@ -74,29 +77,67 @@ impl Curves {
     }
 }
 
+/// The column of steps that a table has.
+fn step_column(cells: &Cells) -> Option<(usize, &'static str)> {
+    STEPS.iter().find_map(|name| cells.position(name).map(|column| (column, *name)))
+}
+
+/// Whether a table says where on a curve its rows lie.
+pub(super) fn has_steps(cells: &Cells) -> bool {
+    step_column(cells).is_some()
+}
+
 /// Curves among the rows, where they hold half of them or more.
 pub(super) fn curves(cells: &Cells, points: &[Point]) -> Option<Curves> {
-    let step = cells.position(STEP);
-    let at = |point: &Point| step.map_or(Some(point.tokens), |column| cells.at(column, point.row).number());
-    let by = if step.is_some() { STEP } else { "tokens" };
-    let found = |is_sure: bool, is_curve: &dyn Fn(&[f64]) -> bool, key: &dyn Fn(&Point) -> Option<String>| {
+    let Some((column, by)) = step_column(cells) else {
+        let rows = Rows { points, at: &|point| Some(point.tokens), by: "tokens" };
+        return rows.curves(false, by_told, |at| at.len() >= EVEN_TOKENS && is_even(at, 0.0));
+    };
+    let rows = Rows { points, at: &|point| cells.at(column, point.row).number(), by };
+    let even = |at: &[f64], least: usize| at.len() >= least && is_even(at, 1.0);
+    rows.curves(true, by_told, |at| even(at, SURE_STEPS))
+        .or_else(|| rows.curves(false, by_told, |at| even(at, EVEN_STEPS) || at.len() >= MANY_STEPS))
+        .or_else(|| rows.curves(false, by_name, |at| at.len() >= EVEN_STEPS))
+}
+
+/// What is told of a row's run.
+fn by_told(point: &Point) -> Option<String> {
+    Some(point.told.clone())
+}
+
+/// What its run is called, at its size.
+fn by_name(point: &Point) -> Option<String> {
+    point.name.clone().map(|name| format!("{name} {}", point.params))
+}
+
+/// Rows and where each lies on its curve.
+struct Rows<'a> {
+    points: &'a [Point],
+    at: &'a dyn Fn(&Point) -> Option<f64>,
+    by: &'a str,
+}
+
+impl Rows<'_> {
+    /// The curves that rows of one key make, where they hold half of the rows or more.
+    fn curves(
+        &self,
+        is_sure: bool,
+        key: fn(&Point) -> Option<String>,
+        is_curve: impl Fn(&[f64]) -> bool,
+    ) -> Option<Curves> {
         let mut all: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-        for point in points {
-            let (Some(key), Some(at)) = (key(point), at(point)) else { continue };
+        for point in self.points {
+            let (Some(key), Some(at)) = (key(point), (self.at)(point)) else { continue };
             all.entry(key).or_default().push(at);
         }
-        let of_curves: Vec<usize> =
-            all.into_values().map(distinct).filter(|at| is_curve(at)).map(|at| at.len()).collect();
-        let rows: usize = of_curves.iter().sum();
-        (2 * rows >= points.len() && rows > 0).then_some(Curves { curves: of_curves.len(), rows, is_sure, by })
-    };
-    let told = |point: &Point| Some(point.told.clone());
-    let named = |point: &Point| point.name.clone().map(|name| format!("{name} {}", point.told));
-    match step {
-        Some(_) => found(true, &|at| at.len() >= EVEN_STEPS && is_even(at), &told)
-            .or_else(|| found(false, &|at| at.len() > 1, &named))
-            .or_else(|| found(false, &|at| at.len() >= MANY_STEPS, &told)),
-        None => found(false, &|at| at.len() >= EVEN_TOKENS && is_even(at), &told),
+        let found: Vec<usize> = all.into_values().map(distinct).filter(|at| is_curve(at)).map(|at| at.len()).collect();
+        let rows: usize = found.iter().sum();
+        (2 * rows >= self.points.len() && rows > 0).then(|| Curves {
+            curves: found.len(),
+            rows,
+            is_sure,
+            by: self.by.to_owned(),
+        })
     }
 }
 
@@ -107,11 +148,12 @@ fn distinct(mut at: Vec<f64>) -> Vec<f64> {
     at
 }
 
-/// Whether most neighbours are equally far apart.
-fn is_even(at: &[f64]) -> bool {
+/// Whether most neighbours are equally far apart, up to rounding to a unit.
+fn is_even(at: &[f64], unit: f64) -> bool {
     let strides: Vec<f64> = at.windows(2).map(|pair| pair[1] - pair[0]).collect();
     let Some(middle) = math::median(&strides) else { return false };
-    let alike = strides.iter().filter(|stride| (*stride / middle - 1.0).abs() < SAME_STRIDE).count();
+    let is_alike = |(stride, end): (&f64, &f64)| (stride - middle).abs() <= unit.max(ROUNDED * end);
+    let alike = strides.iter().zip(&at[1..]).filter(|pair| is_alike(*pair)).count();
     alike as f64 >= ALIKE * strides.len() as f64
 }
 
@@ -120,6 +162,7 @@ mod tests {
     use std::fs;
 
     use super::super::table::{Table, TableError, TableOptions, read_table};
+    use super::*;
 
     fn read(content: &str) -> Result<Table, TableError> {
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -160,7 +203,9 @@ mod tests {
 
     #[test]
     fn rows_of_one_name_or_in_even_strides_of_tokens_are_doubted() {
-        let named = read(&curves(&[1, 2, 4], ",name,step", |step| format!(",m{},{step}", 0))).expect("read");
+        // Rates differ row by row, as they do along a schedule, and do not tell the rows of one name apart.
+        let rates = |step: u32| format!(",m,{step},{step}e-6");
+        let named = read(&curves(&[1, 2, 5, 9, 17, 40], ",name,global_step,lr", rates)).expect("read");
         assert_eq!(codes(&named), ["checkpoints"], "{:?}", named.doubts);
         let even: Vec<u32> = (1..=10).collect();
         let bare = read(&curves(&even, "", |_| String::new())).expect("read");
@@ -172,11 +217,26 @@ mod tests {
     }
 
     #[test]
+    fn strides_rounded_to_steps_or_to_three_digits_are_even() {
+        // Every twentieth of 953 steps, and every 104,857,600 tokens printed with three digits.
+        let saved: Vec<f64> = (1..=20).map(|k| (47.65 * f64::from(k)).round()).collect();
+        assert!(is_even(&saved, 1.0));
+        let printed: Vec<f64> =
+            (1..=20).map(|k| format!("{:.2e}", 104_857_600.0 * f64::from(k)).parse().expect("a number")).collect();
+        assert!(is_even(&printed, 0.0));
+        assert!(!is_even(&[1.0, 2.0, 4.0, 8.0, 16.0, 32.0], 0.0));
+    }
+
+    #[test]
     fn runs_of_several_lengths_are_no_checkpoints() {
-        // Multiples of 20 tokens a parameter, as ladders have them, with the step that each ended at.
-        let ladder = read(&curves(&[1, 2, 4, 10, 20], ",step", |step| format!(",{step}"))).expect("read");
+        // Multiples of 20 tokens a parameter, as ladders have them, with the step that each ended at and the model's name.
+        let named = |step: u32| format!(",d,{step}");
+        let ladder = read(&curves(&[1, 2, 4, 10], ",name,step", named)).expect("read");
         assert!(ladder.doubts.is_empty(), "{:?}", ladder.doubts);
         let bare = read(&curves(&[1, 2, 3, 4, 5, 6], "", |_| String::new())).expect("read");
         assert!(bare.doubts.is_empty(), "{:?}", bare.doubts);
+        // Five lengths in even strides may be either, and are read with a doubt.
+        let five = read(&curves(&[1, 2, 3, 4, 5], ",step", |step| format!(",{step}"))).expect("read");
+        assert_eq!((five.observations.len(), codes(&five)), (20, vec!["checkpoints"]));
     }
 }

@@ -459,7 +459,7 @@ impl Reader<'_> {
         let seen: Vec<Seen> = rows.iter().zip(observations).map(seen).collect();
         let mut free = columns::free_names(self.cells, self.options);
         // How long a run was is no recipe.
-        free.retain(|name| *name != checkpoints::STEP);
+        free.retain(|name| !checkpoints::STEPS.contains(name));
         if self.options.pool { None } else { recipes::pooled(self.cells, &free, &seen) }
     }
 
@@ -469,15 +469,17 @@ impl Reader<'_> {
             return None;
         }
         // A rate that stands beside steps may be that of the step.
-        let has_steps = self.cells.position(checkpoints::STEP).is_some();
-        let rate = self.columns.lr.filter(|_| !has_steps);
-        let columns = [rate, self.columns.batch_tokens, self.columns.schedule, self.columns.seed];
+        let columns = &self.columns;
+        let rate = columns.lr.filter(|_| !checkpoints::has_steps(self.cells));
+        let columns =
+            [rate, columns.batch_tokens, columns.schedule, columns.seed, columns.unique_tokens, columns.epochs];
         let point = |(&row, one): (&usize, &Observation)| {
             let told: Vec<Option<String>> = columns.iter().map(|column| self.text(*column, row)).collect();
             Point {
                 row,
                 told: format!("{:?} {:?} {told:?} {:?}", one.group, one.params, one.role),
                 name: self.text(self.columns.name, row),
+                params: one.params,
                 tokens: one.tokens,
             }
         };
