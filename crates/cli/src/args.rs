@@ -62,8 +62,8 @@ pub(crate) enum Command {
     Forecast(ForecastArgs),
     /// Predict what is already known from the smaller runs
     Backtest(BacktestArgs),
-    /// Compare two recipes: the compute multiplier of B over A, and where they cross, by each law that both carry and all of
-    /// these weighed alike
+    /// Compare two recipes: the compute multiplier of B over A, and where they cross, by each law that both carry, of
+    /// which those count alike that a forecast would listen to
     Compare(CompareArgs),
     /// Choose the next runs: those that narrow the forecast of a target most for their compute
     Design(DesignArgs),

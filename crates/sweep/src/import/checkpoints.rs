@@ -95,7 +95,8 @@ pub(super) fn curves(cells: &Cells, points: &[Point]) -> Option<Curves> {
     };
     let rows = Rows { points, at: &|point| cells.at(column, point.row).number(), by };
     let even = |at: &[f64], least: usize| at.len() >= least && is_even(at, 1.0);
-    rows.curves(true, by_told, |at| even(at, SURE_STEPS))
+    rows.curves(true, by_name, |at| even(at, SURE_STEPS))
+        .or_else(|| rows.curves(true, by_told, |at| even(at, SURE_STEPS)))
         .or_else(|| rows.curves(false, by_told, |at| even(at, EVEN_STEPS) || at.len() >= MANY_STEPS))
         .or_else(|| rows.curves(false, by_name, |at| at.len() >= EVEN_STEPS))
 }
@@ -199,6 +200,23 @@ mod tests {
         // Who says that each is an end is believed.
         let said = read(&curves(&even, ",step,is_final", |step| format!(",{step},true"))).expect("read");
         assert_eq!((said.observations.len(), codes(&said)), (140, vec![]));
+    }
+
+    #[test]
+    fn curves_of_one_size_and_several_lengths_are_told_apart_by_their_names() {
+        // Saved twenty times each, as a published ladder is: the steps of all lengths together are uneven.
+        let row = |(run, k): (u32, u32)| {
+            let step = 1000 * (1 << run) / 20 * k;
+            format!(
+                "{run}-{k},r{run},190000000,{},{step},{:.4}\n",
+                524_288 * u64::from(step),
+                3.0 + 9.0 / f64::from(step)
+            )
+        };
+        let rows = (0..4).flat_map(|run| (1..=20).map(move |k| row((run, k))));
+        let content = format!("run_id,name,params,tokens,step,loss\n{}", rows.collect::<String>());
+        let refused = read(&content).expect_err("refused");
+        assert!(refused.problem.starts_with("80 rows look like checkpoints on 4 curves"), "{refused}");
     }
 
     #[test]
