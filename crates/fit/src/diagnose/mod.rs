@@ -8,7 +8,7 @@
 //!
 //! | # | mistake | code | shown by |
 //! |---|---|---|---|
-//! | 1 | convention of N and C | `counting_rules` | fit, where the runs tell several counts |
+//! | 1 | convention of N and C | `counting_rules`, `counting_drifts` | fit, where the runs tell several counts; the second in a forecast as well |
 //! | 2 | vertex of an isoFLOP at its edge | `isoflop_vertices`, `vertex_sides` | fit; the latter in a forecast as well |
 //! | 3 | rate not tuned per rung | `rate_at_edge`, `rate_sensitive`, `rates_mixed`, `one_rate` | fit, forecast; also `probe lr` |
 //! | 4 | warmup too long for small runs | `warmup_share` | fit, forecast |

@@ -23,6 +23,11 @@ const OUTSIDE: f64 = 2.0;
 const FEW: f64 = 0.2;
 /// C this far from 6·N·D in half of the runs is in another unit: a PF-day is 8.64e19 FLOPs.
 const UNIT: f64 = 100.0;
+/// C/(N·D) that differs by more between the smallest and the largest third of sizes is not counted by one rule: attention and a
+/// head that shrinks come to less. Chosen here.
+const DRIFT: f64 = 2.0;
+/// Fewer sizes have no thirds.
+const FEWEST_SIZES: usize = 3;
 /// Half of the losses above this are no cross-entropies: ln of the largest vocabularies is 12.5 nats.
 const NO_LOSS: f64 = 12.5;
 /// Half of the losses above this are nothing that a model is measured by.
@@ -45,6 +50,7 @@ pub(crate) enum ScaleDoubt {
     StrayRatio { run: String, ratio: f64, span: [f64; 2] },
     StrayLoss { runs: Vec<String>, factor: f64, span: [f64; 2], is_sure: bool },
     Unit { ratio: f64 },
+    Drift { ends: [f64; 2] },
     Loud { column: &'static str, run: String, value: f64, loss: f64 },
     NoLosses { median: f64 },
     Twins { pairs: usize, apart: f64 },
@@ -69,7 +75,15 @@ pub(super) fn doubts(runs: &[&Observation]) -> Vec<ScaleDoubt> {
     let strays = stray(runs, product);
     let stray_ratio = if strays.is_empty() { stray_ratio(runs) } else { None };
     let of_losses = stray_loss(runs, loss).into_iter().chain(loud(runs));
-    unit.into_iter().chain(strays).chain(stray_ratio).chain(of_losses).chain(no_losses).chain(twins(runs)).collect()
+    let drift = if strays.is_empty() && !is_unit { drift(runs) } else { None };
+    unit.into_iter()
+        .chain(strays)
+        .chain(drift)
+        .chain(stray_ratio)
+        .chain(of_losses)
+        .chain(no_losses)
+        .chain(twins(runs))
+        .collect()
 }
 
 /// Runs whose loss is far to one side of the median, where those of the others are of one kind.
@@ -118,6 +132,18 @@ fn stray(runs: &[&Observation], product: f64) -> Vec<ScaleDoubt> {
         Some(ScaleDoubt::Stray { slip, runs: alike.iter().map(|o| format!("`{}`", o.name)).collect(), factor })
     };
     [Slip::Flops, Slip::Params, Slip::Tokens].into_iter().filter_map(of).collect()
+}
+
+/// Whether C/(N·D) goes with size: a budget's size and data are worked out by its median, which is then that of no size asked about.
+fn drift(runs: &[&Observation]) -> Option<ScaleDoubt> {
+    let mut sorted: Vec<(f64, f64)> = runs.iter().map(|o| (o.params, o.flops / (6.0 * o.params * o.tokens))).collect();
+    sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let sizes = sorted.chunk_by(|a, b| a.0.total_cmp(&b.0).is_eq()).count();
+    let third = sorted.len() / 3;
+    let of = |part: &[(f64, f64)]| math::median(&part.iter().map(|(_, product)| *product).collect::<Vec<_>>());
+    let ends = [of(&sorted[..third])?, of(&sorted[sorted.len() - third..])?];
+    let apart = (ends[1] / ends[0]).max(ends[0] / ends[1]);
+    (sizes >= FEWEST_SIZES && apart > DRIFT).then_some(ScaleDoubt::Drift { ends })
 }
 
 /// Which number makes C/(N·D) so many times the others': size or data where it takes tokens per parameter out of theirs as
@@ -184,6 +210,7 @@ impl Voiced for ScaleDoubt {
             Self::StrayRatio { .. } => "stray_ratio",
             Self::StrayLoss { .. } => "stray_loss",
             Self::Unit { .. } => "flops_unit",
+            Self::Drift { .. } => "counting_drifts",
             Self::Loud { .. } => "noise_unit",
             Self::NoLosses { .. } => "no_losses",
             Self::Twins { .. } => "twins_differ",
@@ -218,6 +245,9 @@ impl Voiced for ScaleDoubt {
             }
             Self::Loud { .. } => {
                 "state it in the unit of the loss, as one standard deviation (0.01 and not 1 for one in a hundred of a loss of 1), or leave the column out"
+            }
+            Self::Drift { .. } => {
+                "count the parameters that compute (active experts, all but embeddings that are looked up, or with the head): `--map params=COLUMN`; or give a target's size, data and compute together"
             }
             Self::Unit { .. } => {
                 "give compute in FLOPs (a PF-day is 8.64e19), or leave the column out: 6ND follows from the other two"
@@ -259,6 +289,10 @@ impl fmt::Display for ScaleDoubt {
             Self::Loud { column, run, value, loss } => write!(
                 f,
                 "`{column}` of {run} is {value}, beside a loss of {loss:.4}: noise as loud as that would drown what is to be measured, and is no deviation of a loss"
+            ),
+            Self::Drift { ends: [small, large] } => write!(
+                f,
+                "C/(6·N·D) is {small:.3} among the smallest third of sizes and {large:.3} among the largest: size and compute are not counted by one rule, exponents hold the difference, and the size, data and loss of a budget are worked out by the median of all"
             ),
             Self::Unit { ratio } => {
                 write!(
@@ -330,7 +364,25 @@ mod tests {
         let mut runs = ladder();
         let last = runs.len() - 2;
         runs[last..].iter_mut().for_each(|run| run.flops /= 7.0);
-        assert!(doubts(&runs.iter().collect::<Vec<_>>()).is_empty());
+        assert_eq!(codes(&runs), ["counting_drifts"]);
+    }
+
+    #[test]
+    fn compute_that_leaves_6nd_with_size_is_doubted() {
+        // Experts of which ever fewer are active: the optimum and the loss of a budget were wrong by far without a word.
+        let fall = |by: f64| -> Vec<Observation> {
+            let sparser = |(i, run): (usize, Observation)| Observation {
+                flops: run.flops * math::pow(by, -(i as f64) / 9.0),
+                ..run
+            };
+            ladder().into_iter().enumerate().map(sparser).collect()
+        };
+        for by in [4.0, 0.25] {
+            assert_eq!(codes(&fall(by)), ["counting_drifts"], "{by}");
+        }
+        let said = doubts(&fall(4.0).iter().collect::<Vec<_>>()).remove(0);
+        assert!(said.to_string().starts_with("C/(6·N·D) is 0.857 among the smallest third"), "{said}");
+        assert_eq!(codes(&fall(2.0)), Vec::<&str>::new());
     }
 
     #[test]

@@ -42,10 +42,10 @@ fn where_runs_fall_into_several_groups_the_hint_picks_each_by_the_name_of_its_co
     };
     assert_eq!(
         of(&["c4", "the pile"], "train data"),
-        r#"pick one by --where '"train data" == "c4"', --where '"train data" == "the pile"'; or --pool takes all as one"#
+        r#"pick one by --where '"train data" == "c4"', --where '"train data" == "the pile"' (joined by `and` to a condition that is there); or --pool takes all as one"#
     );
     let many = of(&["a", "b", "c", "d", "e", "f"], "group");
-    assert!(many.contains(r#"--where 'group == "e"', and so on; or --pool"#) && !many.contains(r#""f""#), "{many}");
+    assert!(many.contains(r#"--where 'group == "e"', and so on (joined"#) && !many.contains(r#""f""#), "{many}");
 }
 
 #[test]
