@@ -11,11 +11,11 @@ pub(crate) fn solve(matrix: &Matrix, vector: &Theta, free: &[usize]) -> Option<T
     let mut x = Theta::default();
     for (i, &row) in free.iter().enumerate() {
         let known: f64 = (0..i).map(|j| lower[i][j] * x[j]).sum();
-        x[i] = (vector[row] - known) * lower[i][i];
+        x[i] = (vector[row] - known) / lower[i][i];
     }
     for i in (0..free.len()).rev() {
         let known: f64 = (i + 1..free.len()).map(|j| lower[j][i] * x[j]).sum();
-        x[i] = (x[i] - known) * lower[i][i];
+        x[i] = (x[i] - known) / lower[i][i];
     }
     let mut spread = Theta::default();
     for (i, &row) in free.iter().enumerate() {
@@ -24,8 +24,6 @@ pub(crate) fn solve(matrix: &Matrix, vector: &Theta, free: &[usize]) -> Option<T
     spread.iter().all(|v| v.is_finite()).then_some(spread)
 }
 
-/// The lower factor over the coordinates in `free`, with the inverses of its diagonal in place of that: a division takes as
-/// long as a dozen products, and each is asked for in every row below it.
 fn cholesky(matrix: &Matrix, free: &[usize]) -> Option<Matrix> {
     let mut lower = Matrix::default();
     for (i, &row) in free.iter().enumerate() {
@@ -33,9 +31,9 @@ fn cholesky(matrix: &Matrix, free: &[usize]) -> Option<Matrix> {
             let known: f64 = (0..j).map(|k| lower[i][k] * lower[j][k]).sum();
             let rest = matrix[row][column] - known;
             if i != j {
-                lower[i][j] = rest * lower[j][j];
+                lower[i][j] = rest / lower[j][j];
             } else if rest > 1e-14 * matrix[row][row].abs() && rest > 0.0 {
-                lower[i][i] = 1.0 / rest.sqrt();
+                lower[i][i] = rest.sqrt();
             } else {
                 return None;
             }
