@@ -35,8 +35,9 @@ const MAX_STEPS: usize = 30;
 /// # Errors
 ///
 /// [`FitError::OutOfReach`] when no budget up to a million times the largest run gets there, or the smallest run is
-/// already below it (an error and not the answer no: what lies beyond what was searched is not known); [`FitError::NoForecast`] where no law can be fitted; [`FitError::BadOption`] for a loss that is not
-/// a positive number; otherwise as [`crate::forecast`].
+/// already below it (an error and not the answer no: what lies beyond what was searched is not known);
+/// [`FitError::NoForecast`] where no law can be fitted; [`FitError::BadOption`] for a loss that is not a positive number;
+/// otherwise as [`crate::forecast`].
 pub fn reach(observations: &[Observation], loss: f64, options: &ForecastOptions) -> Result<Forecast, FitError> {
     validate(observations, &options.fit)?;
     validate_level(options.fit.level)?;
