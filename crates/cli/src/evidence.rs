@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use forescale_core::observation::Observation;
-use forescale_core::outcome::{ForecastTarget, OrderProof, Registration, Score};
+use forescale_core::outcome::{ForecastTarget, OrderProof, Registration, Rules, Score};
 use forescale_core::panel::{Fact, Provenance, ReportData, RunRow, TargetPanel};
 use forescale_core::record::RunRecord;
 use forescale_core::run::PlannedRun;
@@ -197,8 +197,8 @@ fn provenance(material: &Material, sweep: &SweepMaterial, sealed: Option<&Regist
         fact("Forescale", env!("CARGO_PKG_VERSION").to_owned()),
         fact("numerics version", forescale_core::run::NUMERICS_VERSION.to_string()),
         fact("corpus digest", sweep.manifest.digest.clone()),
-        fact("N counts", rules.params),
-        fact("C counts", rules.flops),
+        fact("N counts", Rules::word(&rules.params).to_owned()),
+        fact("C counts", Rules::word(&rules.flops).to_owned()),
         fact("runs sealed", sweep.records.len().to_string()),
         fact("training time, all runs", format!("{seconds:.0} s")),
         fact("machine", machine_words(&sweep.records)),
@@ -223,8 +223,8 @@ fn provenance_of_table(material: &Material, evidence: &Evidence) -> Provenance {
         fact("table", material.table_name()),
         fact("digest of the runs", evidence.fits.inputs.digest.clone()),
         fact("metric", material.selection.metric.clone()),
-        fact("N counts", rules.params),
-        fact("C counts", rules.flops),
+        fact("N counts", Rules::word(&rules.params).to_owned()),
+        fact("C counts", Rules::word(&rules.flops).to_owned()),
         fact("runs fitted", material.observations.len().to_string()),
         fact("rows left out", material.exclusions.len().to_string()),
     ];

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cost::CostRange;
 use crate::estimate::Estimate;
+use crate::observation::FlopsPerProduct;
 use crate::outcome::{Diagnosis, Inputs};
 use crate::reduction::Knob;
 
@@ -33,6 +34,9 @@ pub struct Reach {
     pub params: Option<Estimate>,
     /// D at that budget.
     pub tokens: Option<Estimate>,
+    /// What a parameter and token cost in the runs, where N and D follow from it; absent in answers made before it was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flops_per_product: Option<FlopsPerProduct>,
 }
 
 /// What else was asked at a target, each where it was.

@@ -85,6 +85,8 @@ pub enum CountingRule {
     /// Those that take part in matrix products: blocks and head, without the input embedding.
     #[default]
     Matmul,
+    /// What a table's own column counts, which nothing beside it tells.
+    Column,
 }
 
 /// How the FLOPs of a run follow from its shape and tokens.
@@ -133,11 +135,11 @@ impl ParameterCounts {
         Self { embedding, attention, mlp, norm, head, total, active: total }
     }
 
-    /// N under a rule.
+    /// N under a rule; everything for [`CountingRule::Column`], which only a table can answer.
     #[must_use]
     pub fn under(&self, rule: CountingRule) -> u64 {
         match rule {
-            CountingRule::Total => self.total,
+            CountingRule::Total | CountingRule::Column => self.total,
             CountingRule::NonEmbedding => self.attention + self.mlp + self.norm,
             CountingRule::Matmul => self.attention + self.mlp + self.norm + self.head,
         }
@@ -186,6 +188,7 @@ impl CountingRule {
             Self::Total => "total",
             Self::NonEmbedding => "non_embedding",
             Self::Matmul => "matmul",
+            Self::Column => "column",
         }
     }
 }

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::count::{CountingRule, FlopsRule};
+use crate::math;
 use crate::quantity::LossUnit;
 use crate::record::RunStatus;
 use crate::run::Role;
@@ -128,10 +129,44 @@ impl Observation {
         }
     }
 
+    /// C/(N·D): 6 under `6nd`, and what a FLOPs count of its own makes of it under another rule.
+    #[must_use]
+    pub fn flops_per_product(&self) -> f64 {
+        self.flops / (self.params * self.tokens)
+    }
+
     /// Whether the run saw some of its data more than once.
     #[must_use]
     pub fn repeats_data(&self) -> bool {
         self.unique_tokens.is_some_and(|unique| unique < self.tokens)
+    }
+}
+
+/// C/(N·D) of the runs fitted, by whose median a budget is split into size and data; 6 in all under `6nd`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FlopsPerProduct {
+    /// The median of the runs.
+    pub median: f64,
+    /// The least of the runs.
+    pub lowest: f64,
+    /// The largest of the runs.
+    pub highest: f64,
+}
+
+impl FlopsPerProduct {
+    /// That of some runs; `None` of none.
+    #[must_use]
+    pub fn of(runs: &[Observation]) -> Option<Self> {
+        let products: Vec<f64> = runs.iter().map(Observation::flops_per_product).collect();
+        let [lowest, highest] = math::range(products.iter().copied())?;
+        Some(Self { median: math::median(&products)?, lowest, highest })
+    }
+
+    /// Whether it is 6 in every run but for rounding, as `6nd` has it.
+    #[must_use]
+    pub fn is_six(&self) -> bool {
+        [self.lowest, self.highest].into_iter().all(|end| (end / 6.0 - 1.0).abs() < 1e-3)
     }
 }
 

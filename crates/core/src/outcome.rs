@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::answer::{Answers, Reach};
 use crate::capability::{CapabilityForecast, CapabilityScore};
 use crate::estimate::{Estimate, Interval};
-use crate::observation::Exclusion;
+use crate::observation::{Exclusion, FlopsPerProduct};
 use crate::predictive::Predictive;
 use crate::quantity::LossUnit;
 use crate::reduction::Reduction;
@@ -64,6 +64,20 @@ pub struct Rules {
     pub params: String,
     /// How C is counted.
     pub flops: String,
+}
+
+impl Rules {
+    /// What N and C are, in words: a rule's name, or a table's own column.
+    #[must_use]
+    pub fn words(&self) -> String {
+        format!("N is {}, C is {}", Self::word(&self.params), Self::word(&self.flops))
+    }
+
+    /// One rule in words.
+    #[must_use]
+    pub fn word(rule: &str) -> &str {
+        if rule == "column" { "the table's own column" } else { rule }
+    }
 }
 
 /// The objective of a fit.
@@ -241,6 +255,9 @@ pub struct Optimum {
     pub params: Estimate,
     /// D*.
     pub tokens: Estimate,
+    /// What a parameter and token cost in the runs; absent in forecasts made before it was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flops_per_product: Option<FlopsPerProduct>,
 }
 
 /// The forecast of one run.

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 
 use forescale_core::law::{Domain, LawName};
 use forescale_core::math;
-use forescale_core::observation::Observation;
+use forescale_core::observation::{FlopsPerProduct, Observation};
 use forescale_core::outcome::{
     BacktestCase, BacktestReport, Diagnosis, FORECAST_SCHEMA, Forecast, ForecastStatus, ForecastTarget, Optimum,
     Severity,
@@ -71,8 +71,7 @@ impl Target {
 
 /// The median of C/(N·D): 6 under 6ND, and what takes its place under another rule.
 pub(crate) fn flops_per_product(observations: &[Observation]) -> f64 {
-    let ratios: Vec<f64> = observations.iter().map(|o| o.flops / (o.params * o.tokens)).collect();
-    math::median(&ratios).unwrap_or(6.0)
+    FlopsPerProduct::of(observations).map_or(6.0, |of| of.median)
 }
 
 /// How to forecast.
@@ -273,7 +272,7 @@ pub(crate) fn contradiction_of(runs: &[&Observation], options: &FitOptions) -> O
     contradiction(&doubts_before(&forecaster, runs, options)).cloned()
 }
 
-/// The laws whose runs do not fall with compute: an error where that is all of them, a warning beside a law that sees a fall.
+/// The laws whose runs do not fall with compute, or rise at its end: an error where that is all of them, a warning beside a law that sees a fall.
 pub(crate) fn falling<'a>(laws: impl Iterator<Item = &'a Fitted>) -> Vec<Diagnosis> {
     let laws: Vec<&Fitted> = laws.collect();
     let flat = laws.iter().filter_map(|law| does_not_fall(law));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use forescale_core::estimate::Estimate;
 use forescale_core::law::{Domain, LawName, Position};
 use forescale_core::math;
-use forescale_core::observation::Observation;
+use forescale_core::observation::{FlopsPerProduct, Observation};
 use forescale_core::outcome::{Diagnosis, LawPrediction, Optimum};
 use forescale_core::predictive::Predictive;
 
@@ -106,7 +106,7 @@ pub(crate) fn forecaster(
     let max_flops = flops().fold(0.0, f64::max);
     let decades = math::log10(max_flops / flops().fold(f64::INFINITY, f64::min));
     let ratios = math::range(runs.iter().map(|o| o.tokens / o.params)).unwrap_or_default();
-    let products: Vec<f64> = runs.iter().map(|o| o.flops / (o.params * o.tokens)).collect();
+    let products: Vec<f64> = runs.iter().map(|o| o.flops_per_product()).collect();
     let losses = runs.iter().map(|o| math::ln(o.loss));
     let (low, high) = losses.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), loss| (l.min(loss), h.max(loss)));
     let bounds = (low - math::ln(10.0), high + core::f64::consts::LN_2);
@@ -527,7 +527,13 @@ impl Forecaster {
         };
         // Beyond what a number can hold there is no size to name.
         let law = Some(fitted.law.to_string());
-        (is_number(&params) && is_number(&tokens)).then_some(Optimum { law, params, tokens })
+        let flops_per_product = self.flops_per_product();
+        (is_number(&params) && is_number(&tokens)).then_some(Optimum { law, params, tokens, flops_per_product })
+    }
+
+    /// What a parameter and token cost in the runs that optima are read from.
+    pub(crate) fn flops_per_product(&self) -> Option<FlopsPerProduct> {
+        FlopsPerProduct::of(&self.surface()?.points)
     }
 
     /// A target on the path at a budget; compute alone where no path was fitted.

@@ -8,7 +8,7 @@ use forescale_core::answer::{Aim, Caps, Choice, LawOptimum, OPTIMUM_SCHEMA, Opti
 use forescale_core::estimate::Estimate;
 use forescale_core::law::{Domain, LawName};
 use forescale_core::math;
-use forescale_core::observation::Observation;
+use forescale_core::observation::{FlopsPerProduct, Observation};
 use forescale_core::outcome::{Diagnosis, Severity};
 use thiserror::Error;
 
@@ -313,10 +313,10 @@ fn doubts(fitted: &Fitted, found: &LawOptimum, observations: &[Observation]) -> 
 
 fn assumptions(fitted: &[Fitted], caps: &Caps, options: &FitOptions) -> Vec<String> {
     let per_product = fitted.first().map_or(6.0, Fitted::flops_per_product);
-    let cost = format!(
-        "training costs C = {per_product:.3} N D, the median of the runs; N counts `{}`, C follows `{}`",
-        options.rules.params, options.rules.flops
-    );
+    let of_runs = fitted.first().and_then(|law| FlopsPerProduct::of(&law.points)).filter(|of| !of.is_six());
+    let span = of_runs.map(|of| format!(" ({:.3} to {:.3})", of.lowest, of.highest)).unwrap_or_default();
+    let cost =
+        format!("training costs C = {per_product:.3} N D, the median of the runs{span}; {}", options.rules.words());
     let serving = caps.serving.map(|serving| {
         format!(
             "{:.3e} tokens a month are served for {} months, {:.3e} in all; each costs {:.3} N FLOPs, the forward third of a token trained, read or written alike; attention to long contexts and idle devices are not counted",

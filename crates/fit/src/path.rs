@@ -194,7 +194,7 @@ fn vertex(budget: &[&Observation], slope: f64) -> Option<Observation> {
         return None;
     }
     let (params, flops) = (math::exp(centre + at), math::exp(log_flops));
-    let per_product = median_of(budget, |o| o.flops / (o.params * o.tokens));
+    let per_product = median_of(budget, Observation::flops_per_product);
     let loss = math::exp(constant + 0.5 * linear * at);
     Some(Observation { params, tokens: flops / (per_product * params), flops, loss, ..lowest.clone() })
 }

@@ -106,7 +106,8 @@ impl Search<'_> {
         };
         let (params, tokens) = self.shape(&flops).unzip();
         let said = self.missing_ends(&flops, &knots);
-        Ok((Reach { loss: self.loss, flops, params, tokens }, said))
+        let flops_per_product = self.forecaster.flops_per_product();
+        Ok((Reach { loss: self.loss, flops, params, tokens, flops_per_product }, said))
     }
 
     /// Budgets from the smallest run to a million times the largest, with the quantiles at each; where no law gives a number

@@ -13,7 +13,7 @@ use forescale_core::schedule::{CurveOutcome, CurveUse, FittedSchedules, Schedule
 
 use crate::format::{amount, bounds, count, loss, number, percent, plain, scientific};
 use crate::table::{Alignment, Table};
-use crate::tables::NONE;
+use crate::tables::{NONE, per_product};
 use crate::text::diagnoses;
 
 /// The budget, size and data that reach a level.
@@ -28,6 +28,9 @@ pub fn reach(found: &Reach) -> String {
         if let Some(estimate) = estimate {
             row(name, estimate, count);
         }
+    }
+    if let Some([name, median, span]) = found.flops_per_product.as_ref().and_then(per_product) {
+        table.push([name, median, span, "all runs".to_owned()]);
     }
     format!(
         "{} is reached by a compute-optimal run of {} FLOPs\n{}",

@@ -7,7 +7,7 @@ mod split;
 use std::collections::BTreeSet;
 
 use forescale_core::estimate::Estimate;
-use forescale_core::observation::Exclusion;
+use forescale_core::observation::{Exclusion, FlopsPerProduct};
 use forescale_core::outcome::{BacktestReport, FittedLaw, ForecastTarget, LawPrediction, Severity, Verdict};
 use forescale_core::panel::{ReportData, RunRow};
 use forescale_core::record::RunStatus;
@@ -80,7 +80,16 @@ pub(crate) fn optimum(target: &ForecastTarget) -> Option<Table> {
     ]);
     table.push(estimate_cells("parameters N", &optimum.params, count));
     table.push(estimate_cells("tokens D", &optimum.tokens, count));
+    if let Some([name, median, span]) = optimum.flops_per_product.as_ref().and_then(per_product) {
+        table.push([name, median, span, "all runs".to_owned(), NONE.to_owned()]);
+    }
     Some(table)
+}
+
+/// What a parameter and token cost in the runs, by which a budget was split: name, median and range; nothing to say of 6.
+pub(crate) fn per_product(of: &FlopsPerProduct) -> Option<[String; 3]> {
+    let span = format!("{} to {}", number(of.lowest), number(of.highest));
+    (!of.is_six()).then(|| ["C/(N·D), median of the runs".to_owned(), number(of.median), span])
 }
 
 /// Intervals of a forecast: for one run, by the laws as they are carried to the target, and for the mean, by the same laws

@@ -132,14 +132,13 @@ fn fit(law: &FittedLaw) -> String {
     let formula = law.law.parse::<LawName>().ok().map(|name| format!("  {}", name.form().formula()));
     let group = law.group.as_ref().map(|group| format!("  group {}", plain(group)));
     format!(
-        "{}{}{}\n{}{}; N is {}, C is {}\n\n{}\n{}\n\n{}{}",
+        "{}{}{}\n{}{}; {}\n\n{}\n{}\n\n{}{}",
         plain(&law.law),
         formula.unwrap_or_default(),
         group.unwrap_or_default(),
         observed(law),
         left_out(&law.excluded),
-        plain(&law.rule.params),
-        plain(&law.rule.flops),
+        plain(&law.rule.words()),
         tables::parameters(law, str::to_owned).to_text(),
         tables::objective(law),
         tables::certificate(&law.certificate).to_text(),
@@ -245,6 +244,7 @@ fn inside(forecast: &Forecast) -> &'static str {
 mod tests {
     use super::*;
     use crate::sample;
+    use forescale_core::observation::FlopsPerProduct;
     use forescale_core::outcome::{CHECK_SCHEMA, CheckItem, FIT_SCHEMA, FORECAST_SCHEMA, Inputs};
 
     fn inputs() -> Inputs {
@@ -272,6 +272,23 @@ mod tests {
         ] {
             assert!(text.contains(words), "{words} in\n{text}");
         }
+    }
+
+    #[test]
+    fn what_a_table_counts_in_its_own_columns_is_called_theirs() {
+        let mut law = sample::inside().laws.remove(0);
+        (law.rule.params, law.rule.flops) = ("column".to_owned(), "6nd".to_owned());
+        assert!(fit(&law).contains("; N is the table's own column, C is 6nd\n"), "{}", fit(&law));
+    }
+
+    #[test]
+    fn an_optimum_tells_the_cost_of_a_parameter_and_token_unless_it_is_six_in_all_runs() {
+        let mut forecast = sample::inside().forecast.expect("the sample has one");
+        let told = target(&forecast, "inside");
+        assert!(told.contains("C/(N·D), median of the runs") && told.contains("6.040 to 6.430"), "{told}");
+        let six = FlopsPerProduct { median: 6.0, lowest: 6.0, highest: 6.0 + 1e-9 };
+        forecast.optimum.as_mut().expect("an optimum").flops_per_product = Some(six);
+        assert!(!target(&forecast, "inside").contains("C/(N·D)"), "{}", target(&forecast, "inside"));
     }
 
     #[test]

@@ -33,8 +33,7 @@ fn counts(asked: &Asked<'_>) -> Known {
         || "the head's share is not told (`head_params`, `total_params`)".to_owned(),
         |shares| format!("the head is {:.1}% to {:.1}% of all parameters", ends(&shares).0, ends(&shares).1),
     );
-    let counted =
-        format!("N counts `{}` parameters, D every token trained on, C `{}`; {head}", rule.params, rule.flops);
+    let counted = format!("{}, D is every token trained on; {head}", rule.words());
     Known::Told(counted).unless(&asked.said(&["counting_rules"]))
 }
 

@@ -154,6 +154,7 @@ pub fn compare(a: &Recipe, b: &Recipe, budgets: &[f64], options: &FitOptions) ->
         b: recipe_b.name.clone(),
         laws_b: laws(&recipe_b),
     })?;
+    diagnoses.extend(uncertain(&pairs, [a.name, b.name]));
     let common = recipe_a.max_flops.min(recipe_b.max_flops);
     let mut asked = vec![common];
     asked.extend(budgets.iter().filter(|flops| math::ln(**flops / common).abs() > 1e-9));
@@ -188,15 +189,23 @@ fn fit_recipe(recipe: &Recipe, options: &FitOptions) -> Result<(Vec<Fitted>, Vec
     let of_columns = doubts_of_runs(&runs, options);
     doubts.extend(of_columns.iter().map(Doubt::diagnosis).filter(|doubt| doubt.severity != Severity::Note));
     doubts.extend(falling(fitted.iter()));
-    let uncertain = fitted.iter().filter_map(|law| uncertified(law, FitKind::Plain));
-    doubts.extend(uncertain.map(|doubt| Doubt::from(doubt).diagnosis()));
     if let Some(doubt) = contradiction(&doubts) {
         let (reason, hint) = (doubt.message.clone(), doubt.hint.clone());
         return Err(named(FitError::NoForecast { reason, hint }));
     }
-    let of_recipe =
-        |doubt: Diagnosis| Diagnosis { message: format!("recipe `{}`: {}", recipe.name, doubt.message), ..doubt };
-    Ok((fitted, doubts.into_iter().map(of_recipe).collect()))
+    Ok((fitted, doubts.into_iter().map(|doubt| of_recipe(recipe.name, doubt)).collect()))
+}
+
+fn of_recipe(name: &str, doubt: Diagnosis) -> Diagnosis {
+    Diagnosis { message: format!("recipe `{name}`: {}", doubt.message), ..doubt }
+}
+
+/// Which fits that count bear no certificate.
+fn uncertain(pairs: &Pairs, names: [&str; 2]) -> Vec<Diagnosis> {
+    let of = |(name, law): (&str, &Fitted)| {
+        uncertified(law, FitKind::Plain).map(|doubt| of_recipe(name, Doubt::from(doubt).diagnosis()))
+    };
+    pairs.counted().flat_map(|fits| names.into_iter().zip(fits)).filter_map(of).collect()
 }
 
 fn describe(recipe: &Recipe, fitted: &[Fitted]) -> ComparedRecipe {

@@ -133,6 +133,11 @@ impl Pairs {
         Some(Self { pairs, silent, max_a, max_b, evaluation_noise, calibration })
     }
 
+    /// Both fits of each law that counts.
+    pub(super) fn counted(&self) -> impl Iterator<Item = [&Fitted; 2]> {
+        self.pairs.iter().map(|pair| [&pair.a.fitted, &pair.b.fitted])
+    }
+
     /// The pairs, those that count first.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Pair> {
         self.pairs.iter().chain(&self.silent)

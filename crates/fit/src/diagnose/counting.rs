@@ -2,7 +2,8 @@
 
 use core::fmt;
 
-use forescale_core::law::{Domain, Scale};
+use forescale_core::law::{Domain, Scale, Theta};
+use forescale_core::math;
 use forescale_core::observation::{Observation, Training};
 use forescale_core::outcome::Severity;
 
@@ -16,8 +17,15 @@ use crate::solve::solve_from;
 const LARGE_SHARE: f64 = 0.2;
 /// A share that changes by more than this factor over the runs bends the exponent.
 const DRIFT: f64 = 2.0;
+/// Counts under which an exponent differs by more than this factor are two laws. Chosen here: Porian et al.'s .73 and .50 lie as
+/// far apart.
+const APART: f64 = 1.45;
+/// Exponents below this are as good as none, and so is a factor between them.
+const NO_EXPONENT: f64 = 0.02;
 /// Below this share at its largest a drift moves N by too little to matter. Chosen here: a quarter of the above.
 const SMALL_SHARE: f64 = 0.05;
+/// N may lie this far below a total that was rounded and leave nothing out.
+const ROUNDED: f64 = 0.01;
 
 /// One counting rule, with the exponents that a refit under it has.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,7 +40,11 @@ pub(crate) struct CountingDoubt {
     law: String,
     /// Smallest and largest share of the head in all parameters.
     share: Option<[f64; 2]>,
+    /// Smallest and largest share of all parameters that N leaves out, where some are left out.
+    left_out: Option<[f64; 2]>,
     rules: Vec<Counted>,
+    /// Whether an exponent under another count differs from the law's own by more than [`APART`].
+    is_apart: bool,
 }
 
 /// Where the points tell shares or several counts; vertices stand for budgets and tell none.
@@ -47,8 +59,24 @@ pub(super) fn doubt(fitted: &Fitted) -> Option<CountingDoubt> {
             SIZE.iter().filter_map(|&(rule, of)| recounted(fitted, rule, Count::Params(of))).collect()
         }
     };
-    let doubt = CountingDoubt { law: fitted.law.to_string(), share, rules };
-    (doubt.rules.len() > 1 || doubt.is_large()).then_some(doubt)
+    let left_out = (fitted.law.form().domain() == Domain::SizeAndData).then(|| left_out(fitted)).flatten();
+    let own = exponents(&fitted.problem, &fitted.optimum.theta);
+    let is_apart = rules.iter().any(|rule| differ(&own, &rule.exponents));
+    let doubt = CountingDoubt { law: fitted.law.to_string(), share, left_out, rules, is_apart };
+    (doubt.rules.len() > 1 || doubt.is_large() || doubt.is_apart).then_some(doubt)
+}
+
+/// Where the runs tell another count under which an exponent is another: what a forecast repeats.
+pub(super) fn apart(fitted: &Fitted) -> Option<CountingDoubt> {
+    doubt(fitted).filter(|doubt| doubt.is_apart)
+}
+
+fn differ(own: &[(&str, f64)], other: &[(&str, f64)]) -> bool {
+    let factor = |(a, b): (&(&str, f64), &(&str, f64))| {
+        let [a, b] = [a.1, b.1].map(|exponent| exponent.max(NO_EXPONENT));
+        a.max(b) / a.min(b)
+    };
+    own.iter().zip(other).any(|pair| factor(pair) > APART)
 }
 
 type Rule = (&'static str, fn(&Training) -> Option<f64>);
@@ -83,17 +111,25 @@ fn recounted(fitted: &Fitted, rule: &'static str, count: Count) -> Option<Counte
     let problem = FitProblem::new(fitted.problem.form, &points.iter().collect::<Vec<_>>(), fitted.problem.cost);
     // θ is centred at the runs' own means, so that it is as good a start under any count.
     let theta = solve_from(&problem, &fitted.optimum.theta, problem.cost.stages())?.theta;
+    Some(Counted { rule, exponents: exponents(&problem, &theta) })
+}
+
+fn exponents(problem: &FitProblem, theta: &Theta) -> Vec<(&'static str, f64)> {
     let parameters = problem.form.parameters().iter().enumerate();
     let exponents = parameters.filter(|(_, p)| p.scale == Scale::Linear && !p.is_floor);
-    Some(Counted { rule, exponents: exponents.map(|(i, p)| (p.symbol, theta[i])).collect() })
+    exponents.map(|(i, p)| (p.symbol, theta[i])).collect()
+}
+
+/// The share of all parameters that N leaves out, where every run tells all of them and N is no more.
+fn left_out(fitted: &Fitted) -> Option<[f64; 2]> {
+    let share =
+        |o: &Observation| Some(1.0 - o.params / o.training.total_params?).filter(|share| (0.0..1.0).contains(share));
+    let shares: Option<Vec<f64>> = fitted.points.iter().map(share).collect();
+    math::range(shares?).filter(|[_, high]| *high > ROUNDED)
 }
 
 fn shares(fitted: &Fitted) -> Option<[f64; 2]> {
-    let shares = fitted.points.iter().filter_map(|o| o.training.head_share());
-    shares.fold(None, |range: Option<[f64; 2]>, share| {
-        let [low, high] = range.unwrap_or([share, share]);
-        Some([low.min(share), high.max(share)])
-    })
+    math::range(fitted.points.iter().filter_map(|o| o.training.head_share()))
 }
 
 impl CountingDoubt {
@@ -108,11 +144,21 @@ impl Voiced for CountingDoubt {
     }
 
     fn severity(&self) -> Severity {
-        if self.is_large() { Severity::Warning } else { Severity::Note }
+        if self.is_large() || self.is_apart { Severity::Warning } else { Severity::Note }
     }
 
     fn hint(&self) -> &'static str {
-        "compare exponents with others only under one rule; count the head's compute, and use a smaller vocabulary or wider models"
+        match (self.is_apart, self.left_out) {
+            (true, Some(_)) => {
+                "count N and C as the target's will be counted, and its optimum will be read; by all parameters: `--map params=total_params` for a table, `params_rule = \"total\"` for a sweep"
+            }
+            (true, None) => {
+                "count N and C as the target's will be counted, and compare exponents with others only under one rule"
+            }
+            _ => {
+                "compare exponents with others only under one rule; count the head's compute, and use a smaller vocabulary or wider models"
+            }
+        }
     }
 }
 
@@ -123,6 +169,16 @@ impl fmt::Display for CountingDoubt {
             write!(f, "the head is {:.1}% to {:.1}% of all parameters", 100.0 * low, 100.0 * high)?;
             let why = if self.is_large() { ", so that what N and C count changes the exponents" } else { "" };
             write!(f, "{why}{}", if self.rules.is_empty() { "" } else { "; " })?;
+        }
+        if let Some([low, high]) = self.left_out.filter(|_| self.is_apart) {
+            write!(
+                f,
+                "N leaves out {:.1}% to {:.1}% of all parameters, and what it counts makes another law; ",
+                100.0 * low,
+                100.0 * high
+            )?;
+        } else if self.is_apart {
+            f.write_str("what is counted makes another law; ")?;
         }
         let rule = |counted: &Counted| {
             let exponents = counted.exponents.iter().map(|(symbol, value)| format!("{symbol} {value:.4}"));

@@ -24,7 +24,7 @@ const FLOOR_AT_LOWEST: f64 = 0.99;
 /// Doubts that need nothing but the fit.
 pub(super) fn doubts(fitted: &Fitted, runs: usize) -> Vec<Doubt> {
     let mut doubts = bounds(fitted);
-    doubts.extend(does_not_fall(fitted));
+    doubts.extend(super::does_not_fall(fitted));
     doubts.extend(disagreeing_starts(fitted));
     doubts.extend(not_converged(fitted));
     doubts.extend(ladder(fitted, runs));
@@ -80,7 +80,7 @@ pub(super) fn ladder(fitted: &Fitted, runs: usize) -> Vec<Doubt> {
 }
 
 /// Loss that is the same at every compute, or higher where there is more of it.
-pub(crate) fn does_not_fall(fitted: &Fitted) -> Option<Doubt> {
+pub(super) fn does_not_fall(fitted: &Fitted) -> Option<Doubt> {
     let points: Vec<&Observation> = fitted.points.iter().collect();
     let factor = if fitted.problem.is_path_law() { 1.02 } else { path::BUDGET_FACTOR };
     let slope = path::overall_slope(&points, factor)?;

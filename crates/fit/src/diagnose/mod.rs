@@ -8,7 +8,7 @@
 //!
 //! | # | mistake | code | shown by |
 //! |---|---|---|---|
-//! | 1 | convention of N and C | `counting_rules`, `counting_drifts` | fit, where the runs tell several counts; the second in a forecast as well |
+//! | 1 | convention of N and C | `counting_rules`, `counting_drifts` | fit, where the runs tell several counts; the second in a forecast as well, the first where an exponent hangs on it |
 //! | 2 | vertex of an isoFLOP at its edge | `isoflop_vertices`, `vertex_sides` | fit; the latter in a forecast as well |
 //! | 3 | rate not tuned per rung | `rate_at_edge`, `rate_sensitive`, `rates_mixed`, `one_rate` | fit, forecast; also `probe lr` |
 //! | 4 | warmup too long for small runs | `warmup_share` | fit, forecast |
@@ -36,6 +36,7 @@
 //! | – | compute that does not belong to its size and data, losses that are none | `stray_flops`, `stray_params`, `stray_tokens`, `stray_loss`, `flops_unit`, `no_losses`, `noise_unit` | fit, forecast |
 //! | – | one run whose tokens per parameter are no neighbour's | `stray_ratio` | fit, forecast |
 //! | – | runs of one size and data far apart | `twins_differ` | fit, forecast |
+//! | – | loss that does not fall, or turns up over the largest runs | `loss_does_not_fall`, `loss_turns_up` | fit; a forecast is refused |
 //! | – | runs far from the law | `far_runs` | fit, forecast |
 //! | – | one size, or one amount of data | refused where another is asked for | forecast |
 //! | – | not asymptotic yet | `not_asymptotic` | fit, forecast |
@@ -59,6 +60,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 mod training;
+mod turn;
 mod vertex;
 mod words;
 
@@ -75,7 +77,6 @@ use crate::noise::{self, NoiseDoubt};
 use crate::profile::Profile;
 use crate::{FitError, FitOptions};
 
-pub(crate) use fit::does_not_fall;
 pub(crate) use form::{FormDoubt, Reason, evidence, no_floor, not_asymptotic};
 pub(crate) use target::{FitKind, Silence, TargetDoubt, uncertified};
 
@@ -194,6 +195,7 @@ rooms! {
     FarRuns(influence::FarRuns),
     Target(TargetDoubt),
     Training(training::TrainingDoubt),
+    TurnsUp(turn::TurnsUp),
     VertexSides(vertex::VertexSides),
 }
 
@@ -216,11 +218,19 @@ pub(crate) fn doubt_of_exclusions(exclusions: &[Exclusion], runs: usize) -> Opti
 }
 
 /// What a forecast repeats of the doubts about a fit that it rests on, made from these runs: parameters that the data do not
-/// bound, a ladder too short, vertices at the edge of their budgets, and runs that move it alone.
+/// bound, a ladder too short, a count of N or C that makes another law, vertices at the edge of their budgets, and runs that
+/// move it alone.
 pub(crate) fn doubts_of_a_say(fitted: &Fitted, runs: &[&Observation]) -> Vec<Doubt> {
     let of_ladder = fit::bounds(fitted).into_iter().chain(fit::ladder(fitted, runs.len()));
     let warnings = of_ladder.filter(|doubt| doubt.severity() == Severity::Warning);
-    warnings.chain(vertex::sides(fitted, runs).map(Doubt::from)).chain(influence::warnings(fitted)).collect()
+    let counted = counting::apart(fitted).map(Doubt::from);
+    let sides = vertex::sides(fitted, runs).map(Doubt::from);
+    warnings.chain(counted).chain(sides).chain(influence::warnings(fitted)).collect()
+}
+
+/// A loss that does not fall over all the runs, or turns up over the largest.
+pub(crate) fn does_not_fall(fitted: &Fitted) -> Option<Doubt> {
+    fit::does_not_fall(fitted).or_else(|| turn::turns_up(fitted).map(Doubt::from))
 }
 
 /// All doubts about one fit.

@@ -183,6 +183,30 @@ fn a_head_of_a_third_or_one_that_drifts_changes_the_exponents() {
 }
 
 #[test]
+fn a_size_that_leaves_most_of_small_models_out_is_warned_of_in_a_forecast_too() {
+    // The law is one of all parameters; the table's N has no embedding, which is 8.2 million and up.
+    let without = with(|_, run| {
+        let embedding = 8.2e6 * math::pow(run.params / 1e6, 1.0 / 3.0);
+        run.training =
+            Training { total_params: Some(run.params), embedding_params: Some(embedding), ..Training::default() };
+        run.params = (run.params - embedding).max(0.02 * run.params);
+        run.training.embedding_params = run.training.total_params.map(|total| total - run.params);
+        run.flops = 6.0 * run.params * run.tokens;
+    });
+    let found = of_fit(&without, &only(LawName::CHINCHILLA));
+    assert_said(
+        &found,
+        "counting_rules",
+        Severity::Warning,
+        "% of all parameters, and what it counts makes another law",
+    );
+    let found = of_forecast(&without, &[LawName::CHINCHILLA], 3e22);
+    assert_said(&found, "counting_rules", Severity::Warning, "N leaves out");
+    assert!(found.iter().any(|d| d.hint.contains("--map params=total_params")), "{found:#?}");
+    assert_unsaid(&of_forecast(&clean(1), &[LawName::CHINCHILLA], 3e22), "counting_rules");
+}
+
+#[test]
 fn a_law_of_compute_tells_its_exponent_under_each_count() {
     // C′ = C^1.1 in place of C: b C ln becomes b/1.1 by substitution.
     let mut runs: Vec<Observation> = ladder(13, 0.0, 1, with_floor).iter().map(told).collect();

@@ -11,9 +11,10 @@ use super::{PanelInput, target_flops};
 /// Doubts of the number itself, the ones that have moved forecasts most first. Chosen here: what refuses a number, then
 /// what contradicts it, then what says in which direction it errs; how the runs were made comes after all of these, and
 /// distance, which every forecast states anyway, last.
-const HEAVIEST: [&str; 17] = [
+const HEAVIEST: [&str; 18] = [
     "no_forecast",
     "loss_does_not_fall",
+    "loss_turns_up",
     "target_contradicts_itself",
     "uncertified",
     "not_converged",

@@ -8,7 +8,7 @@ mod panels;
 use std::collections::BTreeMap;
 
 use forescale_core::estimate::{Estimate, Interval};
-use forescale_core::observation::{Exclusion, ExclusionReason};
+use forescale_core::observation::{Exclusion, ExclusionReason, FlopsPerProduct};
 use forescale_core::outcome::*;
 use forescale_core::panel::*;
 use forescale_core::quantity::LossUnit;
@@ -297,6 +297,7 @@ fn forecast() -> ForecastTarget {
             law: Some("chinchilla".to_owned()),
             params: estimate(402e3, 48e3),
             tokens: estimate(18.1e6, 2.2e6),
+            flops_per_product: Some(FlopsPerProduct { median: 6.12, lowest: 6.04, highest: 6.43 }),
         }),
     }
 }

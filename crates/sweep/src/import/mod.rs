@@ -9,6 +9,7 @@ mod broken;
 mod cells;
 mod checkpoints;
 mod columns;
+mod counts;
 pub mod curves;
 pub mod evals;
 mod filter;

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use forescale_core::count::{CountingRule, FlopsRule};
+use forescale_core::count::FlopsRule;
 use forescale_core::observation::{Exclusion, ExclusionReason, Observation, Selection, Training};
 use forescale_core::outcome::Diagnosis;
 use forescale_core::quantity::LossUnit;
@@ -17,6 +17,7 @@ use thiserror::Error;
 use super::cells::{self, Cell, Cells, bad_cell};
 use super::checkpoints::{self, Curves, Point};
 use super::columns::{self, Columns, no_column};
+use super::counts::params_rule;
 use super::filter::Filter;
 use super::recipes::{self, Seen};
 
@@ -428,7 +429,7 @@ impl Reader<'_> {
         let selection = Selection {
             metric: self.cells.names[self.columns.loss].clone(),
             unit: self.options.unit.unwrap_or_default(),
-            params_rule: if flops_rule == FlopsRule::Kaplan { CountingRule::NonEmbedding } else { CountingRule::Total },
+            params_rule: params_rule(&observations, flops_rule),
             flops_rule,
             pool: self.options.pool,
         };

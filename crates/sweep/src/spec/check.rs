@@ -1,6 +1,6 @@
 //! From what was typed to what is meant: each value is held against what is allowed, once.
 
-use forescale_core::count::FlopsRule;
+use forescale_core::count::{CountingRule, FlopsRule};
 use forescale_core::run::{EvaluationConfig, TaskEvaluation};
 
 use super::source::Source;
@@ -270,6 +270,14 @@ impl Checker<'_> {
         if written.flops_rule == FlopsRule::Column {
             let problem = "is `column`, which only a table has; `exact`, `6nd` or `kaplan` is needed";
             return self.refuse(key("flops_rule"), problem, "`exact` counts every matrix product");
+        }
+        if written.params_rule == CountingRule::Column {
+            let problem = "is `column`, which only a table has; `matmul`, `total` or `non_embedding` is needed";
+            return self.refuse(
+                key("params_rule"),
+                problem,
+                "`matmul` counts blocks and head, without the input embedding",
+            );
         }
         if written.laws.is_empty() {
             return self.refuse(

@@ -211,6 +211,11 @@ fn values_that_cannot_be_are_refused_with_the_ones_that_can() {
             "flops_rule = \"column\"",
             "`forecast.flops_rule` is `column`, which only a table has",
         ),
+        (
+            "params_rule = \"matmul\"",
+            "params_rule = \"column\"",
+            "`forecast.params_rule` is `column`, which only a table has",
+        ),
         ("name = \"measured\"", "name = \"quick start\"", "`name` is `quick start`; letters, digits"),
         ("head_size = 8", "head_size = 5", "`model.head_size` is 5; an even number"),
         ("layers = 2", "layers = 0", "`model.layers` is 0; at least 1"),

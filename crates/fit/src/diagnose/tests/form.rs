@@ -12,6 +12,29 @@ fn slopes_that_steepen_are_not_asymptotic_and_those_that_flatten_are() {
 }
 
 #[test]
+fn a_ladder_that_turns_up_is_refused_a_forecast_and_one_at_its_floor_is_not() {
+    // A parabola in log compute, its lowest point two thirds of the way up.
+    for (rungs, noise) in [(9, 0.003), (13, 0.003), (9, 1e-6)] {
+        let turning = |flops: f64| {
+            let x = math::log10(flops / 1e18) - f64::from(rungs - 1) / 6.0;
+            2.0 + 0.2 * x * x
+        };
+        let runs = ladder(rungs, noise, 1, turning);
+        assert_said(&of_fit(&runs, &only(LawName::POWER_LAW)), "loss_turns_up", Severity::Error, "the loss rises by");
+        let found = of_forecast(&runs, &FitOptions::default().laws, 1e21);
+        assert_said(&found, "loss_turns_up", Severity::Error, "largest of");
+        // The law that turns itself says what it can.
+        assert_unsaid(&of_fit(&runs, &only(LawName::BNSL)), "loss_turns_up");
+    }
+    let at_floor = |seed| {
+        let flat = |flops: f64| 2.0 + 0.5 * math::pow(flops / 1e18, -0.5);
+        of_fit(&ladder(13, 0.01, seed, flat), &only(LawName::POWER_LAW))
+    };
+    let said = (0..100).filter(|&seed| at_floor(seed).iter().any(|d| d.code == "loss_turns_up")).count();
+    assert!(said <= 1, "{said} of 100 ladders that lie on their floor with 1% of noise");
+}
+
+#[test]
 fn a_surface_that_steepens_along_its_vertices_is_not_asymptotic() {
     let steeper = with(|_, run| {
         let x = math::ln(run.flops / 1e18);
