@@ -87,11 +87,11 @@ pub(crate) fn report_data(material: &Material, evidence: &Evidence, asked: &Aske
         (Some(sweep), Some(registration)) => score(sweep, registration)?,
         _ => None,
     };
-    let mut forecast = evidence.forecast.clone();
-    if let Some(registration) = &registration {
-        // What is judged is what was sealed, not what today's code would say.
-        forecast.targets = vec![registration.forecast.clone()];
-    }
+    let forecast = evidence.forecast.clone();
+    let forecast = match &registration {
+        Some(registration) => forescale_fit::as_sealed(forecast, &registration.forecast),
+        None => forecast,
+    };
     let target = own.and_then(|sweep| Some((sweep, sweep.target()?)));
     let records = sweep.map(|sweep| sweep.records.as_slice()).unwrap_or_default();
     Ok(forescale_fit::panels(&PanelInput {

@@ -22,8 +22,8 @@ use forescale_core::quantity::LossUnit;
 
 use crate::backtest::{self, report};
 use crate::diagnose::{
-    Doubt, FitKind, FormDoubt, Reason, TargetDoubt, does_not_fall, doubts_of_a_say, doubts_of_runs, evidence, no_floor,
-    not_asymptotic, uncertified,
+    Doubt, FITS_APART, FitKind, FormDoubt, Reason, TargetDoubt, does_not_fall, doubts_of_a_say, doubts_of_runs,
+    evidence, no_floor, not_asymptotic, uncertified,
 };
 use crate::ensemble::{mean_interval, validate_level};
 use crate::evaluation::target_sigma;
@@ -154,6 +154,16 @@ pub(crate) fn assemble(
     };
     let schema = FORECAST_SCHEMA.to_owned();
     Forecast { schema, targets: entries, reach: None, answers: None, backtest, diagnoses, inputs: inputs(observations) }
+}
+
+/// A forecast of one target as it was sealed, and not as today's code would say: a doubt that compares the target's own numbers
+/// is one of the numbers sealed.
+#[must_use]
+pub fn as_sealed(forecast: Forecast, sealed: &ForecastTarget) -> Forecast {
+    let own = fits_apart(sealed).map(|doubt| Doubt::from(doubt).diagnosis());
+    let others = forecast.diagnoses.into_iter().filter(|doubt| doubt.code != FITS_APART);
+    let diagnoses = own.into_iter().chain(others).collect();
+    Forecast { targets: vec![sealed.clone()], diagnoses, ..forecast }
 }
 
 /// What `fit` warns of these laws over these runs.

@@ -78,7 +78,7 @@ use crate::profile::Profile;
 use crate::{FitError, FitOptions};
 
 pub(crate) use form::{FormDoubt, Reason, evidence, no_floor, not_asymptotic};
-pub(crate) use target::{FitKind, Silence, TargetDoubt, uncertified};
+pub(crate) use target::{FITS_APART, FitKind, Silence, TargetDoubt, uncertified};
 
 /// An exponent or a loss ten times further out that moves by more than this when runs are left out is worth a word.
 const EXPONENT_MOVE: f64 = 0.10;

@@ -10,6 +10,9 @@ use super::{Voiced, named};
 use crate::certificate::{EXACT, certificate};
 use crate::fitted::Fitted;
 
+/// Code of [`TargetDoubt::FitsApart`].
+pub(crate) const FITS_APART: &str = "fits_apart";
+
 /// A doubt about a forecast.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum TargetDoubt {
@@ -108,7 +111,7 @@ impl Voiced for TargetDoubt {
             Self::InsideData { .. } => "target_inside_data",
             Self::EvaluationUnknown { .. } => "evaluation_unknown",
             Self::Uncertified { .. } => "uncertified",
-            Self::FitsApart { .. } => "fits_apart",
+            Self::FitsApart { .. } => FITS_APART,
             Self::OptimumUnheard { .. } => "optimum_unheard",
             Self::BeyondRatios { .. } => "beyond_ratios",
             Self::OneLaw { .. } => "one_law",

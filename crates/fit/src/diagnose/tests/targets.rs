@@ -84,6 +84,25 @@ fn a_mean_that_may_lie_where_no_run_is_expected_is_said() {
 }
 
 #[test]
+fn a_forecast_shown_as_it_was_sealed_doubts_the_numbers_sealed_and_not_those_of_today() {
+    // The smoke page named an interval of the mean that stood nowhere on it.
+    let high = with(|_, run| run.loss *= math::exp(0.1 * math::log10(1e21 / run.flops).max(0.0)));
+    let today = asked(&high, &[LawName::CHINCHILLA], Target::of_budget(1e24), false);
+    let alike = asked(&clean(1), &[LawName::CHINCHILLA], Target::of_budget(1e24), false);
+    let shown = crate::as_sealed(today.clone(), &alike.targets[0]);
+    assert_eq!(shown.targets, alike.targets);
+    assert_unsaid(&shown.diagnoses, "fits_apart");
+    let shown = crate::as_sealed(alike, &today.targets[0]);
+    let mean = today.targets[0].mean_intervals[0];
+    assert_said(
+        &shown.diagnoses,
+        "fits_apart",
+        Severity::Warning,
+        &format!("outside {:.4} to {:.4}", mean.lower, mean.upper),
+    );
+}
+
+#[test]
 fn a_method_that_missed_the_last_runs_known_is_said() {
     // Three decades of one exponent, then one of another: no cut below the break can foresee it.
     let breaks = ladder(17, 0.003, 1, |flops| broken(flops, 3.0, [0.15, 0.5]));
