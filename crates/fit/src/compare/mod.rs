@@ -24,8 +24,9 @@
 //!
 //! Measured, by 600 simulations each of two ladders of eight rungs over three decades, true law, 90% intervals of the
 //! multiplier at the largest common budget: by Huber's objective 96% hold for a multiplier of 2 and 95% for none, 93% where
-//! one recipe is six times as noisy as the other; by least squares 92% and 90%; of 300 pairs of surfaces (five
-//! budgets, seven sizes, 0.3% of noise, laws weighed as now) 93%. One Student's t for each recipe's own noise held 97% and 94% in the same draws, of even noise ([`difference`] says why). What is left
+//! one recipe is six times as noisy as the other; by least squares 92% and 90%; of 300 pairs of surfaces (five budgets,
+//! seven sizes, 0.3% of noise, laws weighed as now) 93%. One Student's t for each recipe's own noise held 97% and 94% in the
+//! same draws, of even noise ([`difference`] says why). What is left
 //! of it is that of Huber's own intervals (`benches/coverage.md`: 92% of single ones). A decade past the runs nearly all
 //! hold, as they must where the law is true and its error of form is counted all the same; many have no end there.
 //!

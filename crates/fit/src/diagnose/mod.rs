@@ -36,7 +36,7 @@
 //! | – | compute that does not belong to its size and data, losses that are none | `stray_flops`, `stray_params`, `stray_tokens`, `stray_loss`, `flops_unit`, `no_losses`, `noise_unit` | fit, forecast |
 //! | – | one run whose tokens per parameter are no neighbour's | `stray_ratio` | fit, forecast |
 //! | – | runs of one size and data far apart | `twins_differ` | fit, forecast |
-//! | – | loss that does not fall, or turns up over the largest runs | `loss_does_not_fall`, `loss_turns_up` | fit; a forecast is refused |
+//! | – | loss that does not fall, or turns up over the largest runs | `loss_does_not_fall`, `loss_turns_up` | fit; a forecast is refused, and warned where rungs are too few to be sure |
 //! | – | runs far from the law | `far_runs` | fit, forecast |
 //! | – | one size, or one amount of data | refused where another is asked for | forecast |
 //! | – | not asymptotic yet | `not_asymptotic` | fit, forecast |
@@ -218,12 +218,13 @@ pub(crate) fn doubt_of_exclusions(exclusions: &[Exclusion], runs: usize) -> Opti
 }
 
 /// What a forecast repeats of the doubts about a fit that it rests on, made from these runs: parameters that the data do not
-/// bound, a ladder too short, a count of N or C that makes another law, vertices at the edge of their budgets, and runs that
+/// bound, a ladder too short or rising at its end, a count of N or C that makes another law, vertices at the edge of their budgets, and runs that
 /// move it alone.
 pub(crate) fn doubts_of_a_say(fitted: &Fitted, runs: &[&Observation]) -> Vec<Doubt> {
     let of_ladder = fit::bounds(fitted).into_iter().chain(fit::ladder(fitted, runs.len()));
     let warnings = of_ladder.filter(|doubt| doubt.severity() == Severity::Warning);
-    let counted = counting::apart(fitted).map(Doubt::from);
+    let turn = turn::may_turn_up(fitted).map(Doubt::from);
+    let counted = turn.into_iter().chain(counting::apart(fitted).map(Doubt::from));
     let sides = vertex::sides(fitted, runs).map(Doubt::from);
     warnings.chain(counted).chain(sides).chain(influence::warnings(fitted)).collect()
 }
@@ -236,6 +237,7 @@ pub(crate) fn does_not_fall(fitted: &Fitted) -> Option<Doubt> {
 /// All doubts about one fit.
 pub(crate) fn doubts_of_fit(fitted: &Fitted, runs: &[&Observation], profiles: &[Profile]) -> Vec<Doubt> {
     let mut doubts = fit::doubts(fitted, runs.len());
+    doubts.extend(turn::may_turn_up(fitted).map(Doubt::from));
     doubts.extend(not_asymptotic(fitted, runs));
     let (noise, residuals) = (noise::doubts(fitted), residuals::doubts(fitted, runs));
     let form = form::of_fit(fitted, &residuals, &noise);

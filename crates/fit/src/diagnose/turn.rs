@@ -22,8 +22,12 @@ const LEAST_RUNGS: usize = 5;
 const LEAST_RISING: usize = 3;
 /// A rise by less is none. Chosen here: below what a forecast of a decade is off by.
 const LEAST_RISE: f64 = 0.005;
-/// Chance makes a rise as steep less often than this. Chosen here: a refusal follows.
-const CHANCE: f64 = 1e-3;
+/// Chance makes a rise as steep less often than this, over all lengths of it together. Chosen here: a refusal follows.
+const CHANCE: f64 = 2e-3;
+/// With fewer rungs their scatter is hardly known, and a rise is said that may be noise.
+const KNOWN_SCATTER: usize = 8;
+/// A rise by less is not worth saying where it may be noise.
+const WORTH_SAYING: f64 = 0.01;
 /// Losses are written with few digits: scatter is no less, in ln L.
 const ROUNDING: f64 = 1e-6;
 
@@ -38,28 +42,39 @@ pub(crate) struct TurnsUp {
     rise: f64,
     /// Compute of the first of those.
     from: f64,
+    /// Whether chance hardly makes it.
+    is_sure: bool,
 }
 
-/// Where a path that a law is fitted to ends in a rise; a law that turns itself asks for nothing else.
-pub(crate) fn turns_up(fitted: &Fitted) -> Option<TurnsUp> {
-    if !fitted.problem.is_path_law() || !fitted.law.form().extrapolates() {
-        return None;
-    }
-    let rungs = rungs(&fitted.points);
-    if rungs.len() < LEAST_RUNGS {
-        return None;
-    }
+/// Where a path that a law is fitted to ends in a rise that is no noise; a law that turns itself asks for nothing else.
+pub(super) fn turns_up(fitted: &Fitted) -> Option<TurnsUp> {
+    let rungs = asked(fitted).filter(|rungs| rungs.len() >= LEAST_RUNGS)?;
     let (variance, degrees) = scatter(&rungs);
-    let rises = (LEAST_RISING..rungs.len()).filter_map(|rising| {
+    let lengths = LEAST_RISING..rungs.len();
+    let chance = CHANCE / lengths.len() as f64;
+    let rises = lengths.filter_map(|rising| {
         let last = &rungs[rungs.len() - rising..];
         let (slope, squares) = slope(last)?;
         let rise = math::exp(slope * (last[rising - 1].0 - last[0].0)) - 1.0;
-        let chance = 1.0 - math::student_t_cdf(slope * (squares / variance).sqrt(), degrees);
-        (rise > LEAST_RISE && chance < CHANCE).then_some((rising, rise, chance))
+        let t = slope * (squares / variance).sqrt();
+        (rise > LEAST_RISE && 1.0 - math::student_t_cdf(t, degrees) < chance).then_some((rising, rise, t))
     });
-    let (rising, rise, _) = rises.min_by(|a, b| a.2.total_cmp(&b.2))?;
-    let (law, from) = (fitted.law.to_string(), math::exp(rungs[rungs.len() - rising].0));
-    Some(TurnsUp { law, rising, rungs: rungs.len(), rise, from })
+    let (rising, rise, _) = rises.max_by(|a, b| a.2.total_cmp(&b.2))?;
+    Some(TurnsUp::of(fitted, &rungs, rising, (rise, true)))
+}
+
+/// The same where rungs are too few to tell a turn from noise: each of the last is higher than the one before.
+pub(super) fn may_turn_up(fitted: &Fitted) -> Option<TurnsUp> {
+    let rungs = asked(fitted).filter(|rungs| rungs.len() < KNOWN_SCATTER && turns_up(fitted).is_none())?;
+    let rising = 1 + rungs.windows(2).rev().take_while(|pair| pair[1].1 > pair[0].1).count();
+    let rise = math::exp(rungs[rungs.len() - 1].1 - rungs[rungs.len() - rising].1) - 1.0;
+    (rising >= LEAST_RISING && rise > WORTH_SAYING).then(|| TurnsUp::of(fitted, &rungs, rising, (rise, false)))
+}
+
+/// The rungs of a path law that is carried further.
+fn asked(fitted: &Fitted) -> Option<Vec<(f64, f64)>> {
+    let is_carried = fitted.problem.is_path_law() && fitted.law.form().extrapolates();
+    is_carried.then(|| rungs(&fitted.points))
 }
 
 /// ln C and ln L of each budget by its median.
@@ -98,27 +113,42 @@ fn slope(points: &[(f64, f64)]) -> Option<(f64, f64)> {
     Some((slope, points.iter().map(|point| (point.0 - mean) * (point.0 - mean)).sum()))
 }
 
+impl TurnsUp {
+    fn of(fitted: &Fitted, rungs: &[(f64, f64)], rising: usize, (rise, is_sure): (f64, bool)) -> Self {
+        let (law, from) = (fitted.law.to_string(), math::exp(rungs[rungs.len() - rising].0));
+        Self { law, rising, rungs: rungs.len(), rise, from, is_sure }
+    }
+}
+
 impl Voiced for TurnsUp {
     fn code(&self) -> &'static str {
         "loss_turns_up"
     }
 
     fn severity(&self) -> Severity {
-        Severity::Error
+        if self.is_sure { Severity::Error } else { Severity::Warning }
     }
 
     fn hint(&self) -> &'static str {
+        if !self.is_sure {
+            return "repeat the largest rung with another seed: if it comes out as high, look for a rate that was not lowered with size, or data that repeat";
+        }
         "look for a rate that was not lowered with size, for data that repeat, or for larger runs that were cut short; `--where` leaves those out, and `fit --law bnsl` describes a turn"
     }
 }
 
 impl fmt::Display for TurnsUp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { law, rising, rungs, rise, from } = self;
+        let Self { law, rising, rungs, rise, from, is_sure } = self;
+        let what = if *is_sure {
+            "a law that falls with compute has no word on where it goes from there"
+        } else {
+            "too few rungs to tell a turn from noise, and a law that falls with compute takes it for noise"
+        };
+        let rise = 100.0 * rise;
         write!(
             f,
-            "`{law}`: the loss rises by {:.1}% over the {rising} largest of {rungs} rungs, from {from:.1e} FLOPs on: a law that falls with compute has no word on where it goes from there",
-            100.0 * rise
+            "`{law}`: the loss rises by {rise:.1}% over the {rising} largest of {rungs} rungs, from {from:.1e} FLOPs on: {what}"
         )
     }
 }

@@ -26,6 +26,11 @@ fn a_ladder_that_turns_up_is_refused_a_forecast_and_one_at_its_floor_is_not() {
         // The law that turns itself says what it can.
         assert_unsaid(&of_fit(&runs, &only(LawName::BNSL)), "loss_turns_up");
     }
+    // Six rungs cannot tell it from noise, and say so.
+    let few = ladder(6, 0.001, 1, |flops| 2.0 + 0.4 * math::pow(math::log10(flops / 1e18) - 0.7, 2.0));
+    assert_said(&of_fit(&few, &only(LawName::POWER_LAW)), "loss_turns_up", Severity::Warning, "a turn from noise");
+    let found = of_forecast(&few, &FitOptions::default().laws, 1e21);
+    assert_said(&found, "loss_turns_up", Severity::Warning, "largest of 6 rungs");
     let at_floor = |seed| {
         let flat = |flops: f64| 2.0 + 0.5 * math::pow(flops / 1e18, -0.5);
         of_fit(&ladder(13, 0.01, seed, flat), &only(LawName::POWER_LAW))
