@@ -118,7 +118,7 @@ pub struct Design {
     pub ladder: Option<NaiveLadder>,
     /// Candidates looked at.
     pub candidates: u64,
-    /// Outcomes simulated for `after`.
+    /// Outcomes simulated for `after`; 0 where no law of now could be fitted to any, and `after` is as `before`.
     pub draws: u64,
     /// Seed of the simulation.
     pub seed: u64,

@@ -49,6 +49,7 @@ mod functional;
 mod grid;
 mod hyperparameters;
 mod kernel;
+mod ladder;
 mod ledger;
 mod line_search;
 mod linear;

@@ -2,7 +2,8 @@
 //!
 //! A path is what the sweep says it is (`Role::Path`). A foreign table says nothing: there, where budgets hold three sizes
 //! or more, each budget gives the vertex of a parabola in ln N through its runs; where no budget does and D/N hardly
-//! varies within one, nor among the runs of several sizes, every run is on the path. Never the lowest run of a budget: the
+//! varies within one, nor among the runs of several sizes, every run is on the path; and where three runs in four keep to one
+//! curve of D/N over compute, those are ([`crate::ladder`]). Never the lowest run of a budget: the
 //! minimum over noisy runs is biased downwards by the noise itself.
 
 use forescale_core::law::LawForm;
@@ -11,6 +12,7 @@ use forescale_core::observation::{Exclusion, ExclusionReason, Observation};
 use forescale_core::run::Role;
 
 use crate::FitError;
+use crate::ladder::on_ladder;
 
 /// Runs whose compute lies within this factor of the lowest of them share a budget. Chosen here: wider than the rounding
 /// of any published isoFLOP grid, narrower than the factor 2 to 3 between their budgets.
@@ -19,6 +21,11 @@ pub(crate) const BUDGET_FACTOR: f64 = 1.5;
 pub(crate) const NEEDED_SPREAD: f64 = 4.0;
 /// Runs whose parameters lie within this factor are of one size: counts of one model differ by their rounding.
 const SIZE_FACTOR: f64 = 1.02;
+/// D/N of a run on the path lies within this factor of the path's own where a law of compute is asked about it, and within
+/// [`NEAR_PATH`] where runs are sorted, or bought, for such a law to be fitted to.
+const ON_PATH: f64 = 2.0;
+/// Chosen here: half a step of what a design may buy, and so near the best ratio that the loss is higher by less than 0.1%.
+pub(crate) const NEAR_PATH: f64 = core::f64::consts::SQRT_2;
 /// A parabola is trusted this far from the best size, in ln N: a factor of 6.
 const PARABOLA_REACH: f64 = 1.8;
 
@@ -40,12 +47,20 @@ pub(crate) fn path_of(observations: &[&Observation], form: &dyn LawForm) -> Resu
     if points.len() >= form.least_observations() {
         return Ok(Path { points, vertices: true });
     }
-    let is_grid = sizes_with_spread(observations).0 > 1 || budgets_with_spread(observations).0 > 0;
-    if !is_grid {
+    if !is_grid(observations) {
         return Ok(Path { points: observations.iter().map(|o| (*o).clone()).collect(), vertices: false });
+    }
+    if let Some(on) = on_ladder(observations) {
+        let points = observations.iter().zip(on).filter(|(_, on)| *on).map(|(o, _)| (*o).clone());
+        return Ok(Path { points: points.collect(), vertices: false });
     }
     let needed = form.least_observations();
     Err(FitError::TooFewVertices { law: form.name().to_owned(), found: points.len(), needed })
+}
+
+/// Whether runs tell N from D, so that not all of them are of one path.
+pub(crate) fn is_grid(observations: &[&Observation]) -> bool {
+    sizes_with_spread(observations).0 > 1 || budgets_with_spread(observations).0 > 0
 }
 
 /// Runs sorted by compute and cut into budgets.
@@ -245,10 +260,19 @@ pub(crate) fn decades(points: &[Observation]) -> f64 {
 /// Whether a run of N parameters and D tokens lies on the path: D/N within a factor of 2 of the path's own, carried on as
 /// a power of compute.
 pub(crate) fn is_on_path(path: &[Observation], params: f64, tokens: f64, flops: f64) -> bool {
+    is_within(path, params, tokens, (flops, ON_PATH))
+}
+
+/// Whether a run lies so near the path that a law of compute may be fitted to it.
+pub(crate) fn is_near_path(path: &[Observation], params: f64, tokens: f64, flops: f64) -> bool {
+    is_within(path, params, tokens, (flops, NEAR_PATH))
+}
+
+fn is_within(path: &[Observation], params: f64, tokens: f64, (flops, factor): (f64, f64)) -> bool {
     let points: Vec<(f64, f64)> = path.iter().map(|o| (math::ln(o.flops), math::ln(o.tokens / o.params))).collect();
     let Some((intercept, slope)) = line(&points) else { return false };
     let expected = intercept + slope * math::ln(flops);
-    (math::ln(tokens / params) - expected).abs() <= core::f64::consts::LN_2
+    (math::ln(tokens / params) - expected).abs() <= math::ln(factor) * (1.0 + 1e-9)
 }
 
 /// N and D of the path at a budget, carried on as a power of compute.

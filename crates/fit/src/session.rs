@@ -1,6 +1,6 @@
 //! Fitting the laws asked for to each group of runs, with intervals, certificate and doubts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use forescale_core::digest::json_list_digest;
 use forescale_core::estimate::Estimate;
@@ -8,7 +8,6 @@ use forescale_core::law::{Domain, LawName};
 use forescale_core::math;
 use forescale_core::observation::{Exclusion, ExclusionReason, Observation};
 use forescale_core::outcome::{Diagnosis, FIT_SCHEMA, FitReport, FittedLaw, Inputs, ObjectiveValue, Severity};
-use forescale_core::run::Role;
 use rayon::prelude::*;
 
 use crate::certificate::{certificate, uncertified};
@@ -213,8 +212,9 @@ fn not_used(fitted: &Fitted, all: &[&Observation], seen: &[&Observation]) -> Vec
     if fitted.vertices {
         return repeated.chain(path::without_vertex(seen)).collect();
     }
-    let by_role = fitted.law.form().domain() == Domain::Compute && seen.iter().any(|o| o.role.is_some());
-    let aside = |o: &&&Observation| by_role && o.role != Some(Role::Path);
+    let of_path = fitted.law.form().domain() == Domain::Compute;
+    let fitted_to: BTreeSet<&str> = fitted.points.iter().map(|o| o.run_id.as_str()).collect();
+    let aside = |o: &&&Observation| of_path && !fitted_to.contains(o.run_id.as_str());
     repeated.chain(seen.iter().filter(aside).map(because(ExclusionReason::OffPath))).collect()
 }
 
@@ -252,6 +252,7 @@ fn is_end(end: f64, logarithm: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use forescale_core::run::Role;
     use crate::{LawName, Objective, published};
     use forescale_core::outcome::Severity;
 

@@ -171,7 +171,9 @@ fn outlooks(answer: &Design) -> Table {
         ]);
     };
     row("now", &answer.before);
-    row(&format!("with these runs, median of {} outcomes", answer.draws), &answer.after);
+    if answer.draws > 0 {
+        row(&format!("with these runs, median of {} outcomes", answer.draws), &answer.after);
+    }
     if let Some(ladder) = &answer.ladder {
         table.push([
             format!("a ladder of {} rungs for as much", ladder.rungs),

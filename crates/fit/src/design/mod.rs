@@ -93,7 +93,7 @@ pub enum DesignError {
     Noiseless,
     /// The budget buys nothing.
     #[error(
-        "a budget of {budget:.3e} FLOPs buys no run: the cheapest, `{name}`, costs {cheapest:.4e}\n\nhint: raise `--budget`, or allow smaller runs"
+        "a budget of {budget:.3e} FLOPs buys no run: the cheapest, `{name}`, costs {cheapest:.4e}\n\nhint: raise `--budget`: no run smaller than those of the table is thought of"
     )]
     TooSmall {
         /// The budget.
@@ -174,10 +174,10 @@ pub fn design(
         near_top_flops: 0.1 * chosen.top(),
         before: described(&before, &start),
         after: described(&after, &chosen),
-        after_width_error: Some(width_error(&after)),
+        after_width_error: is_drawn.then(|| width_error(&after)),
         ladder,
         candidates: candidates.len() as u64,
-        draws: options.draws as u64,
+        draws: if is_drawn { options.draws as u64 } else { 0 },
         seed: options.seed,
         cost: None,
         spec: None,

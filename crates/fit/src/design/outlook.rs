@@ -20,7 +20,7 @@ use rayon::prelude::*;
 use super::candidates::Candidate;
 use crate::ensemble::mean_interval;
 use crate::forecaster::{Forecaster, forecaster};
-use crate::path::is_on_path;
+use crate::path::is_near_path;
 use crate::{FitOptions, Target};
 
 /// What is simulated.
@@ -168,7 +168,7 @@ impl Simulation<'_> {
     pub(super) fn is_on_path(&self, run: &Candidate) -> bool {
         let mut path = self.now.laws().filter(|law| law.problem.is_path_law()).peekable();
         if path.peek().is_some() {
-            return path.any(|law| is_on_path(&law.points, run.params, run.tokens, run.flops));
+            return path.any(|law| is_near_path(&law.points, run.params, run.tokens, run.flops));
         }
         let optimum = self.now.optimum(run.flops);
         let apart = |params: f64| math::ln(run.params / params).abs();

@@ -384,6 +384,47 @@ fn on_a_grid_of_sizes_and_ratios_the_law_of_both_speaks_before_a_run_is_bought_a
 }
 
 #[test]
+fn runs_designed_for_a_ladder_that_names_no_path_lie_on_it_and_leave_it_a_forecast() {
+    // Half of the budget went to a run off the path, larger than all, which no law was fitted to, and after the purchase the
+    // table was refused a forecast.
+    let ladder: Vec<Observation> = (0..9)
+        .map(|i| {
+            let flops = math::pow(10.0, 17.0 + 0.375 * f64::from(i));
+            let best = best_at(flops);
+            published::run(i as usize, best.params, best.tokens, flops, truth(best.params, best.tokens))
+        })
+        .collect();
+    let ladder = published::with_noise(&ladder, SIGMA, 3);
+    for budget in [3e19, 3e20, 3e21] {
+        let found = design(&ladder, &at(1e22), budget, &DesignOptions { draws: 8, ..DesignOptions::default() });
+        let found = found.expect("a design");
+        assert!(found.draws == 8 && !doubted(&found, "not_drawn"), "{budget}: {:?}", found.diagnoses);
+        assert!(found.runs.iter().all(|run| run.on_path), "{budget}: {:?}", found.runs);
+        let bought =
+            found.runs.iter().enumerate().map(|(i, run)| {
+                published::run(100 + i, run.params, run.tokens, run.flops, truth(run.params, run.tokens))
+            });
+        let all: Vec<Observation> = ladder.iter().cloned().chain(bought).collect();
+        let options = ForecastOptions { backtest: false, ..ForecastOptions::default() };
+        let then = crate::forecast(&all, &[at(1e22)], &options).expect("fits");
+        assert!(then.targets[0].median.is_some(), "{budget}: {:?}", then.targets[0].reason);
+    }
+    // Off it, by a factor of 5 in D/N: the law of the path is fitted without them, and says so.
+    let beside = [(2, 5.0), (6, 0.2)].map(|(i, by): (usize, f64)| {
+        let (params, tokens) = (ladder[i].params / by.sqrt(), ladder[i].tokens * by.sqrt());
+        published::run(200 + i, params, tokens, 6.0 * params * tokens, truth(params, tokens))
+    });
+    let all: Vec<Observation> = ladder.iter().cloned().chain(beside).collect();
+    let report = crate::fit(&all, &[], &FitOptions { laws: vec![LawName::POWER_LAW], ..FitOptions::default() });
+    let report = report.expect("fits");
+    assert_eq!(report.fits[0].n, 9);
+    assert_eq!(
+        report.fits[0].excluded.iter().map(|one| one.run_id.as_str()).collect::<Vec<_>>(),
+        ["run0202", "run0206"]
+    );
+}
+
+#[test]
 fn runs_that_are_not_expected_to_narrow_the_interval_are_said_to_be_none_worth_buying() {
     let within = |lower, upper| Interval { level: 0.9, lower, upper };
     let said = |then| not_narrower(within(2.0, 2.2), then).map(|doubt| (doubt.code, doubt.severity));

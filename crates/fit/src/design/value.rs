@@ -27,7 +27,7 @@ use crate::fitted::Fitted;
 use crate::form_error::Calibration;
 use crate::frontier::at_target;
 use crate::linear::{Matrix, add_outer, dot, inverse, quadratic_inverse};
-use crate::path::is_on_path;
+use crate::path::is_near_path;
 
 const AMPLITUDE_PRIOR: f64 = 2.0;
 const EXPONENT_PRIOR: f64 = 0.5;
@@ -87,7 +87,7 @@ fn prior_deviation(fitted: &Fitted, index: usize) -> f64 {
 fn direction(fitted: &Fitted, run: &Candidate) -> Option<Theta> {
     let speaks = match fitted.law.form().domain() {
         Domain::SizeAndData => true,
-        Domain::Compute => is_on_path(&fitted.points, run.params, run.tokens, run.flops),
+        Domain::Compute => is_near_path(&fitted.points, run.params, run.tokens, run.flops),
     };
     let at = fitted.problem.centre.position(run.params, run.tokens, run.flops);
     let mut gradient = fitted.problem.form.response(&fitted.optimum.theta, &at).gradient;
@@ -102,6 +102,8 @@ pub(super) struct Value {
     laws: Vec<LawValue>,
     /// Compute of each candidate.
     flops: Vec<f64>,
+    /// Which candidates a law that has a say learns from: the others shorten no reach.
+    read: Vec<bool>,
     known_max: f64,
     target_flops: f64,
     calibration: Calibration,
@@ -126,8 +128,11 @@ impl Value {
     ) -> Self {
         let total: f64 = laws.iter().map(|law| law.1).sum();
         let value = |(fitted, weight): &(&Fitted, f64)| LawValue::new(fitted, weight / total, target, candidates);
+        let laws: Vec<LawValue> = laws.iter().map(value).collect();
+        let is_read = |i: usize| laws.iter().any(|law| law.weight > 0.0 && law.directions[i].is_some());
         Self {
-            laws: laws.iter().map(value).collect(),
+            read: (0..candidates.len()).map(is_read).collect(),
+            laws,
             flops: candidates.iter().map(|c| c.flops).collect(),
             known_max,
             target_flops: target.flops,
@@ -151,10 +156,10 @@ impl Value {
         self.laws.iter().map(|law| law.weight * law.variance()).sum()
     }
 
-    /// The largest run, known or bought.
+    /// The largest run, known or bought, that a law learns from.
     pub(super) fn top(&self) -> f64 {
-        let bought = self.flops.iter().zip(&self.counts).filter(|(_, count)| **count > 0);
-        bought.map(|(flops, _)| *flops).fold(self.known_max, f64::max)
+        let bought = (0..self.flops.len()).filter(|&i| self.read[i] && self.counts[i] > 0);
+        bought.map(|i| self.flops[i]).fold(self.known_max, f64::max)
     }
 
     /// Scale of the error of form.
@@ -177,6 +182,9 @@ impl Value {
         let (now, top) = (self.form_scale(), self.top());
         let drop = |i: usize| {
             let law: f64 = parts.iter().flatten().map(|drops| drops[i]).sum();
+            if !self.read[i] {
+                return 0.0;
+            }
             let then = self.form_scale_from(top.max(self.flops[i]));
             law + 2.0 * (now * now - then * then)
         };
@@ -280,6 +288,12 @@ mod tests {
         let candidates = [off, candidate(1e20)];
         let mut value = Value::new(&[(&fitted, 1.0)], &TARGET, &candidates, 1e19, Calibration::default());
         assert!(value.drops()[0].abs() < 1e-18);
+        // Not even one that is larger than all: half of a budget once went to a run that no law was fitted to.
+        let large = Candidate { params: 1e20 / 4.0 / 6.0 / 4e11, tokens: 4e11, ..candidate(4e20) };
+        let mut wasted = Value::new(&[(&fitted, 1.0)], &TARGET, &[large], 1e19, Calibration::default());
+        assert_eq!(wasted.drops(), [0.0]);
+        wasted.change(0, 1);
+        assert_eq!(wasted.top(), 1e19);
         let before = value.form_scale();
         value.change(1, 1);
         // Three decades become two, and the error of form grows as their power 1.6 (`crate::experience`).
