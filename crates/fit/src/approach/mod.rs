@@ -120,13 +120,13 @@ fn check(observations: &[Observation], options: &ApproachOptions) -> Result<(), 
     validate(observations, &fit_options(options))?;
     let bad = |option, value, allowed| Err(FitError::BadOption { option, value, allowed });
     if options.approaches.is_empty() {
-        return bad("approach", 0.0, "a list of 1, 2 and 3");
+        return bad("--approach", 0.0, "a list of 1, 2 and 3");
     }
     if !(options.reach.is_finite() && options.reach > 1.0) {
-        return bad("reach", options.reach, "a finite factor above 1");
+        return bad("ApproachOptions::reach", options.reach, "a finite factor above 1");
     }
     if let Some(&flops) = options.at.iter().find(|flops| !(flops.is_finite() && **flops > 0.0)) {
-        return bad("at", flops, "a finite number of FLOPs above 0");
+        return bad("--at-budget", flops, "a finite number of FLOPs above 0");
     }
     for curve in &options.curves {
         let values = curve.points.iter().flat_map(|p| [("tokens", p.tokens), ("flops", p.flops), ("loss", p.loss)]);

@@ -189,12 +189,13 @@ fn stray_ratio(runs: &[&Observation]) -> Option<ScaleDoubt> {
     is_told.then(|| ScaleDoubt::StrayRatio { run: format!("`{}`", run.name), ratio, span, is_sure })
 }
 
-/// Whether a run's size is far outside those of the others, and its data are not.
+/// Whether a run's size is far outside those of the others, and its data are not: the data of a smallest or largest rung stand
+/// one step outside.
 fn is_of_another_size(run: &Observation, others: &[&Observation]) -> bool {
     let [sizes, data] = [|o: &Observation| o.params, |o: &Observation| o.tokens]
         .map(|number| math::range(others.iter().map(|o| number(o))).unwrap_or_default());
     let is_outside = run.params > STRAY_SIZE * sizes[1] || STRAY_SIZE * run.params < sizes[0];
-    is_outside && (data[0]..=data[1]).contains(&run.tokens)
+    is_outside && (data[0] / STRAY..=data[1] * STRAY).contains(&run.tokens)
 }
 
 /// Runs of one size and data that are far apart though nothing told of them differs, not even a seed, in half of all such
