@@ -20,6 +20,7 @@ use forescale_core::approach::{APPROACHES_SCHEMA, Approach, ApproachFit, Approac
 use forescale_core::estimate::Estimate;
 use forescale_core::observation::Observation;
 
+use crate::diagnose::wrong_runs;
 use crate::fitted::validate;
 use crate::session::{groups, inputs};
 use crate::{FitError, FitOptions, LawName, Objective};
@@ -89,7 +90,7 @@ impl Default for ApproachOptions {
 /// # Errors
 ///
 /// [`FitError`] for a table that holds anything but positive numbers, a repeated identity, an option that means nothing, or
-/// runs that carry none of the approaches.
+/// runs that carry none of the approaches or are surely not what they are called.
 pub fn approaches(observations: &[Observation], options: &ApproachOptions) -> Result<ApproachReport, FitError> {
     check(observations, options)?;
     let (mut fits, mut first) = (Vec::new(), None);
@@ -97,8 +98,9 @@ pub fn approaches(observations: &[Observation], options: &ApproachOptions) -> Re
     let several = groups.len() > 1;
     for (group, runs) in groups {
         let asked = Asked::new(&runs, group.as_deref(), options);
+        let wrong = wrong_runs(&runs, &fit_options(options));
         for &approach in &options.approaches {
-            let answer = asked.answer(approach);
+            let answer = wrong.clone().map_or_else(|| asked.answer(approach), Err);
             if let Err(error) = &answer {
                 let named = if several { FitError::in_group(group.as_deref(), error.clone()) } else { error.clone() };
                 first.get_or_insert(named);
