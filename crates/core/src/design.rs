@@ -49,7 +49,7 @@ pub struct DesignOutlook {
     pub median: f64,
     /// Interval for one run: law, form and seed noise.
     pub interval: Interval,
-    /// Interval for the law alone.
+    /// Interval for the law alone, which it takes for granted.
     pub mean_interval: Interval,
     /// Standard deviation of the law's log loss at the target, to first order and averaged over the laws.
     pub law_sd: f64,

@@ -287,7 +287,7 @@ pub struct ForecastTarget {
     pub predictive: Option<Predictive>,
     /// Predictive intervals for one run.
     pub intervals: Vec<Interval>,
-    /// Intervals for the law's mean alone.
+    /// Intervals of the mean over runs by the laws' plain fits: they take the laws for granted and hold where those are true.
     pub mean_intervals: Vec<Interval>,
     /// log10 of target compute over the largest compute fitted.
     pub decades_beyond_data: f64,

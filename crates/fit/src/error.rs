@@ -232,7 +232,7 @@ pub enum FitError {
     /// An option that means nothing.
     #[error("{option} is {}; it must be {allowed}\n\nhint: give `{option}` another value, or leave it out where it has a default", scientific(*.value))]
     BadOption {
-        /// The option.
+        /// The flag as it is typed, or the field that no flag sets, with its type.
         option: &'static str,
         /// What it was.
         value: f64,

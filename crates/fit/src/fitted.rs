@@ -103,7 +103,7 @@ fn validate_options(options: &FitOptions) -> Result<(), FitError> {
             bad("--delta", delta, "a finite number above 0")
         }
         Objective::Asymmetric { overestimate_penalty: penalty, .. } if !(penalty.is_finite() && penalty > 0.0) => {
-            bad("overestimate_penalty", penalty, "a finite number above 0")
+            bad("Objective::Asymmetric::overestimate_penalty", penalty, "a finite number above 0")
         }
         _ => Ok(()),
     }

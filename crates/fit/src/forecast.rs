@@ -218,6 +218,17 @@ impl Refusal {
         Self { reason, hint, diagnoses: Vec::new() }
     }
 
+    /// Because no law could be fitted: what is doubted of the runs may be why, and is the reason where it is sure.
+    fn without_a_law(error: &FitError, runs: &[&Observation], options: &FitOptions) -> Self {
+        let doubts = doubts_of_runs(runs, options).into_iter().map(|doubt| doubt.diagnosis());
+        let mut found: Vec<Diagnosis> = doubts.filter(|doubt| doubt.severity != Severity::Note).collect();
+        if let Some(doubt) = contradiction(&found).cloned() {
+            return Self::of(found, &doubt);
+        }
+        found.insert(0, Doubt::NoForecast { hint: error.hint() }.diagnosis());
+        Self { reason: error.fault(), hint: error.hint(), diagnoses: found }
+    }
+
     /// By a doubt that contradicts any forecast made from these runs.
     fn of(diagnoses: Vec<Diagnosis>, doubt: &Diagnosis) -> Self {
         Self { reason: doubt.message.clone(), hint: doubt.hint.clone(), diagnoses }
@@ -233,7 +244,7 @@ pub(crate) fn prepare(observations: &[Observation], options: &ForecastOptions) -
     };
     let (mut forecaster, mut refusals) = match forecaster(runs, &options.fit) {
         Ok(prepared) => prepared,
-        Err(error) => return (Err(Refusal::new(error.fault(), error.hint())), None),
+        Err(error) => return (Err(Refusal::without_a_law(&error, runs, &options.fit)), None),
     };
     forecaster.fit_bare(runs, &options.fit);
     forecaster.evaluation_sigma = target_sigma(runs, options.eval_set_digest.as_deref());

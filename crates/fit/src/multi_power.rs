@@ -162,10 +162,10 @@ fn check(curves: &[LossCurve], options: ScheduleOptions) -> Result<(), FitError>
         return bad("--delta", options.delta, "a finite number above 0");
     }
     if !(options.pull.is_finite() && options.pull >= 0.0) {
-        return bad("pull", options.pull, "a finite number, 0 or more");
+        return bad("ScheduleOptions::pull", options.pull, "a finite number, 0 or more");
     }
     if options.points < 2 {
-        return bad("points", options.points as f64, "2 or more");
+        return bad("ScheduleOptions::points", options.points as f64, "2 or more");
     }
     for curve in curves {
         for point in &curve.points {

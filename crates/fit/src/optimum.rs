@@ -129,7 +129,7 @@ fn validate_question(aim: Aim, caps: &Caps) -> Result<(), OptimumError> {
         ("--max-params", caps.max_params),
         ("--params", caps.params),
         ("--serve", caps.serving.map(|serving| serving.tokens_per_month)),
-        ("months", caps.serving.map(|serving| serving.months)),
+        ("--months", caps.serving.map(|serving| serving.months)),
     ];
     for (option, value) in given {
         if let Some(value) = value.filter(|v| !(v.is_finite() && *v > 0.0)) {

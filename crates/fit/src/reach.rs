@@ -42,7 +42,7 @@ pub fn reach(observations: &[Observation], loss: f64, options: &ForecastOptions)
     validate(observations, &options.fit)?;
     validate_level(options.fit.level)?;
     if !(loss.is_finite() && loss > 0.0) {
-        return Err(FitError::BadOption { option: "loss", value: loss, allowed: "a finite number above 0" });
+        return Err(FitError::BadOption { option: "--reach loss", value: loss, allowed: "a finite number above 0" });
     }
     let (prepared, backtest) = prepare(observations, options);
     let (forecaster, doubts) = match prepared {

@@ -11,7 +11,7 @@ use forescale_core::outcome::{Diagnosis, FIT_SCHEMA, FitReport, FittedLaw, Input
 use rayon::prelude::*;
 
 use crate::certificate::{certificate, uncertified};
-use crate::diagnose::{Doubt, doubt_of_exclusions, doubts_of_fit, doubts_of_runs};
+use crate::diagnose::{Doubt, doubt_of_exclusions, doubts_of_fit, doubts_of_runs, wrong_runs};
 use crate::fitted::{Fitted, fit_law, seen_by, validate};
 use crate::functional::Functional;
 use crate::grid::classic;
@@ -147,7 +147,8 @@ pub(crate) fn fit_group_by(
         }
     }
     match first {
-        Some(error) if fitted.is_empty() => Err(error),
+        // What is wrong with the runs may be why no law could be fitted, and is more to the point.
+        Some(error) if fitted.is_empty() => Err(wrong_runs(runs, options).unwrap_or(error)),
         _ => Ok((fitted, refusals)),
     }
 }

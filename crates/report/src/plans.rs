@@ -158,7 +158,7 @@ fn runs(answer: &Design) -> Table {
 
 fn outlooks(answer: &Design) -> Table {
     let target = format!("target of {} FLOPs", scientific(answer.target.flops));
-    let mut table = columns(&[&target, "median", "interval", "of the law alone", "level", "law's sd", "form's scale"]);
+    let mut table = columns(&[&target, "median", "interval", "if law true", "level", "law's sd", "form's scale"]);
     let mut row = |name: &str, outlook: &DesignOutlook| {
         table.push([
             name.to_owned(),

@@ -51,7 +51,7 @@ pub(crate) fn predictions(laws: &[LawPrediction]) -> Table {
         ("law", Left),
         ("weight", Right),
         ("prediction", Right),
-        ("interval of the mean", Right),
+        ("interval if law true", Right),
         ("level", Right),
     ]);
     for said in laws {
@@ -93,9 +93,9 @@ pub(crate) fn per_product(of: &FlopsPerProduct) -> Option<[String; 3]> {
 }
 
 /// Intervals of a forecast: for one run, by the laws as they are carried to the target, and for the mean, by the same laws
-/// fitted to every run alike, which is another estimate and need not hold the median.
+/// fitted to every run alike, which is another estimate, takes the laws for granted, and need not hold the median.
 pub(crate) fn intervals(target: &ForecastTarget) -> Table {
-    let mut table = Table::new(&[("level", Left), ("one run", Right), ("mean, plain fits", Right)]);
+    let mut table = Table::new(&[("level", Left), ("one run", Right), ("mean if law true", Right)]);
     for shown in &target.intervals {
         let mean = crate::headline::at_level(&target.mean_intervals, shown.level);
         table.push([percent(shown.level), interval(shown), mean.map_or_else(|| NONE.to_owned(), |m| interval(&m))]);

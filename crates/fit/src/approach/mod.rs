@@ -20,6 +20,7 @@ use forescale_core::approach::{APPROACHES_SCHEMA, Approach, ApproachFit, Approac
 use forescale_core::estimate::Estimate;
 use forescale_core::observation::Observation;
 
+use crate::diagnose::wrong_runs;
 use crate::fitted::validate;
 use crate::session::{groups, inputs};
 use crate::{FitError, FitOptions, LawName, Objective};
@@ -89,7 +90,7 @@ impl Default for ApproachOptions {
 /// # Errors
 ///
 /// [`FitError`] for a table that holds anything but positive numbers, a repeated identity, an option that means nothing, or
-/// runs that carry none of the approaches.
+/// runs that carry none of the approaches or are surely not what they are called.
 pub fn approaches(observations: &[Observation], options: &ApproachOptions) -> Result<ApproachReport, FitError> {
     check(observations, options)?;
     let (mut fits, mut first) = (Vec::new(), None);
@@ -97,8 +98,9 @@ pub fn approaches(observations: &[Observation], options: &ApproachOptions) -> Re
     let several = groups.len() > 1;
     for (group, runs) in groups {
         let asked = Asked::new(&runs, group.as_deref(), options);
+        let wrong = wrong_runs(&runs, &fit_options(options));
         for &approach in &options.approaches {
-            let answer = asked.answer(approach);
+            let answer = wrong.clone().map_or_else(|| asked.answer(approach), Err);
             if let Err(error) = &answer {
                 let named = if several { FitError::in_group(group.as_deref(), error.clone()) } else { error.clone() };
                 first.get_or_insert(named);
@@ -120,13 +122,13 @@ fn check(observations: &[Observation], options: &ApproachOptions) -> Result<(), 
     validate(observations, &fit_options(options))?;
     let bad = |option, value, allowed| Err(FitError::BadOption { option, value, allowed });
     if options.approaches.is_empty() {
-        return bad("approach", 0.0, "a list of 1, 2 and 3");
+        return bad("--approach", 0.0, "a list of 1, 2 and 3");
     }
     if !(options.reach.is_finite() && options.reach > 1.0) {
-        return bad("reach", options.reach, "a finite factor above 1");
+        return bad("ApproachOptions::reach", options.reach, "a finite factor above 1");
     }
     if let Some(&flops) = options.at.iter().find(|flops| !(flops.is_finite() && **flops > 0.0)) {
-        return bad("at", flops, "a finite number of FLOPs above 0");
+        return bad("--at-budget", flops, "a finite number of FLOPs above 0");
     }
     for curve in &options.curves {
         let values = curve.points.iter().flat_map(|p| [("tokens", p.tokens), ("flops", p.flops), ("loss", p.loss)]);

@@ -83,6 +83,23 @@ fn all_three_approaches_find_the_exponent_of_a_known_law() {
     }
 }
 
+#[test]
+fn runs_whose_losses_or_sizes_are_in_no_unit_are_refused_by_every_approach() {
+    let runs = budgets(HOFFMANN, 4.0);
+    let perplexities: Vec<Observation> =
+        runs.iter().map(|run| Observation { loss: 10.0 + math::exp(run.loss), ..run.clone() }).collect();
+    let millions: Vec<Observation> = runs
+        .iter()
+        .map(|run| Observation { params: run.params / 1e6, flops: run.flops / 1e6, ..run.clone() })
+        .collect();
+    for (slipped, words) in [(perplexities, "is taken for `loss`"), (millions, "or less in `params`")] {
+        for approach in [Approach::Isoflop, Approach::Surface] {
+            let said = approaches(&slipped, &only(approach)).expect_err("refused").to_string();
+            assert!(said.contains(words), "{said}");
+        }
+    }
+}
+
 fn column(row: &[(String, String)], name: &str) -> String {
     row.iter().find(|(column, _)| column == name).map(|(_, value)| value.clone()).unwrap_or_default()
 }

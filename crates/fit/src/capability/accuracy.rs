@@ -122,7 +122,11 @@ pub(super) fn validate(scores: &[TaskScore], options: &CapabilityOptions) -> Res
 
 pub(super) fn validate_options(options: &CapabilityOptions) -> Result<(), CapabilityError> {
     if options.draws == 0 {
-        return Err(CapabilityError::BadOption { option: "draws", value: 0.0, allowed: "at least 1" });
+        return Err(CapabilityError::BadOption {
+            option: "CapabilityOptions::draws",
+            value: 0.0,
+            allowed: "at least 1",
+        });
     }
     validate_level(options.level).map_err(in_our_words)
 }

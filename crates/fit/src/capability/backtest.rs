@@ -41,7 +41,11 @@ pub fn backtest_tasks(
 ) -> Result<CapabilityBacktest, CapabilityError> {
     validate(scores, &options.forecast)?;
     if !(options.ratio > 1.0 && options.ratio.is_finite()) {
-        return Err(CapabilityError::BadOption { option: "ratio", value: options.ratio, allowed: "a number above 1" });
+        return Err(CapabilityError::BadOption {
+            option: "--ratio",
+            value: options.ratio,
+            allowed: "a number above 1",
+        });
     }
     let mut losses: BTreeMap<String, Losses> = BTreeMap::new();
     let mut cases = Vec::new();

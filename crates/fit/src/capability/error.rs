@@ -75,7 +75,7 @@ pub enum CapabilityError {
     /// An option outside what it may be.
     #[error("`{option}` is {value}; it must be {allowed}\n\nhint: leave it at its default")]
     BadOption {
-        /// Which.
+        /// Which: the flag as it is typed, or the field that no flag sets, with its type.
         option: &'static str,
         /// What it was.
         value: f64,

@@ -214,6 +214,16 @@ fn one_run_scatters_as_the_seeds_of_its_rungs_do() {
 }
 
 #[test]
+fn a_ratio_that_is_none_is_named_as_the_flag_that_was_typed() {
+    let rows = table(|loss| 0.5 + 0.4 * sigmoid::logistic(3.0 * (3.0 - loss)));
+    for ratio in [0.5, 1.0, f64::INFINITY] {
+        let options = TaskBacktestOptions { ratio, ..TaskBacktestOptions::default() };
+        let said = backtest_tasks(&rows, &options).expect_err("refused").to_string();
+        assert!(said.starts_with("`--ratio` is"), "{said}");
+    }
+}
+
+#[test]
 fn a_backtest_does_not_see_the_targets_own_trunk() {
     let rows = |with_trunk: bool| {
         let mut rows = table(|loss| 0.5 + 0.4 * sigmoid::logistic(3.0 * (3.0 - loss)));

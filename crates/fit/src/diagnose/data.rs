@@ -7,7 +7,7 @@ use forescale_core::math;
 use forescale_core::observation::{Exclusion, ExclusionReason, Observation};
 use forescale_core::outcome::Severity;
 
-use super::{Voiced, named};
+use super::{Voiced, named, to_three_digits};
 
 /// Where more than this share of the runs diverged, those that are left are no fair sample. Chosen here.
 const MANY_DIVERGED: f64 = 0.1;
@@ -17,20 +17,41 @@ const ROUND: f64 = 1e3;
 
 /// Fewer tokens per parameter than this in half of the runs are nobody's ladder: the smallest published is 1.7 (GPT-3 175B),
 /// and isoFLOP sweeps centre on 20. Chosen here, a factor below.
-const TOKENS_PER_PARAM: f64 = 0.3;
+pub(super) const TOKENS_PER_PARAM: f64 = 0.3;
 /// And fewer than this are no ladder at all: columns that changed places, or data counted in millions or billions.
-const NO_LADDER: f64 = 0.1;
+pub(super) const NO_LADDER: f64 = 0.1;
 /// A model of fewer parameters is none: more likely they are counted in millions or billions.
 const FEWEST_PARAMS: f64 = 1e3;
+/// A number below this is a size in millions where tokens are plain counts: ten billion parameters, in the median. Tiny models
+/// that are trained have as few, and some hundred tokens for each.
+const MOST_MILLIONS: f64 = 1e4;
+/// What a size in millions is short of, and one in billions.
+const UNITS: [f64; 2] = [1e6, 1e9];
 
 /// A doubt about the table.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum DataDoubt {
-    MixedEvaluation { sets: usize, tokenizers: usize },
-    Copies { copies: Vec<String>, runs: usize },
-    LeftOut { reasons: Vec<(&'static str, usize)>, diverged: usize, runs: usize },
-    Swapped { ratio: f64 },
-    Scaled { params: f64 },
+    MixedEvaluation {
+        sets: usize,
+        tokenizers: usize,
+    },
+    Copies {
+        copies: Vec<String>,
+        runs: usize,
+    },
+    LeftOut {
+        reasons: Vec<(&'static str, usize)>,
+        diverged: usize,
+        runs: usize,
+    },
+    Swapped {
+        ratio: f64,
+    },
+    /// Sizes below those of models; `ratio` is told where tokens say that they are in another unit.
+    Scaled {
+        params: f64,
+        ratio: Option<f64>,
+    },
 }
 
 /// Doubts that the columns of a group's runs give reason for.
@@ -43,8 +64,12 @@ fn implausible(runs: &[&Observation]) -> Option<DataDoubt> {
     let median =
         |number: fn(&Observation) -> f64| math::median(&runs.iter().map(|run| number(run)).collect::<Vec<_>>());
     let (params, ratio) = (median(|run| run.params)?, median(|run| run.tokens / run.params)?);
+    // Multiplied by a million they are a ladder's; below one they are nobody's, whatever they were trained on.
+    if params < MOST_MILLIONS && ratio >= UNITS[0] * TOKENS_PER_PARAM || params < 1.0 {
+        return Some(DataDoubt::Scaled { params, ratio: Some(ratio) });
+    }
     match (params < FEWEST_PARAMS, ratio < TOKENS_PER_PARAM) {
-        (true, _) => Some(DataDoubt::Scaled { params }),
+        (true, _) => Some(DataDoubt::Scaled { params, ratio: None }),
         (false, true) => Some(DataDoubt::Swapped { ratio }),
         (false, false) => None,
     }
@@ -115,6 +140,7 @@ impl Voiced for DataDoubt {
                 Severity::Note
             }
             Self::Swapped { ratio } if *ratio < NO_LADDER => Severity::Error,
+            Self::Scaled { ratio: Some(_), .. } => Severity::Error,
             _ => Severity::Warning,
         }
     }
@@ -127,6 +153,9 @@ impl Voiced for DataDoubt {
             Self::MixedEvaluation { .. } => "compare in bits per byte, or fit the tokenisers apart",
             Self::Copies { .. } => "keep one row of each, or tell seeds apart by their losses in full",
             Self::Swapped { .. } => "look whether `params` and `tokens` changed places, and give both as plain counts",
+            Self::Scaled { ratio: Some(_), .. } => {
+                "give `params` as plain counts, 7e9 and not 7 or 7000, and compute that was worked out from them anew; `--map params=COLUMN` names another column"
+            }
             Self::Scaled { .. } => "give parameters, tokens and FLOPs as plain counts: 7e9, not 7",
             Self::LeftOut { diverged: 0, .. } => "look at the list of runs left out",
             Self::LeftOut { .. } => {
@@ -159,7 +188,14 @@ impl fmt::Display for DataDoubt {
                 f,
                 "half of the runs saw {ratio:.3e} tokens per parameter or fewer, which nobody trains: the optimum and any law of size and data mean nothing if the columns are not what they are called"
             ),
-            Self::Scaled { params } => write!(
+            Self::Scaled { params, ratio: Some(ratio) } => write!(
+                f,
+                "half of the runs have {} or less in `params`, and {} tokens for each: a size in {} is taken for a count, and FLOPs, the optimum and every law of size come out wrong",
+                to_three_digits(*params),
+                to_three_digits(*ratio),
+                if *ratio < UNITS[1] * TOKENS_PER_PARAM && *params >= 1.0 { "millions" } else { "billions" }
+            ),
+            Self::Scaled { params, ratio: None } => write!(
                 f,
                 "half of the runs have {params} parameters or fewer, too few for a model: in another unit than the tokens they give wrong FLOPs and a wrong optimum"
             ),

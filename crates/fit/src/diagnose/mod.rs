@@ -205,6 +205,19 @@ fn named(runs: &[String]) -> String {
     format!("{}{more}", shown.join(", "))
 }
 
+/// A number to three digits.
+fn to_three_digits(value: f64) -> String {
+    let rounded: f64 = format!("{value:.2e}").parse().unwrap_or(value);
+    if (1e-3..1e5).contains(&rounded) { rounded.to_string() } else { format!("{rounded:e}") }
+}
+
+/// What is surely wrong with the runs of one group, as the reason why no law could be fitted to them.
+pub(crate) fn wrong_runs(runs: &[&Observation], options: &FitOptions) -> Option<FitError> {
+    let doubts = doubts_of_runs(runs, options).into_iter().map(|doubt| doubt.diagnosis());
+    let wrong = doubts.into_iter().find(|doubt| doubt.severity == Severity::Error)?;
+    Some(FitError::NoForecast { reason: wrong.message, hint: wrong.hint })
+}
+
 /// All doubts about the runs of one group, whatever is fitted to them.
 pub(crate) fn doubts_of_runs(runs: &[&Observation], options: &FitOptions) -> Vec<Doubt> {
     let training = training::doubts(runs, options.model_repetition()).into_iter().map(Doubt::from);

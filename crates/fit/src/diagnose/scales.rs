@@ -7,7 +7,8 @@ use forescale_core::math;
 use forescale_core::observation::Observation;
 use forescale_core::outcome::Severity;
 
-use super::{ONE_RULE, Voiced, named};
+use super::data::{NO_LADDER, TOKENS_PER_PARAM};
+use super::{ONE_RULE, Voiced, named, to_three_digits};
 
 /// C/(N·D) of a run this far from the others' median is a slip of the pen: how embeddings, attention and active parameters
 /// are counted comes to less within one table. Chosen here.
@@ -17,6 +18,10 @@ const STRAY_FROM_A_RULE: f64 = 5.0;
 /// Tokens per parameter this far outside those of all other runs are a slip in size or data: runs off a path span a factor
 /// of ten or a hundred together, and none stands a hundred apart from its neighbour. Chosen here.
 const STRAY_RATIO: f64 = 100.0;
+/// Beside data within those of the others, a size this far outside theirs is what makes tokens per parameter stray, and a slip:
+/// whoever trains one run on far more or less data leaves its size among the others'. Published families leap by 13 (GPT-3
+/// from 13B to 175B, on the same data); a slip of three zeros by a thousand. Chosen here.
+const STRAY_SIZE: f64 = 30.0;
 /// Tokens per parameter this far outside the others' say which of size and data slipped, where compute tells that one did.
 const OUTSIDE: f64 = 2.0;
 /// Where more of the runs stray, the table counts in two ways and none is a slip.
@@ -30,8 +35,8 @@ const DRIFT: f64 = 2.0;
 const FEWEST_SIZES: usize = 3;
 /// Half of the losses above this are no cross-entropies: ln of the largest vocabularies is 12.5 nats.
 const NO_LOSS: f64 = 12.5;
-/// Half of the losses above this are nothing that a model is measured by.
-const NONSENSE: f64 = 1e4;
+/// Half of the losses above this are in no unit: the same vocabularies make 18 bits.
+const NO_UNIT: f64 = 20.0;
 /// A loss this far from the median is worth a word where the others span less: an untrained model of text has some four times
 /// the loss of a good one. Chosen here, as the next two are.
 const STRAY_LOSS: f64 = 5.0;
@@ -47,7 +52,7 @@ const TWINS: f64 = 0.02;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum ScaleDoubt {
     Stray { slip: Slip, runs: Vec<String>, factor: f64 },
-    StrayRatio { run: String, ratio: f64, span: [f64; 2] },
+    StrayRatio { run: String, ratio: f64, span: [f64; 2], is_sure: bool },
     StrayLoss { runs: Vec<String>, factor: f64, span: [f64; 2], is_sure: bool },
     Unit { ratio: f64 },
     Drift { ends: [f64; 2] },
@@ -173,10 +178,24 @@ fn stray_ratio(runs: &[&Observation]) -> Option<ScaleDoubt> {
     }
     let apart = [(first, &sorted[1..]), (last, &sorted[..sorted.len() - 1])].map(|(run, others)| {
         let (ratio, span) = (run.tokens / run.params, ratio_span(others));
-        ((ratio / span[1]).max(span[0] / ratio), ScaleDoubt::StrayRatio { run: format!("`{}`", run.name), ratio, span })
+        ((ratio / span[1]).max(span[0] / ratio), ratio, span, run, others)
     });
-    let farthest = apart.into_iter().max_by(|a, b| a.0.total_cmp(&b.0))?;
-    (farthest.0 >= STRAY_RATIO * (1.0 - 1e-6)).then_some(farthest.1)
+    let (far, ratio, span, run, others) = apart.into_iter().max_by(|a, b| a.0.total_cmp(&b.0))?;
+    let at_least = |limit: f64| far >= limit * (1.0 - 1e-6);
+    let is_size = is_of_another_size(run, others);
+    let is_sure = at_least(STRAY_RATIO) && (is_size || ratio < NO_LADDER);
+    let is_told =
+        at_least(STRAY_RATIO) || at_least(STRAY_SIZE) && is_size || at_least(STRAY) && ratio < TOKENS_PER_PARAM;
+    is_told.then(|| ScaleDoubt::StrayRatio { run: format!("`{}`", run.name), ratio, span, is_sure })
+}
+
+/// Whether a run's size is far outside those of the others, and its data are not: the data of a smallest or largest rung stand
+/// one step outside.
+fn is_of_another_size(run: &Observation, others: &[&Observation]) -> bool {
+    let [sizes, data] = [|o: &Observation| o.params, |o: &Observation| o.tokens]
+        .map(|number| math::range(others.iter().map(|o| number(o))).unwrap_or_default());
+    let is_outside = run.params > STRAY_SIZE * sizes[1] || STRAY_SIZE * run.params < sizes[0];
+    is_outside && (data[0] / STRAY..=data[1] * STRAY).contains(&run.tokens)
 }
 
 /// Runs of one size and data that are far apart though nothing told of them differs, not even a seed, in half of all such
@@ -219,9 +238,10 @@ impl Voiced for ScaleDoubt {
 
     fn severity(&self) -> Severity {
         match self {
-            Self::Stray { .. } | Self::StrayLoss { is_sure: true, .. } | Self::Unit { .. } => Severity::Error,
+            Self::Stray { .. } | Self::Unit { .. } => Severity::Error,
+            Self::StrayLoss { is_sure: true, .. } | Self::StrayRatio { is_sure: true, .. } => Severity::Error,
             Self::Loud { value, loss, .. } if value >= loss => Severity::Error,
-            Self::NoLosses { median } if *median > NONSENSE => Severity::Error,
+            Self::NoLosses { median } if *median > NO_UNIT => Severity::Error,
             _ => Severity::Warning,
         }
     }
@@ -236,6 +256,9 @@ impl Voiced for ScaleDoubt {
             }
             Self::Stray { slip: Slip::Tokens, .. } => {
                 "correct the data of these runs, or leave them out with `--where`"
+            }
+            Self::StrayRatio { is_sure: true, .. } => {
+                "correct its `params` or `tokens`, and its compute where that was worked out from them, or leave the run out with `--where`"
             }
             Self::StrayRatio { .. } => {
                 "look whether its size or its data is off by zeros; if neither is, train a run between it and the others"
@@ -253,7 +276,7 @@ impl Voiced for ScaleDoubt {
                 "give compute in FLOPs (a PF-day is 8.64e19), or leave the column out: 6ND follows from the other two"
             }
             Self::NoLosses { .. } => {
-                "look whether columns changed places, and give the loss in nats per token, bits (`--unit bits`) or bits per byte (`--unit bpb`); of a perplexity take the logarithm"
+                "of a perplexity take the logarithm; or name the column of the loss, in nats per token, bits (`--unit bits`) or bits per byte (`--unit bpb`), with `--metric`; of errors in percent take the share"
             }
             Self::Twins { .. } => "name what tells them apart: `--map group=COLUMN`, or lr= or batch_tokens=",
         }
@@ -272,9 +295,9 @@ impl fmt::Display for ScaleDoubt {
                     named(runs)
                 )
             }
-            Self::StrayRatio { run, ratio, span: [low, high] } => write!(
+            Self::StrayRatio { run, ratio, span: [low, high], .. } => write!(
                 f,
-                "{run} trains on {ratio:.3} tokens per parameter, and the other runs on {low:.3} to {high:.3}: a size or data that is off by zeros looks like this, and where compute follows from the two it is off as well"
+                "{run} trains on {ratio:.3} tokens per parameter (`tokens` / `params`), and the other runs on {low:.3} to {high:.3}: a size or data that is off by zeros looks like this, and where compute follows from the two it is off as well"
             ),
             Self::Stray { runs, factor, .. } => write!(
                 f,
@@ -300,12 +323,11 @@ impl fmt::Display for ScaleDoubt {
                     "compute is {ratio:.3e} times 6ND in half of the runs: it is not in FLOPs, or N and D are no plain counts"
                 )
             }
-            Self::NoLosses { median } => {
-                write!(
-                    f,
-                    "half of the losses lie above {median:.4e} nats per token, and knowing nothing costs 12 at most"
-                )
-            }
+            Self::NoLosses { median } => write!(
+                f,
+                "half of the losses lie at {} or above, and knowing nothing costs 12 nats or 18 bits at most: a perplexity, or another column, is taken for `loss`",
+                to_three_digits(*median)
+            ),
             Self::Twins { pairs, apart } => write!(
                 f,
                 "in {pairs} groups of runs of one size and data losses lie {:.1}% apart in the median, far beyond what seeds do: they are of several recipes or settings, and what separates them enters the law as noise",
@@ -391,7 +413,12 @@ mod tests {
         runs.iter_mut().for_each(|run| run.loss = math::exp(run.loss));
         let found = doubts(&runs.iter().collect::<Vec<_>>());
         let said = found.iter().find(|doubt| doubt.code() == "no_losses").expect("said");
-        assert!(said.hint().contains("perplexity"), "{said:?}");
+        assert!(said.hint().contains("perplexity") && said.hint().contains("`--metric`"), "{said:?}");
+        assert_eq!(said.severity(), Severity::Error);
+        // Bits of the largest vocabularies are below 18.1, and those of models well below.
+        runs.iter_mut().for_each(|run| run.loss = 18.0);
+        let found = doubts(&runs.iter().collect::<Vec<_>>());
+        assert!(found.iter().all(|doubt| doubt.severity() != Severity::Error), "{found:?}");
     }
 
     #[test]
@@ -426,13 +453,45 @@ mod tests {
             runs[4].flops *= factor;
             let found = doubts(&runs.iter().collect::<Vec<_>>());
             let [said] = &found[..] else { panic!("{factor}: {found:?}") };
-            assert_eq!((said.code(), said.severity()), ("stray_ratio", Severity::Warning));
-            assert!(said.to_string().contains("`run0004`"), "{said}");
+            assert_eq!((said.code(), said.severity()), ("stray_ratio", Severity::Error));
+            assert!(said.to_string().contains("`run0004`") && said.hint().contains("`params`"), "{said}");
         }
         // One small run on ten times the tokens is what a law of size and data asks for.
         let mut runs = ladder();
         (runs[0].tokens, runs[0].flops) = (10.0 * runs[0].tokens, 10.0 * runs[0].flops);
         assert_eq!(codes(&runs), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn a_size_off_upward_is_told_as_one_off_downward_is_where_ratios_differ() {
+        // Ratios over a factor of ten: a slip by some hundreds stays within a hundred of the others.
+        for (factor, severity) in [(700.0, Severity::Warning), (1.0 / 700.0, Severity::Warning), (1e4, Severity::Error)]
+        {
+            let mut runs = ladder();
+            for (i, run) in runs.iter_mut().enumerate() {
+                let by = [0.5, 5.0][i % 2];
+                (run.tokens, run.flops) = (by * run.tokens, by * run.flops);
+            }
+            let slipped = if factor > 1.0 { 7 } else { 2 };
+            (runs[slipped].params, runs[slipped].flops) = (factor * runs[slipped].params, factor * runs[slipped].flops);
+            let found = doubts(&runs.iter().collect::<Vec<_>>());
+            let [said] = &found[..] else { panic!("{factor}: {found:?}") };
+            assert_eq!((said.code(), said.severity()), ("stray_ratio", severity), "{factor}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_run_far_off_the_ratio_of_the_others_that_may_be_meant_is_doubted_and_not_refused() {
+        // One small model on a thousand times the tokens, as one trains it to be served.
+        let mut runs = ladder();
+        (runs[3].tokens, runs[3].flops) = (1e3 * runs[3].tokens, 1e3 * runs[3].flops);
+        let found = doubts(&runs.iter().collect::<Vec<_>>());
+        let told: Vec<_> = found.iter().map(|one| (one.code(), one.severity())).collect();
+        assert_eq!(told, [("stray_ratio", Severity::Warning)]);
+        // All sizes on 3e11 tokens, the largest 13 times the next (GPT-3).
+        let sizes = [1.25e8, 3.5e8, 7.6e8, 1.3e9, 2.7e9, 6.7e9, 1.3e10, 1.75e11];
+        let run = |(i, size): (usize, f64)| published::run(i, size, 3e11, 1.8e12 * size, 3.0 - 0.1 * i as f64);
+        assert_eq!(codes(&sizes.into_iter().enumerate().map(run).collect::<Vec<_>>()), Vec::<&str>::new());
     }
 
     #[test]

@@ -333,7 +333,17 @@ fn sizes_and_data_that_changed_places_or_units_are_said() {
     let few = as_typed(|run| (run.tokens, run.flops) = (0.008 * run.tokens, 0.008 * run.flops));
     assert_said(&few, "tokens_below_params", Severity::Warning, "tokens per parameter or fewer");
     let millions = as_typed(|run| run.params /= 1e6);
-    assert_said(&millions, "params_unit", Severity::Warning, "too few for a model");
+    assert_said(&millions, "params_unit", Severity::Error, "tokens for each: a size in millions is taken for a count");
+    let billions = as_typed(|run| run.params /= 1e9);
+    assert_said(&billions, "params_unit", Severity::Error, "a size in billions");
+    // Models of some hundred parameters, with data of their kind, may be what they say; ones of some thousand are not doubted.
+    let toys =
+        as_typed(|run| (run.params, run.tokens, run.flops) = (run.params / 1e6, run.tokens / 1e6, run.flops / 1e12));
+    assert_said(&toys, "params_unit", Severity::Warning, "too few for a model");
+    let tiny = as_typed(|run| {
+        (run.params, run.tokens, run.flops) = (run.params / 3e4, run.tokens / 10.0, run.flops / 3e5);
+    });
+    assert_unsaid(&tiny, "params_unit");
     for code in ["tokens_below_params", "params_unit"] {
         assert_unsaid(&of_fit(&clean(1), &only(LawName::CHINCHILLA)), code);
     }

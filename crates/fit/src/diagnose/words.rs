@@ -6,7 +6,7 @@ use forescale_core::outcome::Severity;
 
 use super::fit::GRADIENT;
 use super::{Doubt, OUTLIER_SCALES, SAME_LOSS, Unit, named};
-use crate::cluster;
+use crate::{cluster, noise};
 
 impl Doubt {
     pub(super) fn code(&self) -> &'static str {
@@ -154,7 +154,8 @@ impl fmt::Display for Doubt {
             }
             Self::FewSeeds { law } => write!(
                 f,
-                "`{law}`: no run is repeated with another seed, so that seed noise can only be guessed from the residuals"
+                "`{law}`: no run is repeated with another seed, so that seed noise can only be guessed from the residuals{}",
+                if law.parse().is_ok_and(noise::is_on_path) { noise::EVENNESS_UNSEEN } else { "" }
             ),
             Self::NotAsymptotic { law, early, late } => write!(
                 f,

@@ -192,6 +192,33 @@ fn where_no_law_can_be_fitted_the_forecast_is_refused_with_the_reason() {
 }
 
 #[test]
+fn a_slip_that_leaves_no_law_to_fit_is_the_reason_of_the_refusal() {
+    // One size off by a thousand takes the runs off their path, and the hint was to add sizes to every budget.
+    let with = |slipped: usize, factor: f64| -> Vec<Observation> {
+        let rung = |i: usize| {
+            let size = 1e7 * math::pow(2.0, i as f64) * if i == slipped { factor } else { 1.0 };
+            let data = 2e8 * math::pow(2.0, i as f64);
+            published::run(i, size, data, 6.0 * size * data, 5.0 * math::pow(data / 2e8, -0.05))
+        };
+        (0..10).map(rung).collect()
+    };
+    let runs = with(4, 1e3);
+    let options = ForecastOptions {
+        fit: FitOptions { laws: vec![LawName::POWER_LAW], ..FitOptions::default() },
+        ..ForecastOptions::default()
+    };
+    let answer = forecast(&runs, &[at(1e24)], &options).expect("an answer");
+    assert!(answer.targets[0].reason.as_ref().is_some_and(|reason| reason.contains("`run0004` trains on 0.020")));
+    assert_eq!(answer.diagnoses[0].code, "stray_ratio");
+    let error = crate::fit(&runs, &[], &options.fit).expect_err("no law").to_string();
+    assert!(error.contains("`run0004`") && error.contains("hint: correct its `params`"), "{error}");
+    // One that only may be a slip is said beside the reason.
+    let answer = forecast(&with(9, 1e-3), &[at(1e24)], &options).expect("an answer");
+    let codes: Vec<&str> = answer.diagnoses.iter().map(|doubt| doubt.code.as_str()).collect();
+    assert_eq!(codes, ["no_forecast", "stray_ratio"]);
+}
+
+#[test]
 fn a_refusal_keeps_its_hint_out_of_the_reason() {
     let runs: Vec<Observation> = (0..6).map(|i| published::run(i, 1e6, 2e7, 1.2e14, 3.0)).collect();
     let answer = forecast(&runs, &[at(1e16)], &ForecastOptions::default()).expect("an answer");

@@ -107,7 +107,7 @@ fn keys(laws: &[LawPrediction], shown: Option<Interval>) -> Vec<Key> {
     let level = laws.first().map_or(0.9, |said| said.prediction.level);
     let law = key(
         &Element::mark("mark law", Marker::Circle, (0.0, 0.0)),
-        format!("law, {} interval of its mean", percent(level)),
+        format!("law, {} interval of its mean if it is true", percent(level)),
     );
     let forecast = shown.map(|i| {
         key(

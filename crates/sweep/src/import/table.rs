@@ -175,10 +175,39 @@ impl Reader<'_> {
             }
             match self.excluded(row)? {
                 Some(reason) => left_out.push(Exclusion { run_id, reason }),
-                None => seen.push((row, self.observation(row, run_id)?)),
+                None => {
+                    let read = self.observation(row, run_id);
+                    seen.push((row, read.map_err(|error| self.not_of_its_name(filter).unwrap_or(error))?));
+                }
             }
         }
         Ok((seen, left_out))
+    }
+
+    /// The error of a column that is not above zero in most of the rows meant to be fitted: it is no matter of one row, and
+    /// holds something else than its name says.
+    fn not_of_its_name(&self, filter: Option<&Filter>) -> Option<TableError> {
+        let is_meant = |row: &usize| {
+            filter.is_none_or(|filter| filter.admits(self.cells, *row)) && matches!(self.excluded(*row), Ok(None))
+        };
+        let rows: Vec<usize> = (0..self.cells.rows).filter(is_meant).collect();
+        let sizes = [("params", self.columns.params), ("tokens", self.columns.tokens), ("flops", self.columns.flops)];
+        let columns = [("loss", Some(self.columns.loss))].into_iter().chain(sizes);
+        columns.filter_map(|(field, column)| Some((field, column?))).find_map(|(field, column)| {
+            let numbers: Vec<f64> = rows.iter().filter_map(|&row| self.cells.at(column, row).number()).collect();
+            let bad = numbers.iter().filter(|number| **number <= 0.0).count();
+            let problem = format!(
+                "`{}` is 0 or below in {bad} of {} rows, and a {field} is above 0: the column holds something else",
+                self.cells.names[column],
+                numbers.len()
+            );
+            let hint = if field == "loss" {
+                "of log likelihoods take the negative; or name the column of the loss: --metric COLUMN".to_owned()
+            } else {
+                format!("name the column that tells it: --map {field}=COLUMN")
+            };
+            (bad > 1 && 2 * bad > numbers.len()).then(|| TableError::new(self.path, problem, hint))
+        })
     }
 
     /// Rows that are targets and tell what they are.

@@ -39,6 +39,21 @@ fn near(one: f64, other: f64) -> bool {
 }
 
 #[test]
+fn a_column_of_losses_below_zero_is_named_as_another_column_and_not_row_by_row() {
+    let below = |losses: [f64; 4]| {
+        let row = |(i, loss): (usize, f64)| format!("a{i},{},{},{loss}\n", 1e6 * (i + 1) as f64, 2e7 * (i + 1) as f64);
+        let rows: String = losses.into_iter().enumerate().map(row).collect();
+        refusal(&format!("run_id,params,tokens,loss\n{rows}"), &TableOptions::default())
+    };
+    let said = below([-4.0, -3.9, 3.8, -3.7]);
+    assert!(said.contains("`loss` is 0 or below in 3 of 4 rows") && said.contains("take the negative"), "{said}");
+    assert!(!said.contains("--where"), "{said}");
+    // One row, or half of them, may be slips of their own.
+    let said = below([4.0, -3.9, 3.8, -3.7]);
+    assert!(said.contains("row 2: `loss` is `-3.9`") && said.contains("--where"), "{said}");
+}
+
+#[test]
 fn the_absent_one_of_three_follows_from_6nd() {
     for content in [
         "params,tokens,loss\n100,2000,3.5\n",
