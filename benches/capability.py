@@ -11,7 +11,7 @@ Needs numpy, scipy, pandas. Data: FORESCALE_PUBLISHED_DATA, or ../shared/data.
 """
 import argparse, datetime, hashlib, inspect, json, os, pathlib, subprocess, tempfile
 from concurrent.futures import ProcessPoolExecutor
-import numpy as np, pandas as pd
+import numpy as np, pandas as pd, scipy
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DATA = pathlib.Path(os.environ.get("FORESCALE_PUBLISHED_DATA", ROOT / "../shared/data"))
@@ -363,7 +363,7 @@ def main():
     cases = by_share[DEFAULT_SHARE]
     by_factor = {factor: cases if factor == 1.0 else run("--form-factor", str(factor)) for factor in FACTORS}
     date = datetime.date.today().strftime("%-d %B %Y")
-    heading = f"{date}, `just bench-capability`: {len(cases)} cases of {cases.groupby(['table', 'task']).ngroups} tasks in {len(jobs)} tables of {cases.family.nunique()} families."
+    heading = f"{date}, `just bench-capability`: {len(cases)} cases of {cases.groupby(['table', 'task']).ngroups} tasks in {len(jobs)} tables of {cases.family.nunique()} families; SciPy {scipy.__version__}."
     text = page(cases, by_share, by_factor, heading)
     kept = []
     if asked.out and pathlib.Path(asked.out).exists():
