@@ -23,12 +23,13 @@ use forescale_core::quantity::LossUnit;
 use crate::backtest::{self, report};
 use crate::diagnose::{
     Doubt, FITS_APART, FitKind, FormDoubt, Reason, TargetDoubt, does_not_fall, doubts_of_a_say, doubts_of_runs,
-    evidence, no_floor, not_asymptotic, uncertified,
+    evidence, heaviest_first, no_floor, not_asymptotic, uncertified,
 };
 use crate::ensemble::{mean_interval, validate_level};
 use crate::evaluation::target_sigma;
 use crate::fitted::{Fitted, seen_by, validate};
 use crate::forecaster::{Forecaster, WORTH_A_WORD, forecaster};
+use crate::optimum::optimum_beyond;
 use crate::session::{groups, inputs, pick_one};
 use crate::{FitError, FitOptions};
 use forescale_core::quantity::{LARGEST, SMALLEST};
@@ -125,7 +126,7 @@ pub(crate) fn assemble(
     options: &ForecastOptions,
     (prepared, backtest): (Prepared, Option<BacktestReport>),
 ) -> Forecast {
-    let (entries, diagnoses) = match prepared {
+    let (entries, mut diagnoses) = match prepared {
         Ok((forecaster, mut diagnoses)) => {
             let outlooks = targets.iter().map(|target| forecast_one(&forecaster, target, options));
             let (entries, doubts): (Vec<_>, Vec<_>) = outlooks.unzip();
@@ -152,6 +153,7 @@ pub(crate) fn assemble(
             (entries, if is_told { diagnoses } else { vec![Doubt::NoForecast { hint }.diagnosis()] })
         }
     };
+    heaviest_first(&mut diagnoses);
     let schema = FORECAST_SCHEMA.to_owned();
     Forecast { schema, targets: entries, reach: None, answers: None, backtest, diagnoses, inputs: inputs(observations) }
 }
@@ -293,14 +295,16 @@ pub(crate) fn contradiction_of(runs: &[&Observation], options: &FitOptions) -> O
     contradiction(&doubts_before(&forecaster, runs, options)).cloned()
 }
 
-/// The laws whose runs do not fall with compute, or rise at its end: an error where that is all of them, a warning beside a law that sees a fall.
+/// The laws that cannot do what their runs do (fall not at all, rise at the end, bend both ways): an error where that is all that
+/// are carried beyond the data, a warning beside another.
 pub(crate) fn falling<'a>(laws: impl Iterator<Item = &'a Fitted>) -> Vec<Diagnosis> {
-    let laws: Vec<&Fitted> = laws.collect();
-    let flat = laws.iter().filter_map(|law| does_not_fall(law));
-    let doubts: Vec<Diagnosis> = flat.map(|doubt| doubt.diagnosis()).collect();
-    let is_all = doubts.len() == laws.len();
+    let doubted: Vec<(&Fitted, Option<Doubt>)> = laws.map(|law| (law, does_not_fall(law))).collect();
+    let is_carried = |law: &Fitted| law.law.form().extrapolates();
+    let none_is = !doubted.iter().any(|(law, _)| is_carried(law));
+    let is_all = doubted.iter().filter(|(law, _)| none_is || is_carried(law)).all(|(_, doubt)| doubt.is_some());
     let severity = if is_all { Severity::Error } else { Severity::Warning };
-    doubts.into_iter().map(|doubt| Diagnosis { severity, ..doubt }).collect()
+    let doubts = doubted.into_iter().filter_map(|(_, doubt)| doubt);
+    doubts.map(|doubt| Diagnosis { severity, ..doubt.diagnosis() }).collect()
 }
 
 /// The doubt by which the runs contradict any forecast made from them.
@@ -364,6 +368,8 @@ fn forecast_one(forecaster: &Forecaster, target: &Target, options: &ForecastOpti
     let decades = outlook.decades_beyond;
     doubts.extend((decades > 0.0).then(|| FormDoubt::BreakBeyond { decades }.into()));
     doubts.extend(fits_apart(&entry).map(Doubt::from));
+    let best_by = entry.optimum.as_ref().and_then(|best| best.law.as_deref());
+    doubts.extend(best_by.and_then(|law| optimum_beyond(law, decades)).map(Doubt::from));
     doubts.extend(optimum_unheard(&entry, forecaster).map(Doubt::from));
     doubts.extend(forecaster.beyond_ratios(target, entry.optimum.as_ref()).map(Doubt::from));
     doubts.extend(place_among_runs(forecaster, target).map(Doubt::from));

@@ -11,7 +11,7 @@ use forescale_core::predictive::Predictive;
 
 use crate::ahead::fit_ahead;
 use crate::backtest::Rolling;
-use crate::diagnose::{CONTRADICTION, CONTRADICTION_OF_ONE_RULE, Doubt, ONE_RULE, Silence, TargetDoubt};
+use crate::diagnose::{CONTRADICTION, CONTRADICTION_OF_ONE_RULE, Doubt, ONE_RULE, Silence, TargetDoubt, inflection};
 use crate::ensemble::{LARGEST, Member, atom_levels, blend};
 use crate::fitted::{Fitted, fit_law};
 use crate::form_error::Calibration;
@@ -71,6 +71,8 @@ struct FittedMember {
     fitted: Fitted,
     /// Student's quantiles at the atoms' levels.
     roots: Vec<f64>,
+    /// Whether the law bends one way only where its rungs make an S.
+    is_bent: bool,
 }
 
 /// What one law says of a target, by the fit that is made to be carried far.
@@ -159,7 +161,8 @@ impl FittedMember {
         let mut roots = half.clone();
         roots.push(0.0);
         roots.extend(half.iter().rev().map(|root| -root));
-        Self { fitted, roots }
+        let is_bent = inflection(&fitted).is_some();
+        Self { fitted, roots, is_bent }
     }
 
     fn functional(&self, target: &Target) -> Functional {
@@ -376,13 +379,14 @@ impl Forecaster {
         self.members.iter().any(|member| member.can_speak_of(target))
     }
 
-    /// The stacked weights; none for a law that says nothing of data repeated as the target's are, does not extrapolate, is
-    /// left off its path, is drawn through few vertices, or is a special case of another, unless nothing else is left.
+    /// The stacked weights; none for a law that says nothing of data repeated as the target's are, does not extrapolate,
+    /// bends one way where its rungs make an S, is left off its path, is drawn through few vertices, or is a special case of another, unless nothing else is left.
     fn weights(&self, target: &Target) -> Vec<f64> {
         let rank = |member: &FittedMember| {
             let left = member.is_off_path(target) && self.carried(member, target).is_none();
-            16 * usize::from(member.can_speak_of(target))
-                + 8 * member.rank()
+            32 * usize::from(member.can_speak_of(target))
+                + 16 * member.rank()
+                + 8 * usize::from(!member.is_bent)
                 + 4 * usize::from(!left)
                 + 2 * usize::from(!member.is_of_few_vertices())
                 + usize::from(self.is_widest(member))
@@ -451,6 +455,8 @@ impl Forecaster {
             Silence::Repeats
         } else if behind(&|one| one.rank() == 0) {
             Silence::NotCarried
+        } else if behind(&|one| one.is_bent) {
+            Silence::Bent
         } else if behind(&is_left) {
             Silence::OffPath
         } else if behind(&FittedMember::is_of_few_vertices) {

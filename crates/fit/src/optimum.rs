@@ -13,7 +13,7 @@ use forescale_core::outcome::{Diagnosis, Severity};
 use thiserror::Error;
 
 use crate::allocation::{Allocation, Wanted};
-use crate::diagnose::{Doubt, FitKind, uncertified};
+use crate::diagnose::{Doubt, FitKind, TargetDoubt, uncertified};
 use crate::fitted::{Fitted, validate};
 use crate::forecaster::is_special_case;
 use crate::functional::Functional;
@@ -281,6 +281,11 @@ fn refused(fitted: &Fitted, error: &OptimumError) -> Diagnosis {
     }
 }
 
+/// Where an optimum lies so far beyond the runs that its intervals say too little.
+pub(crate) fn optimum_beyond(law: &str, decades: f64) -> Option<TargetDoubt> {
+    (decades > DECADES_REACH).then(|| TargetDoubt::OptimumBeyond { law: law.to_owned(), decades })
+}
+
 /// A choice outside the tokens per parameter, or beyond the compute, of the runs.
 fn doubts(fitted: &Fitted, found: &LawOptimum, observations: &[Observation]) -> Vec<Diagnosis> {
     let chosen = &found.chosen;
@@ -299,15 +304,7 @@ fn doubts(fitted: &Fitted, found: &LawOptimum, observations: &[Observation]) -> 
         ),
         hint: "add runs at that ratio, or soften the cap".to_owned(),
     });
-    let beyond = (decades > DECADES_REACH).then(|| Diagnosis {
-        code: "optimum_beyond_runs".to_owned(),
-        severity: Severity::Note,
-        message: format!(
-            "`{}`: the optimum lies {decades:.1} decades of compute beyond the largest run; its intervals are the law's own and hold no error of form",
-            found.law
-        ),
-        hint: "see `forescale forecast` for a loss whose interval holds the error of form too".to_owned(),
-    });
+    let beyond = optimum_beyond(&found.law, decades).map(|doubt| Doubt::from(doubt).diagnosis());
     outside.into_iter().chain(beyond).collect()
 }
 

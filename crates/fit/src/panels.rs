@@ -26,6 +26,7 @@ pub use capability::CapabilityInput;
 use crate::ForecastOptions;
 use crate::approach::{ApproachOptions, approaches};
 use crate::checklist::checklist;
+use crate::diagnose::heaviest_first;
 use crate::fitted::Fitted;
 use crate::forecast::prepare;
 use crate::forecaster::Forecaster;
@@ -247,7 +248,7 @@ fn diagnoses(input: &PanelInput) -> Vec<Diagnosis> {
             all.push(diagnosis.clone());
         }
     }
-    all.sort_by_key(|diagnosis| (core::cmp::Reverse(diagnosis.severity), decision::rank(diagnosis)));
+    heaviest_first(&mut all);
     all
 }
 

@@ -37,6 +37,7 @@
 //! | – | one run whose tokens per parameter are no neighbour's | `stray_ratio` | fit, forecast |
 //! | – | runs of one size and data far apart | `twins_differ` | fit, forecast |
 //! | – | loss that does not fall, or turns up over the largest runs | `loss_does_not_fall`, `loss_turns_up` | fit; a forecast is refused, and warned where rungs are too few to be sure |
+//! | – | a ladder whose slope rises and then falls | `s_shaped` | fit; a forecast by laws that cannot bend so is refused |
 //! | – | runs far from the law | `far_runs` | fit, forecast |
 //! | – | one size, or one amount of data | refused where another is asked for | forecast |
 //! | – | not asymptotic yet | `not_asymptotic` | fit, forecast |
@@ -52,8 +53,10 @@ mod counting;
 mod data;
 mod fit;
 mod form;
+mod inflection;
 mod influence;
 mod kink;
+mod order;
 mod residuals;
 mod scales;
 mod target;
@@ -78,6 +81,8 @@ use crate::profile::Profile;
 use crate::{FitError, FitOptions};
 
 pub(crate) use form::{FormDoubt, Reason, evidence, no_floor, not_asymptotic};
+pub(crate) use inflection::inflection;
+pub(crate) use order::heaviest_first;
 pub(crate) use target::{FITS_APART, FitKind, Silence, TargetDoubt, uncertified};
 
 /// An exponent or a loss ten times further out that moves by more than this when runs are left out is worth a word.
@@ -193,6 +198,7 @@ rooms! {
     Residuals(residuals::ResidualDoubt),
     Scale(scales::ScaleDoubt),
     FarRuns(influence::FarRuns),
+    Inflection(inflection::Inflection),
     Target(TargetDoubt),
     Training(training::TrainingDoubt),
     TurnsUp(turn::TurnsUp),
@@ -242,9 +248,11 @@ pub(crate) fn doubts_of_a_say(fitted: &Fitted, runs: &[&Observation]) -> Vec<Dou
     warnings.chain(counted).chain(sides).chain(influence::warnings(fitted)).collect()
 }
 
-/// A loss that does not fall over all the runs, or turns up over the largest.
+/// What a path does that its law cannot: a loss that does not fall over all the runs, turns up over the largest, or bends both
+/// ways.
 pub(crate) fn does_not_fall(fitted: &Fitted) -> Option<Doubt> {
-    fit::does_not_fall(fitted).or_else(|| turn::turns_up(fitted).map(Doubt::from))
+    let turned = || turn::turns_up(fitted).map(Doubt::from);
+    fit::does_not_fall(fitted).or_else(turned).or_else(|| inflection(fitted).map(Doubt::from))
 }
 
 /// All doubts about one fit.

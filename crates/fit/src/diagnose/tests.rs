@@ -2,6 +2,7 @@
 
 use forescale_core::math;
 use forescale_core::observation::{ExclusionReason, Training};
+use forescale_core::outcome::Forecast;
 use forescale_core::run::Role;
 
 use super::*;
@@ -70,6 +71,12 @@ fn of_forecast(runs: &[Observation], laws: &[LawName], flops: f64) -> Vec<Diagno
     let options = ForecastOptions { fit, backtest: false, ..ForecastOptions::default() };
     let target = Target::of_budget(flops);
     forecast(runs, &[target], &options).expect("fits").diagnoses
+}
+
+/// The forecast of one target by laws, and what it doubts.
+fn asked(runs: &[Observation], laws: &[LawName], target: Target, backtest: bool) -> Forecast {
+    let fit = FitOptions { laws: laws.to_vec(), ..FitOptions::default() };
+    forecast(runs, &[target], &ForecastOptions { fit, backtest, ..ForecastOptions::default() }).expect("fits")
 }
 
 /// Rungs on the path, four a decade, from a loss of compute, with log-normal noise.

@@ -78,7 +78,7 @@ fn asked(fitted: &Fitted) -> Option<Vec<(f64, f64)>> {
 }
 
 /// ln C and ln L of each budget by its median.
-fn rungs(points: &[Observation]) -> Vec<(f64, f64)> {
+pub(super) fn rungs(points: &[Observation]) -> Vec<(f64, f64)> {
     let points: Vec<&Observation> = points.iter().collect();
     let middle = |budget: &[&Observation], of: fn(&Observation) -> f64| {
         math::median(&budget.iter().map(|o| math::ln(of(o))).collect::<Vec<_>>()).unwrap_or_default()

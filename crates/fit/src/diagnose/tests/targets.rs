@@ -1,18 +1,13 @@
 //! Doubts about a target: off the path, far from the runs, or forecast by what missed runs already known.
 
 use forescale_core::estimate::Interval;
-use forescale_core::outcome::{Forecast, ForecastTarget};
+use forescale_core::outcome::ForecastTarget;
 
 use super::*;
 
 /// Three decades from 1e18 FLOPs at 20 tokens per parameter.
 fn three_decades() -> Vec<Observation> {
     ladder(13, 0.003, 1, with_floor)
-}
-
-fn asked(runs: &[Observation], laws: &[LawName], target: Target, backtest: bool) -> Forecast {
-    let fit = FitOptions { laws: laws.to_vec(), ..FitOptions::default() };
-    forecast(runs, &[target], &ForecastOptions { fit, backtest, ..ForecastOptions::default() }).expect("fits")
 }
 
 #[test]
