@@ -101,18 +101,15 @@ impl fmt::Display for ToldDoubt {
             Self::Disagrees { flops, implied, per_product, by_compute, by_shape } => {
                 write!(
                     f,
-                    "the target's {flops:.2e} FLOPs are {:.2} times the {implied:.2e} that its size and data come to, counted as the runs are (C = {per_product:.2} N·D): ",
+                    "the target's {flops:.2e} FLOPs are {:.2} times the {implied:.2e} that its size and data come to, counted as the runs are (C = {per_product:.2} N·D): the forecast goes ",
                     flops / implied
                 )?;
-                let goes =
-                    |laws: &[String], by: &str| (!laws.is_empty()).then(|| format!("{} by {by}", laws.join(", ")));
-                let said = [goes(by_shape, "its size and data"), goes(by_compute, "its compute")];
-                let said: Vec<String> = said.into_iter().flatten().collect();
-                write!(
-                    f,
-                    "the forecast goes in {}, and how far it lies beyond the runs by its compute",
-                    said.join(", in ")
-                )
+                if !by_shape.is_empty() {
+                    write!(f, "by size and data in {}, ", by_shape.join(", "))?;
+                }
+                let by_compute: Vec<&str> =
+                    by_compute.iter().map(String::as_str).chain(["the distance beyond the runs"]).collect();
+                write!(f, "by compute in {}", by_compute.join(" and "))
             }
         }
     }

@@ -313,7 +313,7 @@ fn a_target_whose_compute_differs_from_its_size_and_data_is_told_which_of_them_c
     };
     let message = said(&runs, 1e22).expect("said");
     assert!(message.starts_with("the target's 1.00e22 FLOPs are 0.67 times the 1.50e22"), "{message}");
-    assert!(message.contains("the forecast goes in `chinchilla` by its size and data"), "{message}");
+    assert!(message.contains("the forecast goes by size and data in `chinchilla`, by compute in"), "{message}");
     assert!(said(&runs, 1.06 * 1.5e22).is_some() && said(&runs, 1.5e22 / 1.06).is_some());
     assert_eq!((said(&runs, 1.04 * 1.5e22), said(&runs, 1.5e22 / 1.04), said(&uneven, 1e22)), (None, None, None));
 }
