@@ -89,6 +89,27 @@ fn a_backtest_and_a_fit_answer_too() {
 }
 
 #[test]
+fn a_flag_of_losses_over_scores_with_a_loss_is_refused_with_what_reads_that_loss() {
+    let mut text = String::from("run_id,params,tokens,loss,task,metric,value\n");
+    for i in 0..10 {
+        let params = 1e7 * 2_f64.powi(i);
+        let loss = 1.7 + 40.0 / params.powf(0.25);
+        for (task, value) in [("easy", 0.3), ("hard", 0.26)] {
+            text += &format!("r{i},{params},{},{loss},{task},accuracy,{value}\n", 20.0 * params);
+        }
+    }
+    let folder = TempDir::new().expect("a folder");
+    fs::write(folder.path().join("cap.csv"), text).expect("written");
+    let asked = ["forecast", "cap.csv", "--at", "flops=1e22", "--unit", "nats"];
+    let refused = said(folder.path(), &asked).expect_code(2).stderr;
+    let hint = r#"leave `--unit` out, or take the loss beside the scores, one row of each run: --metric loss --where 'task == "easy" and metric == "accuracy"'"#;
+    assert!(refused.contains(hint), "{refused}");
+    let typed = ["--metric", "loss", "--where", r#"task == "easy" and metric == "accuracy""#];
+    let answer = said(folder.path(), &[&asked[..], &typed[..]].concat()).expect_code(0);
+    assert!(answer.stdout.contains("nats per token"), "{}", answer.stdout);
+}
+
+#[test]
 fn flags_of_losses_are_refused_and_columns_named_are_fitted_as_ever() {
     let folder = table();
     let refused = said(folder.path(), &["forecast", "scores.csv", "--at", "flops=4e21", "--law", "chinchilla"]);

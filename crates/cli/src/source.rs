@@ -194,9 +194,14 @@ impl Material {
     fn from_table(path: &Path, options: &TableOptions) -> anyhow::Result<Self> {
         // `fit`, `forecast` and `backtest` have asked before, and gone another way.
         if forescale_sweep::is_score_table(path, options)? {
+            let typed = forescale_sweep::loss_beside_scores(path, options)?;
+            let loss = typed.map_or_else(
+                || "--metric names the column of a loss".to_owned(),
+                |typed| format!("the loss beside them is read by {typed}"),
+            );
             bail!(
                 "`{}` is a table of task scores (it has columns `task` and `value`), and this command is for losses\n\n\
-                 hint: `fit`, `forecast` and `backtest` take task scores; --metric names the column of a loss",
+                 hint: `fit`, `forecast` and `backtest` take task scores; {loss}",
                 path.display()
             );
         }

@@ -220,6 +220,8 @@ pub enum ExclusionReason {
     OffPath,
     /// The sizes tried at its budget have no lowest loss between them, so that no path law can use it.
     NoVertex,
+    /// Its size is so far from the best of its budget that no parabola holds there: the vertex is made from the others.
+    FarFromVertex,
     /// Its compute is above the cut of a backtest.
     BeyondCut,
     /// It differs from others in tuning alone and is folded into one observation with them.
@@ -240,6 +242,7 @@ impl ExclusionReason {
             Self::Filtered => "left out by a filter",
             Self::OffPath => "off the compute-optimal path",
             Self::NoVertex => "its budget has no interior vertex",
+            Self::FarFromVertex => "too far from its budget's vertex",
             Self::BeyondCut => "beyond the backtest's cut",
             Self::Reduced => "folded into the best tuned of its size and data",
         }

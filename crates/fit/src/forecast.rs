@@ -23,7 +23,7 @@ use forescale_core::quantity::LossUnit;
 use crate::backtest::{self, report};
 use crate::diagnose::{
     Doubt, FITS_APART, FitKind, FormDoubt, Reason, TargetDoubt, does_not_fall, doubts_of_a_say, doubts_of_runs,
-    evidence, heaviest_first, no_floor, not_asymptotic, uncertified,
+    evidence, heaviest_first, no_floor, not_asymptotic, told, uncertified,
 };
 use crate::ensemble::{mean_interval, validate_level};
 use crate::evaluation::target_sigma;
@@ -364,6 +364,7 @@ fn forecast_one(forecaster: &Forecaster, target: &Target, options: &ForecastOpti
         ..blank(target, options)
     };
     let mut doubts = outlook.doubts;
+    doubts.extend(told::doubts(target, &entry, forecaster.laws()).into_iter().map(Doubt::from));
     doubts.extend(forecaster.laws().filter_map(|law| no_floor(law, Some(target.flops))).map(Doubt::from));
     let decades = outlook.decades_beyond;
     doubts.extend((decades > 0.0).then(|| FormDoubt::BreakBeyond { decades }.into()));

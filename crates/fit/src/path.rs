@@ -151,7 +151,7 @@ fn left_aside(budget: &[&Observation], slope: f64) -> Vec<Exclusion> {
     match (vertex(budget, slope), lowest(budget, slope)) {
         (Some(_), Some(lowest)) => {
             let far = budget.iter().filter(|o| !is_near(o, lowest));
-            far.map(because(ExclusionReason::OffPath)).collect()
+            far.map(because(ExclusionReason::FarFromVertex)).collect()
         }
         _ => budget.iter().map(because(ExclusionReason::NoVertex)).collect(),
     }

@@ -3,7 +3,7 @@
 use forescale_core::law::{Centre, LawForm as _, Theta, data_constrained::DataConstrained};
 use forescale_core::math;
 use forescale_core::observation::{ExclusionReason, Observation};
-use forescale_core::outcome::{ForecastStatus, ForecastTarget};
+use forescale_core::outcome::{ForecastStatus, ForecastTarget, Severity};
 
 use crate::{
     BacktestMode, BacktestOptions, FitOptions, ForecastOptions, LawName, Target, backtest, fit, forecast, published,
@@ -105,6 +105,26 @@ fn distinct_tokens_of_a_target_without_size_or_data_are_refused() {
     for bad in [0.0, -1.0, f64::NAN] {
         assert!(forecast(&runs(), &[Target { unique_tokens: Some(bad), ..target }], &options).is_err(), "{bad}");
     }
+}
+
+#[test]
+fn a_target_that_does_not_tell_its_distinct_tokens_is_said_to_be_taken_for_fresh() {
+    let most = runs().iter().map(|run| run.unique_tokens.unwrap_or(run.tokens)).fold(0.0, f64::max);
+    let said = |law: LawName, target: Target| {
+        let options = ForecastOptions { fit: of_laws(&[law]), backtest: false, ..ForecastOptions::default() };
+        let found = forecast(&runs(), &[target], &options).expect("an answer").diagnoses;
+        found.into_iter().find(|doubt| doubt.code == "fresh_data_assumed").map(|doubt| (doubt.severity, doubt.message))
+    };
+    let of = |tokens: f64| Target { params: Some(1e10), tokens: Some(tokens), ..Target::of_budget(6e10 * tokens) };
+    let (severity, message) = said(LawName::DATA_CONSTRAINED, of(10.0 * most)).expect("said");
+    let ends = format!("it is taken as {:.2e} distinct tokens, and no run had more than {most:.2e}", 10.0 * most);
+    assert!(severity == Severity::Warning && message.ends_with(&ends), "{message}");
+    assert_eq!(said(LawName::DATA_CONSTRAINED, of(0.5 * most)).map(|(severity, _)| severity), Some(Severity::Note));
+    // A budget alone is spent on fresh data as well.
+    assert!(said(LawName::DATA_CONSTRAINED, Target::of_budget(1e24)).is_some());
+    let told = Target { unique_tokens: Some(1e9), ..of(10.0 * most) };
+    assert_eq!(said(LawName::DATA_CONSTRAINED, told), None);
+    assert_eq!(said(LawName::CHINCHILLA, of(10.0 * most)), None);
 }
 
 #[test]

@@ -418,7 +418,7 @@ mod tests {
         let reason = law.excluded.iter().find(|e| e.run_id == "run0900").map(|e| e.reason);
         assert_eq!(reason, Some(ExclusionReason::NoVertex));
         // Sizes more than 6x from the best of their budget shape no parabola either.
-        let far = law.excluded.iter().filter(|e| e.reason == ExclusionReason::OffPath).count();
+        let far = law.excluded.iter().filter(|e| e.reason == ExclusionReason::FarFromVertex).count();
         assert!(far > 0 && law.excluded.len() == far + 1, "{:?}", law.excluded);
         assert!(law.diagnoses.iter().all(|d| !d.message.contains("`run")), "{:?}", law.diagnoses);
     }

@@ -42,6 +42,8 @@ const FINAL_GRADIENT: f64 = 1e-14;
 const ROUNDING_GRADIENT: f64 = 1e-8;
 /// Relative rounding of an objective: a thousand times the machine's, for sums of as many terms.
 const VALUE_ROUNDING: f64 = 1e-13;
+/// Rounding of one predicted log loss: some times the machine's, for the exponentials and the logarithm that it is made of.
+const RESIDUAL_ROUNDING: f64 = 4.0 * f64::EPSILON;
 /// Damping that a start begins with, after a step that failed, after each further one in a row, and after one that went
 /// down. Chosen here with the widths, on the six tables of `benches/fit.md` under Huber at 1e-3: of some twenty settings
 /// the one that took fewest evaluations of those whose classic starts agree most. A rise of 5 each time and a fall of 0.3
@@ -95,8 +97,33 @@ pub(crate) fn search(problem: &FitProblem, starts: &[Theta]) -> Option<Found> {
     let best = best_of(&ends)?;
     let polished = run(&evaluator, &best.theta, &[problem.cost], FINAL_GRADIENT);
     let optimum = polished.filter(|polished| polished.gradient_norm <= best.gradient_norm).unwrap_or(best);
+    let optimum = past_rounding(&evaluator, optimum);
     let limit = optimum.value + 1e-6 * optimum.value.abs().max(1e-20);
     Some(Found { optimum, agreeing: ends.iter().filter(|end| end.value <= limit).count() })
+}
+
+/// An optimum that stopped short of a zero gradient, polished by the rounding that its own residuals have.
+///
+/// Residuals are differences of log losses: a few that are a few ten-thousandths keep twelve digits, and their sum of squares
+/// no more, so that [`VALUE_ROUNDING`] takes its noise for steps that go up. Where that noise is allowed for, the gradient,
+/// which keeps its digits, decides.
+fn past_rounding(evaluator: &Evaluator<'_>, optimum: Optimum) -> Optimum {
+    if optimum.gradient_norm <= ROUNDING_GRADIENT {
+        return optimum;
+    }
+    let stages = [evaluator.problem.cost];
+    let solver =
+        DampedNewton { rounding: rounding(evaluator, &optimum.theta), ..DampedNewton::new(&stages, FINAL_GRADIENT) };
+    let further = run_by(evaluator, &optimum.theta, solver);
+    further.filter(|further| further.gradient_norm < optimum.gradient_norm).unwrap_or(optimum)
+}
+
+/// By how much the objective may be off at a point, by the rounding of each residual: Σ |wψ| of it, and no more than Cauchy
+/// and Schwarz allow.
+fn rounding(evaluator: &Evaluator<'_>, theta: &Theta) -> f64 {
+    let problem = evaluator.problem;
+    let slopes = evaluator.system(theta, problem.cost).slope_square * problem.samples.len() as f64;
+    slopes.sqrt() * RESIDUAL_ROUNDING * evaluator.log_loss.abs().max(1.0)
 }
 
 /// How many samples the starts are followed on where that is a part of them.
@@ -140,8 +167,12 @@ pub(crate) fn solve_on(evaluator: &Evaluator<'_>, start: &Theta, stages: &[Cost]
 }
 
 fn run(evaluator: &Evaluator<'_>, start: &Theta, stages: &[Cost], limit: f64) -> Option<Optimum> {
+    run_by(evaluator, start, DampedNewton::new(stages, limit))
+}
+
+fn run_by(evaluator: &Evaluator<'_>, start: &Theta, solver: DampedNewton<'_>) -> Option<Optimum> {
     let problem = evaluator.problem;
-    let executor = Executor::new(evaluator, DampedNewton::new(stages, limit))
+    let executor = Executor::new(evaluator, solver)
         .ctrlc(false)
         .timer(false)
         .configure(|state: SolverState| state.param(problem.clamp(start)).max_iters(MAX_ITERATIONS));
@@ -243,6 +274,8 @@ struct DampedNewton<'s> {
     /// The scaled gradient that ends the last width.
     limit: f64,
     revivals: u32,
+    /// Rounding of the objective, where it is known to be more than [`VALUE_ROUNDING`] of it.
+    rounding: f64,
 }
 
 impl<'s> DampedNewton<'s> {
@@ -250,7 +283,8 @@ impl<'s> DampedNewton<'s> {
         // A polish begins where a plain Newton step is right: damping would leave the weakest directions as they are.
         let damping = if limit < START_GRADIENT { 1e-15 } else { FIRST_DAMPING };
         let system = System::default();
-        Self { stages, stage: 0, iterations: 0, damping, system, gauss_newton: None, limit, revivals: 0 }
+        let (gauss_newton, revivals, rounding) = (None, 0, 0.0);
+        Self { stages, stage: 0, iterations: 0, damping, system, gauss_newton, limit, revivals, rounding }
     }
 
     fn cost(&self) -> Cost {
@@ -306,7 +340,7 @@ impl<'s> DampedNewton<'s> {
 
     /// Whether a step goes down. Within rounding of the objective, where it can no longer tell, the gradient decides.
     fn improves(&self, problem: &FitProblem, theta: &Theta, (moved, system): (&Theta, &System)) -> bool {
-        let rounding = VALUE_ROUNDING * self.system.value.abs();
+        let rounding = (VALUE_ROUNDING * self.system.value.abs()).max(self.rounding);
         if (system.value - self.system.value).abs() > rounding {
             return system.value < self.system.value;
         }
@@ -328,7 +362,7 @@ impl<'s> DampedNewton<'s> {
         moved.iter_mut().zip(direction).for_each(|(value, by)| *value -= by);
         let moved = evaluator.problem.clamp(&moved);
         // Twice the rounding within which the gradient decides.
-        let limit = self.system.value * (1.0 + 2.0 * VALUE_ROUNDING);
+        let limit = (self.system.value * (1.0 + 2.0 * VALUE_ROUNDING)).max(self.system.value + 2.0 * self.rounding);
         let system = evaluator.system_within(&moved, self.cost(), limit)?;
         self.improves(evaluator.problem, theta, (&moved, &system)).then_some((moved, system))
     }

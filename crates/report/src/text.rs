@@ -33,6 +33,10 @@ pub fn fits(report: &FitReport) -> String {
     report.fits.iter().map(fit).collect::<Vec<_>>().join("\n")
 }
 
+/// What the backtests beside a forecast are: they are what it learns its own weights and width from.
+const ALREADY_KNOWN: &str = "the same laws on runs already known, weighed alike and as wide as published families say \
+                             (`backtest` learns both below each cut, as the forecast does from these)";
+
 /// `forecast`: what contradicts it, each target with intervals, what each law said, and doubts.
 #[must_use]
 pub fn forecast(forecast: &Forecast) -> String {
@@ -44,8 +48,7 @@ pub fn forecast(forecast: &Forecast) -> String {
     let targets: Vec<String> = forecast.targets.iter().map(|one| target(one, inside)).collect();
     let mut text = opening + &reached + &targets.join("\n");
     if let Some(report) = &forecast.backtest {
-        let _ =
-            write!(text, "\nthe same method on runs already known:\n{}", tables::backtest_summary(report).to_text());
+        let _ = write!(text, "\n{ALREADY_KNOWN}:\n{}", tables::backtest_summary(report).to_text());
     }
     if let Some(found) = &forecast.answers {
         text += &answers::beside(found);

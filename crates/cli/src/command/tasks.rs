@@ -25,7 +25,7 @@ pub(crate) fn are_told(source: &Path, table: &TableArgs) -> anyhow::Result<bool>
 
 /// Each task at one target.
 pub(crate) fn forecast(args: &ForecastArgs, targets: &[Target]) -> anyhow::Result<Answer> {
-    refuse(&of_losses(args))?;
+    refuse(&of_losses(args), &args.source, &args.table)?;
     let table = read(&args.source, &args.table, &args.law)?;
     let target = &target(targets, &table)?;
     let found = if args.tasks {
@@ -138,11 +138,15 @@ fn laws_of_losses(law: &LawArgs) -> [(&'static str, bool); 7] {
 
 /// Each task's laws, held against its largest run.
 pub(crate) fn fit(args: &FitArgs) -> anyhow::Result<Answer> {
-    refuse(&[
-        ("--checklist", args.checklist),
-        ("--approach", !args.approach.is_empty()),
-        ("--with-target", args.with_target),
-    ])?;
+    refuse(
+        &[
+            ("--checklist", args.checklist),
+            ("--approach", !args.approach.is_empty()),
+            ("--with-target", args.with_target),
+        ],
+        &args.source,
+        &args.table,
+    )?;
     let table = read(&args.source, &args.table, &args.law)?;
     let largest = largest(&table.scores);
     let found = forescale_fit::forecast_tasks(&table.scores, &largest, &options(&args.law))?;
@@ -152,7 +156,7 @@ pub(crate) fn fit(args: &FitArgs) -> anyhow::Result<Answer> {
 
 /// Each task's largest runs from those a ratio below them.
 pub(crate) fn backtest(args: &BacktestArgs) -> anyhow::Result<Answer> {
-    refuse(&[("--mode", args.mode != BacktestMode::Run)])?;
+    refuse(&[("--mode", args.mode != BacktestMode::Run)], &args.source, &args.table)?;
     let table = read(&args.source, &args.table, &args.law)?;
     let ratio = args.ratio.iter().copied().reduce(f64::min).unwrap_or(10.0);
     if args.ratio.len() > 1 {
@@ -166,27 +170,39 @@ pub(crate) fn backtest(args: &BacktestArgs) -> anyhow::Result<Answer> {
 }
 
 fn read(source: &Path, table: &TableArgs, law: &LawArgs) -> anyhow::Result<ScoreTable> {
-    refuse(&laws_of_losses(law))?;
-    refuse(&[
-        ("--unit", table.unit.is_some()),
-        ("--rule", table.rule.is_some()),
-        ("--pool", table.pool),
-        ("--best-of", !table.best_of.is_empty()),
-    ])?;
+    refuse(&laws_of_losses(law), source, table)?;
+    refuse(
+        &[
+            ("--unit", table.unit.is_some()),
+            ("--rule", table.rule.is_some()),
+            ("--pool", table.pool),
+            ("--best-of", !table.best_of.is_empty()),
+        ],
+        source,
+        table,
+    )?;
     let found = forescale_sweep::read_scores(source, &table_options(table))?;
     found.notes.iter().for_each(|note| output::say(&format!("note: {note}")));
     Ok(found)
 }
 
 /// Flags that ask something of losses are refused for task scores rather than ignored.
-fn refuse(typed: &[(&str, bool)]) -> anyhow::Result<()> {
-    match first_typed(typed) {
-        Some(flag) => bail!(
-            "`{flag}` is for losses, and the table has task scores (it has columns `task` and `value`)\n\n\
-             hint: leave `{flag}` out, or name the column of a loss with --metric"
-        ),
-        None => Ok(()),
-    }
+fn refuse(typed: &[(&str, bool)], source: &Path, table: &TableArgs) -> anyhow::Result<()> {
+    let Some(flag) = first_typed(typed) else { return Ok(()) };
+    let loss = loss_beside(source, table)?;
+    bail!(
+        "`{flag}` is for losses, and the table has task scores (it has columns `task` and `value`)\n\n\
+         hint: leave `{flag}` out, or {loss}"
+    )
+}
+
+/// How the loss of a table of task scores is asked for, where it tells one.
+pub(crate) fn loss_beside(source: &Path, table: &TableArgs) -> anyhow::Result<String> {
+    let typed = forescale_sweep::loss_beside_scores(source, &table_options(table))?;
+    Ok(typed.map_or_else(
+        || "name the column of a loss with --metric".to_owned(),
+        |typed| format!("take the loss beside the scores, one row of each run: {typed}"),
+    ))
 }
 
 fn options(law: &LawArgs) -> CapabilityOptions {

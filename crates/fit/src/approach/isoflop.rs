@@ -103,7 +103,7 @@ impl<'a> Budget<'a> {
     /// Its runs that shape no vertex.
     pub(crate) fn left_aside(&self) -> Vec<Exclusion> {
         let used = |o: &Observation| self.refused.is_none() && self.near.iter().any(|near| near.run_id == o.run_id);
-        let reason = if self.refused.is_none() { ExclusionReason::OffPath } else { ExclusionReason::NoVertex };
+        let reason = if self.refused.is_none() { ExclusionReason::FarFromVertex } else { ExclusionReason::NoVertex };
         let exclusion = |o: &&Observation| Exclusion { run_id: o.run_id.clone(), reason };
         self.runs.iter().filter(|o| !used(o)).map(exclusion).collect()
     }

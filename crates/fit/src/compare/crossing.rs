@@ -14,8 +14,36 @@ const HALVINGS: usize = 12;
 /// A difference below this, in log loss, is rounding: identical recipes cross nowhere.
 const SAME: f64 = 1e-9;
 
+/// What was seen of where the curves meet.
+pub(super) struct Meeting {
+    /// All crossings of the medians between two budgets.
+    pub(super) crossings: Vec<Crossing>,
+    /// The budgets.
+    pub(super) searched: ComputeRange,
+    /// Whether one recipe is known to be better at either of them.
+    pub(super) is_told_at_an_end: bool,
+}
+
+impl Meeting {
+    /// Looks for crossings between two budgets.
+    pub(super) fn of(pairs: &Pairs, searched: ComputeRange, level: f64) -> Self {
+        let ends = [searched.least, searched.most].map(math::ln);
+        let is_told_at_an_end = ends.iter().any(|&end| is_told(pairs, end, level));
+        Self { crossings: crossings(pairs, searched, level), searched, is_told_at_an_end }
+    }
+
+    /// The crossings that the runs tell: on either side one recipe is known to be better, and no other crossing lies between.
+    pub(super) fn told(&self) -> impl Iterator<Item = &Crossing> {
+        self.crossings.iter().filter(|crossing| {
+            let (Some(lower), Some(upper)) = (crossing.flops.lower, crossing.flops.upper) else { return false };
+            let inside = |other: &&Crossing| (lower..=upper).contains(&other.flops.estimate);
+            self.crossings.iter().filter(inside).count() == 1
+        })
+    }
+}
+
 /// All crossings between two budgets.
-pub(super) fn crossings(pairs: &Pairs, searched: ComputeRange, level: f64) -> Vec<Crossing> {
+fn crossings(pairs: &Pairs, searched: ComputeRange, level: f64) -> Vec<Crossing> {
     let (low, high) = (math::ln(searched.least), math::ln(searched.most));
     let steps = ((high - low) / core::f64::consts::LN_10 * PER_DECADE).ceil().max(1.0) as usize;
     let grid: Vec<f64> = (0..=steps).map(|i| low + (high - low) * i as f64 / steps as f64).collect();
@@ -79,10 +107,14 @@ impl Walk<'_> {
         None
     }
 
-    /// Whether a budget tells the recipes apart at the level.
     fn is_told(&self, log_flops: f64) -> bool {
-        let flops = math::exp(log_flops);
-        let probability = self.pairs.difference(flops, flops).probability(0.0);
-        (2.0 * probability - 1.0).abs() > self.level
+        is_told(self.pairs, log_flops, self.level)
     }
+}
+
+/// Whether a budget tells the recipes apart at the level.
+fn is_told(pairs: &Pairs, log_flops: f64, level: f64) -> bool {
+    let flops = math::exp(log_flops);
+    let probability = pairs.difference(flops, flops).probability(0.0);
+    (2.0 * probability - 1.0).abs() > level
 }

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use forescale_core::comparison::{BudgetComparison, ComparedRecipe, ComputeRange, Crossing};
+use forescale_core::comparison::{BudgetComparison, ComparedRecipe, Crossing};
 use forescale_core::math;
 use forescale_core::observation::Observation;
 use forescale_core::outcome::{Diagnosis, Severity};
 use forescale_core::quantity::LossUnit;
 
+use super::crossing::Meeting;
 use super::{CompareError, Recipe};
 
 /// Past this many decades beyond a recipe's largest run, or below its smallest, a budget is an extrapolation worth a word.
@@ -60,8 +61,11 @@ pub(super) fn diagnoses(
     budgets: &[BudgetComparison],
     evaluation: &Evaluation,
 ) -> Vec<Diagnosis> {
-    let mut found = vec![of_evaluation(evaluation)];
-    if a.inputs == b.inputs {
+    let is_same = a.inputs == b.inputs;
+    // The same runs were measured on the same text, whatever it was.
+    let mut found: Vec<Diagnosis> =
+        (evaluation.is_shared || !is_same).then(|| of_evaluation(evaluation)).into_iter().collect();
+    if is_same {
         let message = "both recipes are the same runs: every difference is zero by construction".to_owned();
         found.push(diagnosis("same_inputs", Severity::Warning, message, "name two different sources"));
     }
@@ -156,16 +160,32 @@ pub(super) fn verdict(
     a: &ComparedRecipe,
     b: &ComparedRecipe,
     budgets: &[BudgetComparison],
-    crossings: &[Crossing],
-    searched: ComputeRange,
+    meeting: &Meeting,
 ) -> String {
-    let meet = match crossings {
-        [] => format!("the curves do not cross within {:.2e} to {:.2e} FLOPs", searched.least, searched.most),
-        [first, ..] => format!("the curves cross at {:.2e} FLOPs", first.flops.estimate),
-    };
     let at = |budget: &BudgetComparison| format!("at {:.2e} FLOPs: {}", budget.flops, needed([a, b], budget));
     let each: Vec<String> = budgets.iter().map(at).collect();
-    format!("{}; {meet}", each.join("; "))
+    format!("{}; {}", each.join("; "), met(meeting))
+}
+
+/// Where the curves cross, as far as the runs tell: two that nothing tells apart cross wherever their noise has it.
+fn met(meeting: &Meeting) -> String {
+    let within = format!("within {:.2e} to {:.2e} FLOPs", meeting.searched.least, meeting.searched.most);
+    let told: Vec<String> = meeting.told().map(crossed).collect();
+    if !told.is_empty() {
+        format!("the curves cross at {}", told.join(" and at "))
+    } else if meeting.crossings.is_empty() && meeting.is_told_at_an_end {
+        format!("the curves do not cross {within}")
+    } else {
+        format!("no crossing of the curves can be told {within}")
+    }
+}
+
+/// A crossing with its interval.
+fn crossed(crossing: &Crossing) -> String {
+    let flops = &crossing.flops;
+    let [from, to] =
+        [flops.lower, flops.upper].map(|end| end.map_or_else(|| "no end".to_owned(), |end| format!("{end:.2e}")));
+    format!("{:.2e} FLOPs ({:.0}%: {from} to {to})", flops.estimate, 100.0 * flops.level)
 }
 
 /// What one budget tells; where the interval holds 1, that it tells none of the two to be better.

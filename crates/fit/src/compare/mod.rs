@@ -54,6 +54,7 @@ use crate::fitted::{Fitted, validate};
 use crate::forecast::{contradiction, falling};
 use crate::session::{fit_group, groups, inputs, pick_one};
 use crate::{FitError, FitOptions};
+use crossing::Meeting;
 use doubt::Evaluation;
 use pair::Pairs;
 
@@ -160,15 +161,15 @@ pub fn compare(a: &Recipe, b: &Recipe, budgets: &[f64], options: &FitOptions) ->
     asked.extend(budgets.iter().filter(|flops| math::ln(**flops / common).abs() > 1e-9));
     let compared: Vec<BudgetComparison> = asked.iter().map(|&flops| at_budget(&pairs, flops, options.level)).collect();
     let searched = searched(&recipe_a, &recipe_b, &asked);
-    let crossings = crossing::crossings(&pairs, searched, options.level);
+    let meeting = Meeting::of(&pairs, searched, options.level);
     diagnoses.extend(doubt::diagnoses(&recipe_a, &recipe_b, &compared, &evaluation));
     Ok(Comparison {
         schema: COMPARISON_SCHEMA.to_owned(),
-        verdict: doubt::verdict(&recipe_a, &recipe_b, &compared, &crossings, searched),
+        verdict: doubt::verdict(&recipe_a, &recipe_b, &compared, &meeting),
         unit: a.unit,
         common_flops: common,
         budgets: compared,
-        crossings,
+        crossings: meeting.crossings,
         searched,
         shared_evaluation: evaluation.is_shared,
         diagnoses,

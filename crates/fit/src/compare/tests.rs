@@ -180,7 +180,11 @@ fn curves_that_cross_by_construction_cross_there() {
     let found = answer(&clean(law), &clean(other), &[]);
     let [crossing] = found.crossings.as_slice() else { panic!("{:?}", found.crossings) };
     assert!((crossing.flops.estimate / 1e20 - 1.0).abs() < 1e-4, "{crossing:?}");
-    assert!(crossing.b_better_above && found.verdict.contains("cross at 1.00e20"), "{}", found.verdict);
+    assert!(
+        crossing.b_better_above && found.verdict.contains("cross at 1.00e20 FLOPs (90%: 1.00e20 to 1.00e20)"),
+        "{}",
+        found.verdict
+    );
     let mut held = 0;
     let mut generator = ChaCha8Rng::seed_from_u64(31);
     for _ in 0..60 {
@@ -194,6 +198,27 @@ fn curves_that_cross_by_construction_cross_there() {
     println!("crossing: {held} of 60 hold");
     // Nominal 54 of 60 with a standard error of 2.3.
     assert!(held >= 48, "{held}");
+}
+
+#[test]
+fn recipes_that_nothing_tells_apart_are_not_said_to_cross() {
+    let mut generator = ChaCha8Rng::seed_from_u64(41);
+    let (mut crossed, mut open) = (0, 0);
+    for _ in 0..20 {
+        let (a, b) = (ladder(law, 0.003, &mut generator), ladder(law, 0.003, &mut generator));
+        let found = answer(&a, &b, &[]);
+        let ends = |crossing: &forescale_core::comparison::Crossing| (crossing.flops.lower, crossing.flops.upper);
+        if found.crossings.iter().map(ends).all(|(lower, upper)| lower.is_none() || upper.is_none()) {
+            open += usize::from(!found.crossings.is_empty());
+            assert!(!found.verdict.contains("the curves cross at"), "{}", found.verdict);
+        } else {
+            crossed += 1;
+            assert!(found.verdict.contains("the curves cross at"), "{}", found.verdict);
+        }
+    }
+    println!("{crossed} of 20 are told to cross, of {open} the medians alone do");
+    // At 90% one of the recipes is known to be better now and then, and seldom on both sides.
+    assert!(crossed <= 3 && open >= 5, "{crossed} {open}");
 }
 
 #[test]
@@ -214,6 +239,9 @@ fn the_same_runs_twice_are_said_to_be_so() {
     assert!((found.budgets[0].multiplier.expect("reached") - 1.0).abs() < 1e-9);
     assert!((found.budgets[0].probability_b_better - 0.5).abs() < 1e-9);
     assert!(codes(&found.diagnoses).contains(&"same_inputs") && found.crossings.is_empty());
+    let without: Vec<Observation> = a.iter().map(|run| Observation { eval_set_digest: None, ..run.clone() }).collect();
+    let unnamed = answer(&without, &without, &[]);
+    assert!(!codes(&unnamed.diagnoses).contains(&"evaluation_unknown"), "{:?}", unnamed.diagnoses);
     let other = ladder(law, 0.003, &mut ChaCha8Rng::seed_from_u64(4));
     assert!(!codes(&answer(&a, &other, &[]).diagnoses).contains(&"same_inputs"));
 }

@@ -13,7 +13,7 @@
 //! | 3 | rate not tuned per rung | `rate_at_edge`, `rate_sensitive`, `rates_mixed`, `one_rate` | fit, forecast; also `probe lr` |
 //! | 4 | warmup too long for small runs | `warmup_share` | fit, forecast |
 //! | 5 | undecayed checkpoints among decayed | `undecayed_mixed`, `schedules_mixed` | fit, forecast |
-//! | 6 | repeated data | `repeated_data` | fit, forecast; leakage into validation is not visible in a table: it needs the text |
+//! | 6 | repeated data | `repeated_data`, `fresh_data_assumed` | fit, forecast, the latter in a forecast; leakage into validation is not visible in a table: it needs the text |
 //! | 7 | too short a span | `few_rungs`, `few_decades`; D/N below 4x is refused | fit; warnings of both in a forecast as well |
 //! | 8 | optimiser did not converge | `not_converged`, `starts_disagree`, `parameter_at_bound`, `floor_share` | fit; `uncertified` and `parameter_at_bound` in a forecast as well |
 //! | 9 | leverage of few runs | `outlier_leverage`, `influential_run`, `leave_one_out` | fit; warnings of the first two in a forecast as well |
@@ -34,6 +34,7 @@
 //! | – | one run written twice | `copied_runs` | fit, forecast |
 //! | – | sizes or data that nobody trains: columns swapped, another unit | `tokens_below_params`, `params_unit` | fit, forecast |
 //! | – | compute that does not belong to its size and data, losses that are none | `stray_flops`, `stray_params`, `stray_tokens`, `stray_loss`, `flops_unit`, `no_losses`, `noise_unit` | fit, forecast |
+//! | – | a target that tells compute, size and data, and not of one run | `target_contradicts_itself`, `target_disagrees` | a forecast is refused, and warned where they are less than twice apart |
 //! | – | one run whose tokens per parameter are no neighbour's | `stray_ratio` | fit, forecast |
 //! | – | runs of one size and data far apart | `twins_differ` | fit, forecast |
 //! | – | loss that does not fall, or turns up over the largest runs | `loss_does_not_fall`, `loss_turns_up` | fit; a forecast is refused, and warned where rungs are too few to be sure |
@@ -62,6 +63,7 @@ mod scales;
 mod target;
 #[cfg(test)]
 mod tests;
+pub(crate) mod told;
 mod training;
 mod turn;
 mod vertex;
@@ -200,6 +202,7 @@ rooms! {
     FarRuns(influence::FarRuns),
     Inflection(inflection::Inflection),
     Target(TargetDoubt),
+    Told(told::ToldDoubt),
     Training(training::TrainingDoubt),
     TurnsUp(turn::TurnsUp),
     VertexSides(vertex::VertexSides),

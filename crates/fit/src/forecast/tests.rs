@@ -299,6 +299,27 @@ fn a_target_whose_compute_contradicts_its_size_and_data_is_refused() {
 }
 
 #[test]
+fn a_target_whose_compute_differs_from_its_size_and_data_is_told_which_of_them_counts() {
+    // All runs cost 6ND; some of them, a few percent more or less, tell no number that a target could be held against.
+    let runs = published::with_noise(&published::grid(EPOCH), 0.003, 7);
+    let mut uneven = runs.clone();
+    uneven.iter_mut().enumerate().for_each(|(i, run)| run.flops *= 1.0 + 0.02 * (i % 3) as f64);
+    let said = |runs: &[Observation], flops: f64| {
+        let target = Target { params: Some(5e9), tokens: Some(5e11), ..at(flops) };
+        let laws = vec![LawName::POWER_LAW, LawName::CHINCHILLA];
+        let fit = FitOptions { laws, ..FitOptions::default() };
+        let asked = ForecastOptions { fit, backtest: false, ..ForecastOptions::default() };
+        let found = forecast(runs, &[target], &asked).expect("fits").diagnoses;
+        found.into_iter().find(|doubt| doubt.code == "target_disagrees").map(|doubt| doubt.message)
+    };
+    let message = said(&runs, 1e22).expect("said");
+    assert!(message.starts_with("the target's 1.00e22 FLOPs are 0.67 times the 1.50e22"), "{message}");
+    assert!(message.contains("the forecast goes by size and data in `chinchilla`, by compute in"), "{message}");
+    assert!(said(&runs, 1.06 * 1.5e22).is_some() && said(&runs, 1.5e22 / 1.06).is_some());
+    assert_eq!((said(&runs, 1.04 * 1.5e22), said(&runs, 1.5e22 / 1.04), said(&uneven, 1e22)), (None, None, None));
+}
+
+#[test]
 fn a_compute_optimal_size_has_finite_ends_or_none() {
     // A tenth of noise, eighteen decades out: the exponents, and so the size, are hardly known.
     let grid = published::with_noise(&published::grid([482.01, 2085.43, 1.8172, 0.3478, 0.3658]), 0.1, 3);

@@ -113,9 +113,7 @@ pub(super) fn bad_cell(path: &Path, cells: &Cells, (column, row): (usize, usize)
 /// A cell without a number, or with NaN, is on neither side of a bound, so that any bound leaves it out. Where other rows
 /// have no cell, a number is named itself: a bound would take those rows along.
 fn condition_without(cells: &Cells, (column, row): (usize, usize), needed: &str) -> Option<String> {
-    let is_plain = |c: char| c.is_alphanumeric() || "_-./".contains(c);
-    let name = &cells.names[column];
-    let name = if name.chars().all(is_plain) { name.clone() } else { in_quotes(name)? };
+    let name = named(cells, column)?;
     let bound = if needed.ends_with("above 0") { "> 0" } else { ">= 0" };
     let is_gappy = cells.columns[column].contains(&Cell::Empty);
     let cell = cells.at(column, row);
@@ -127,6 +125,19 @@ fn condition_without(cells: &Cells, (column, row): (usize, usize), needed: &str)
         (_, Some(number)) => format!("{name} != {number}"),
         (_, None) => format!("{name} != {}", in_quotes(&cell.text()?)?),
     })
+}
+
+/// A column as a condition names it.
+fn named(cells: &Cells, column: usize) -> Option<String> {
+    let is_plain = |c: char| c.is_alphanumeric() || "_-./".contains(c);
+    let name = &cells.names[column];
+    if name.chars().all(is_plain) { Some(name.clone()) } else { in_quotes(name) }
+}
+
+/// The condition that holds where a column has the text of its first filled cell.
+pub(super) fn condition_of_first(cells: &Cells, column: usize) -> Option<String> {
+    let value = (0..cells.rows).find_map(|row| cells.at(column, row).text())?;
+    Some(format!("{} == {}", named(cells, column)?, in_quotes(&value)?))
 }
 
 /// A text in quotes that it does not hold itself.

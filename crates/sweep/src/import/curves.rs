@@ -19,7 +19,7 @@ use forescale_core::schedule::{CurveGroup, LossCurve, StepLoss};
 use super::cells::{self, Cell, Cells, bad_cell};
 use super::columns::CurveColumns;
 use super::filter::Filter;
-use super::table::{TableError, TableOptions};
+use super::table::{TableError, TableOptions, unit_of};
 
 /// Losses a curve needs (chosen here: with fewer, how well it is met says nothing).
 const NEEDED_LOSSES: usize = 5;
@@ -119,8 +119,9 @@ impl Reader<'_> {
         }
         let groups = groups.into_iter().map(|(group, curves)| CurveGroup { group, curves }).collect();
         let metric = self.cells.names[self.columns.loss].clone();
-        let notes = self.notes(&metric, &counts);
-        Ok(CurveTable { groups, metric, unit: self.options.unit.unwrap_or_default(), notes })
+        let (unit, unit_note) = unit_of(&metric, self.options.unit);
+        let notes = unit_note.into_iter().chain(self.notes(&counts)).collect();
+        Ok(CurveTable { groups, metric, unit, notes })
     }
 
     fn row(&self, row: usize) -> Result<(RunKey, Row), TableError> {
@@ -208,10 +209,7 @@ impl Reader<'_> {
         })
     }
 
-    fn notes(&self, metric: &str, counts: &Counts) -> Vec<String> {
-        let unit = self.options.unit.is_none().then(|| {
-            format!("`{metric}` is taken as nats per token, because no unit was named (--unit nats|bits|bpb)")
-        });
+    fn notes(&self, counts: &Counts) -> Vec<String> {
         let late = (counts.late > 0 && self.warmup.is_none()).then(|| {
             format!(
                 "{} begin after step 0: up to its first row the rate is taken to rise in a straight line from 0 (--warmup \
@@ -223,7 +221,7 @@ impl Reader<'_> {
             .then(|| format!("{} left out as within the warmup", counted(counts.early, "loss", "losses")));
         let filtered =
             (counts.filtered > 0).then(|| format!("{} left out: filtered", counted(counts.filtered, "row", "rows")));
-        [unit, late, early, filtered].into_iter().flatten().collect()
+        [late, early, filtered].into_iter().flatten().collect()
     }
 }
 

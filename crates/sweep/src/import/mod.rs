@@ -24,5 +24,5 @@ pub use evals::{
     score_rows, write_scores,
 };
 pub use progress::{Length, LogOptions, Underway, curve_of, read_ladder_curves, read_progress, underway};
-pub use scores::{ScoreTable, is_score_table, read_scores};
+pub use scores::{ScoreTable, is_score_table, loss_beside_scores, read_scores};
 pub use table::{HeldOut, Table, TableError, TableOptions, read_table};

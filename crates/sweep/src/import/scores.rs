@@ -10,7 +10,7 @@ use std::path::Path;
 use forescale_core::capability::TaskScore;
 use forescale_core::run::Role;
 
-use super::cells::{self, Cell, Cells, bad_cell};
+use super::cells::{self, Cell, Cells, bad_cell, condition_of_first};
 use super::columns::{ScoreColumns, role};
 use super::filter::Filter;
 use super::table::{TableError, TableOptions};
@@ -40,6 +40,22 @@ pub struct ScoreTable {
 pub fn is_score_table(path: &Path, options: &TableOptions) -> Result<bool, TableError> {
     let cells = cells::read_rows(path)?;
     ScoreColumns::are_there(path, &cells, options)
+}
+
+/// What to type to have the loss that stands beside the scores of a table: its column, and one task, as each row is then to be
+/// one run. `None` where there is no such column.
+///
+/// # Errors
+///
+/// As [`is_score_table`].
+pub fn loss_beside_scores(path: &Path, options: &TableOptions) -> Result<Option<String>, TableError> {
+    let cells = cells::read_rows(path)?;
+    let columns = ScoreColumns::find(path, &cells, options)?;
+    let of_one = [Some(columns.task), columns.metric].into_iter().flatten();
+    let of_one = of_one.filter_map(|column| condition_of_first(&cells, column));
+    let rows = Vec::from_iter(options.filter.clone().into_iter().chain(of_one)).join(" and ");
+    let rows = if rows.contains('\'') { format!("{rows:?}") } else { format!("'{rows}'") };
+    Ok(columns.loss.map(|loss| format!("--metric {} --where {rows}", cells.names[loss])))
 }
 
 /// Reads a table of task scores.
@@ -287,6 +303,24 @@ mod tests {
         // `--metric` names a column: what is fitted is that column, as ever.
         assert!(!is("params,tokens,task,value,loss\n1,2,piqa,0.5,3\n", &options(&[], Some("loss"))));
         assert!(is("params,tokens,task,value,metric\n1,2,piqa,0.5,acc\n", &options(&[], Some("acc"))));
+    }
+
+    #[test]
+    fn the_loss_beside_scores_is_asked_for_by_its_column_and_the_rows_of_one_task() {
+        let of = |header: &str, asked: &TableOptions| {
+            let content = format!("{header}\nr,1e6,2e7,piqa,acc,0.5,3\nr,1e6,2e7,arc,acc,0.3,3\n");
+            with(&content, |path| loss_beside_scores(path, asked)).expect("reads")
+        };
+        let told = "run_id,params,tokens,task,metric,value,loss";
+        let typed = of(told, &TableOptions::default());
+        assert_eq!(typed.as_deref(), Some(r#"--metric loss --where 'task == "piqa" and metric == "acc"'"#));
+        let filtered = TableOptions { filter: Some("params > 1e5".to_owned()), ..options(&["loss=val"], None) };
+        let typed = of("run_id,params,tokens,task,metric,value,val", &filtered);
+        assert_eq!(
+            typed.as_deref(),
+            Some(r#"--metric val --where 'params > 1e5 and task == "piqa" and metric == "acc"'"#)
+        );
+        assert_eq!(of("run_id,params,tokens,task,metric,value,n_items", &TableOptions::default()), None);
     }
 
     #[test]

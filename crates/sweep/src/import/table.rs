@@ -46,7 +46,7 @@ pub struct TableOptions {
     pub filter: Option<String>,
     /// How C follows from N and D; 6ND when absent.
     pub rule: Option<FlopsRule>,
-    /// Unit of the loss; nats per token, with a note, when absent.
+    /// Unit of the loss; when absent bits per byte of a column that is called so, else nats per token, with a note.
     pub unit: Option<LossUnit>,
     /// Fit all groups as one.
     pub pool: bool,
@@ -131,6 +131,18 @@ pub fn read_table(path: &Path, options: &TableOptions) -> Result<Table, TableErr
 
 /// A row that a fit may see, by its number from 0.
 type Row = (usize, Observation);
+
+/// The unit of a column of losses, and what is said where none was named: a column called after a unit is in it.
+pub(super) fn unit_of(metric: &str, named: Option<LossUnit>) -> (LossUnit, Option<String>) {
+    if let Some(unit) = named {
+        return (unit, None);
+    }
+    let is_by_name = ["bpb", "bits_per_byte"].iter().any(|name| metric.eq_ignore_ascii_case(name));
+    let (unit, by_name) = if is_by_name { (LossUnit::BitsPerByte, ", by its name") } else { (LossUnit::default(), "") };
+    let label = unit.label();
+    let note = format!("`{metric}` is taken as {label}{by_name}, because no unit was named (--unit nats|bits|bpb)");
+    (unit, Some(note))
+}
 
 struct Reader<'a> {
     path: &'a Path,
@@ -455,19 +467,15 @@ impl Reader<'_> {
             return self.refuse(problem, format!("they were left out as: {reasons}; a weaker --where may help"));
         }
         let (flops_rule, rule_note) = self.flops_rule(&observations);
+        let metric = self.cells.names[self.columns.loss].clone();
+        let (unit, unit_note) = unit_of(&metric, self.options.unit);
         let selection = Selection {
-            metric: self.cells.names[self.columns.loss].clone(),
-            unit: self.options.unit.unwrap_or_default(),
+            metric,
+            unit,
             params_rule: params_rule(&observations, flops_rule),
             flops_rule,
             pool: self.options.pool,
         };
-        let unit_note = self.options.unit.is_none().then(|| {
-            format!(
-                "`{}` is taken as nats per token, because no unit was named (--unit nats|bits|bpb)",
-                selection.metric
-            )
-        });
         let checkpoints = self.checkpoint_note(&observations);
         let notes = [unit_note, rule_note, checkpoints, left_out_note(&exclusions)].into_iter().flatten().collect();
         let curves = self.curves(&rows, &observations);

@@ -135,6 +135,22 @@ fn a_table_without_a_unit_says_what_was_assumed() {
 }
 
 #[test]
+fn a_column_called_after_bits_per_byte_is_in_them_unless_a_unit_was_named() {
+    for name in ["bpb", "BPB", "bits_per_byte"] {
+        let content = format!("run_id,params,tokens,flops,{name}\na,100,2000,1.2e6,0.9\n");
+        let asked = TableOptions { metric: Some(name.to_owned()), ..TableOptions::default() };
+        let table = read_as("csv", &content, &asked).expect("read");
+        let note = format!(
+            "`{name}` is taken as bits per byte, by its name, because no unit was named (--unit nats|bits|bpb)"
+        );
+        assert_eq!((table.selection.unit, table.notes), (LossUnit::BitsPerByte, vec![note]));
+        let named =
+            read_as("csv", &content, &TableOptions { unit: Some(LossUnit::NatsPerToken), ..asked }).expect("read");
+        assert!(named.notes.is_empty() && named.selection.unit == LossUnit::NatsPerToken);
+    }
+}
+
+#[test]
 fn a_loss_that_cannot_be_names_row_and_value() {
     for (value, shown) in
         [("NaN", "`NaN`"), ("-0.5", "`-0.5`"), ("0", "`0`"), ("inf", "`inf`"), ("3,5x", "`3"), ("oops", "`oops`")]
