@@ -40,7 +40,10 @@ pub(super) fn bounds(fitted: &Fitted) -> Vec<Doubt> {
         is_floor: parameters[i].is_floor,
         simpler: simpler(fitted, i),
     };
-    fitted.problem.at_bound(&fitted.optimum.theta).into_iter().map(doubt).collect()
+    // A floor that an S presses to zero says nothing of whether the loss flattens: the law cannot follow it.
+    let is_pressed = super::inflection(fitted).is_some();
+    let at_bound = fitted.problem.at_bound(&fitted.optimum.theta).into_iter();
+    at_bound.filter(|&i| !(is_pressed && parameters[i].is_floor)).map(doubt).collect()
 }
 
 /// The law that this one is where a parameter has that end of its range: nothing is undetermined there.

@@ -32,9 +32,8 @@ const ROUNDING: f64 = 1e-6;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Inflection {
     law: String,
-    /// Local slopes at the first rung, at the highest, and at the last.
-    slopes: [f64; 3],
-    /// Compute of the highest.
+    /// The highest local slope, and the compute where it is.
+    slope: f64,
     flops: f64,
     /// Root mean square of what the law, and what a cubic, leaves of ln L.
     missed: [f64; 2],
@@ -61,7 +60,7 @@ pub(crate) fn inflection(fitted: &Fitted) -> Option<Inflection> {
     let rms = |squares: f64| (squares / rungs.len() as f64).sqrt();
     (most > 0.0 && falls(first) && falls(last) && is_missed).then(|| Inflection {
         law: fitted.law.to_string(),
-        slopes: [first, most, last],
+        slope: most,
         flops: math::exp(cubic.middle + cubic.half * highest),
         missed: [rms(left), rms(cubic.left)],
     })
@@ -128,10 +127,10 @@ impl Voiced for Inflection {
 
 impl fmt::Display for Inflection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { law, slopes: [first, most, last], flops, missed: [by_law, by_cubic] } = self;
+        let Self { law, slope, flops, missed: [by_law, by_cubic] } = self;
         write!(
             f,
-            "`{law}`: the ladder is S-shaped: its local slope rises from {first:.3} to {most:.3} at {flops:.1e} FLOPs and falls to {last:.3}, and the law, which bends one way only, misses the rungs by {:.2}% where a smooth curve leaves {:.2}%: what it says beyond them is no forecast",
+            "`{law}`: the ladder is S-shaped: its local slope rises to {slope:.3} at {flops:.1e} FLOPs and falls after, and the law, which bends one way only, misses the rungs by {:.2}% where a smooth curve leaves {:.2}%: what it says beyond them is no forecast",
             100.0 * by_law,
             100.0 * by_cubic
         )

@@ -58,6 +58,7 @@ fn an_s_shaped_ladder_is_refused_to_laws_that_bend_one_way_and_forecast_by_one_t
         let default = asked(&runs, &FitOptions::default().laws, Target::of_budget(1e23), false);
         assert_eq!(default.targets[0].median, None, "{exponent}");
         assert_said(&default.diagnoses, "s_shaped", Severity::Error, "is no forecast");
+        assert_unsaid(&default.diagnoses, "parameter_at_bound");
         let both = asked(&runs, &[LawName::POWER_LAW, LawName::M4], Target::of_budget(1e23), false);
         let target = &both.targets[0];
         let weight = |law: LawName| target.laws.iter().find(|one| one.law == law.to_string()).map(|one| one.weight);
