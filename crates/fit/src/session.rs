@@ -253,9 +253,9 @@ fn is_end(end: f64, logarithm: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use forescale_core::run::Role;
     use crate::{LawName, Objective, published};
     use forescale_core::outcome::Severity;
+    use forescale_core::run::Role;
 
     const EPOCH: [f64; 5] = [482.01, 2085.43, 1.8172, 0.3478, 0.3658];
 
