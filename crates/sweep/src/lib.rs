@@ -37,9 +37,9 @@ pub use extend::{Addition, extended};
 pub use hardware::{DEFAULT_HARDWARE, HARDWARE_FILE, default_hardware, parse_hardware, read_hardware};
 pub use import::{
     Chosen, CurveTable, EvalFormat, EvalScore, Evaluations, HeldOut, Length, LogOptions, Model, Models, ScoreRow,
-    ScoreTable, Table, TableError, TableOptions, Underway, choose, curve_of, is_score_table, loss_beside_scores, read_curves,
-    read_evaluations, read_ladder_curves, read_models, read_progress, read_scores, read_table, score_rows, underway,
-    write_scores,
+    ScoreTable, Table, TableError, TableOptions, Underway, choose, curve_of, is_score_table, loss_beside_scores,
+    read_curves, read_evaluations, read_ladder_curves, read_models, read_progress, read_scores, read_table, score_rows,
+    underway, write_scores,
 };
 pub use items::{read_items, write_items};
 pub use launch::{Fleet, LaunchError, LaunchEvent, LaunchSummary, Launcher, LocalLauncher, SlurmLauncher, Task, Way};
