@@ -55,6 +55,11 @@ bench-skill *ARGS:
     cargo build --release -p forescale-fit --example backtest_tables
     python3 benches/skill.py --form target/release/examples/backtest_tables --out benches/forecast-skill.md {{ ARGS }}
 
+# best sizes of published isoFLOPs from their smaller budgets, and of simulated tables (needs pandas)
+bench-optimum *ARGS:
+    cargo build --release -p forescale
+    python3 benches/optimum.py --out benches/optimum-skill.md {{ ARGS }}
+
 # task scores of published tables from their smaller runs, beside a sigmoid of compute and the OLMo ladder (needs scipy, pandas)
 bench-capability *ARGS:
     cargo build --release -p forescale-fit --example capability_tables

@@ -150,7 +150,7 @@ pub struct OptimumUnderCap {
     pub aim: Aim,
     /// What it must keep to.
     pub caps: Caps,
-    /// One per law of size and data, in the order the laws were asked for.
+    /// One per law of size and data, those that a forecast listens to first.
     pub laws: Vec<LawOptimum>,
     /// What the numbers rest on.
     pub assumptions: Vec<String>,

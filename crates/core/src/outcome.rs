@@ -248,12 +248,12 @@ pub struct LawPrediction {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Optimum {
-    /// The law that it is read from, as `fit` fits it.
+    /// The law that it is read from, as it is fitted to be carried to the target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub law: Option<String>,
-    /// N*.
+    /// N*, its interval with the error of form.
     pub params: Estimate,
-    /// D*.
+    /// D*, its interval with the error of form.
     pub tokens: Estimate,
     /// What a parameter and token cost in the runs; absent in forecasts made before it was told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -384,7 +384,7 @@ pub struct Forecast {
     /// What else was asked at the first target: the optimum under caps, rate and batch, cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answers: Option<Answers>,
-    /// How the same method did on runs already known; absent where there are too few.
+    /// How the same laws did on runs already known; absent where there are too few.
     pub backtest: Option<BacktestReport>,
     /// Doubts.
     pub diagnoses: Vec<Diagnosis>,

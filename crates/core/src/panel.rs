@@ -77,7 +77,7 @@ pub struct ReportData {
     pub checklist: Option<Checklist>,
     /// Doubts, heaviest first.
     pub diagnoses: Vec<Diagnosis>,
-    /// How the same method did on runs already known.
+    /// How the same laws did on runs already known.
     pub backtest: Option<BacktestReport>,
     /// How sure backtests were, against what happened; absent without a backtest.
     #[serde(default)]

@@ -454,7 +454,7 @@ fn model_form<'a>(laws: impl Iterator<Item = &'a Fitted>, doubts: &[Doubt]) -> O
     let plain = |words: &str| Reason::plain(words.to_owned());
     reasons.extend(is_disagreeing.then(|| plain("the laws differ by more than their intervals")));
     let is_missing = doubts.iter().any(|doubt| matches!(doubt, Doubt::BacktestMissed { .. }));
-    reasons.extend(is_missing.then(|| plain("the same method missed runs already known")));
+    reasons.extend(is_missing.then(|| plain("the same laws missed runs already known")));
     (!reasons.is_empty()).then(|| FormDoubt::ModelForm { law: None, reasons }.into())
 }
 

@@ -14,7 +14,7 @@ use crate::backtest::Rolling;
 use crate::diagnose::{CONTRADICTION, CONTRADICTION_OF_ONE_RULE, Doubt, ONE_RULE, Silence, TargetDoubt, inflection};
 use crate::ensemble::{LARGEST, Member, atom_levels, blend};
 use crate::fitted::{Fitted, fit_law};
-use crate::form_error::Calibration;
+use crate::form_error::{Calibration, with_size_error};
 use crate::functional::Functional;
 use crate::noise::seed_sigma;
 use crate::path::{distinct, is_on_path, path_shape};
@@ -39,7 +39,7 @@ const SAME_SHAPE: f64 = 0.05;
 /// A group's laws with what turns them into forecasts.
 pub(crate) struct Forecaster {
     members: Vec<FittedMember>,
-    /// The same laws fitted for their own sake, in the same order: what the laws' means and the optimum are read from.
+    /// The same laws fitted for their own sake, in the same order: what the laws' means are read from.
     bare: Vec<Option<FittedMember>>,
     level: f64,
     /// Standard deviation of one run's log loss.
@@ -505,32 +505,35 @@ impl Forecaster {
     }
 
     /// The law that optima are read from: of those with an optimum the first that extrapolates best and is no special case
-    /// of another, so that it is one that a forecast listens to.
+    /// of another, so that it is one that a forecast listens to. As it is fitted to be carried: sizes read so miss half as
+    /// much past the data (`crate::experience::SIZE_ERROR`).
     pub(crate) fn surface(&self) -> Option<&Fitted> {
-        let own = self.members.iter().enumerate().map(|(index, member)| self.bare(index).unwrap_or(member));
-        let able = own.filter(|member| member.has_optimum());
+        let able = self.members.iter().filter(|member| member.has_optimum());
         let rank = |member: &FittedMember| (member.rank(), self.is_widest(member));
         let member = able.reduce(|best, next| if rank(next) > rank(best) { next } else { best })?;
         Some(&member.fitted)
     }
 
-    /// Compute-optimal N and D at a budget.
+    /// Compute-optimal N and D at a budget, with the error of form that published sizes showed so far past their runs.
     pub(crate) fn optimum(&self, flops: f64) -> Option<Optimum> {
         let fitted = self.surface()?;
         let product = flops / fitted.flops_per_product();
         let profile = fitted.profile(Functional::LogOptimalParams(math::ln(product)), self.level);
-        let params = estimate(&profile, fitted.root(self.level), self.level, true);
-        // A model of less than one parameter, or trained on less than one token, is no end: the profile never found one.
-        let end = |end: Option<f64>| end.filter(|size| (1.0..=product).contains(size));
-        let params = Estimate { lower: end(params.lower), upper: end(params.upper), ..params };
+        let own = estimate(&profile, fitted.root(self.level), self.level, true);
         // ln D* is a constant less ln N*, and so has its deviation; told of the logarithm, as a profile tells it.
-        let tokens = Estimate {
-            estimate: product / params.estimate,
-            standard_error: profile.standard_error.map(|se| se * product / params.estimate),
-            lower: params.upper.map(|upper| product / upper),
-            upper: params.lower.map(|lower| product / lower),
+        let data = Estimate {
+            estimate: product / own.estimate,
+            standard_error: profile.standard_error.map(|se| se * product / own.estimate),
+            lower: own.upper.map(|upper| product / upper),
+            upper: own.lower.map(|lower| product / lower),
             level: self.level,
         };
+        // A model of less than one parameter, or trained on less than one token, is no end: the profile never found one.
+        let end = |end: Option<f64>| end.filter(|size| (1.0..=product).contains(size));
+        let [params, tokens] = [own, data].map(|of| {
+            let of = with_size_error(of, self.decades_beyond(&Target::of_budget(flops)));
+            Estimate { lower: end(of.lower), upper: end(of.upper), ..of }
+        });
         // Beyond what a number can hold there is no size to name.
         let law = Some(fitted.law.to_string());
         let flops_per_product = self.flops_per_product();

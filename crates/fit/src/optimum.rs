@@ -1,7 +1,8 @@
 //! The best size and data under a cap: too few tokens, a largest or a given size, or serving to be paid for.
 //!
-//! Each law of size and data that the runs carry answers for itself, with profile intervals on every number, beside its
-//! unconstrained optimum and what the cap costs against it. The laws are not joined: an optimum is a place, and the middle
+//! Each law of size and data that the runs carry answers for itself, as it is fitted to be carried, with profile intervals on
+//! every number (and the error of form on a size that it chooses), beside its unconstrained optimum and what the cap costs
+//! against it. The laws are not joined: an optimum is a place, and the middle
 //! of two places is none.
 
 use forescale_core::answer::{Aim, Caps, Choice, LawOptimum, OPTIMUM_SCHEMA, OptimumUnderCap};
@@ -12,12 +13,14 @@ use forescale_core::observation::{FlopsPerProduct, Observation};
 use forescale_core::outcome::{Diagnosis, Severity};
 use thiserror::Error;
 
+use crate::ahead::fit_ahead;
 use crate::allocation::{Allocation, Wanted};
 use crate::diagnose::{Doubt, FitKind, TargetDoubt, uncertified};
 use crate::fitted::{Fitted, validate};
 use crate::forecaster::is_special_case;
+use crate::form_error::with_size_error;
 use crate::functional::Functional;
-use crate::session::{estimate, fit_group, groups, inputs, pick_one};
+use crate::session::{estimate, fit_group_by, groups, inputs, pick_one};
 use crate::{FitError, FitOptions};
 
 /// A tokens-per-parameter further than this factor outside those of the runs is doubted. Chosen here: one doubling.
@@ -90,7 +93,7 @@ pub fn optimum(
     let (mut fitted, refusals) = laws_of_size_and_data(observations, options)?;
     heard_first(&mut fitted);
     let (mut laws, mut diagnoses, mut first) = (Vec::new(), refusals, None);
-    let uncertain = fitted.iter().filter_map(|law| uncertified(law, FitKind::Plain));
+    let uncertain = fitted.iter().filter_map(|law| uncertified(law, FitKind::Ahead));
     diagnoses.extend(uncertain.map(|doubt| Doubt::from(doubt).diagnosis()));
     for law in &fitted {
         match answer(law, aim, caps, options.level) {
@@ -164,7 +167,7 @@ fn laws_of_size_and_data(
         let reason = format!("the runs fall into {} groups, and an optimum is that of one", groups.len());
         return Err(OptimumError::NoLaw { reason, hint: pick_one(&groups, options) });
     };
-    fit_group(runs, &FitOptions { laws, ..options.clone() })
+    fit_group_by(fit_ahead, runs, &FitOptions { laws, ..options.clone() })
         .map_err(|error| OptimumError::NoLaw { reason: error.fault(), hint: error.hint() })
 }
 
@@ -213,13 +216,18 @@ fn no_solution(fitted: &Fitted, allocation: &Allocation) -> OptimumError {
 
 fn choice(fitted: &Fitted, allocation: Allocation, level: f64) -> Choice {
     let of = |wanted| of(fitted, allocation, wanted, level);
-    let params = of(Wanted::Params);
+    let shape = [Wanted::Params, Wanted::Tokens].map(of);
+    let training_flops = of(Wanted::Training);
+    // A size that a cap sets is what it is; one that the law chooses holds the error of form.
+    let is_chosen = shape.iter().all(|of| of.lower != of.upper);
+    let decades = math::log10(training_flops.estimate / fitted.max_flops());
+    let [params, tokens] = shape.map(|of| if is_chosen { counted(with_size_error(of, decades)) } else { of });
     let serving = allocation.log_serving_flops_per_param().map(math::exp);
     Choice {
         params,
-        tokens: of(Wanted::Tokens),
+        tokens,
         loss: of(Wanted::Loss),
-        training_flops: of(Wanted::Training),
+        training_flops,
         serving_flops: serving.map(|per_param| times(&params, per_param)),
         total_flops: of(Wanted::Total),
     }
@@ -234,10 +242,13 @@ fn of(fitted: &Fitted, allocation: Allocation, wanted: Wanted, level: f64) -> Es
         return Estimate { estimate: value, standard_error: Some(0.0), lower: Some(value), upper: Some(value), level };
     }
     let found = estimate(&fitted.profile(functional, level), fitted.root(level), level, true);
-    // A model of less than one parameter, or trained on less than one token, is no end: the profile never found one.
-    let is_count = matches!(wanted, Wanted::Params | Wanted::Tokens);
-    let end = |end: Option<f64>| end.filter(|size| !is_count || *size >= 1.0);
-    Estimate { lower: end(found.lower), upper: end(found.upper), ..found }
+    if matches!(wanted, Wanted::Params | Wanted::Tokens) { counted(found) } else { found }
+}
+
+/// A model of less than one parameter, or trained on less than one token, is no end: the profile never found one.
+fn counted(of: Estimate) -> Estimate {
+    let end = |end: Option<f64>| end.filter(|size| *size >= 1.0);
+    Estimate { lower: end(of.lower), upper: end(of.upper), ..of }
 }
 
 /// A ratio to what is best without caps: no cap makes it better, so that an interval ends at 1 where the runs set no end.
@@ -281,7 +292,7 @@ fn refused(fitted: &Fitted, error: &OptimumError) -> Diagnosis {
     }
 }
 
-/// Where an optimum lies so far beyond the runs that its intervals say too little.
+/// Where an optimum lies beyond the runs, so that its intervals are mostly of how such sizes have missed.
 pub(crate) fn optimum_beyond(law: &str, decades: f64) -> Option<TargetDoubt> {
     (decades > DECADES_REACH).then(|| TargetDoubt::OptimumBeyond { law: law.to_owned(), decades })
 }
@@ -326,7 +337,7 @@ fn assumptions(fitted: &[Fitted], caps: &Caps, options: &FitOptions) -> Vec<Stri
     let fresh =
         caps.max_tokens.is_none().then(|| "each token is new: there are as many as the optimum asks for".to_owned());
     let loss = format!(
-        "loss is each law's mean at the end of a run; intervals are profiles of that law at the {:.0}% level",
+        "loss is each law's mean at the end of a run; intervals are profiles of that law at the {:.0}% level, and a size that no cap sets holds the error of form that published sizes showed",
         100.0 * options.level
     );
     [Some(cost), serving, fresh, Some(loss)].into_iter().flatten().collect()

@@ -74,7 +74,7 @@ pub(crate) fn optimum(target: &ForecastTarget) -> Option<Table> {
     let mut table = Table::new(&[
         (&format!("compute-optimal for {} FLOPs{by}", scientific(target.flops)), Left),
         ("estimate", Right),
-        ("interval if law true", Right),
+        ("interval", Right),
         ("level", Right),
         ("standard error", Right),
     ]);

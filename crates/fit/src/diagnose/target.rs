@@ -3,12 +3,14 @@
 use core::fmt;
 
 use forescale_core::estimate::Interval;
+use forescale_core::math;
 use forescale_core::outcome::Severity;
 
 use super::fit::GRADIENT;
 use super::{Voiced, named};
 use crate::certificate::{EXACT, certificate};
 use crate::fitted::Fitted;
+use crate::form_error::expected_size_error;
 
 /// Code of [`TargetDoubt::FitsApart`].
 pub(crate) const FITS_APART: &str = "fits_apart";
@@ -27,7 +29,7 @@ pub(crate) enum TargetDoubt {
     /// The forecast's median lies outside the interval of the laws fitted for their own sake, or that interval reaches beyond
     /// the one of one run.
     FitsApart { median: f64, mean: Interval, one: Interval, is_outside: bool },
-    /// The optimum lies beyond the runs, and its intervals are those of one law.
+    /// The optimum lies beyond the runs, and its intervals are mostly of how such sizes have missed.
     OptimumBeyond { law: String, decades: f64 },
     /// The optimum is read from a law, and no law of its kind has a say in the forecast.
     OptimumUnheard { law: String, weight: f64 },
@@ -152,7 +154,7 @@ impl Voiced for TargetDoubt {
                 "see the two apart in `laws` and `fit`; a backtest at that ratio says which kind of fit errs less on these runs"
             }
             Self::OptimumBeyond { .. } => {
-                "where the form is wrong they rarely hold; a size off by a fifth costs less than 0.1% of the loss under laws as published, and the forecast's interval of the loss holds the error of form"
+                "train isoFLOPs at larger budgets to narrow them; a size off by a fifth costs less than 0.1% of the loss under laws as published"
             }
             Self::OptimumUnheard { .. } => {
                 "hold it against `fit --approach 1,2,3` before a size is chosen by it, and add runs off the path"
@@ -213,7 +215,8 @@ impl fmt::Display for TargetDoubt {
             ),
             Self::OptimumBeyond { law, decades } => write!(
                 f,
-                "`{law}`: the optimum lies {decades:.1} decades of compute beyond the largest run; the intervals of its size and data are the law's own and hold no error of form"
+                "`{law}`: the optimum lies {decades:.1} decades of compute beyond the largest run; sizes predicted so far past published runs missed by {:.2} times at the median, and the intervals of size and data hold that",
+                math::exp(expected_size_error(*decades))
             ),
             Self::OptimumUnheard { law, weight } => write!(
                 f,

@@ -96,7 +96,7 @@ fn against(data: &ReportData) -> String {
         },
         |row| {
             format!(
-                "On runs already known the same method missed by {:.1}% at the median from {} away ({})",
+                "On runs already known the same laws, weighed alike, missed by {:.1}% at the median from {} away ({})",
                 100.0 * row.median_abs_relative_error,
                 times(row.ratio),
                 held(row)

@@ -1,4 +1,4 @@
-//! The error of the same method on runs already known, by how far it had to reach.
+//! The error of the same laws on runs already known, by how far it had to reach.
 
 use forescale_core::math;
 use forescale_core::outcome::{BacktestCase, BacktestReport};
@@ -25,7 +25,9 @@ pub(crate) fn sketch(data: &ReportData) -> Option<Sketch> {
     );
     let zero = Element::line("zero", [(x.low, 0.0), (x.high, 0.0)]);
     Some(Sketch {
-        caption: "The same method on runs already known, from the smaller runs alone.".to_owned(),
+        caption: "The same laws on runs already known, from the smaller runs alone: weighed alike, and as wide as \
+                  published families say."
+            .to_owned(),
         alternative: format!(
             "Relative error of {} against the ratio of compute.",
             plural(report.cases.len(), "backtest prediction")

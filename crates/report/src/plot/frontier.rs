@@ -62,7 +62,8 @@ impl Quantity {
         elements.extend(runs().step_by(every(runs().count())).map(|row| self.mark(row)));
         Some(Sketch {
             caption: format!(
-                "{} against the budget by `{}`, and the runs; the band is the interval of the optimum.{}",
+                "{} against the budget by `{}`, as it is fitted to be carried, and the runs; the band is the interval of the \
+                 optimum.{}",
                 self.symbol,
                 shape.law,
                 thinned(runs().count())

@@ -35,8 +35,8 @@ fn caption(shape: &ShapePanel) -> String {
         left_out => format!(" {left_out} more budgets are not drawn, for room."),
     };
     format!(
-        "IsoFLOP curves: each line is `{}` at one budget, markers are the runs at it within a factor of 1.5; the bar \
-         spans the sizes that may be best.{left_out}",
+        "IsoFLOP curves: each line is `{}`, as it is fitted to be carried, at one budget, markers are the runs \
+         at it within a factor of 1.5; the bar spans the sizes that may be best.{left_out}",
         shape.law
     )
 }

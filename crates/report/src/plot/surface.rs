@@ -32,8 +32,8 @@ pub(crate) fn sketch(data: &ReportData) -> Option<Sketch> {
     keys.extend(run_keys(data));
     Some(Sketch {
         caption: format!(
-            "The loss by `{}` over size and data: every run on one line is predicted the same loss, and the frontier \
-             crosses each line where it costs least.{}",
+            "The loss by `{}`, as it is fitted to be carried, over size and data: every run on one line is predicted the \
+             same loss, and the frontier crosses each line where it costs least.{}",
             shape.law,
             thinned(runs().count())
         ),
