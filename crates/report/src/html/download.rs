@@ -47,8 +47,8 @@ fn csv(runs: &[RunRow]) -> String {
             field(&run.run_id),
             field(&run.name),
             run.role.map(role_label).unwrap_or_default().to_owned(),
-            number(Some(run.params)),
-            number(Some(run.tokens)),
+            number(run.params),
+            number(run.tokens),
             number(Some(run.flops)),
             run.seed.map(|seed| seed.to_string()).unwrap_or_default(),
             run.status.map(status_label).unwrap_or_default().to_owned(),
@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn runs_as_csv_keep_every_digit_under_the_names_that_fit_reads() {
         let mut run = sample::inside().runs[0].clone();
-        (run.params, run.loss) = (10_240.0, Some(2.123_456_789_012_345));
+        (run.params, run.loss) = (Some(10_240.0), Some(2.123_456_789_012_345));
         let text = csv(&[run]);
         let mut lines = text.lines();
         assert!(lines.next().expect("a header").starts_with("run_id,name,role,params,tokens,flops,"));
