@@ -51,7 +51,7 @@ fn a_law_of_compute_is_fitted_and_what_is_assumed_is_said() {
     let assumed = law.diagnoses.iter().filter(|doubt| doubt.code == "compute_alone").collect::<Vec<_>>();
     assert!(assumed.len() == 1 && assumed[0].message.contains("are taken as one path"), "{assumed:?}");
     let refused = law.diagnoses.iter().find(|doubt| doubt.code == "law_refused").expect("laws of size and data");
-    assert!(refused.message.contains("`chinchilla` needs params and tokens; the table has flops alone"), "{refused:?}");
+    assert!(refused.message.contains("`chinchilla` was not fitted: it needs params and tokens"), "{refused:?}");
     let of_sizes =
         ["counting_rules", "tokens_below_params", "params_unit", "stray_params", "stray_ratio", "flops_unit"];
     assert!(law.diagnoses.iter().all(|doubt| !of_sizes.contains(&doubt.code.as_str())), "{:?}", law.diagnoses);

@@ -60,7 +60,7 @@ pub struct Diagnosis {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rules {
-    /// What N counts; [`Rules::UNTOLD`] where the runs tell compute alone.
+    /// What N counts.
     pub params: String,
     /// How C is counted.
     pub flops: String,

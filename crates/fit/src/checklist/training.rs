@@ -53,7 +53,7 @@ fn ranges(asked: &Asked<'_>) -> Known {
     let decades = |values: &[f64]| math::log10(ends(values).1 / ends(values).0);
     if !asked.tells_split() {
         let (runs, span) = (asked.runs.len(), span(&flops));
-        return Known::Missing(format!("{runs} runs: C {span} FLOPs ({:.1}); {UNTOLD}", decades(&flops)));
+        return Known::Missing(format!("{runs} runs: C {span} FLOPs ({:.1} decades); {UNTOLD}", decades(&flops)));
     }
     let told = format!(
         "{} runs: N {} ({:.1} decades), D {} ({:.1}), C {} FLOPs ({:.1})",
