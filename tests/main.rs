@@ -6,6 +6,7 @@ mod binary;
 mod capability;
 mod chain;
 mod commands;
+mod compute_alone;
 mod curves;
 mod evidence;
 mod export;

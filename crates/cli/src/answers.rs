@@ -110,6 +110,7 @@ fn recommend(
     shape: Option<(f64, f64)>,
     options: &ForecastOptions,
 ) -> anyhow::Result<Recommendations> {
+    material.check_split("`--recommend`")?;
     let Some((params, tokens)) = shape else {
         bail!(
             "a rate is recommended for a size and data, and the target has none\n\nhint: --at flops=…,params=…,tokens=…"

@@ -32,7 +32,8 @@ pub(crate) struct Asked {
 pub(crate) fn judge(material: &Material, asked: &Asked) -> anyhow::Result<Evidence> {
     let options = material.forecast_options(&asked.laws)?;
     let fits = material.fit(&options.fit)?;
-    let targets = Vec::from_iter(asked.target.map(|typed| typed.meant(material)).or_else(|| material.own_target()));
+    let targets =
+        Vec::from_iter(asked.target.map(|typed| typed.meant(material)).transpose()?.or_else(|| material.own_target()));
     let forecast = material.forecast(&targets, &options)?;
     let capability = capability::forecast(material, targets.first(), &asked.laws)?;
     Ok(Evidence { fits, forecast, capability })
@@ -155,8 +156,8 @@ fn observed_row(run: &Observation) -> RunRow {
         run_id: run.run_id.clone(),
         name: run.name.clone(),
         role: run.role,
-        params: run.params,
-        tokens: run.tokens,
+        params: run.size_and_data().map(|at| at.0),
+        tokens: run.size_and_data().map(|at| at.1),
         flops: run.flops,
         seed: run.seed,
         status: None,
@@ -174,8 +175,8 @@ fn run_row(material: &Material, record: &RunRecord) -> RunRow {
         run_id: record.run_id.0.clone(),
         name: record.name.clone(),
         role: Some(record.role),
-        params: record.parameters.under(material.selection.params_rule) as f64,
-        tokens: record.tokens as f64,
+        params: Some(record.parameters.under(material.selection.params_rule) as f64),
+        tokens: Some(record.tokens as f64),
         flops: record.flops.under(material.selection.flops_rule).unwrap_or(record.flops.exact),
         seed: Some(record.config.seed),
         status: Some(record.status),

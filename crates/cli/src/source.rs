@@ -10,7 +10,7 @@ use forescale_core::outcome::{Diagnosis, FitReport, Forecast, Rules};
 use forescale_core::record::RunRecord;
 use forescale_core::reduction::{Knob, Reduction};
 use forescale_core::run::{PlannedRun, Role};
-use forescale_fit::{FitOptions, ForecastOptions, IntervalMethod, LawName, Objective, Starts, Target};
+use forescale_fit::{FitError, FitOptions, ForecastOptions, IntervalMethod, LawName, Objective, Starts, Target};
 use forescale_sweep::{HeldOut, Plan, SweepSpec, TableOptions};
 
 use crate::again;
@@ -270,10 +270,21 @@ impl Material {
         self.doubts.iter().cloned()
     }
 
+    /// Refuses what needs size and data where the runs tell neither.
+    pub(crate) fn check_split(&self, what: &str) -> anyhow::Result<()> {
+        if self.tells_split() { Ok(()) } else { Err(FitError::NoSplit { what: what.to_owned() }.into()) }
+    }
+
+    /// Whether the runs tell their sizes and data.
+    fn tells_split(&self) -> bool {
+        self.observations.iter().all(Observation::tells_split)
+    }
+
     /// Conventions by name.
     pub(crate) fn rules(&self) -> Rules {
+        let params = self.selection.params_rule.name();
         Rules {
-            params: self.selection.params_rule.name().to_owned(),
+            params: if self.tells_split() { params } else { Rules::UNTOLD }.to_owned(),
             flops: self.selection.flops_rule.name().to_owned(),
         }
     }
@@ -354,8 +365,12 @@ impl Material {
         let Some(first) = self.held_out.first() else {
             return format!("there is no target to forecast\n\nhint: {option} flops=1e21[,params=7e9,tokens=1.4e11]");
         };
-        let typed =
-            |row: &HeldOut| format!("{option} flops={:e},params={:e},tokens={:e}", row.flops, row.params, row.tokens);
+        let typed = |row: &HeldOut| match row.size_and_data {
+            Some((params, tokens)) => {
+                format!("{option} flops={:e},params={params:e},tokens={tokens:e}", row.flops)
+            }
+            None => format!("{option} flops={:e}", row.flops),
+        };
         let count = self.held_out.len();
         let rows = if count == 1 { "row whose `role` is `target` is" } else { "rows whose `role` is `target` are" };
         let more = if count > 1 { format!(" for `{}`, and so on", first.run_id) } else { String::new() };

@@ -23,9 +23,15 @@ impl TypedTarget {
     }
 
     /// The target; where no budget was typed it is counted as the source counts.
-    pub(crate) fn meant(&self, material: &Material) -> Target {
+    ///
+    /// # Errors
+    ///
+    /// A size or data where the runs tell neither.
+    pub(crate) fn meant(&self, material: &Material) -> anyhow::Result<Target> {
         let Self { flops, params, tokens } = *self;
-        match (flops, params, tokens) {
+        let told = Target { params, tokens, ..Target::of_budget(flops.unwrap_or_default()) };
+        forescale_fit::check_shape(&told, &material.observations)?;
+        Ok(match (flops, params, tokens) {
             (None, Some(params), Some(tokens)) => {
                 let target = Target::of_shape(params, tokens, &material.observations);
                 let flops = target.flops;
@@ -35,8 +41,8 @@ impl TypedTarget {
                 ));
                 target
             }
-            (flops, ..) => Target { params, tokens, ..Target::of_budget(flops.unwrap_or_default()) },
-        }
+            _ => told,
+        })
     }
 
     /// The target where no runs say how a budget is counted.

@@ -57,6 +57,25 @@ impl Training {
     }
 }
 
+/// What is known of how a run's compute was split between size and data: the one place that says so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Split {
+    /// N and D are told, or one of them, from which the other follows.
+    #[default]
+    Told,
+    /// Compute alone is told. `params` and `tokens` then hold √C each, a place and no count: runs keep the order of their
+    /// compute along one path, and those of one compute share a place. Whoever prints a size, or fits or asks by one, looks
+    /// here first.
+    Untold,
+}
+
+impl Split {
+    fn is_told(&self) -> bool {
+        *self == Self::Told
+    }
+}
+
 /// One run as a point: size, data, compute, loss.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -71,10 +90,14 @@ pub struct Observation {
     pub cluster: String,
     /// What the run was for, where it is known.
     pub role: Option<Role>,
-    /// N under the selection's counting rule.
+    /// N under the selection's counting rule, where the split is told.
     pub params: f64,
-    /// D.
+    /// D, likewise.
     pub tokens: f64,
+    /// Whether `params` and `tokens` are the run's own. Not written where they are, so that digests of tables that tell them
+    /// stay as they were.
+    #[serde(default, skip_serializing_if = "Split::is_told")]
+    pub split: Split,
     /// C under the selection's FLOPs rule.
     pub flops: f64,
     /// Final loss (or another metric), above zero.
@@ -116,6 +139,7 @@ impl Observation {
             role: None,
             params,
             tokens,
+            split: Split::Told,
             flops,
             loss,
             loss_se: None,
@@ -127,6 +151,25 @@ impl Observation {
             unique_tokens: None,
             training: Training::default(),
         }
+    }
+
+    /// The same of a run that tells its compute and neither its size nor its data.
+    #[must_use]
+    pub fn of_compute(run_id: impl Into<String>, flops: f64, loss: f64) -> Self {
+        let place = flops.sqrt();
+        Self { split: Split::Untold, ..Self::bare(run_id, place, place, flops, loss) }
+    }
+
+    /// Whether the run tells its size and data.
+    #[must_use]
+    pub fn tells_split(&self) -> bool {
+        self.split.is_told()
+    }
+
+    /// N and D, where they are told.
+    #[must_use]
+    pub fn size_and_data(&self) -> Option<(f64, f64)> {
+        self.tells_split().then_some((self.params, self.tokens))
     }
 
     /// C/(N·D): 6 under `6nd`, and what a FLOPs count of its own makes of it under another rule.
@@ -155,9 +198,12 @@ pub struct FlopsPerProduct {
 }
 
 impl FlopsPerProduct {
-    /// That of some runs; `None` of none.
+    /// That of some runs; `None` of none, or where one does not tell its size and data.
     #[must_use]
     pub fn of(runs: &[Observation]) -> Option<Self> {
+        if !runs.iter().all(Observation::tells_split) {
+            return None;
+        }
         let products: Vec<f64> = runs.iter().map(Observation::flops_per_product).collect();
         let [lowest, highest] = math::range(products.iter().copied())?;
         Some(Self { median: math::median(&products)?, lowest, highest })
@@ -291,6 +337,17 @@ mod tests {
         let known: Observation = serde_json::from_str(OLD).expect("an old observation");
         assert_eq!(bare, Observation { seed_sd: None, seed: None, ..known });
         assert!(!bare.repeats_data() && bare.training == Training::default());
+    }
+
+    #[test]
+    fn a_run_of_compute_alone_tells_no_size_and_says_so_when_it_is_written() {
+        let run = Observation::of_compute("a", 1e20, 3.0);
+        assert_eq!((run.size_and_data(), run.flops), (None, 1e20));
+        assert_eq!(FlopsPerProduct::of(std::slice::from_ref(&run)), None);
+        let text = serde_json::to_string(&run).expect("a JSON form");
+        assert!(text.contains(r#""split":"untold""#), "{text}");
+        assert_eq!(serde_json::from_str::<Observation>(&text).expect("reads"), run);
+        assert_eq!(Observation::bare("a", 1.0, 2.0, 12.0, 3.0).size_and_data(), Some((1.0, 2.0)));
     }
 
     #[test]

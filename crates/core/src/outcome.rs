@@ -67,16 +67,26 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// What `params` says where neither N nor D is told.
+    pub const UNTOLD: &str = "untold";
+
     /// What N and C are, in words: a rule's name, or a table's own column.
     #[must_use]
     pub fn words(&self) -> String {
+        if self.params == Self::UNTOLD {
+            return format!("C is {}, N and D are not told", Self::word(&self.flops));
+        }
         format!("N is {}, C is {}", Self::word(&self.params), Self::word(&self.flops))
     }
 
     /// One rule in words.
     #[must_use]
     pub fn word(rule: &str) -> &str {
-        if rule == "column" { "the table's own column" } else { rule }
+        match rule {
+            "column" => "the table's own column",
+            Self::UNTOLD => "not told",
+            _ => rule,
+        }
     }
 }
 

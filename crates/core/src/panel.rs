@@ -182,10 +182,10 @@ pub struct RunRow {
     pub name: String,
     /// What it was for.
     pub role: Option<Role>,
-    /// Size under the report's rule.
-    pub params: f64,
-    /// Data.
-    pub tokens: f64,
+    /// Size under the report's rule; `None` in a table that tells compute alone.
+    pub params: Option<f64>,
+    /// Data, likewise.
+    pub tokens: Option<f64>,
     /// Compute.
     pub flops: f64,
     /// Seed.

@@ -367,14 +367,13 @@ fn targets(band: &[&Observation], mode: BacktestMode) -> Targets {
     }
 }
 
-/// A known run as a target: its budget alone, or at its own N and D, and U where a law models repeated data.
+/// A known run as a target: its budget alone, or at its own N and D where it tells them, and U where a law models repeated data.
 fn asked_of(target: &Observation, question: &Question) -> Target {
     let budget = Target::of_budget(target.flops);
-    if question.mode == BacktestMode::Frontier {
-        return budget;
-    }
+    let own = target.size_and_data().filter(|_| question.mode == BacktestMode::Run);
+    let Some((params, tokens)) = own else { return budget };
     let unique_tokens = target.unique_tokens.filter(|_| question.fit.model_repetition());
-    Target { params: Some(target.params), tokens: Some(target.tokens), unique_tokens, ..budget }
+    Target { params: Some(params), tokens: Some(tokens), unique_tokens, ..budget }
 }
 
 fn answer(forecaster: &Forecaster, target: &Observation, question: &Question, n_fit: usize) -> Answer {

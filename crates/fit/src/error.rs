@@ -126,6 +126,14 @@ pub enum FitError {
         /// What is wrong with it.
         error: Box<FitError>,
     },
+    /// Something that needs size and data was asked of runs that tell compute alone.
+    #[error(
+        "{what} needs params and tokens; the table has flops alone\n\nhint: name one of them by `--map params=COLUMN` or `--map tokens=COLUMN`, from which the other follows; laws of compute go without: `--law power_law`"
+    )]
+    NoSplit {
+        /// What was asked.
+        what: String,
+    },
     /// Size and data cannot be told apart.
     #[error(
         "`{law}` cannot tell N from D: D/N spans at least {needed_spread}x within {}, and {needed} are needed (widest spread {widest:.2}x)\n\nhint: add runs off the path: for {needed} budgets, one model 2x smaller and one 2x larger at the same FLOPs; or for {needed} sizes, one run of {needed_spread} times the tokens",

@@ -116,6 +116,11 @@ pub(crate) fn seen_by<'a>(law: LawName, runs: &[&'a Observation], options: &FitO
     runs.iter().copied().filter(|run| sees_all || !run.repeats_data()).collect()
 }
 
+/// Refuses what needs size and data where a run tells its compute alone.
+pub(crate) fn check_split<'a>(what: &str, mut runs: impl Iterator<Item = &'a Observation>) -> Result<(), FitError> {
+    if runs.all(Observation::tells_split) { Ok(()) } else { Err(FitError::NoSplit { what: what.to_owned() }) }
+}
+
 /// The observations a law is fitted to, or why it cannot be.
 fn points_for(law: LawName, observations: &[&Observation]) -> Result<(Vec<Observation>, bool), FitError> {
     let form = law.form();
@@ -125,7 +130,10 @@ fn points_for(law: LawName, observations: &[&Observation]) -> Result<(Vec<Observ
             let path = path::path_of(observations, form)?;
             (path.points, path.vertices)
         }
-        Domain::SizeAndData => (observations.iter().map(|o| (*o).clone()).collect(), false),
+        Domain::SizeAndData => {
+            check_split(&format!("`{law}`"), observations.iter().copied())?;
+            (observations.iter().map(|o| (*o).clone()).collect(), false)
+        }
     };
     let (law, parameters) = (form.name().to_owned(), form.parameters().len());
     if points.len() < needs.observations {

@@ -27,7 +27,7 @@ use crate::diagnose::{
 };
 use crate::ensemble::{mean_interval, validate_level};
 use crate::evaluation::target_sigma;
-use crate::fitted::{Fitted, seen_by, validate};
+use crate::fitted::{Fitted, check_split, seen_by, validate};
 use crate::forecaster::{Forecaster, WORTH_A_WORD, forecaster};
 use crate::optimum::optimum_beyond;
 use crate::session::{groups, inputs, pick_one};
@@ -116,6 +116,7 @@ pub fn forecast(
     validate(observations, &options.fit)?;
     validate_level(options.fit.level)?;
     targets.iter().try_for_each(validate_target)?;
+    targets.iter().try_for_each(|target| check_shape(target, observations))?;
     Ok(assemble(observations, targets, options, prepare(observations, options)))
 }
 
@@ -185,6 +186,21 @@ fn once(doubts: &mut Vec<Doubt>) {
         said.extend(is_new.then(|| doubt.clone()));
         is_new
     });
+}
+
+/// Refuses a target that tells more than its compute where the runs tell no more.
+///
+/// # Errors
+///
+/// [`FitError::NoSplit`], by what the target tells.
+pub fn check_shape(target: &Target, observations: &[Observation]) -> Result<(), FitError> {
+    let told = [("params", target.params), ("tokens", target.tokens), ("unique_tokens", target.unique_tokens)];
+    let told: Vec<String> =
+        told.iter().filter(|(_, value)| value.is_some()).map(|(name, _)| format!("`{name}`")).collect();
+    if told.is_empty() {
+        return Ok(());
+    }
+    check_split(&format!("a target with {}", told.join(" and ")), observations.iter())
 }
 
 pub(crate) fn validate_target(target: &Target) -> Result<(), FitError> {

@@ -118,6 +118,7 @@ pub(crate) fn forecaster(
     let calibration = if on_a_surface { calibration } else { calibration.along_a_path() };
     let stacked = vec![1.0; members.len()];
     let (level, evaluation_sigma) = (options.level, 0.0);
+    let tells_split = runs.iter().all(|o| o.tells_split());
     Ok((
         Forecaster {
             members,
@@ -130,7 +131,7 @@ pub(crate) fn forecaster(
             ratios,
             allowed: allowed_contradiction(&products),
             products: math::range(products).unwrap_or_default(),
-            alone: [alone(runs, |o| o.params), alone(runs, |o| o.tokens)],
+            alone: if tells_split { [alone(runs, |o| o.params), alone(runs, |o| o.tokens)] } else { [None; 2] },
             bounds,
             calibration,
             stacked,

@@ -103,7 +103,7 @@ pub use crps::crps;
 pub use design::{Candidate, CandidateGrid, Candidates, DesignError, DesignOptions, design};
 pub use error::FitError;
 pub use error_of_loss::{ErrorOfLoss, ErrorOfLossError};
-pub use forecast::{ForecastOptions, Target, as_sealed, forecast};
+pub use forecast::{ForecastOptions, Target, as_sealed, check_shape, forecast};
 pub use forescale_core::law::LawName;
 pub use hyperparameters::recommend;
 pub use ledger::{Entered, Ledger, LedgerError};

@@ -244,7 +244,7 @@ fn unknown(points: &[&Observation], is_on_path: bool) -> Option<NoiseDoubt> {
     };
     let lone = |cell: &&Vec<&Observation>| {
         let is_single = clusters(cell.iter().copied()).len() == 1 && cell[0].seed.is_some();
-        is_single && cell[0].params < NOISY_PARAMS && !has_word(cell)
+        is_single && cell[0].size_and_data().is_some_and(|(params, _)| params < NOISY_PARAMS) && !has_word(cell)
     };
     let mut cells = cells(points);
     cells.sort_by(|a, b| a[0].flops.total_cmp(&b[0].flops));

@@ -16,7 +16,7 @@ use thiserror::Error;
 use crate::ahead::fit_ahead;
 use crate::allocation::{Allocation, Wanted};
 use crate::diagnose::{Doubt, FitKind, TargetDoubt, uncertified};
-use crate::fitted::{Fitted, validate};
+use crate::fitted::{Fitted, check_split, validate};
 use crate::forecaster::is_special_case;
 use crate::form_error::with_size_error;
 use crate::functional::Functional;
@@ -90,6 +90,7 @@ pub fn optimum(
 ) -> Result<OptimumUnderCap, OptimumError> {
     validate(observations, options)?;
     validate_question(aim, &caps)?;
+    check_split(&format!("the optimum under {}", named(&caps)), observations.iter())?;
     let (mut fitted, refusals) = laws_of_size_and_data(observations, options)?;
     heard_first(&mut fitted);
     let (mut laws, mut diagnoses, mut first) = (Vec::new(), refusals, None);
@@ -119,6 +120,19 @@ pub fn optimum(
             inputs: inputs(observations),
         }),
     }
+}
+
+/// The caps as they are typed.
+fn named(caps: &Caps) -> String {
+    let given = [
+        ("--max-tokens", caps.max_tokens.is_some()),
+        ("--max-params", caps.max_params.is_some()),
+        ("--params", caps.params.is_some()),
+        ("--serve", caps.serving.is_some()),
+    ];
+    let given: Vec<String> =
+        given.iter().filter(|(_, is_given)| *is_given).map(|(flag, _)| format!("`{flag}`")).collect();
+    if given.is_empty() { "no cap".to_owned() } else { given.join(" and ") }
 }
 
 fn validate_question(aim: Aim, caps: &Caps) -> Result<(), OptimumError> {

@@ -43,6 +43,9 @@ pub(crate) fn path_of(observations: &[&Observation], form: &dyn LawForm) -> Resu
         let on = observations.iter().filter(|o| o.role == Some(Role::Path)).map(|o| (*o).clone());
         return Ok(Path { points: on.collect(), vertices: false });
     }
+    if !observations.iter().all(|o| o.tells_split()) {
+        return Ok(Path { points: observations.iter().map(|o| (*o).clone()).collect(), vertices: false });
+    }
     let points = vertices(observations);
     if points.len() >= form.least_observations() {
         return Ok(Path { points, vertices: true });
@@ -134,7 +137,7 @@ fn ratio_spread(runs: &[&Observation]) -> f64 {
     high / low
 }
 
-/// One vertex per budget that has an interior one.
+/// One vertex per budget that has an interior one; none of runs that tell no size.
 pub(crate) fn vertices(observations: &[&Observation]) -> Vec<Observation> {
     let slope = typical_slope(observations);
     budgets(observations, BUDGET_FACTOR).iter().filter_map(|budget| vertex(budget, slope)).collect()
@@ -195,6 +198,9 @@ pub(crate) fn line(points: &[(f64, f64)]) -> Option<(f64, f64)> {
 
 /// The vertex of a budget's parabola as an observation, where it opens upward inside the sizes tried.
 fn vertex(budget: &[&Observation], slope: f64) -> Option<Observation> {
+    if !budget.iter().all(|o| o.tells_split()) {
+        return None;
+    }
     let (log_flops, lowest) = (mean_log_flops(budget), lowest(budget, slope)?);
     let centre = math::ln(lowest.params);
     let near = budget.iter().filter(|o| is_near(o, lowest));
@@ -275,13 +281,13 @@ fn is_within(path: &[Observation], params: f64, tokens: f64, (flops, factor): (f
     (math::ln(tokens / params) - expected).abs() <= math::ln(factor) * (1.0 + 1e-9)
 }
 
-/// N and D of the path at a budget, carried on as a power of compute.
+/// N and D of the path at a budget, carried on as a power of compute; none where its runs tell compute alone.
 pub(crate) fn path_shape(path: &[Observation], flops: f64) -> Option<(f64, f64)> {
     let of = |f: fn(&Observation) -> f64| {
         let points: Vec<(f64, f64)> = path.iter().map(|o| (math::ln(o.flops), math::ln(f(o)))).collect();
         line(&points).map(|(intercept, slope)| math::exp(intercept + slope * math::ln(flops)))
     };
-    Some((of(|o| o.params)?, of(|o| o.tokens)?))
+    if path.iter().all(Observation::tells_split) { Some((of(|o| o.params)?, of(|o| o.tokens)?)) } else { None }
 }
 
 #[cfg(test)]

@@ -188,8 +188,8 @@ fn run_cells(run: &RunRow) -> Vec<String> {
     vec![
         run.name.clone(),
         or_none(run.role.map(|role| role_label(role).to_owned())),
-        count(run.params),
-        count(run.tokens),
+        or_none(run.params.map(count)),
+        or_none(run.tokens.map(count)),
         flops(run.flops),
         or_none(run.seed.map(|seed| seed.to_string())),
         or_none(run.loss.map(loss)),

@@ -24,8 +24,9 @@ pub(crate) fn check(data: &ReportData) -> Result<(), ReportError> {
     if data.shape.is_some() {
         // Runs are marked on the plots of size and data.
         for run in data.runs.iter().filter(|run| run.loss.is_some()) {
-            [("parameters", run.params), ("tokens", run.tokens), ("compute", run.flops)]
+            [("parameters", run.params), ("tokens", run.tokens), ("compute", Some(run.flops))]
                 .into_iter()
+                .filter_map(|(what, value)| Some((what, value?)))
                 .try_for_each(|(what, value)| positive(what, &run.name, value))?;
         }
     }

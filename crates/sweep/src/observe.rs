@@ -4,7 +4,7 @@
 //! a strange one goes through, for the fit to say so.
 
 use forescale_core::count::FlopsRule;
-use forescale_core::observation::{Exclusion, ExclusionReason, Observation, Selection, Training};
+use forescale_core::observation::{Exclusion, ExclusionReason, Observation, Selection, Split, Training};
 use forescale_core::quantity::LossUnit;
 use forescale_core::record::{Metric, RunRecord};
 use forescale_core::run::{Parametrization, Role, ScheduleKind};
@@ -52,6 +52,7 @@ fn observation(record: &RunRecord, selection: &Selection) -> Result<Observation,
         role: Some(record.role),
         params: record.parameters.under(selection.params_rule) as f64,
         tokens: record.tokens as f64,
+        split: Split::Told,
         flops: flops(record, selection.flops_rule),
         loss,
         loss_se: metric.se.map(|se| se * scale),

@@ -22,7 +22,8 @@ pub(crate) fn run(args: &DesignArgs) -> anyhow::Result<Answer> {
     }
     let material = Material::open_for(&args.source, &args.table, &args.law)?;
     material.say_notes();
-    let target = material.targets_or_own(typed.iter().map(|typed| typed.meant(&material)).collect(), "--target")?[0];
+    let typed = typed.iter().map(|typed| typed.meant(&material)).collect::<anyhow::Result<Vec<_>>>()?;
+    let target = material.targets_or_own(typed, "--target")?[0];
     let forecast = material.forecast_options(&args.law)?;
     let level = forecast.fit.level;
     let family = material.sweep.as_ref().map(|sweep| family(sweep, &material, target.flops));

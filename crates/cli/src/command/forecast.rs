@@ -25,7 +25,7 @@ pub(crate) fn run(args: &ForecastArgs) -> anyhow::Result<Answer> {
     let reached = args.reach.as_deref().map(parse_reach).transpose()?;
     let material = Material::open_for(&args.source, &args.table, &args.law)?;
     material.say_notes();
-    let targets: Vec<Target> = targets.iter().map(|typed| typed.meant(&material)).collect();
+    let targets: Vec<Target> = targets.iter().map(|typed| typed.meant(&material)).collect::<anyhow::Result<_>>()?;
     let targets = limited(targets, args);
     if args.tasks {
         return tasks::of_sweep(args, &material, targets);

@@ -249,7 +249,8 @@ fn refuse_known(material: &Material, target: &ForeignTarget) -> anyhow::Result<(
     let all = material.observations_with_targets();
     let alike = |asked: Option<f64>, has: f64| asked.is_some_and(|asked| (asked / has - 1.0).abs() < ALIKE);
     let is_it = |run: &&Observation| {
-        run.name == target.name || (alike(target.params, run.params) && alike(target.tokens, run.tokens))
+        let is_alike = |(params, tokens)| alike(target.params, params) && alike(target.tokens, tokens);
+        run.name == target.name || run.size_and_data().is_some_and(is_alike)
     };
     if let Some(run) = all.iter().find(is_it) {
         bail!(

@@ -120,7 +120,10 @@ fn typed_curves(
         material.observations.iter().map(|run| (run.run_id.as_str(), run)).collect();
     let length_of = |id: &str| {
         let run = runs.get(id);
-        Length { steps: run.and_then(|run| run.training.steps), tokens: run.map(|run| run.tokens) }
+        Length {
+            steps: run.and_then(|run| run.training.steps),
+            tokens: run.and_then(|run| Some(run.size_and_data()?.1)),
+        }
     };
     let curves = forescale_sweep::read_ladder_curves(table, &curve_options(args), length_of)?;
     let (known, first) = (curves.keys().filter(|id| runs.contains_key(id.as_str())).count(), curves.keys().next());

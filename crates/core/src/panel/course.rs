@@ -43,10 +43,10 @@ pub struct CoursePoint {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SeedRung {
-    /// Size.
-    pub params: f64,
-    /// Data.
-    pub tokens: f64,
+    /// Size; `None` in a table that tells compute alone.
+    pub params: Option<f64>,
+    /// Data, likewise.
+    pub tokens: Option<f64>,
     /// Compute, FLOPs.
     pub flops: f64,
     /// Mean loss.

@@ -21,7 +21,7 @@ use forescale_core::estimate::Estimate;
 use forescale_core::observation::Observation;
 
 use crate::diagnose::wrong_runs;
-use crate::fitted::validate;
+use crate::fitted::{check_split, validate};
 use crate::session::{groups, inputs};
 use crate::{FitError, FitOptions, LawName, Objective};
 use doubt::Doubt;
@@ -120,6 +120,8 @@ pub fn approaches(observations: &[Observation], options: &ApproachOptions) -> Re
 
 fn check(observations: &[Observation], options: &ApproachOptions) -> Result<(), FitError> {
     validate(observations, &fit_options(options))?;
+    let numbers: Vec<String> = options.approaches.iter().map(|approach| approach.number().to_string()).collect();
+    check_split(&format!("`--approach {}`", numbers.join(",")), observations.iter())?;
     let bad = |option, value, allowed| Err(FitError::BadOption { option, value, allowed });
     if options.approaches.is_empty() {
         return bad("--approach", 0.0, "a list of 1, 2 and 3");

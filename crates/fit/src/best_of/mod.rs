@@ -20,7 +20,7 @@ use forescale_core::outcome::{Diagnosis, Severity};
 use forescale_core::reduction::{Knob, Reduction, ReductionMethod};
 use thiserror::Error;
 
-use crate::fitted::validate;
+use crate::fitted::{check_split, validate};
 use crate::{FitError, FitOptions};
 use cell::{Cell, Scatter, cells};
 
@@ -60,6 +60,7 @@ pub struct Reduced {
 /// [`BestOfError`] for a table that holds anything but positive numbers, or one that does not tell the knob.
 pub fn best_of(observations: &[Observation], knobs: &[Knob]) -> Result<Reduced, BestOfError> {
     validate(observations, &FitOptions::default())?;
+    check_split("`--best-of`", observations.iter())?;
     let mut reduced = Reduced { observations: observations.to_vec(), ..Reduced::default() };
     for (index, &knob) in knobs.iter().enumerate() {
         reduce(&mut reduced, knob, &knobs[..index])?;

@@ -42,6 +42,11 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
+    /// Whether the runs tell their sizes and data.
+    fn tells_split(&self) -> bool {
+        self.runs.iter().all(Observation::tells_split)
+    }
+
     /// What the diagnoses say under some codes, each message once; notes are no problem.
     fn said(&self, codes: &[&str]) -> Vec<String> {
         self.messages(codes, |severity| severity > Severity::Note)

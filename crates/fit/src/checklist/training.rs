@@ -24,6 +24,9 @@ pub(super) fn items(asked: &Asked<'_>) -> Vec<Item> {
     ]
 }
 
+/// What a table of compute alone leaves open.
+const UNTOLD: &str = "`params` and `tokens` columns would tell sizes and data";
+
 fn counts(asked: &Asked<'_>) -> Known {
     let Some(rule) = asked.fits.fits.first().map(|fit| &fit.rule) else {
         return Known::Missing("no law was fitted".to_owned());
@@ -33,6 +36,9 @@ fn counts(asked: &Asked<'_>) -> Known {
         || "the head's share is not told (`head_params`, `total_params`)".to_owned(),
         |shares| format!("the head is {:.1}% to {:.1}% of all parameters", ends(&shares).0, ends(&shares).1),
     );
+    if !asked.tells_split() {
+        return Known::Missing(rule.words());
+    }
     let counted = format!("{}, D is every token trained on; {head}", rule.words());
     Known::Told(counted).unless(&asked.said(&["counting_rules"]))
 }
@@ -45,6 +51,10 @@ fn columns(asked: &Asked<'_>) -> [Vec<f64>; 3] {
 fn ranges(asked: &Asked<'_>) -> Known {
     let [params, tokens, flops] = columns(asked);
     let decades = |values: &[f64]| math::log10(ends(values).1 / ends(values).0);
+    if !asked.tells_split() {
+        let (runs, span) = (asked.runs.len(), span(&flops));
+        return Known::Missing(format!("{runs} runs: C {span} FLOPs ({:.1} decades); {UNTOLD}", decades(&flops)));
+    }
     let told = format!(
         "{} runs: N {} ({:.1} decades), D {} ({:.1}), C {} FLOPs ({:.1})",
         asked.runs.len(),
@@ -60,6 +70,9 @@ fn ranges(asked: &Asked<'_>) -> Known {
 
 fn rungs(asked: &Asked<'_>) -> Known {
     let rungs = path::distinct_budgets(asked.runs);
+    if !asked.tells_split() {
+        return Known::Missing(format!("{rungs} budgets; {UNTOLD}")).unless(&asked.said(&["few_rungs", "few_decades"]));
+    }
     let ratios: Vec<f64> = asked.runs.iter().map(|o| o.tokens / o.params).collect();
     let (low, high) = ends(&ratios);
     let told = format!("{rungs} budgets; D/N from {low:.3} to {high:.3}, a factor of {:.1}", high / low);
@@ -84,8 +97,9 @@ fn seeds(asked: &Asked<'_>) -> Known {
     });
     let is_told = told.is_some() || repeated > 0 || stated > 0;
     let text = format!(
-        "{}{repeated} runs share size and data with another; {stated} state a deviation over seeds",
-        told.unwrap_or_default()
+        "{}{repeated} runs share {} with another; {stated} state a deviation over seeds",
+        told.unwrap_or_default(),
+        if asked.tells_split() { "size and data" } else { "compute" }
     );
     Known::or(is_told.then_some(text), missing).unless(&asked.said(&["seed_noise"]))
 }
@@ -94,7 +108,15 @@ fn rate(asked: &Asked<'_>) -> Known {
     let told = asked.all(|o| o.training.learning_rate).map(|rates| {
         let scaled = asked.runs.iter().any(|o| o.training.rate_follows_width == Some(true));
         let how = if scaled { ", scaled with width by muP" } else { "" };
-        let tried = if replicates(asked) > 0 { "some sizes and data were run more than once" } else { "one run each" };
+        let tried = if replicates(asked) > 0 {
+            if asked.tells_split() {
+                "some sizes and data were run more than once"
+            } else {
+                "some budgets were run more than once"
+            }
+        } else {
+            "one run each"
+        };
         format!("{}{how}; {tried}", span(&rates))
     });
     Known::or(told, "an `lr` column would tell").unless(&asked.said(&["one_rate", "rate_at_edge", "rate_sensitive"]))

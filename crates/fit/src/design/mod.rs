@@ -31,7 +31,7 @@ use thiserror::Error;
 
 use crate::diagnose::{Doubt, FitKind, uncertified};
 use crate::ensemble::validate_level;
-use crate::fitted::{Fitted, validate};
+use crate::fitted::{Fitted, check_split, validate};
 use crate::forecast::{NO_NUMBER, prepare};
 use crate::forecaster::Forecaster;
 use crate::session::{fit_group, inputs};
@@ -127,6 +127,7 @@ pub fn design(
 ) -> Result<Design, DesignError> {
     validate(observations, &options.forecast.fit)?;
     validate_level(options.forecast.fit.level)?;
+    check_split("`design`", observations.iter())?;
     let candidates = affordable(observations, target, budget_flops, options)?;
     let (prepared, _) = prepare(observations, &options.forecast);
     let (now, mut diagnoses) =

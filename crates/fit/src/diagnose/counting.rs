@@ -49,7 +49,7 @@ pub(crate) struct CountingDoubt {
 
 /// Where the points tell shares or several counts; vertices stand for budgets and tell none.
 pub(super) fn doubt(fitted: &Fitted) -> Option<CountingDoubt> {
-    if fitted.vertices {
+    if fitted.vertices || !fitted.points.iter().all(Observation::tells_split) {
         return None;
     }
     let share = shares(fitted);

@@ -8,6 +8,7 @@ use forescale_core::observation::{Exclusion, ExclusionReason, Observation};
 use forescale_core::outcome::Severity;
 
 use super::{Voiced, named, to_three_digits};
+use crate::path::budgets;
 
 /// Where more than this share of the runs diverged, those that are left are no fair sample. Chosen here.
 const MANY_DIVERGED: f64 = 0.1;
@@ -25,6 +26,10 @@ const FEWEST_PARAMS: f64 = 1e3;
 /// A number below this is a size in millions where tokens are plain counts: ten billion parameters, in the median. Tiny models
 /// that are trained have as few, and some hundred tokens for each.
 const MOST_MILLIONS: f64 = 1e4;
+/// Compute that agrees to this factor is one budget's: a loss falls by less than a two-hundredth over it.
+const ONE_BUDGET: f64 = 1.02;
+/// Losses of one budget that differ by more are of several sizes: seeds scatter by 0.03 to 0.3%, tiny ones by 1%.
+const SEEDS_APART: f64 = 0.02;
 /// What a size in millions is short of, and one in billions.
 const UNITS: [f64; 2] = [1e6, 1e9];
 
@@ -44,6 +49,11 @@ pub(crate) enum DataDoubt {
         diverged: usize,
         runs: usize,
     },
+    /// Runs that tell compute alone; two of one compute whose losses lie apart, where there are such.
+    ComputeAlone {
+        runs: usize,
+        apart: Option<Apart>,
+    },
     Swapped {
         ratio: f64,
     },
@@ -54,13 +64,40 @@ pub(crate) enum DataDoubt {
     },
 }
 
+/// Two runs of one compute, the lower first.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Apart {
+    names: [String; 2],
+    /// The higher loss over the lower, less one.
+    by: f64,
+}
+
 /// Doubts that the columns of a group's runs give reason for.
 pub(super) fn doubts(runs: &[&Observation]) -> Vec<DataDoubt> {
-    mixed_evaluation(runs).into_iter().chain(copies(runs)).chain(implausible(runs)).collect()
+    mixed_evaluation(runs).into_iter().chain(copies(runs)).chain(implausible(runs)).chain(compute_alone(runs)).collect()
+}
+
+/// What is assumed of runs that tell compute alone, and what contradicts it: runs of one budget that differ by more than
+/// seeds do were not all of its best size.
+fn compute_alone(runs: &[&Observation]) -> Option<DataDoubt> {
+    if runs.iter().all(|run| run.tells_split()) {
+        return None;
+    }
+    let apart = |budget: Vec<&Observation>| {
+        let low = budget.iter().min_by(|a, b| a.loss.total_cmp(&b.loss))?;
+        let high = budget.iter().max_by(|a, b| a.loss.total_cmp(&b.loss))?;
+        let names = [low, high].map(|run| format!("`{}`", run.name));
+        Some(Apart { names, by: high.loss / low.loss - 1.0 })
+    };
+    let widest = budgets(runs, ONE_BUDGET).into_iter().filter_map(apart).max_by(|a, b| a.by.total_cmp(&b.by));
+    Some(DataDoubt::ComputeAlone { runs: runs.len(), apart: widest.filter(|apart| apart.by > SEEDS_APART) })
 }
 
 /// Sizes and data that nobody trains: columns that changed places, or another unit.
 fn implausible(runs: &[&Observation]) -> Option<DataDoubt> {
+    if !runs.iter().all(|run| run.tells_split()) {
+        return None;
+    }
     let median =
         |number: fn(&Observation) -> f64| math::median(&runs.iter().map(|run| number(run)).collect::<Vec<_>>());
     let (params, ratio) = (median(|run| run.params)?, median(|run| run.tokens / run.params)?);
@@ -129,6 +166,7 @@ impl Voiced for DataDoubt {
             Self::MixedEvaluation { .. } => "mixed_evaluation",
             Self::Copies { .. } => "copied_runs",
             Self::LeftOut { .. } => "runs_left_out",
+            Self::ComputeAlone { .. } => "compute_alone",
             Self::Swapped { .. } => "tokens_below_params",
             Self::Scaled { .. } => "params_unit",
         }
@@ -139,6 +177,7 @@ impl Voiced for DataDoubt {
             Self::LeftOut { diverged, runs, .. } if (*diverged as f64) <= MANY_DIVERGED * (diverged + runs) as f64 => {
                 Severity::Note
             }
+            Self::ComputeAlone { apart: None, .. } => Severity::Note,
             Self::Swapped { ratio } if *ratio < NO_LADDER => Severity::Error,
             Self::Scaled { ratio: Some(_), .. } => Severity::Error,
             _ => Severity::Warning,
@@ -152,6 +191,12 @@ impl Voiced for DataDoubt {
             }
             Self::MixedEvaluation { .. } => "compare in bits per byte, or fit the tokenisers apart",
             Self::Copies { .. } => "keep one row of each, or tell seeds apart by their losses in full",
+            Self::ComputeAlone { apart: Some(_), .. } => {
+                "name the column of sizes or of data by `--map params=COLUMN` or `--map tokens=COLUMN`, or keep the best run of each budget by `--where`"
+            }
+            Self::ComputeAlone { .. } => {
+                "none is needed where the runs are of one recipe; a column `params` or `tokens` would tell the best split as well"
+            }
             Self::Swapped { .. } => "look whether `params` and `tokens` changed places, and give both as plain counts",
             Self::Scaled { ratio: Some(_), .. } => {
                 "give `params` as plain counts, 7e9 and not 7 or 7000, and compute that was worked out from them anew; `--map params=COLUMN` names another column"
@@ -184,6 +229,18 @@ impl fmt::Display for DataDoubt {
                 copies.len(),
                 named(copies)
             ),
+            Self::ComputeAlone { runs, apart } => {
+                write!(
+                    f,
+                    "the table tells compute alone: its {runs} runs are taken as one path, all of one recipe and each at the best split of its own compute; nothing is said of size and data"
+                )?;
+                let Some(Apart { names: [low, high], by }) = apart else { return Ok(()) };
+                write!(
+                    f,
+                    "; {low} and {high} are of one compute and lie {:.1}% apart, more than seeds do, so that not all are",
+                    100.0 * by
+                )
+            }
             Self::Swapped { ratio } => write!(
                 f,
                 "half of the runs saw {ratio:.3e} tokens per parameter or fewer, which nobody trains: the optimum and any law of size and data mean nothing if the columns are not what they are called"

@@ -4,6 +4,7 @@ use core::fmt;
 
 use forescale_core::law::{Scale, Theta};
 use forescale_core::math;
+use forescale_core::observation::Observation;
 use forescale_core::outcome::Severity;
 
 use super::{Doubt, EXPONENT_MOVE, LEAVE_ONE_OUT_ROWS, LOSS_MOVE, OUTLIER_SCALES, Unit, Voiced, named};
@@ -110,7 +111,9 @@ fn summary(fitted: &Fitted, theta: &Theta) -> Vec<(String, f64, f64)> {
 /// The loss at ten times the largest compute along the path.
 pub(super) fn loss_at_ten_times(fitted: &Fitted, theta: &Theta) -> Option<f64> {
     let flops = 10.0 * fitted.max_flops();
-    let (params, tokens) = path_shape(&fitted.points, flops)?;
+    let tells_split = fitted.points.iter().all(Observation::tells_split);
+    // Runs that tell no size are fitted by laws of compute alone, which ask for none.
+    let (params, tokens) = if tells_split { path_shape(&fitted.points, flops)? } else { (1.0, 1.0) };
     let at = fitted.problem.centre.position(params, tokens, flops);
     Some(math::exp(fitted.problem.form.log_loss(theta, &at))).filter(|loss| loss.is_finite())
 }

@@ -35,6 +35,7 @@
 //! | – | sizes or data that nobody trains: columns swapped, another unit | `tokens_below_params`, `params_unit` | fit, forecast |
 //! | – | compute that does not belong to its size and data, losses that are none | `stray_flops`, `stray_params`, `stray_tokens`, `stray_loss`, `flops_unit`, `no_losses`, `noise_unit` | fit, forecast |
 //! | – | a target that tells compute, size and data, and not of one run | `target_contradicts_itself`, `target_disagrees` | a forecast is refused, and warned where they are less than twice apart |
+//! | – | no size and no data: what is assumed of the runs, and whether those of one budget contradict it | `compute_alone` | fit, forecast |
 //! | – | one run whose tokens per parameter are no neighbour's | `stray_ratio` | fit, forecast |
 //! | – | runs of one size and data far apart | `twins_differ` | fit, forecast |
 //! | – | loss that does not fall, or turns up over the largest runs | `loss_does_not_fall`, `loss_turns_up` | fit; a forecast is refused, and warned where rungs are too few to be sure |

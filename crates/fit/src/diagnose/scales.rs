@@ -74,12 +74,15 @@ pub(super) fn doubts(runs: &[&Observation]) -> Vec<ScaleDoubt> {
     let products: Vec<f64> = runs.iter().map(|o| o.flops / (o.params * o.tokens)).collect();
     let losses: Vec<f64> = runs.iter().map(|o| o.loss).collect();
     let (Some(product), Some(loss)) = (math::median(&products), math::median(&losses)) else { return Vec::new() };
+    let no_losses = (loss > NO_LOSS).then_some(ScaleDoubt::NoLosses { median: loss });
+    let of_losses = stray_loss(runs, loss).into_iter().chain(loud(runs));
+    if !runs.iter().all(|o| o.tells_split()) {
+        return of_losses.chain(no_losses).collect();
+    }
     let is_unit = !(6.0 / UNIT..=6.0 * UNIT).contains(&product);
     let unit = is_unit.then_some(ScaleDoubt::Unit { ratio: product / 6.0 });
-    let no_losses = (loss > NO_LOSS).then_some(ScaleDoubt::NoLosses { median: loss });
     let strays = stray(runs, product);
     let stray_ratio = if strays.is_empty() { stray_ratio(runs) } else { None };
-    let of_losses = stray_loss(runs, loss).into_iter().chain(loud(runs));
     let drift = if strays.is_empty() && !is_unit { drift(runs) } else { None };
     unit.into_iter()
         .chain(strays)

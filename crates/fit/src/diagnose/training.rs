@@ -52,9 +52,7 @@ pub(crate) enum Fold {
 /// All doubts that the columns of a group's runs give reason for. Repeated data are none where a law models them, and the
 /// other laws then leave those runs out.
 pub(super) fn doubts(runs: &[&Observation], repetition_is_modelled: bool) -> Vec<TrainingDoubt> {
-    let mut doubts = rates(runs);
-    doubts.extend(rates_mixed(runs));
-    doubts.extend(one_rate(runs));
+    let mut doubts = if runs.iter().all(|o| o.tells_split()) { of_sizes(runs) } else { Vec::new() };
     doubts.extend(warmup(runs));
     doubts.extend(schedules(runs));
     doubts.extend(repeated(runs).filter(|_| !repetition_is_modelled));
@@ -62,6 +60,11 @@ pub(super) fn doubts(runs: &[&Observation], repetition_is_modelled: bool) -> Vec
     let spiked: Vec<String> = names(runs.iter().filter(|o| o.training.spiked == Some(true)));
     doubts.extend((!spiked.is_empty()).then_some(TrainingDoubt::Spiked { runs: spiked }));
     doubts
+}
+
+/// Doubts of rates, which are tuned for a size and data.
+fn of_sizes(runs: &[&Observation]) -> Vec<TrainingDoubt> {
+    rates(runs).into_iter().chain(rates_mixed(runs)).chain(one_rate(runs)).collect()
 }
 
 fn names<'a>(runs: impl Iterator<Item = &'a &'a Observation>) -> Vec<String> {

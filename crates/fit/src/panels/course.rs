@@ -27,13 +27,14 @@ pub(super) fn curves(input: &PanelInput) -> LossCurves {
 /// One run's curve with its whole compute: compute so far is the share of its tokens so far. Points that are no number, as
 /// in a run that diverged, are left out.
 fn curve(row: &RunRow, points: &[CurvePoint]) -> Option<(f64, LossCurve)> {
+    let (params, whole) = (row.params?, row.tokens?);
     let at = |point: &CurvePoint| {
-        let flops = row.flops * point.tokens as f64 / row.tokens;
+        let flops = row.flops * point.tokens as f64 / whole;
         let drawable = flops.is_finite() && flops > 0.0 && point.loss.is_finite() && point.loss > 0.0;
         drawable.then_some(CoursePoint { flops, loss: point.loss })
     };
     let points: Vec<CoursePoint> = points.iter().filter_map(at).collect();
-    let (name, role, params) = (row.name.clone(), row.role, row.params);
+    let (name, role) = (row.name.clone(), row.role);
     (points.len() > 1).then(|| (row.flops, LossCurve { name, role, params, points: evenly(points, MOST_POINTS) }))
 }
 
@@ -56,8 +57,8 @@ fn rung(runs: &[&Observation]) -> SeedRung {
     let mean = runs.iter().map(|o| o.loss).sum::<f64>() / count;
     let deviation = |o: &&Observation| SeedRun { name: o.name.clone(), deviation: o.loss / mean - 1.0 };
     SeedRung {
-        params: runs[0].params,
-        tokens: runs[0].tokens,
+        params: runs[0].size_and_data().map(|at| at.0),
+        tokens: runs[0].size_and_data().map(|at| at.1),
         flops: runs.iter().map(|o| o.flops).sum::<f64>() / count,
         mean,
         relative_sd: runs[0].seed_sd.map(|sd| sd / mean),

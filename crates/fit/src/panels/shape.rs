@@ -69,8 +69,8 @@ impl Drawing<'_> {
     /// Lines of the losses that budgets evenly spaced reach at best.
     fn contours(&self, frontier: &[FrontierPoint]) -> Vec<Contour> {
         let runs = || self.input.runs.iter().filter(|row| row.loss.is_some());
-        let sizes = ends(runs().map(|row| row.params).chain(frontier.iter().map(|point| point.params.estimate)));
-        let data = ends(runs().map(|row| row.tokens).chain(frontier.iter().map(|point| point.tokens.estimate)));
+        let sizes = ends(runs().filter_map(|row| row.params).chain(frontier.iter().map(|point| point.params.estimate)));
+        let data = ends(runs().filter_map(|row| row.tokens).chain(frontier.iter().map(|point| point.tokens.estimate)));
         let line = |point: &FrontierPoint| {
             let at = |params: f64| Some(SizeAndData { params, tokens: self.tokens_of(params, point.loss, data)? });
             let points: Vec<SizeAndData> = spaced(sizes, LINE_POINTS).into_iter().filter_map(at).collect();

@@ -19,8 +19,8 @@ fn input_with(noise: f64) -> PanelInput {
         run_id: o.run_id.clone(),
         name: o.name.clone(),
         role: None,
-        params: o.params,
-        tokens: o.tokens,
+        params: Some(o.params),
+        tokens: Some(o.tokens),
         flops: o.flops,
         seed: None,
         status: None,
@@ -235,7 +235,7 @@ fn a_curve_is_drawn_against_the_compute_so_far_and_leaves_out_what_is_no_number(
     let mut input = input();
     let point = |tokens: u64, loss: f64| CurvePoint { step: 1, tokens, learning_rate_share: 1.0, loss };
     let row = &mut input.runs[0];
-    (row.tokens, row.flops, row.status) = (100.0, 6e10, Some(RunStatus::Diverged));
+    (row.tokens, row.flops, row.status) = (Some(100.0), 6e10, Some(RunStatus::Diverged));
     let id = row.run_id.clone();
     input.curves = vec![
         (id, vec![point(25, 3.0), point(50, 2.5), point(100, f64::NAN)]),

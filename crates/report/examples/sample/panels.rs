@@ -133,7 +133,7 @@ pub(super) fn curves(runs: &[RunRow]) -> LossCurves {
         let last = run.loss.filter(|loss| *loss < 3.0)?;
         let point = |share: f64| CoursePoint { flops: run.flops * share, loss: last + 0.6 * (1.0 - share).powi(2) };
         let points = (1..=8).map(|step| point(f64::from(step) / 8.0)).collect();
-        Some(LossCurve { name: run.name.clone(), role: run.role, params: run.params, points })
+        Some(LossCurve { name: run.name.clone(), role: run.role, params: run.params?, points })
     };
     LossCurves { curves: runs.iter().filter_map(curve).collect(), left_out: 0 }
 }

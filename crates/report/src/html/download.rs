@@ -38,17 +38,22 @@ fn stem(sweep: &str) -> String {
     if kept.is_empty() { "sweep".to_owned() } else { kept }
 }
 
-/// Runs with every digit, under the names that `fit` and `forecast` read.
+/// Where size and data stand in a line.
+const SPLIT: [usize; 2] = [3, 4];
+
+/// Runs with every digit, under the names that `fit` and `forecast` read; no columns of size and data where none is told.
 fn csv(runs: &[RunRow]) -> String {
-    let mut text = "run_id,name,role,params,tokens,flops,seed,status,loss,loss_se,wall_seconds,left_out\n".to_owned();
+    let tells_split = runs.iter().any(|run| run.params.is_some() || run.tokens.is_some());
+    let split = if tells_split { "params,tokens," } else { "" };
+    let mut text = format!("run_id,name,role,{split}flops,seed,status,loss,loss_se,wall_seconds,left_out\n");
     for run in runs {
         let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
         let cells = [
             field(&run.run_id),
             field(&run.name),
             run.role.map(role_label).unwrap_or_default().to_owned(),
-            number(Some(run.params)),
-            number(Some(run.tokens)),
+            number(run.params),
+            number(run.tokens),
             number(Some(run.flops)),
             run.seed.map(|seed| seed.to_string()).unwrap_or_default(),
             run.status.map(status_label).unwrap_or_default().to_owned(),
@@ -57,7 +62,8 @@ fn csv(runs: &[RunRow]) -> String {
             number(run.wall_seconds),
             field(run.excluded.as_deref().unwrap_or_default()),
         ];
-        let _ = writeln!(text, "{}", cells.join(","));
+        let kept = cells.iter().enumerate().filter(|(column, _)| tells_split || !SPLIT.contains(column));
+        let _ = writeln!(text, "{}", kept.map(|(_, cell)| cell.as_str()).collect::<Vec<_>>().join(","));
     }
     text
 }
@@ -79,12 +85,23 @@ mod tests {
     #[test]
     fn runs_as_csv_keep_every_digit_under_the_names_that_fit_reads() {
         let mut run = sample::inside().runs[0].clone();
-        (run.params, run.loss) = (10_240.0, Some(2.123_456_789_012_345));
+        (run.params, run.loss) = (Some(10_240.0), Some(2.123_456_789_012_345));
         let text = csv(&[run]);
         let mut lines = text.lines();
         assert!(lines.next().expect("a header").starts_with("run_id,name,role,params,tokens,flops,"));
         let line = lines.next().expect("a run");
         assert!(line.contains(",10240,410000,35000000000,0,finished,2.123456789012345,"), "{line}");
+    }
+
+    #[test]
+    fn runs_of_compute_alone_have_no_columns_of_size_and_data() {
+        let mut run = sample::inside().runs[0].clone();
+        (run.params, run.tokens) = (None, None);
+        let text = csv(&[run]);
+        assert!(
+            text.starts_with("run_id,name,role,flops,seed,") && text.contains(",35000000000,0,finished,"),
+            "{text}"
+        );
     }
 
     #[test]

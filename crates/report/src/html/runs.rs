@@ -38,7 +38,7 @@ impl RunTable {
 /// What the columns of [`tables::runs`] sort by, in their order.
 fn keys(row: &RunRow) -> [Option<f64>; 10] {
     let seed = row.seed.map(|seed| seed as f64);
-    let numbers = [None, None, Some(row.params), Some(row.tokens), Some(row.flops), seed];
+    let numbers = [None, None, row.params, row.tokens, Some(row.flops), seed];
     let [a, b, c, d, e, f] = numbers;
     [a, b, c, d, e, f, row.loss, row.loss_se, row.wall_seconds, None].map(|key| key.filter(|number| number.is_finite()))
 }

@@ -42,7 +42,7 @@ struct Quantity {
     name: &'static str,
     symbol: &'static str,
     best: fn(&FrontierPoint) -> &Estimate,
-    run: fn(&RunRow) -> f64,
+    run: fn(&RunRow) -> Option<f64>,
     at: fn(&OptimumAt) -> &Estimate,
 }
 
@@ -52,14 +52,14 @@ impl Quantity {
         let frontier = &shape.frontier;
         let runs = || data.runs.iter().filter(|row| row.loss.is_some());
         let estimates = frontier.iter().map(|point| (self.best)(point).estimate);
-        let sizes = range(estimates.chain(runs().map(self.run)).map(math::log10), 0.12);
+        let sizes = range(estimates.chain(runs().filter_map(self.run)).map(math::log10), 0.12);
         let y = Axis::decades(self.name, sizes, 300.0);
         let budgets = frontier.iter().map(|point| point.flops).chain(runs().map(|row| row.flops));
         let x = Axis::decades("compute C, FLOPs", range(budgets.map(math::log10), 0.02), across(y.label_width()));
         let within = (y.low, y.high);
         let mut elements = self.law(frontier, within);
         elements.extend(lines(data).flat_map(|fit| self.line(fit, within)));
-        elements.extend(runs().step_by(every(runs().count())).map(|row| self.mark(row)));
+        elements.extend(runs().step_by(every(runs().count())).filter_map(|row| self.mark(row)));
         Some(Sketch {
             caption: format!(
                 "{} against the budget by `{}`, as it is fitted to be carried, and the runs; the band is the interval of the \
@@ -109,11 +109,12 @@ impl Quantity {
         (points.len() > 1).then(|| Element::line(class(fit.approach), points).titled(title))
     }
 
-    fn mark(&self, row: &RunRow) -> Element {
-        let place = (math::log10(row.flops), math::log10((self.run)(row)));
-        let title = format!("{}: {} {}, {} FLOPs", row.name, count((self.run)(row)), self.name, scientific(row.flops));
+    fn mark(&self, row: &RunRow) -> Option<Element> {
+        let told = (self.run)(row)?;
+        let place = (math::log10(row.flops), math::log10(told));
+        let title = format!("{}: {} {}, {} FLOPs", row.name, count(told), self.name, scientific(row.flops));
         let (class, marker) = looks(row.role);
-        Element::mark(class, marker, place).titled(title)
+        Some(Element::mark(class, marker, place).titled(title))
     }
 }
 

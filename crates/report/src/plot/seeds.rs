@@ -45,15 +45,16 @@ fn alternative(rungs: &[SeedRung]) -> String {
     format!("Seed noise by rung: {}.", rungs.iter().map(rung).collect::<Vec<_>>().join("; "))
 }
 
+/// The rung by its size, or by its compute where that is all that is told.
+fn place(rung: &SeedRung) -> String {
+    rung.params
+        .map_or_else(|| format!("{} FLOPs", scientific(rung.flops)), |params| format!("{} parameters", count(params)))
+}
+
 fn elements(rung: &SeedRung) -> Vec<Element> {
     let at = math::log10(rung.flops);
     let bar = rung.relative_sd.map(|sd| {
-        let title = format!(
-            "{} parameters: mean {}, standard deviation over seeds {}",
-            count(rung.params),
-            loss(rung.mean),
-            percent(sd)
-        );
+        let title = format!("{}: mean {}, standard deviation over seeds {}", place(rung), loss(rung.mean), percent(sd));
         Element::line("noise bar", [(at, -100.0 * sd), (at, 100.0 * sd)]).titled(title)
     });
     let marks = rung.runs.iter().map(|run| {

@@ -17,13 +17,13 @@ pub(crate) fn sketch(data: &ReportData) -> Option<Sketch> {
     let shape = data.shape.as_ref().filter(|shape| !shape.contours.is_empty())?;
     let runs = || data.runs.iter().filter(|row| row.loss.is_some());
     let points = || shape.contours.iter().flat_map(|line| &line.points);
-    let tokens = points().map(|point| point.tokens).chain(runs().map(|row| row.tokens));
+    let tokens = points().map(|point| point.tokens).chain(runs().filter_map(|row| row.tokens));
     let y = Axis::decades("tokens D", range(tokens.map(math::log10), 0.02), 340.0);
-    let params = points().map(|point| point.params).chain(runs().map(|row| row.params));
+    let params = points().map(|point| point.params).chain(runs().filter_map(|row| row.params));
     let x = Axis::decades("parameters N", range(params.map(math::log10), 0.02), across(y.label_width()));
     let mut elements: Vec<Element> = shape.contours.iter().map(contour).collect();
     elements.extend(frontier(shape, ((x.low, x.high), (y.low, y.high))));
-    elements.extend(runs().step_by(every(runs().count())).map(mark));
+    elements.extend(runs().step_by(every(runs().count())).filter_map(mark));
     elements.extend(shape.contours.iter().filter_map(label));
     let mut keys = vec![
         key(&Element::line("contour", []), format!("equal loss, {}", data.unit.label())),
@@ -75,9 +75,10 @@ fn frontier(shape: &ShapePanel, ((left, right), (low, high)): ((f64, f64), (f64,
     (inside.len() > 1).then(|| Element::line("curve", inside).titled("best split of a budget"))
 }
 
-fn mark(row: &RunRow) -> Element {
+fn mark(row: &RunRow) -> Option<Element> {
+    let (params, tokens) = row.params.zip(row.tokens)?;
     let (class, marker) = looks(row.role);
     let told = row.loss.map(|value| format!(", loss {}", loss(value))).unwrap_or_default();
-    let title = format!("{}: {} parameters, {} tokens{told}", row.name, count(row.params), count(row.tokens));
-    Element::mark(class, marker, (math::log10(row.params), math::log10(row.tokens))).titled(title)
+    let title = format!("{}: {} parameters, {} tokens{told}", row.name, count(params), count(tokens));
+    Some(Element::mark(class, marker, (math::log10(params), math::log10(tokens))).titled(title))
 }

@@ -34,8 +34,10 @@ pub(super) struct Point {
     /// All that is told of its run but for its length.
     pub(super) told: String,
     pub(super) name: Option<String>,
-    pub(super) params: f64,
-    pub(super) tokens: f64,
+    /// N, where it is told.
+    pub(super) params: Option<f64>,
+    /// D, or C where that is all that is told.
+    pub(super) amount: f64,
 }
 
 /// What rows look like that are points of curves.
@@ -46,6 +48,8 @@ pub(super) struct Curves {
     rows: usize,
     /// Whether nothing else can be meant.
     pub(super) is_sure: bool,
+    /// Whether their size is among what they agree in.
+    tells_size: bool,
     by: String,
 }
 
@@ -54,9 +58,10 @@ impl Curves {
         let Self { curves, rows, by, .. } = self;
         let what = if *curves == 1 { "one curve".to_owned() } else { format!("{curves} curves") };
         format!(
-            "{rows} rows look like checkpoints on {what}: they agree in size and settings, and `{by}` rises in \
+            "{rows} rows look like checkpoints on {what}: they agree in {}, and `{by}` rises in \
              {}; a checkpoint inside a schedule lies above a run of its length, and a law through such points has another \
              slope and another best size",
+            if self.tells_size { "size and settings" } else { "all that is told of them" },
             if self.is_sure { "even steps" } else { "several steps" }
         )
     }
@@ -89,15 +94,17 @@ pub(super) fn has_steps(cells: &Cells) -> bool {
 
 /// Curves among the rows, where they hold half of them or more.
 pub(super) fn curves(cells: &Cells, points: &[Point]) -> Option<Curves> {
+    let tells_size = points.iter().all(|point| point.params.is_some());
     let Some((column, by)) = step_column(cells) else {
-        let rows = Rows { points, at: &|point| Some(point.tokens), by: "tokens" };
+        let amount = if tells_size { "tokens" } else { "flops" };
+        let rows = Rows { points, at: &|point| Some(point.amount), by: amount };
         return rows.curves(false, by_told, |at| at.len() >= EVEN_TOKENS && is_even(at, 0.0));
     };
     let rows = Rows { points, at: &|point| cells.at(column, point.row).number(), by };
     let even = |at: &[f64], least: usize| at.len() >= least && is_even(at, 1.0);
     rows.curves(true, by_name, |at| even(at, SURE_STEPS))
         .or_else(|| rows.curves(true, by_told, |at| even(at, SURE_STEPS)))
-        .or_else(|| rows.curves(false, by_told, |at| even(at, EVEN_STEPS) || at.len() >= MANY_STEPS))
+        .or_else(|| rows.curves(false, by_told, |at| even(at, EVEN_STEPS) || tells_size && at.len() >= MANY_STEPS))
         .or_else(|| rows.curves(false, by_name, |at| at.len() >= EVEN_STEPS))
 }
 
@@ -108,7 +115,7 @@ fn by_told(point: &Point) -> Option<String> {
 
 /// What its run is called, at its size.
 fn by_name(point: &Point) -> Option<String> {
-    point.name.clone().map(|name| format!("{name} {}", point.params))
+    point.name.clone().map(|name| format!("{name} {:?}", point.params))
 }
 
 /// Rows and where each lies on its curve.
@@ -137,6 +144,7 @@ impl Rows<'_> {
             curves: found.len(),
             rows,
             is_sure,
+            tells_size: self.points.iter().all(|point| point.params.is_some()),
             by: self.by.to_owned(),
         })
     }

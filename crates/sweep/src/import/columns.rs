@@ -407,6 +407,12 @@ pub(super) fn no_column(path: &Path, name: &str, cells: &Cells, options: &TableO
     TableError::new(path, problem, hint)
 }
 
+/// Whether one of some columns is there under a name near its own.
+pub(super) fn has_near(absent: &[&str], cells: &Cells, options: &TableOptions) -> bool {
+    let free = free_names(cells, options);
+    absent.iter().any(|name| nearest(name, free.iter().copied()).is_some())
+}
+
 /// The error of a table that tells fewer than two of size, data and compute.
 pub(super) fn too_few_sizes(path: &Path, absent: &[&'static str], cells: &Cells, options: &TableOptions) -> TableError {
     let sizes = ["params", "tokens", "flops"];
@@ -416,7 +422,7 @@ pub(super) fn too_few_sizes(path: &Path, absent: &[&'static str], cells: &Cells,
     };
     let [one, other] = absent else { return no_column(path, "params", cells, options) };
     let why = match *told {
-        "flops" => "a law of compute is drawn through the best runs of their budgets, which their sizes tell",
+        "flops" => "one of its columns looks like it, and compute alone is read where none does",
         _ => "compute is 6 × params × tokens",
     };
     let problem = format!(

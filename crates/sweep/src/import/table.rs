@@ -1,14 +1,14 @@
 //! Bare tables: one row a run, from CSV, Parquet or JSONL.
 //!
-//! `params`, `tokens` and `flops` (two are enough under a rule that gives the third), `loss` (or `--metric NAME`), and what
+//! `params`, `tokens` and `flops` (two are enough under a rule that gives the third, and `flops` alone for laws of compute), `loss` (or `--metric NAME`), and what
 //! else is known of a run, such as its `role` (`path`, `off_path` or `target`) or its `eval_set_digest`; `docs/tables.md` names
 //! every column. Every row becomes an observation, an exclusion with its reason, or an error that names it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use forescale_core::count::FlopsRule;
-use forescale_core::observation::{Exclusion, ExclusionReason, Observation, Selection, Training};
+use forescale_core::count::{CountingRule, FlopsRule};
+use forescale_core::observation::{Exclusion, ExclusionReason, Observation, Selection, Split, Training};
 use forescale_core::outcome::Diagnosis;
 use forescale_core::quantity::LossUnit;
 use forescale_core::run::Role;
@@ -78,10 +78,8 @@ pub struct Table {
 pub struct HeldOut {
     /// The row's run.
     pub run_id: String,
-    /// N.
-    pub params: f64,
-    /// D.
-    pub tokens: f64,
+    /// N and D, where the table tells them.
+    pub size_and_data: Option<(f64, f64)>,
     /// C.
     pub flops: f64,
 }
@@ -156,12 +154,19 @@ impl Reader<'_> {
         Err(TableError::new(self.path, problem, hint))
     }
 
-    /// Two of params, tokens and flops, or all three where no rule gives the third.
+    /// Whether the table has sizes or data, from one of which and compute the other follows; else it tells compute alone.
+    fn tells_split(&self) -> bool {
+        self.columns.params.is_some() || self.columns.tokens.is_some()
+    }
+
+    /// Two of params, tokens and flops, or all three where no rule gives the third; or flops alone, where no column looks like
+    /// a size or data of another name.
     fn check_sizes(&self) -> Result<(), TableError> {
         let columns = [("params", self.columns.params), ("tokens", self.columns.tokens), ("flops", self.columns.flops)];
         let absent: Vec<&str> = columns.iter().filter(|(_, column)| column.is_none()).map(|(name, _)| *name).collect();
         match (absent.as_slice(), self.options.rule) {
             ([], _) | ([_], None | Some(FlopsRule::SixNd | FlopsRule::Kaplan)) => Ok(()),
+            (["params", "tokens"], _) if !columns::has_near(&absent, self.cells, self.options) => Ok(()),
             ([name], Some(rule)) => {
                 let error = no_column(self.path, name, self.cells, self.options);
                 let problem = format!("{}, and `--rule {}` cannot work it out", error.problem, rule.name());
@@ -228,7 +233,8 @@ impl Reader<'_> {
         let is_target = |row: &usize| self.role(*row).is_ok_and(|role| role == Some(Role::Target));
         let told = |row: usize| {
             let (params, tokens, flops) = self.sizes(row).ok()?;
-            Some(HeldOut { run_id: self.run_id(row), params, tokens, flops })
+            let size_and_data = self.tells_split().then_some((params, tokens));
+            Some(HeldOut { run_id: self.run_id(row), size_and_data, flops })
         };
         (0..self.cells.rows).filter(is_meant).filter(is_target).filter_map(told).collect()
     }
@@ -332,6 +338,8 @@ impl Reader<'_> {
     fn unique_tokens(&self, row: usize) -> Result<Option<f64>, TableError> {
         match self.above_zero(self.columns.epochs, row)? {
             Some(epochs) => Ok(Some(self.sizes(row)?.1 / epochs)),
+            // Beside compute alone they say nothing of how often they were seen.
+            None if !self.tells_split() => Ok(None),
             None => self.above_zero(self.columns.unique_tokens, row),
         }
     }
@@ -353,6 +361,7 @@ impl Reader<'_> {
             role: self.role(row)?,
             params,
             tokens,
+            split: if self.tells_split() { Split::Told } else { Split::Untold },
             flops,
             loss: self.positive(self.columns.loss, row)?,
             loss_se: self.not_negative(self.columns.loss_se, row)?,
@@ -403,6 +412,10 @@ impl Reader<'_> {
             (Some(params), Some(tokens), None) => Ok((params, tokens, 6.0 * params * tokens)),
             (Some(params), None, Some(flops)) => Ok((params, flops / (6.0 * params), flops)),
             (None, Some(tokens), Some(flops)) => Ok((flops / (6.0 * tokens), tokens, flops)),
+            (None, None, Some(flops)) => {
+                let place = Observation::of_compute("", flops, 1.0);
+                Ok((place.params, place.tokens, flops))
+            }
             _ => Err(no_column(self.path, "params", self.cells, self.options)),
         }
     }
@@ -472,7 +485,7 @@ impl Reader<'_> {
         let selection = Selection {
             metric,
             unit,
-            params_rule: params_rule(&observations, flops_rule),
+            params_rule: if self.tells_split() { params_rule(&observations, flops_rule) } else { CountingRule::Column },
             flops_rule,
             pool: self.options.pool,
         };
@@ -515,10 +528,10 @@ impl Reader<'_> {
             let told: Vec<Option<String>> = columns.iter().map(|column| self.text(*column, row)).collect();
             Point {
                 row,
-                told: format!("{:?} {:?} {told:?} {:?}", one.group, one.params, one.role),
+                told: format!("{:?} {:?} {told:?} {:?}", one.group, one.size_and_data().map(|at| at.0), one.role),
                 name: self.text(self.columns.name, row),
-                params: one.params,
-                tokens: one.tokens,
+                params: one.size_and_data().map(|at| at.0),
+                amount: if one.tells_split() { one.tokens } else { one.flops },
             }
         };
         checkpoints::curves(self.cells, &rows.iter().zip(observations).map(point).collect::<Vec<_>>())
@@ -550,6 +563,9 @@ impl Reader<'_> {
     fn flops_rule(&self, observations: &[Observation]) -> (FlopsRule, Option<String>) {
         if let Some(rule) = self.options.rule {
             return (rule, self.relabel_note(rule));
+        }
+        if !self.tells_split() {
+            return (FlopsRule::Column, None);
         }
         let strays = observations.iter().filter(|one| !follows(6.0 * one.params * one.tokens, one.flops)).count();
         if strays == 0 {

@@ -77,15 +77,27 @@ fn one_of_three_is_not_enough() {
 }
 
 #[test]
-fn a_table_of_compute_and_loss_alone_is_told_why_a_size_or_data_are_needed_and_that_one_is_enough() {
-    let error = refusal("flops,loss\n1e18,3.5\n", &TableOptions::default());
-    assert!(error.contains("has `flops` and neither `params` nor `tokens`; one of the two is needed"), "{error}");
-    assert!(error.contains("a law of compute is drawn through the best runs of their budgets"), "{error}");
-    assert!(error.ends_with("hint: add a column `params` or `tokens`, one of the two is enough"), "{error}");
+fn a_table_of_compute_and_loss_alone_is_read_and_its_runs_tell_no_split() {
+    for rule in [None, Some(FlopsRule::SixNd), Some(FlopsRule::Column)] {
+        let options = TableOptions { rule, ..TableOptions::default() };
+        let table = read_as("csv", "flops,loss,role\n1e18,3.5,\n1e19,3.1,\n1e20,2.9,target\n", &options).expect("read");
+        assert!(table.observations.iter().all(|one| one.size_and_data().is_none()), "{:?}", table.observations);
+        assert_eq!((table.observations[0].flops, table.observations[1].loss), (1e18, 3.1));
+        assert_eq!((table.held_out[0].size_and_data, table.held_out[0].flops), (None, 1e20));
+        assert_eq!(table.selection.flops_rule, rule.unwrap_or(FlopsRule::Column));
+        assert_eq!(table.selection.params_rule, CountingRule::Column);
+    }
+    let told = read_as("csv", "flops,params,loss\n1e18,1e8,3.5\n", &TableOptions::default()).expect("read");
+    assert!(told.observations[0].tells_split());
+}
+
+#[test]
+fn a_column_that_looks_like_a_size_is_asked_for_before_compute_alone_is_read() {
     let near = refusal("flops,loss,n_tokens\n1e18,3.5,2e9\n", &TableOptions::default());
+    assert!(near.contains("has `flops` and neither `params` nor `tokens`; one of the two is needed"), "{near}");
     assert!(near.ends_with("hint: --map tokens=n_tokens"), "{near}");
-    let far = refusal("flops,loss,size\n1e18,3.5,2e9\n", &TableOptions::default());
-    assert!(far.ends_with("hint: --map params=COLUMN or --map tokens=COLUMN with one of `size`"), "{far}");
+    let far = read_as("csv", "flops,loss,remark\n1e18,3.5,good\n", &TableOptions::default()).expect("read");
+    assert!(!far.observations[0].tells_split());
     let size = refusal("params,loss\n1e6,3.5\n", &TableOptions::default());
     assert!(size.contains("has `params` and neither `tokens` nor `flops`; one of the two is needed"), "{size}");
 }
