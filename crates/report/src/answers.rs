@@ -32,8 +32,10 @@ pub fn reach(found: &Reach) -> String {
     if let Some([name, median, span]) = found.flops_per_product.as_ref().and_then(per_product) {
         table.push([name, median, span, "all runs".to_owned()]);
     }
+    // A table of compute alone tells no split that could be the best.
+    let run = if found.params.is_some() { "compute-optimal run" } else { "run" };
     format!(
-        "{} is reached by a compute-optimal run of {} FLOPs\n{}",
+        "{} is reached by a {run} of {} FLOPs\n{}",
         loss(found.loss),
         scientific(found.flops.estimate),
         table.to_text()
@@ -239,7 +241,7 @@ pub fn optimum(answer: &OptimumUnderCap) -> String {
         };
         let mut table = columns(&["", "under the caps", "interval", "without caps", "interval"]);
         choice_rows(&mut table, &law.chosen, &law.unconstrained);
-        let _ = write!(text, "\n{}, as `fit` fits it, {held}\n{}", plain(&law.law), table.to_text());
+        let _ = write!(text, "\n{}, as it is fitted to be carried, {held}\n{}", plain(&law.law), table.to_text());
         for (words, ratio) in [("loss", &law.loss_ratio), ("compute", &law.flops_ratio)] {
             if let Some(ratio) = ratio {
                 let _ = writeln!(

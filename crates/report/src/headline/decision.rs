@@ -60,7 +60,7 @@ fn split(data: &ReportData, forecast: &ForecastTarget) -> Option<String> {
     let best = found.map(|best| {
         let by = by_law(best, forecast);
         format!(
-            "{by}on {} parameters ({} interval if that law is true {}) and {} tokens ({})",
+            "{by}on {} parameters ({} interval {}) and {} tokens ({})",
             count(best.params.estimate),
             percent(best.params.level),
             bounds(&best.params, count),
