@@ -77,13 +77,13 @@ pub(crate) const FORM_ERROR: Growth = Growth { at_one_decade: 0.006, power: 1.6 
 // Where laws of compute alone speak the form is left the whole of TOTAL_ERROR: the power law alone errs by 3 to 5% at 10x
 // and 100x (same page), two to three times as much as beside a law of size and data.
 
-/// Error of the logarithm of a budget's best size, from whatever cause: of 220 pairs of a cut and a vertex above it in eighteen published
-/// isoFLOP tables of five families (Hoffmann's points, Marin, misfitting, Porian, data-constrained runs seen once), the
-/// median |ln N* − ln vertex| by the law fitted to be carried there is 0.13 half a decade past the cut, 0.22 at one, 0.37 at one and
-/// a half and 0.66 at two and a half, one vote per family (30 November 2026, `just bench-optimum`). Fitted to every run
-/// alike the same laws miss by 0.21, 0.46, 0.71 and 1.85.
+/// Error of the logarithm of a budget's best size, from whatever cause: of 242 pairs of a cut and a vertex above it in
+/// eighteen published isoFLOP tables of five families (Hoffmann's points, Marin, misfitting, Porian, data-constrained runs
+/// seen once), the median |ln N* − ln vertex| by the law fitted to be carried there is 0.13 to half a decade past the cut,
+/// 0.25 about one, 0.35 about one and a half and 0.59 above 1.8, medians over families (`benches/optimum-skill.md`,
+/// 30 November 2026). Fitted to every run alike the same laws miss by 0.24, 0.42, 0.68 and 1.81.
 pub(crate) const SIZE_ERROR: Growth = Growth { at_one_decade: 0.2, power: 1.0 };
-/// The same within the data: 0.06 at the vertices of the largest budgets, of which the vertices' own errors are half.
+/// The same within the data: 0.07 at the vertices of the largest budgets, of which the vertices' own errors are half.
 pub(crate) const SIZE_INSIDE: f64 = 0.04;
 
 /// Either within the data (chosen here: a fifth of the seed noise usual below 100M parameters).
