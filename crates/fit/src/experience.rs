@@ -77,7 +77,8 @@ pub(crate) const FORM_ERROR: Growth = Growth { at_one_decade: 0.006, power: 1.6 
 // Where laws of compute alone speak the form is left the whole of TOTAL_ERROR: the power law alone errs by 3 to 5% at 10x
 // and 100x (same page), two to three times as much as beside a law of size and data.
 
-/// Error of the logarithm of a budget's best size, from whatever cause: of 242 pairs of a cut and a vertex above it in
+/// Error of form of the logarithm of a budget's best size, beside the law's own interval: the round number with which nine in
+/// ten vertices hold in each band of distance. Of 242 pairs of a cut and a vertex above it in
 /// eighteen published isoFLOP tables of five families (Hoffmann's points, Marin, misfitting, Porian, data-constrained runs
 /// seen once), the median |ln N* − ln vertex| by the law fitted to be carried there is 0.13 to half a decade past the cut,
 /// 0.25 about one, 0.35 about one and a half and 0.59 above 1.8, medians over families (`benches/optimum-skill.md`,

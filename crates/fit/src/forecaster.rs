@@ -506,8 +506,8 @@ impl Forecaster {
     }
 
     /// The law that optima are read from: of those with an optimum the first that extrapolates best and is no special case
-    /// of another, so that it is one that a forecast listens to. As it is fitted to be carried: sizes read so miss half as
-    /// much past the data (`crate::experience::SIZE_ERROR`).
+    /// of another, so that it is one that a forecast listens to. As it is fitted to be carried: sizes read so miss by
+    /// 40% less and better past the data (`crate::experience::SIZE_ERROR`).
     pub(crate) fn surface(&self) -> Option<&Fitted> {
         let able = self.members.iter().filter(|member| member.has_optimum());
         let rank = |member: &FittedMember| (member.rank(), self.is_widest(member));

@@ -54,7 +54,7 @@ pub(crate) fn expected_error(decades_beyond: f64) -> f64 {
     INSIDE.max(TOTAL_ERROR.after(decades_beyond))
 }
 
-/// Median |ln error| of a budget's best size to expect so many decades past the data.
+/// Median |ln error| of form of a budget's best size so many decades past the data.
 pub(crate) fn expected_size_error(decades_beyond: f64) -> f64 {
     SIZE_INSIDE.max(SIZE_ERROR.after(decades_beyond))
 }

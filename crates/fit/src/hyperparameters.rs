@@ -17,6 +17,7 @@ use forescale_core::outcome::{Diagnosis, Severity};
 use forescale_core::reduction::Knob;
 
 use crate::FitError;
+use crate::fitted::check_split;
 use crate::linear::{Matrix, add_outer, dot, quadratic_inverse, solve};
 use crate::session::inputs;
 use crate::vertex::{Best, LEAST_VALUES, Trial, best};
@@ -48,6 +49,7 @@ pub fn recommend(
     tokens: f64,
     level: f64,
 ) -> Result<Recommendations, FitError> {
+    check_split("`--recommend`", observations.iter())?;
     validate(observations, params, tokens, level)?;
     let target = Point { log_params: math::ln(params), log_tokens: math::ln(tokens) };
     let cells = cells(observations);

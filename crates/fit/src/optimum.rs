@@ -1,7 +1,7 @@
 //! The best size and data under a cap: too few tokens, a largest or a given size, or serving to be paid for.
 //!
 //! Each law of size and data that the runs carry answers for itself, as it is fitted to be carried, with profile intervals on
-//! every number (and the error of form on a size that it chooses), beside its unconstrained optimum and what the cap costs
+//! every number (and the error of form on a size that nothing moves), beside its unconstrained optimum and what the cap costs
 //! against it. The laws are not joined: an optimum is a place, and the middle
 //! of two places is none.
 
@@ -232,10 +232,12 @@ fn choice(fitted: &Fitted, allocation: Allocation, level: f64) -> Choice {
     let of = |wanted| of(fitted, allocation, wanted, level);
     let shape = [Wanted::Params, Wanted::Tokens].map(of);
     let training_flops = of(Wanted::Training);
-    // A size that a cap sets is what it is; one that the law chooses holds the error of form.
-    let is_chosen = shape.iter().all(|of| of.lower != of.upper);
-    let decades = math::log10(training_flops.estimate / fitted.max_flops());
-    let [params, tokens] = shape.map(|of| if is_chosen { counted(with_size_error(of, decades)) } else { of });
+    let [params, tokens] = if is_left_alone(&allocation.caps, &shape) {
+        let decades = math::log10(training_flops.estimate / fitted.max_flops());
+        kept_to_caps(&allocation, shape.map(|of| counted(with_size_error(of, decades))))
+    } else {
+        shape
+    };
     let serving = allocation.log_serving_flops_per_param().map(math::exp);
     Choice {
         params,
@@ -245,6 +247,28 @@ fn choice(fitted: &Fitted, allocation: Allocation, level: f64) -> Choice {
         serving_flops: serving.map(|per_param| times(&params, per_param)),
         total_flops: of(Wanted::Total),
     }
+}
+
+/// Whether no cap moves a size and its data: of the best split of training alone published tables tell the error of form.
+fn is_left_alone(caps: &Caps, [params, tokens]: &[Estimate; 2]) -> bool {
+    let is_below = |of: &Estimate, cap: Option<f64>| cap.is_none_or(|cap| of.estimate < cap * (1.0 - MET));
+    let is_moved = caps.params.is_some() || caps.serving.is_some();
+    !is_moved && is_below(params, caps.max_params) && is_below(tokens, caps.max_tokens)
+}
+
+/// Ends that lie beyond a cap, or beyond what the other's cap leaves of a budget, are that.
+fn kept_to_caps(allocation: &Allocation, [params, tokens]: [Estimate; 2]) -> [Estimate; 2] {
+    let Caps { max_params, max_tokens, .. } = allocation.caps;
+    let left = |other: Option<f64>| match allocation.aim {
+        Aim::Flops(flops) => other.map(|other| flops / (allocation.flops_per_product * other)),
+        Aim::Loss(_) => None,
+    };
+    let within = |of: Estimate, least: Option<f64>, most: Option<f64>| Estimate {
+        lower: of.lower.into_iter().chain(least).reduce(f64::max),
+        upper: of.upper.into_iter().chain(most).reduce(f64::min),
+        ..of
+    };
+    [within(params, left(max_tokens), max_params), within(tokens, left(max_params), max_tokens)]
 }
 
 /// A quantity with its profile interval; without width where no parameter moves it.
@@ -351,7 +375,7 @@ fn assumptions(fitted: &[Fitted], caps: &Caps, options: &FitOptions) -> Vec<Stri
     let fresh =
         caps.max_tokens.is_none().then(|| "each token is new: there are as many as the optimum asks for".to_owned());
     let loss = format!(
-        "loss is each law's mean at the end of a run; intervals are profiles of that law at the {:.0}% level, and a size that no cap sets holds the error of form that published sizes showed",
+        "loss is each law's mean at the end of a run; intervals are profiles of that law at the {:.0}% level, and a best size and its data that no cap or serving moves hold the error of form that published sizes showed",
         100.0 * options.level
     );
     [Some(cost), serving, fresh, Some(loss)].into_iter().flatten().collect()

@@ -215,7 +215,7 @@ impl fmt::Display for TargetDoubt {
             ),
             Self::OptimumBeyond { law, decades } => write!(
                 f,
-                "`{law}`: the optimum lies {decades:.1} decades of compute beyond the largest run; sizes predicted so far past published runs missed by {:.2} times at the median, and the intervals of size and data hold that",
+                "`{law}`: the optimum lies {decades:.1} decades of compute beyond the largest run; the intervals of the best size and data allow for an error of form of {:.2} times at the median, with which nine in ten published ones held",
                 math::exp(expected_size_error(*decades))
             ),
             Self::OptimumUnheard { law, weight } => write!(

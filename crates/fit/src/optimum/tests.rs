@@ -154,6 +154,23 @@ fn a_cap_that_takes_the_optimum_past_the_ratios_of_the_runs_is_said() {
 }
 
 #[test]
+fn a_cap_that_moves_nothing_ends_the_intervals_that_hold_the_error_of_form() {
+    // Two decades past the runs the error of form alone reaches 3.16 times either way at 90%; the cap lies within it.
+    let flops = 1e24;
+    let free = &asked(Aim::Flops(flops), Caps::default()).laws[0].chosen;
+    let best = free.params;
+    assert!(best.upper.is_some_and(|upper| upper > 3.0 * best.estimate), "{best:?}");
+    let most = 1.5 * best.estimate;
+    let capped = &asked(Aim::Flops(flops), Caps { max_params: Some(most), ..Caps::default() }).laws[0];
+    assert!(capped.binding.is_empty());
+    let lowest = [capped.chosen.params.lower, best.lower].map(|end| end.expect("an end"));
+    assert!((lowest[0] / lowest[1] - 1.0).abs() < 1e-9, "{lowest:?}");
+    assert_eq!(capped.chosen.params.upper, Some(most));
+    let least = capped.chosen.tokens.lower.expect("what the cap leaves");
+    assert!((least * most * 6.0 / flops - 1.0).abs() < 1e-6, "{least}");
+}
+
+#[test]
 fn an_optimum_past_the_largest_run_is_a_note() {
     // The largest runs are of 1e22 FLOPs; up to 10^0.5 times that nothing is said.
     let at = |flops| said(&asked(Aim::Flops(flops), Caps::default()), "optimum_beyond_runs");

@@ -413,12 +413,22 @@ pub(super) fn has_near(absent: &[&str], cells: &Cells, options: &TableOptions) -
     absent.iter().any(|name| nearest(name, free.iter().copied()).is_some())
 }
 
+/// Whether a column is called as compute often is.
+fn is_compute(name: &str) -> bool {
+    let name = name.to_lowercase();
+    name == "c" || name.contains("flop") || name.contains("compute")
+}
+
 /// The error of a table that tells fewer than two of size, data and compute.
 pub(super) fn too_few_sizes(path: &Path, absent: &[&'static str], cells: &Cells, options: &TableOptions) -> TableError {
     let sizes = ["params", "tokens", "flops"];
     let Some(told) = sizes.iter().find(|name| !absent.contains(name)) else {
-        let problem = "the table has no column `params`, `tokens` or `flops`, and two of them are needed";
-        return TableError::new(path, problem, no_column(path, "params", cells, options).hint);
+        let problem =
+            "the table has no column `params`, `tokens` or `flops`, and two of them are needed, or `flops` alone";
+        let compute = free_names(cells, options).into_iter().find(|name| is_compute(name));
+        let mapped = compute.map(|name| format!("--map flops={name}"));
+        let hint = mapped.unwrap_or_else(|| no_column(path, "params", cells, options).hint);
+        return TableError::new(path, problem, hint);
     };
     let [one, other] = absent else { return no_column(path, "params", cells, options) };
     let why = match *told {

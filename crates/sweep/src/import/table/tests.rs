@@ -74,6 +74,10 @@ fn one_of_three_is_not_enough() {
     let error = refusal("n_params,loss\n100,3.5\n", &TableOptions::default());
     assert!(error.contains("no column `params`, `tokens` or `flops`, and two of them are needed"), "{error}");
     assert!(error.contains("\n\nhint: --map params=n_params"), "{error}");
+    for name in ["compute", "C", "train_flops"] {
+        let error = refusal(&format!("{name},loss\n1e18,3.5\n"), &TableOptions::default());
+        assert!(error.contains(&format!("\n\nhint: --map flops={name}")), "{error}");
+    }
 }
 
 #[test]
