@@ -1,4 +1,4 @@
-"""Skill of compute-optimal sizes: N* of a budget, from the smaller budgets alone, against the isoFLOP vertex there.
+"""Skill of compute-optimal sizes: N* of a budget, from the runs below a cut, against the isoFLOP vertex there.
 
 usage: optimum.py [--program CMD] [--out PAGE] [--jobs N] [--simulations N]
 
@@ -21,7 +21,6 @@ BANDS = [(-1, 0.06, "within the data"), (0.06, 0.7, "to 0.7"), (0.7, 1.3, "0.7 t
 PER_DECADE, INSIDE, T4_95, T4_75 = 0.2, 0.04, 2.131847, 0.740697
 MULTIPLES = (0.5, 0.7, 1, 1.4, 2)
 LARGEST_BUDGETS, LEAST_RUNS = 4, 8
-NOTES = "## Tried and left out"
 
 
 def vertex(runs):
@@ -126,6 +125,8 @@ def simulated(program, kind, seed):
     answers = []
     for flops in (1e20, 1e21, 1e22, 1e23):
         said, best = optimum(program, table, flops), best_size(loss, flops)
+        if said is None:
+            raise SystemExit(f"error: `{' '.join(program)} forecast` tells no best size of a simulated table ({kind}, seed {seed})")
         inside = (said["lower"] or 0) <= best <= (said["upper"] or np.inf)
         answers.append((kind, flops, np.log(said["estimate"] / best), inside, np.log((said["upper"] or np.nan) / (said["lower"] or np.nan)) / 2))
     return answers
@@ -187,11 +188,7 @@ def main():
         jobs = [pool.submit(simulated, program, kind, seed) for kind in ("one power", "two powers") for seed in range(asked.simulations)]
         sims = pd.DataFrame([row for job in jobs for row in job.result()], columns=["kind", "flops", "error", "inside", "width"])
     heading = f"{datetime.date.today():%-d %B %Y}, `just bench-optimum`: {len(cases)} cases of {cases.table.nunique()} tables of {cases.family.nunique()} families."
-    text = page(cases, sims, heading)
-    if asked.out and asked.out.exists() and NOTES in asked.out.read_text():
-        # What was written by hand stays.
-        text += "\n" + NOTES + asked.out.read_text().split(NOTES, 1)[1]
-    asked.out.write_text(text) if asked.out else print(text)
+    skill.publish(page(cases, sims, heading), asked.out)
 
 
 if __name__ == "__main__":

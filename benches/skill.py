@@ -341,6 +341,13 @@ def left_out(rows):
     return text
 
 
+def publish(text, out):
+    """Writes a page over its last version, of which what was written by hand stays; to stdout where none is named."""
+    if out and out.exists() and NOTES in out.read_text():
+        text += "\n" + NOTES + out.read_text().split(NOTES, 1)[1]
+    out.write_text(text) if out else print(text)
+
+
 def told(found):
     (middle, low, high), families = found
     return f"{middle:+.0f}% ({low:+.0f} to {high:+.0f}; {families})"
@@ -384,10 +391,7 @@ def main():
     heading = (f"{datetime.date.today():%-d %B %Y}, `just bench-skill`: {found.table.nunique()} tables of {found.family.nunique()} families, "
                f"{asked.draws} draws a plain interval.")
     text = page(rows, laws, heading)
-    if asked.out and asked.out.exists() and NOTES in asked.out.read_text():
-        # What was written by hand stays.
-        text += "\n" + NOTES + asked.out.read_text().split(NOTES, 1)[1]
-    asked.out.write_text(text) if asked.out else print(text)
+    publish(text, asked.out)
 
 
 if __name__ == "__main__":

@@ -207,3 +207,16 @@ fn a_table_that_tells_sizes_is_not_said_to_lack_them() {
         .collect();
     assert!(codes(&sized).iter().all(|(code, _)| code != "compute_alone"));
 }
+
+#[test]
+fn runs_marked_off_the_path_contradict_no_path() {
+    let rows = ladder();
+    let both = rows.lines().skip(1).map(|line| {
+        let (flops, loss) = line.split_once(',').expect("two columns");
+        let worse = 1.1 * loss.parse::<f64>().expect("a loss");
+        format!("{flops},{loss},path\n{flops},{worse},off_path\n")
+    });
+    let found = codes(&format!("flops,loss,role\n{}", both.collect::<String>()));
+    let alone = found.iter().find(|(code, _)| code == "compute_alone").expect("said");
+    assert_eq!(alone.1, "note", "{found:?}");
+}

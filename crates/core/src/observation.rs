@@ -71,6 +71,12 @@ pub enum Split {
 }
 
 impl Split {
+    /// What stands for size and for data of a run that tells its compute alone: √C.
+    #[must_use]
+    pub fn place(flops: f64) -> f64 {
+        flops.sqrt()
+    }
+
     fn is_told(&self) -> bool {
         *self == Self::Told
     }
@@ -156,7 +162,7 @@ impl Observation {
     /// The same of a run that tells its compute and neither its size nor its data.
     #[must_use]
     pub fn of_compute(run_id: impl Into<String>, flops: f64, loss: f64) -> Self {
-        let place = flops.sqrt();
+        let place = Split::place(flops);
         Self { split: Split::Untold, ..Self::bare(run_id, place, place, flops, loss) }
     }
 

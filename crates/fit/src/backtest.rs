@@ -367,7 +367,8 @@ fn targets(band: &[&Observation], mode: BacktestMode) -> Targets {
     }
 }
 
-/// A known run as a target: its budget alone, or at its own N and D where it tells them, and U where a law models repeated data.
+/// A known run as a target: its budget alone, or at its own N and D where it tells them, and U where a law models repeated
+/// data.
 fn asked_of(target: &Observation, question: &Question) -> Target {
     let budget = Target::of_budget(target.flops);
     let own = target.size_and_data().filter(|_| question.mode == BacktestMode::Run);

@@ -106,6 +106,15 @@ mod tests {
     }
 
     #[test]
+    fn the_error_of_form_of_sizes_is_part_of_what_published_sizes_missed_by() {
+        // benches/optimum-skill.md: median |ln N* − ln vertex| at the middle of each band past the cut.
+        for (decades, published) in [(0.45, 0.13), (1.0, 0.25), (1.5, 0.35), (2.2, 0.59)] {
+            let form = SIZE_ERROR.after(decades);
+            assert!((0.6..1.0).contains(&(form / published)), "{decades}: {form}");
+        }
+    }
+
+    #[test]
     fn what_is_left_to_the_form_is_part_of_the_whole_error() {
         for decades in [0.5, 1.0, 2.0, 3.0] {
             assert!(FORM_ERROR.after(decades) < TOTAL_ERROR.after(decades));

@@ -2,8 +2,7 @@
 //!
 //! Each law of size and data that the runs carry answers for itself, as it is fitted to be carried, with profile intervals on
 //! every number (and the error of form on a size that nothing moves), beside its unconstrained optimum and what the cap costs
-//! against it. The laws are not joined: an optimum is a place, and the middle
-//! of two places is none.
+//! against it. The laws are not joined: an optimum is a place, and the middle of two places is none.
 
 use forescale_core::answer::{Aim, Caps, Choice, LawOptimum, OPTIMUM_SCHEMA, OptimumUnderCap};
 use forescale_core::estimate::Estimate;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use forescale_core::math;
 use forescale_core::observation::{Exclusion, ExclusionReason, Observation};
 use forescale_core::outcome::Severity;
+use forescale_core::run::Role;
 
 use super::{Voiced, named, to_three_digits};
 use crate::path::budgets;
@@ -83,6 +84,9 @@ fn compute_alone(runs: &[&Observation]) -> Option<DataDoubt> {
     if runs.iter().all(|run| run.tells_split()) {
         return None;
     }
+    // Where roles are told the path is of the runs marked so (`crate::path`).
+    let marked: Vec<&Observation> = runs.iter().copied().filter(|run| run.role == Some(Role::Path)).collect();
+    let runs = if marked.is_empty() { runs } else { &marked };
     let apart = |budget: Vec<&Observation>| {
         let low = budget.iter().min_by(|a, b| a.loss.total_cmp(&b.loss))?;
         let high = budget.iter().max_by(|a, b| a.loss.total_cmp(&b.loss))?;

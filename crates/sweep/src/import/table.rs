@@ -1,8 +1,8 @@
 //! Bare tables: one row a run, from CSV, Parquet or JSONL.
 //!
-//! `params`, `tokens` and `flops` (two are enough under a rule that gives the third, and `flops` alone for laws of compute), `loss` (or `--metric NAME`), and what
-//! else is known of a run, such as its `role` (`path`, `off_path` or `target`) or its `eval_set_digest`; `docs/tables.md` names
-//! every column. Every row becomes an observation, an exclusion with its reason, or an error that names it.
+//! `params`, `tokens` and `flops` (two are enough under a rule that gives the third, and `flops` alone for laws of compute),
+//! `loss` (or `--metric NAME`), and what else is known of a run, such as its `role` (`path`, `off_path` or `target`) or its
+//! `eval_set_digest`; `docs/tables.md` names every column. Every row becomes an observation, an exclusion with its reason, or an error that names it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -412,10 +412,7 @@ impl Reader<'_> {
             (Some(params), Some(tokens), None) => Ok((params, tokens, 6.0 * params * tokens)),
             (Some(params), None, Some(flops)) => Ok((params, flops / (6.0 * params), flops)),
             (None, Some(tokens), Some(flops)) => Ok((flops / (6.0 * tokens), tokens, flops)),
-            (None, None, Some(flops)) => {
-                let place = Observation::of_compute("", flops, 1.0);
-                Ok((place.params, place.tokens, flops))
-            }
+            (None, None, Some(flops)) => Ok((Split::place(flops), Split::place(flops), flops)),
             _ => Err(no_column(self.path, "params", self.cells, self.options)),
         }
     }
